@@ -1,0 +1,52 @@
+# `make help` lists what can be done. Everything is installed in .venv; nothing else on the machine is changed, except
+# that `make test` installs the system packages that its tests need when it is run by root.
+
+PYTHON ?= python3
+CONFIG_DIR ?= config
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench check-config clean
+
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: .venv/.run-installed ## Run the server in the foreground: CONFIG_DIR=config, PORT and RESALLOC_STATE_DIR as you like
+	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config.serve
+
+check-config: .venv/.run-installed ## Say what is wrong with the files in CONFIG_DIR
+	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config check
+
+test: lint ## Run the linters, then all tests side by side; PYTEST_ARGS='-k ...' for some of them
+	@tests/install-system-packages.sh
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+lint: .venv/.dev-installed ## Check style, types, import directions and shell scripts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck --external-sources $$(grep -lsE '^#!(/usr)?/bin/(env )?(ba|da)?sh' \
+	    shim/* config/hooks/* scheduler/*.sh tests/*.sh tests/*/*.sh .ci/run)
+
+bench: .venv/.dev-installed ## Measure the performance table, or some of its rows: ROW='name ...'
+	$(BIN)/python -m tests.bench $(ROW)
+
+clean: ## Remove .venv and caches; the state in var/ stays
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name one with 'make PYTHON=python3.12 ...'" >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.run-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[run]'
+	@touch $@
+
+.venv/.dev-installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/.run-installed

@@ -1,0 +1,35 @@
+"""gunicorn's settings, out of those in server.yaml; Procfile shows how it is started."""
+
+import os
+import sys
+
+from config.errors import ConfigError
+from config.settings import load_settings
+
+try:
+    _settings = load_settings(os.environ)
+except ConfigError as error:
+    sys.exit(str(error))
+
+bind = f"{_settings.address}:{_settings.port}"
+backlog = 2048
+workers = _settings.workers
+# One greenlet for each connection: a parked wait costs memory, not a thread.
+worker_class = "gevent"
+worker_connections = 12000
+# Workers prove that they live by touching a file, which must not wait for a disk.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+timeout = 60
+graceful_timeout = 5
+keepalive = 75
+# The control socket is a file in the home folder: several servers of one user would collide.
+control_socket_disable = True
+loglevel = _settings.loglevel
+accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
+
+
+def post_worker_init(worker: object) -> None:
+    """Make a worker that is told to stop answer its parked waits first."""
+    from functions.lifetime import stop_on_signal
+
+    stop_on_signal(worker)

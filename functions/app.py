@@ -1,0 +1,59 @@
+"""create_app(): the application that gunicorn serves. It wires routes and the error handler, and decides nothing."""
+
+import os
+import time
+from typing import Any
+
+from flask import Flask
+
+from config import logs as server_log
+from config.settings import Settings, load_settings
+from functions import health, http, index
+from functions.context import Context
+from functions.operators import logs, pools, resources
+from functions.operators import tickets as operators_tickets
+from functions.tickets import check, close, create, wait, xmlrpc
+from state.store import Store
+
+ROUTES: tuple[tuple[str, str, Any], ...] = (
+    ("GET", "/", index.page),
+    ("GET", "/healthz", health.report),
+    ("POST", "/", xmlrpc.call),
+    ("POST", "/RPC2", xmlrpc.call),
+    ("POST", "/tickets", create.ticket),
+    ("GET", "/tickets", operators_tickets.every),
+    ("GET", "/tickets/<ticket_id>", check.ticket),
+    ("DELETE", "/tickets/<ticket_id>", close.ticket),
+    ("POST", "/tickets/<ticket_id>/close", close.ticket),
+    ("GET", "/tickets/<ticket_id>/output", check.output),
+    ("GET", "/tickets/<ticket_id>/wait", wait.output),
+    ("GET", "/resources", resources.every),
+    ("POST", "/resources/delete", resources.delete_some),
+    ("GET", "/resources/<id_or_name>", resources.one),
+    ("DELETE", "/resources/<id_or_name>", resources.delete),
+    ("GET", "/resources/<id_or_name>/logs", logs.every),
+    ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
+    ("GET", "/pools", pools.every),
+    ("GET", "/api/stats", pools.stats),
+)
+
+
+def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
+    """Build the application. Settings come from the environment unless given, the store from the settings."""
+    if settings is None:
+        settings = load_settings(os.environ)
+        server_log.set_up(settings.log_dir, settings.loglevel)
+    app = Flask("functions", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = http.BODY_LIMIT
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = True
+    context = Context(settings, store, time.time)
+    context.open()
+    app.extensions["resalloc"] = context
+    app.before_request(http.refuse_cross_site)
+    app.after_request(http.finish)
+    app.register_error_handler(Exception, http.reply_to_error)
+    for method, path, function in ROUTES:
+        name = f"{function.__module__}.{function.__name__} {method} {path}"
+        app.add_url_rule(path, name.replace(".", "-"), function, methods=[method], provide_automatic_options=False)
+    return app

@@ -1,0 +1,80 @@
+"""What the functions of one web process share: the settings, the store, and who waits."""
+
+import functools
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from flask import current_app
+
+from config.settings import Settings
+from functions import lifetime
+from functions.offload import in_thread
+from functions.parking import Parking
+from functions.view import View
+from state.errors import StateError
+from state.keys import Keys
+from state.store import Store
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY = 1.0
+"""Seconds between two tries to write."""
+
+
+class Context:
+    """One per application. The store is opened by the first request that needs it and, while it cannot be, by
+    each one again: a process that serves explains more than one that is gone.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._store = store
+        self._probed_at = -math.inf
+        self._lock = threading.Lock()
+
+    @property
+    def store(self) -> Store:
+        """Raises StoreUnavailable and UnknownFormat."""
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._store = Store(self.settings.state_dir)
+        return self._store
+
+    @functools.cached_property
+    def view(self) -> View:
+        return View(self.store)
+
+    @functools.cached_property
+    def keys(self) -> Keys:
+        return Keys(self.store)
+
+    @functools.cached_property
+    def parking(self) -> Parking:
+        parking = Parking(lambda: self.store.watch("tickets"))
+        lifetime.on_stop(parking.wake_all)
+        return parking
+
+    def probe(self) -> None:
+        """Try to write to the state folder, at most once a second; raises StoreUnavailable and StoreFrozen."""
+        now = time.monotonic()
+        if now - self._probed_at >= PROBE_EVERY:
+            in_thread(self.store.check_writable)
+            self._probed_at = now
+
+    def open(self) -> None:
+        """Open the store now if that is possible, so that the first request need not."""
+        try:
+            _ = self.store
+        except StateError as error:
+            log.error("The state folder cannot be used: %s", error)
+
+
+def current() -> Context:
+    """The context of the application that serves this request."""
+    context: Context = current_app.extensions["resalloc"]
+    return context

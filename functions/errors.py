@@ -1,0 +1,86 @@
+"""Why a request is refused. Errors carry facts; `functions/http.py` and `tickets/xmlrpc.py` make sentences of them."""
+
+from state.documents import Ticket
+
+
+class Refused(Exception):
+    """Base of all refusals."""
+
+
+class BadParameter(Refused):
+    """A value in the path, the query or a header cannot be taken: `field` names it, `why` ends "The FIELD ..."."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}")
+        self.field = field
+        self.why = why
+
+
+class BadField(Refused):
+    """A field of the body cannot be taken: `field` names it, `why` ends the sentence "The field FIELD ..."."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}")
+        self.field = field
+        self.why = why
+
+
+class MalformedBody(Refused):
+    """The body is not what its Content-Type says; `why` is a whole sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class UnsupportedBody(Refused):
+    """The body is neither a form nor JSON; `content_type` may be empty."""
+
+    def __init__(self, content_type: str) -> None:
+        super().__init__(content_type)
+        self.content_type = content_type
+
+
+class CrossSite(Refused):
+    """A web page of another site made the browser send this; `origin` is where it came from."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(origin)
+        self.origin = origin
+
+
+class KeyReused(Refused):
+    """The Idempotency-Key was used before with another body, for `ticket`."""
+
+    def __init__(self, ticket: int) -> None:
+        super().__init__(str(ticket))
+        self.ticket = ticket
+
+
+class StillWaiting(Refused):
+    """`ticket` has no resource yet, and `why`, a clause."""
+
+    def __init__(self, ticket: Ticket, why: str) -> None:
+        super().__init__(f"{ticket.id}: {why}")
+        self.ticket = ticket
+        self.why = why
+
+
+class WaitedTooLong(StillWaiting):
+    """As above, after the time that the client allowed, or because this process stops."""
+
+
+class TicketOver(Refused):
+    """`ticket` is closed or failed."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(f"{ticket.id} is {ticket.state}")
+        self.ticket = ticket
+
+
+class CutShort(Refused):
+    """The wait for `ticket` ends without an answer because this process stops; ask again."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        super().__init__(str(ticket.id))
+        self.ticket = ticket

@@ -1,0 +1,83 @@
+"""The tickets and resources as they stand now, for operators to look at."""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import TypeVar
+
+from state.collection import Collection
+from state.documents import Document, Resource, Ticket, TicketState
+from state.errors import CorruptDocument, NotFound
+from state.store import Store
+
+log = logging.getLogger(__name__)
+
+D = TypeVar("D", bound=Document)
+
+MOST_ENDED = 10_000
+"""How many ended resources are looked through for a name."""
+
+
+def read_living(collection: Collection[D, int]) -> list[D]:
+    """The living documents by id; the scheduler takes care of those that cannot be read."""
+    documents = []
+    for number in sorted(collection.living()):
+        try:
+            document = collection.get(number)
+        except CorruptDocument as error:
+            log.warning("%s", error)
+            continue
+        if document is not None:
+            documents.append(document)
+    return documents
+
+
+def holders(tickets: list[Ticket]) -> dict[int, Ticket]:
+    """By resource, the ticket that has it or had it last: an OPEN one rather than a CLOSED one, the oldest first."""
+    found: dict[int, Ticket] = {}
+    for ticket in tickets:
+        if ticket.resource is not None and ticket.state is not TicketState.FAILED:
+            known = found.get(ticket.resource)
+            if known is None or (known.state is not TicketState.OPEN and ticket.state is TicketState.OPEN):
+                found[ticket.resource] = ticket
+    return found
+
+
+def holder(resource: Resource, by_resource: dict[int, Ticket]) -> Ticket | None:
+    """The ticket that has the resource: a CLOSED one only until its resource is free again."""
+    ticket = by_resource.get(resource.id)
+    return None if ticket is None or ticket.id == resource.released_ticket else ticket
+
+
+def find(store: Store, id_or_name: str) -> Resource:
+    """The resource of this id or name, a living one rather than an ended one; raises NotFound."""
+    resources = store.resources
+    if id_or_name.isascii() and id_or_name.isdigit() and len(id_or_name) <= 17:
+        return resources.read(int(id_or_name))
+    for resource in read_living(resources):
+        if resource.name == id_or_name:
+            return resource
+    for number in _ended(store):
+        try:
+            ended = resources.read(number)
+        except (NotFound, CorruptDocument):
+            continue
+        if ended.name == id_or_name:
+            return ended
+    raise NotFound("resource", id_or_name)
+
+
+def _ended(store: Store) -> Iterator[int]:
+    """Numbers of ended resources, the newest first, as many as are worth looking at."""
+    left = MOST_ENDED
+    top = store.resources.archive_folder
+    for folder in sorted((int(name) for name in os.listdir(top) if name.isdigit()), reverse=True):
+        try:
+            numbers = [store.resources.key_of(name) for name in os.listdir(top / str(folder))]
+        except FileNotFoundError:
+            continue
+        for number in sorted((number for number in numbers if number is not None), reverse=True)[:left]:
+            left -= 1
+            yield number
+        if not left:
+            return

@@ -1,0 +1,197 @@
+"""Resources: `GET /resources`, `GET /resources/ID|NAME`, `DELETE /resources/ID|NAME`, `POST /resources/delete`.
+
+Reads tickets and resources. A delete writes an intent, which the next reconcile pass decides.
+"""
+
+import re
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from flask import Response
+
+from functions import http
+from functions.context import Context, current
+from functions.errors import BadField, BadParameter
+from functions.offload import in_thread
+from functions.operators.living import find, holder, holders, read_living
+from functions.tickets.check import output_fields
+from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
+from state.errors import NotFound
+from state.store import Store
+
+S = TypeVar("S", bound=StrEnum)
+
+_REASON = "deleted by an operator"
+_UNUSED_REASON = "deleted by an operator as unused"
+
+
+def every() -> Response:
+    """200 with those that are not ENDED: lines, or JSON, or with `?format=shell` fields that a shell can read."""
+    query = http.Query()
+    state = read_state(query, ResourceState)
+    form = query.string("format")
+    query.finish()
+    if form not in (None, "shell"):
+        raise BadParameter("format", f"can only be shell, not {http.shown(form)}")
+    pairs = in_thread(_with_tickets, current().store)
+    pairs = [(resource, ticket) for resource, ticket in pairs if state in (None, resource.state)]
+    if form == "shell":
+        return http.text_reply(b"".join(_shell_line(resource) for resource, _ in pairs))
+    if http.wants_json():
+        return http.json_reply({"resources": [described(resource, ticket) for resource, ticket in pairs]})
+    return http.text_reply("".join(_line(resource, ticket) for resource, ticket in pairs))
+
+
+def one(id_or_name: str) -> Response:
+    """200 with everything about a resource as JSON, ended ones too."""
+    http.Query().finish()
+    resource, ticket = in_thread(_find_with_ticket, current().store, id_or_name)
+    return http.json_reply(described(resource, ticket))
+
+
+def delete(id_or_name: str) -> Response:
+    """202: the resource will be deleted, taken or not."""
+    http.Query().finish()
+    context = current()
+    return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True))
+
+
+def delete_some() -> Response:
+    """202 with what will be deleted: each `resource` (id or name), or `all` or `unused` ones that are UP."""
+    context = current()
+    body = http.Body()
+    field, named = body.strings("resources", form_name="resource")
+    everything, unused = body.flag("all"), body.flag("unused")
+    body.finish()
+    if [bool(named), everything, unused].count(True) != 1:
+        raise BadField(field, "or all or unused must be given, and only one of them")
+    if named:
+        return _deleted(in_thread(_delete_named, context, named, strict=False))
+    return _deleted(in_thread(_delete_up, context, unused))
+
+
+def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
+    """A resource for JSON. While a ticket has it, sandbox and first taking are those of the ticket."""
+    return {
+        "id": resource.id,
+        "name": resource.name,
+        "user": resource.user,
+        "data": None if resource.data is None else resource.data.decode(errors="replace").strip(),
+        "pool": resource.pool,
+        "state": resource.state,
+        "check_last_time": resource.check_last_time,
+        "check_failed_count": resource.check_failed_count,
+        "ticket_id": ticket.id if ticket else None,
+        "sandbox": resource.sandbox or (ticket.sandbox if ticket else None),
+        "sandboxed_since": resource.sandboxed_since or (ticket.assigned_at if ticket else None),
+        "released_at": resource.released_at,
+        "releases_counter": resource.releases_counter,
+        "data_base64": output_fields(resource.data, "data")["data_base64"],
+        "tags": resource.tags,
+        "id_in_pool": resource.id_in_pool,
+        "counters": resource.counters,
+        "created_at": resource.created_at,
+        "up_at": resource.up_at,
+        "run": resource.run,
+        "delete_asked": resource.delete_asked,
+        "delete_failures": resource.delete_failures,
+        "delete_retry_at": resource.delete_retry_at,
+        "ended_at": resource.ended_at,
+        "reason": resource.reason,
+    }
+
+
+def read_state(query: http.Query, states: type[S]) -> S | None:
+    """The parameter `state`, one of `states` or None; raises BadParameter."""
+    value = query.string("state")
+    if value is None:
+        return None
+    try:
+        return states(value.upper())
+    except ValueError:
+        known = ", ".join(states)
+        raise BadParameter("state", f"must be one of {known}, not {http.shown(value)}") from None
+
+
+def _with_tickets(store: Store) -> list[tuple[Resource, Ticket | None]]:
+    by_resource = holders(read_living(store.tickets))
+    living = (resource for resource in read_living(store.resources) if resource.state is not ResourceState.ENDED)
+    return [(resource, holder(resource, by_resource)) for resource in living]
+
+
+def _find_with_ticket(store: Store, id_or_name: str) -> tuple[Resource, Ticket | None]:
+    resource = find(store, id_or_name)
+    if resource.state is ResourceState.ENDED:
+        return resource, None
+    return resource, holder(resource, holders(read_living(store.tickets)))
+
+
+def _line(resource: Resource, ticket: Ticket | None) -> str:
+    tags = ",".join(resource.tags)
+    number = ticket.id if ticket else "NULL"
+    return (
+        f"{resource.id} - {resource.name} pool={resource.pool} tags={tags} status={resource.state} "
+        f"releases={resource.releases_counter} ticket={number}\n"
+    )
+
+
+def _shell_line(resource: Resource) -> bytes:
+    """ID, name, state and data, joined by tabs; `printf %b` turns each back into what it is."""
+    fields = (str(resource.id).encode(), resource.name.encode(), resource.state.encode(), resource.data or b"")
+    return b"\t".join(map(_escaped, fields)) + b"\n"
+
+
+def _escaped(field: bytes) -> bytes:
+    return re.sub(rb"[\x01-\x1f\x7f\\]", lambda found: b"\\0%03o" % found[0][0], field.replace(b"\0", b""))
+
+
+def _delete_named(context: Context, named: list[str], strict: bool) -> tuple[list[Resource], list[str]]:
+    found, unknown = [], []
+    for id_or_name in dict.fromkeys(named):
+        try:
+            resource = find(context.store, id_or_name)
+            if resource.state is ResourceState.ENDED:
+                raise NotFound("living resource", resource.id)
+        except NotFound:
+            if strict:
+                raise
+            unknown.append(id_or_name)
+            continue
+        _ask(context, resource, False)
+        found.append(resource)
+    return found, unknown
+
+
+def _delete_up(context: Context, unused: bool) -> tuple[list[Resource], list[str]]:
+    chosen = [
+        resource
+        for resource, ticket in _with_tickets(context.store)
+        if resource.state is ResourceState.UP
+        and not (unused and (ticket is not None or resource.check_failed_count > 0))
+    ]
+    for resource in chosen:
+        _ask(context, resource, unused)
+    return chosen, []
+
+
+def _ask(context: Context, resource: Resource, unused: bool) -> None:
+    context.store.intents.create(
+        lambda number: Intent(
+            id=number,
+            kind=IntentKind.DELETE_RESOURCE,
+            resource=resource.id,
+            unused_only=unused,
+            reason=_UNUSED_REASON if unused else _REASON,
+            created_at=context.clock(),
+        )
+    )
+
+
+def _deleted(result: tuple[list[Resource], list[str]]) -> Response:
+    found, unknown = result
+    if http.wants_json():
+        asked = [{"id": resource.id, "name": resource.name} for resource in found]
+        return http.json_reply({"deleted": asked, "unknown": unknown}, 202)
+    lines = [f"deleted {resource.id} {resource.name}" for resource in found]
+    lines += [f"unknown {http.shown(id_or_name)}" for id_or_name in unknown]
+    return http.text_reply("".join(f"{line}\n" for line in lines), 202)

@@ -1,0 +1,165 @@
+"""What follows from how a hook run ended, for its resource and for the statistics and the pause of its pool."""
+
+from typing import Any
+
+import msgspec
+
+from config.pools import Pool
+from functions.policy.change import request_delete
+from state.documents import HookKind, PoolRecord, Resource, ResourceState
+from state.lifecycle import ResourceEvent, after_resource_event
+
+_AVERAGE_WEIGHT = 0.2
+_LONGEST_PAUSE = 300
+_CHECKED_STATES = (ResourceState.UP, ResourceState.RELEASING)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one hook run ended. Times are Unix seconds.
+
+    `cut_off` says in words why the run did not end by itself (time limit, signal, too much output, ...); None when it
+    did. `lost`: its supervisor vanished without a result. `output` is what the hook printed, `last_line` the last line
+    of its log.
+    """
+
+    run: str
+    kind: HookKind
+    started_at: float
+    ended_at: float
+    exit: int | None = None
+    cut_off: str | None = None
+    lost: bool = False
+    output: bytes | None = None
+    last_line: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the hook ended by itself, with exit status 0."""
+        return self.by_itself and self.exit == 0
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether nobody cut the hook off, so that its exit status is its own word."""
+        return self.exit is not None and self.cut_off is None and not self.lost
+
+    @property
+    def how(self) -> str:
+        """How it ended, as what stands after the name of the hook: "exited 3: no quota left"."""
+        if self.by_itself:
+            ending = f"exited {self.exit}"
+        elif self.cut_off is not None:
+            ending = f"was cut off ({self.cut_off})"
+        else:
+            ending = "left no result"
+        return f"{ending}: {self.last_line}" if self.last_line else ending
+
+
+def fold_resource(resource: Resource, outcome: Outcome, pool: Pool | None) -> Resource:
+    """The resource after this outcome; the same object when the outcome does not belong to it (any more).
+
+    `pool` holds the options of its pool; None, when they are lost, means that deletes are never given up.
+    """
+    if outcome.kind is HookKind.WATCH:
+        return _after_livecheck(resource, outcome)
+    if resource.run is None or resource.run.id != outcome.run:
+        return resource
+    if outcome.kind is HookKind.ALLOC:
+        return _after_start(resource, outcome)
+    if outcome.kind is HookKind.RELEASE:
+        return _after_release(resource, outcome)
+    if outcome.kind is HookKind.TERMINATE:
+        return _after_delete(resource, outcome, pool)
+    return resource
+
+
+def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> PoolRecord:
+    """The pool's record after the outcome of an alloc run, which must not be folded in twice.
+
+    Averages are exponential, seeded by the first sample. A failure pauses the pool, longer each time; failures of
+    starts that ran side by side count as one for that.
+    """
+    good = outcome.good
+    # While starts fail, the last attempt is the previous failure.
+    previous_failure = record.last_attempt_to_start if record.start_failures else None
+    same_volley = previous_failure is not None and outcome.started_at < previous_failure
+    last_attempt = max(outcome.ended_at, record.last_attempt_to_start or 0.0)
+    record = record.replace(
+        startup_success_rate=_average(record.startup_success_rate, 1.0 if good else 0.0),
+        last_attempt_to_start=last_attempt,
+    )
+    if good:
+        return record.replace(
+            startup_time_avg=_average(record.startup_time_avg, outcome.ended_at - outcome.started_at),
+            last_successful_start=max(outcome.ended_at, record.last_successful_start or 0.0),
+            start_failures=0,
+            paused_until=None,
+            pause_reason=None,
+        )
+    failures = record.start_failures if same_volley else record.start_failures + 1
+    pause = max(start_delay, _growing(1, failures - 1))
+    return record.replace(
+        start_failures=failures,
+        paused_until=max(outcome.ended_at + pause, record.paused_until or 0.0),
+        pause_reason=f"cmd_new {outcome.how}",
+    )
+
+
+def _after_start(resource: Resource, outcome: Outcome) -> Resource:
+    if outcome.good:
+        up = _moved(resource, ResourceEvent.START_SUCCEEDED, data=outcome.output, up_at=outcome.ended_at)
+        return _deleted_if_asked(up)
+    reason = f"cmd_new {outcome.how}"
+    if outcome.by_itself:
+        return _moved(resource, ResourceEvent.START_FAILED, ended_at=outcome.ended_at, reason=reason)
+    return _moved(resource, ResourceEvent.START_CUT_OFF, reason=reason)
+
+
+def _after_release(resource: Resource, outcome: Outcome) -> Resource:
+    if outcome.good:
+        return _deleted_if_asked(_moved(resource, ResourceEvent.RELEASE_SUCCEEDED))
+    return _moved(resource, ResourceEvent.RELEASE_FAILED, reason=f"cmd_release {outcome.how}")
+
+
+def _after_delete(resource: Resource, outcome: Outcome, pool: Pool | None) -> Resource:
+    if outcome.good:
+        return _moved(resource, ResourceEvent.DELETE_SUCCEEDED, ended_at=outcome.ended_at)
+    failures = resource.delete_failures + 1
+    if pool is not None and failures >= pool.delete_attempts:
+        given_up = f"cmd_delete failed {failures} times and is not tried again; at last it {outcome.how}"
+        return _moved(
+            resource,
+            ResourceEvent.DELETE_GIVEN_UP,
+            delete_failures=failures,
+            ended_at=outcome.ended_at,
+            reason=f"{resource.reason}; {given_up}" if resource.reason else given_up,
+        )
+    retry_at = outcome.ended_at + _growing(2, failures - 1)
+    return _moved(resource, ResourceEvent.DELETE_FAILED, delete_failures=failures, delete_retry_at=retry_at)
+
+
+def _after_livecheck(resource: Resource, outcome: Outcome) -> Resource:
+    last = resource.check_last_time
+    outdated = last is not None and outcome.started_at < last
+    if outcome.lost or outdated or resource.state not in _CHECKED_STATES:
+        return resource
+    failed = 0 if outcome.good else resource.check_failed_count + 1
+    return resource.replace(check_last_time=outcome.ended_at, check_failed_count=failed)
+
+
+def _moved(resource: Resource, event: ResourceEvent, **changes: Any) -> Resource:
+    return resource.replace(state=after_resource_event(resource.state, event), run=None, **changes)
+
+
+def _deleted_if_asked(resource: Resource) -> Resource:
+    if resource.delete_asked is None:
+        return resource
+    return request_delete(resource, resource.delete_asked).replace(delete_asked=None)
+
+
+def _average(average: float | None, sample: float) -> float:
+    return sample if average is None else average + _AVERAGE_WEIGHT * (sample - average)
+
+
+def _growing(first: float, doublings: int) -> float:
+    """`first` seconds doubled so many times, at most five minutes."""
+    return min(_LONGEST_PAUSE, first * 2.0 ** min(doublings, 20))

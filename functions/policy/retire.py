@@ -1,0 +1,191 @@
+"""What lets go, what is to be deleted and why, and which deletes start (steps 1, 3 and 4 of a reconcile pass)."""
+
+from config.pools import Pool
+from functions.policy import change
+from functions.policy.draft import Draft
+from functions.policy.steps import (
+    AskDelete,
+    DropIntent,
+    FailTicket,
+    LetGo,
+    RequestDelete,
+    Settle,
+    StartDelete,
+    Step,
+)
+from state.documents import Intent, Resource, ResourceState, TicketState
+
+
+def let_go(draft: Draft) -> list[Step]:
+    """Step 1: a CLOSED ticket lets its resource go, or settles when it has none to let go.
+
+    Letting go and settling never stand in one plan: the resource must be written first.
+    """
+    snapshot = draft.snapshot
+    steps: list[Step] = []
+    for id in sorted(snapshot.closed):
+        ticket = snapshot.tickets[id]
+        resource = snapshot.resources.get(ticket.resource) if ticket.resource is not None else None
+        if resource is None or resource.state is not ResourceState.UP or snapshot.holder(resource.id) is not ticket:
+            steps.append(Settle(id))
+            continue
+        options = snapshot.options_of(resource.pool)
+        hook = options is not None and options.cmd_release is not None
+        draft.free(change.let_go(resource, ticket, hook, draft.now))
+        steps.append(LetGo(id, resource.id, hook))
+    return steps
+
+
+def remove(draft: Draft) -> list[Step]:
+    """Step 3: tickets without their resource fail, intents are decided, and what is of no more use is to go.
+
+    A pool that left the file is treated like the others, by the options that it last had: its resources stay, ready
+    to be given away, until one of the usual reasons removes them. The reference does not touch them at all; so a
+    pool that was removed by mistake can come back to its spares.
+    """
+    snapshot = draft.snapshot
+    steps: list[Step] = []
+    for id in sorted(snapshot.stranded):
+        steps.append(FailTicket(id, _what_happened(draft, id)))
+    for id in sorted(snapshot.intents):
+        steps += _decide(draft, snapshot.intents[id])
+    for name in snapshot.pool_names():
+        pool = snapshot.options_of(name)
+        if pool is not None:
+            steps += _remove_failing(draft, pool)
+            steps += _remove_released(draft, pool)
+            steps += _remove_surplus(draft, pool)
+    return steps
+
+
+def delete(draft: Draft) -> list[Step]:
+    """Step 4: `cmd_delete` starts for what is in DELETE_REQUEST, or comes there in this plan, when a retry is due.
+
+    No such resource has an OPEN ticket left, as step 3 fails those. Where the options of a pool are lost nothing
+    can start.
+    """
+    snapshot = draft.snapshot
+    steps: list[Step] = []
+    for name in snapshot.pool_names():
+        if snapshot.options_of(name) is None:
+            continue
+        due = list(draft.requested[name])
+        for retry_at, id in snapshot.to_delete[name]:
+            if retry_at > draft.now:
+                draft.wake(retry_at)
+                break
+            due.append(id)
+        steps += [StartDelete(id) for id in sorted(due)]
+    return steps
+
+
+def _what_happened(draft: Draft, ticket_id: int) -> str:
+    number = draft.snapshot.tickets[ticket_id].resource
+    resource = draft.snapshot.resources.get(number) if number is not None else None
+    return (resource.reason if resource else None) or "its resource is gone"
+
+
+def _decide(draft: Draft, intent: Intent) -> list[Step]:
+    drop = DropIntent(intent.id)
+    resource = draft.resource(intent.resource)
+    if resource is None or resource.id in draft.leaving:
+        return [drop]
+    up = resource.state is ResourceState.UP
+    unused = up and draft.is_free(resource.id) and resource.check_failed_count == 0
+    if intent.unused_only and not unused:
+        return [drop]
+    if up:
+        return [*_request(draft, resource, intent.reason), drop]
+    if resource.state in change.ASKABLE and resource.delete_asked is None:
+        draft.leave(resource)
+        return [AskDelete(resource.id, intent.reason), drop]
+    return [drop]
+
+
+def _request(draft: Draft, resource: Resource, reason: str) -> list[Step]:
+    draft.leave(resource)
+    steps: list[Step] = [RequestDelete(resource.id, reason)]
+    holder = draft.snapshot.holder(resource.id)
+    if holder is not None and holder.state is TicketState.OPEN:
+        steps.append(FailTicket(holder.id, reason))
+    return steps
+
+
+def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
+    found = []
+    for minus_failed, id in draft.snapshot.failing[pool.name]:
+        if -minus_failed < pool.livecheck_attempts:
+            break
+        found.append(id)
+    steps: list[Step] = []
+    for id in sorted(found):
+        resource = draft.resource(id)
+        if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
+            reason = f"livecheck failed {resource.check_failed_count} times in a row"
+            steps += _request(draft, resource, reason)
+    return steps
+
+
+def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
+    steps: list[Step] = []
+    for id in sorted(_released(draft, pool)):
+        resource = draft.resource(id)
+        if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
+            reason = _why_not_reused(resource, pool, draft.now)
+            if reason is not None:
+                steps += _request(draft, resource, reason)
+    return steps
+
+
+def _released(draft: Draft, pool: Pool) -> set[int]:
+    """Resources of the pool that are free and were released before, and may have to go."""
+    snapshot, now = draft.snapshot, draft.now
+    found = set(draft.freed_in_pool[pool.name])
+    for released_at, id in snapshot.idle[pool.name]:
+        if pool.reuse_opportunity_time and (due := released_at + pool.reuse_opportunity_time) > now:
+            draft.wake(due)
+            break
+        found.add(id)
+    for since, id in snapshot.bound[pool.name] if pool.reuse_max_time else ():
+        if (due := since + pool.reuse_max_time) > now:
+            draft.wake(due)
+            break
+        found.add(id)
+    for minus_releases, id in snapshot.reused[pool.name] if pool.reuse_max_count else ():
+        if -minus_releases <= pool.reuse_max_count:
+            break
+        found.add(id)
+    return found
+
+
+def _why_not_reused(resource: Resource, pool: Pool, now: float) -> str | None:
+    if not pool.reuse_opportunity_time:
+        return "released, and its pool does not reuse (reuse_opportunity_time is 0)"
+    released_at, since = resource.released_at or 0.0, resource.sandboxed_since or 0.0
+    if released_at + pool.reuse_opportunity_time <= now:
+        return f"idle for {now - released_at:.0f} s, longer than reuse_opportunity_time"
+    if pool.reuse_max_time and since + pool.reuse_max_time <= now:
+        return f"first taken {now - since:.0f} s ago, longer than reuse_max_time"
+    if pool.reuse_max_count and resource.releases_counter > pool.reuse_max_count:
+        return f"reused {resource.releases_counter - 1} times (reuse_max_count)"
+    return None
+
+
+def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
+    """Fresh spares of an on-demand pool beyond the waiting tickets that it could serve: failing ones, then the oldest.
+
+    The reference leaves failing ones out, here they go first: they serve nobody, yet cost what the others cost.
+    """
+    if not pool.on_demand:
+        return []
+    snapshot = draft.snapshot
+    spares = [snapshot.resources[id] for id in snapshot.spares[pool.name] if id not in draft.leaving]
+    if not spares:
+        return []
+    offers = frozenset(pool.offers)
+    wanted = sum(len(snapshot.waiting[tags]) for tags in snapshot.waiting if tags <= offers)
+    spares.sort(key=lambda resource: (resource.check_failed_count == 0, resource.id))
+    steps: list[Step] = []
+    for resource in spares[: max(0, len(spares) - wanted)]:
+        steps += _request(draft, resource, "no waiting ticket needs it, and its pool starts on demand only")
+    return steps

@@ -1,0 +1,302 @@
+"""The living documents in one place, in the groups that the policy decides about."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from config.pools import Pool
+from functions.policy.groups import Groups, Shelves
+from functions.policy.numbering import NumbersInUse
+from functions.policy.offers import Offer, Tags, covers, ready, tag_set
+from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+
+
+class Snapshot:
+    """Tickets of open/, resources that are not ENDED, pool records, intents and configured pools.
+
+    Documents are put and dropped one by one, in any order; a document put again replaces its older version. The
+    groups below are kept up meanwhile, so that a plan costs what is to be done and not what exists. Only the methods
+    change it; the policy reads the groups.
+    """
+
+    def __init__(self) -> None:
+        self.tickets: dict[int, Ticket] = {}
+        self.resources: dict[int, Resource] = {}
+        self.records: dict[str, PoolRecord] = {}
+        self.intents: dict[int, Intent] = {}
+        self.pools: dict[str, Pool] = {}
+        """The configured pools in the order of the file."""
+
+        self.on_demand_tags: Tags = frozenset()
+        """Tags that are on-demand in any configured pool."""
+        self.waiting: Groups[Tags] = Groups()
+        """Ids of waiting tickets by their tags."""
+        self.waiting_in: Shelves[str, Tags] = Shelves()
+        """Ids of waiting tickets by their sandbox, if they have one, and their tags."""
+        self.closed: set[int] = set()
+        """Ids of CLOSED tickets."""
+        self.stranded: set[int] = set()
+        """Ids of OPEN tickets whose resource is gone or on its way to deletion."""
+
+        self.living: Counter[str] = Counter()
+        """Number of resources by pool."""
+        self.states: Counter[tuple[str, ResourceState]] = Counter()
+        """Number of resources by pool and state."""
+        self.starting: Groups[str] = Groups()
+        """By pool: ids of STARTING resources that are not to be deleted at once."""
+        self.spares: Groups[str] = Groups()
+        """By pool: ids of fresh spares that are UP: free and never released."""
+        self.idle: Groups[str] = Groups()
+        """By pool: (released_at, id) of resources that are UP, free and were released before."""
+        self.bound: Groups[str] = Groups()
+        """The same resources by pool as (sandboxed_since, id)."""
+        self.reused: Groups[str] = Groups()
+        """The same resources by pool as (-releases_counter, id)."""
+        self.failing: Groups[str] = Groups()
+        """By pool: (-check_failed_count, id) of UP resources, taken or not, whose last livecheck failed."""
+        self.to_delete: Groups[str] = Groups()
+        """By pool: (delete_retry_at or 0, id) of resources in DELETE_REQUEST."""
+        self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
+        """Ids of resources that can serve a ticket now (True) or may soon (False: STARTING, RELEASING, or UP and
+        free but failing its livecheck), by their sandbox and offer."""
+        self.kept: dict[str, frozenset[Tags]] = {}
+        """By sandbox: tags of its waiting tickets that one of its own covers has. Sandboxes without any are absent."""
+
+        self._groups = (
+            self.starting,
+            self.spares,
+            self.idle,
+            self.bound,
+            self.reused,
+            self.failing,
+            self.to_delete,
+        )
+        self._claims: dict[int, set[int]] = {}
+        self._in_run: set[int] = set()
+        self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
+        self._numbers = NumbersInUse()
+        self._last_good: dict[str, Pool | None] = {}
+
+    # Documents
+
+    def put_ticket(self, ticket: Ticket) -> None:
+        """Add a ticket of open/, or replace its older version."""
+        self._unclaim(self.tickets.get(ticket.id), ticket)
+        self.tickets[ticket.id] = ticket
+        waits = ticket.waiting
+        tags = tag_set(ticket.tags)
+        self.waiting.put(ticket.id, tags if waits else None, ticket.id)
+        self._wait_in(ticket.id, ticket.sandbox if waits else None, tags)
+        if ticket.state is TicketState.CLOSED:
+            self.closed.add(ticket.id)
+        else:
+            self.closed.discard(ticket.id)
+        claimed = _claim(ticket)
+        if claimed is not None:
+            self._claims.setdefault(claimed, set()).add(ticket.id)
+            self._index(claimed)
+
+    def drop_ticket(self, id: int) -> None:
+        """Forget a ticket, if it is known."""
+        ticket = self.tickets.pop(id, None)
+        if ticket is None:
+            return
+        self.waiting.drop(id)
+        self._wait_in(id, None, frozenset())
+        self.closed.discard(id)
+        self._unclaim(ticket, None)
+
+    def put_resource(self, resource: Resource) -> None:
+        """Add a resource, or replace its older version; one that is ENDED is forgotten."""
+        self._uncount(resource.id)
+        if resource.state is ResourceState.ENDED:
+            self.resources.pop(resource.id, None)
+        else:
+            self.resources[resource.id] = resource
+            self.living[resource.pool] += 1
+            self.states[resource.pool, resource.state] += 1
+            self._numbers.take(resource)
+        self._index(resource.id)
+
+    def drop_resource(self, id: int) -> None:
+        """Forget a resource, if it is known."""
+        self._uncount(id)
+        self.resources.pop(id, None)
+        self._index(id)
+
+    def put_record(self, record: PoolRecord) -> None:
+        """Add what is remembered of a pool, or replace it."""
+        old = self.records.get(record.name)
+        if old is None or old.options != record.options:
+            self._last_good.pop(record.name, None)
+        self.records[record.name] = record
+
+    def set_pools(self, pools: Sequence[Pool]) -> None:
+        """Take these pools, in the order of the file, for the configured ones."""
+        self.pools = {pool.name: pool for pool in pools}
+        self.on_demand_tags = frozenset(tag for pool in pools for tag in pool.tags_on_demand)
+
+    def put_intent(self, intent: Intent) -> None:
+        """Add what an operator asked for."""
+        self.intents[intent.id] = intent
+
+    def drop_intent(self, id: int) -> None:
+        """Forget an intent, if it is known."""
+        self.intents.pop(id, None)
+
+    # Questions
+
+    def holder(self, resource_id: int) -> Ticket | None:
+        """The ticket that has the resource: an OPEN one, or a CLOSED one that has not let it go yet.
+
+        Should several claim it, which must not happen, an OPEN one wins, then the lowest id.
+        """
+        claims = self._claims.get(resource_id)
+        if claims is None:
+            return None
+        resource = self.resources.get(resource_id)
+        released = resource.released_ticket if resource else None
+        tickets = [self.tickets[id] for id in sorted(claims)]
+        for ticket in tickets:
+            if ticket.state is TicketState.OPEN:
+                return ticket
+        return next((ticket for ticket in tickets if ticket.id != released), None)
+
+    def options_of(self, pool_name: str) -> Pool | None:
+        """The options of a pool: the configured ones, or for a pool that vanished the last good ones, if known."""
+        if pool_name in self.pools:
+            return self.pools[pool_name]
+        if pool_name not in self._last_good:
+            self._last_good[pool_name] = _last_good(self.records.get(pool_name))
+        return self._last_good[pool_name]
+
+    def wants_on_demand(self, tags: Tags) -> bool:
+        """Whether one of the tags is on-demand in any configured pool."""
+        return not tags.isdisjoint(self.on_demand_tags)
+
+    def pool_names(self) -> list[str]:
+        """The configured pools in the order of the file, then those that vanished but still have resources."""
+        vanished = [name for name, number in self.living.items() if number and name not in self.pools]
+        return [*self.pools, *sorted(vanished, key=self._last_position)]
+
+    def free_number(self, pool_name: str) -> int:
+        """The smallest `id_in_pool` that no resource of the pool has."""
+        return self._numbers.free_number(pool_name)
+
+    def free_counter(self, name: str) -> int:
+        """The smallest value of a named counter that no resource of any pool has."""
+        return self._numbers.free_counter(name)
+
+    def resources_in_run(self) -> list[Resource]:
+        """The resources that wait for a hook run to end, by id."""
+        return [self.resources[id] for id in sorted(self._in_run)]
+
+    def offer(self, resource: Resource) -> Offer:
+        """The pool and tags that the resource has, as one object for all that have the same."""
+        key = (resource.pool, tuple(sorted(resource.tags.items())))
+        offer = self._offers.get(key)
+        if offer is None:
+            offer = self._offers[key] = Offer(resource.pool, dict(key[1]))
+        return offer
+
+    # Keeping up
+
+    def _last_position(self, pool_name: str) -> tuple[int, str]:
+        record = self.records.get(pool_name)
+        return (record.position if record else 0, pool_name)
+
+    def _unclaim(self, old: Ticket | None, new: Ticket | None) -> None:
+        claimed = _claim(old) if old else None
+        if old is None or claimed is None or (new is not None and claimed == _claim(new)):
+            return
+        self._claims[claimed].discard(old.id)
+        if not self._claims[claimed]:
+            del self._claims[claimed]
+        self.stranded.discard(old.id)
+        self._index(claimed)
+
+    def _wait_in(self, id: int, sandbox: str | None, tags: Tags) -> None:
+        old = self.waiting_in.place_of(id)
+        changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags)
+        if changed:
+            self._pair([old[0] if old else None, sandbox])
+
+    def _uncount(self, id: int) -> None:
+        resource = self.resources.get(id)
+        if resource is not None:
+            self.living[resource.pool] -= 1
+            self.states[resource.pool, resource.state] -= 1
+            self._numbers.give_back(resource)
+
+    def _index(self, id: int) -> None:
+        """Put the resource into the groups where it belongs now, and see whether its tickets still have it."""
+        resource = self.resources.get(id)
+        if resource is None:
+            for groups in self._groups:
+                groups.drop(id)
+            self._in_run.discard(id)
+        else:
+            self._place(resource)
+        self._cover(id, resource)
+        gone = resource is None or resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+        for ticket_id in self._claims.get(id, ()):
+            if gone and self.tickets[ticket_id].state is TicketState.OPEN:
+                self.stranded.add(ticket_id)
+            else:
+                self.stranded.discard(ticket_id)
+
+    def _place(self, resource: Resource) -> None:
+        id, pool, state = resource.id, resource.pool, resource.state
+        up = state is ResourceState.UP
+        free = up and self.holder(id) is None
+        released = pool if free and resource.releases_counter > 0 else None
+        starts = state is ResourceState.STARTING and resource.delete_asked is None
+        self.starting.put(id, pool if starts else None, id)
+        self.spares.put(id, pool if free and not released else None, id)
+        self.idle.put(id, released, (resource.released_at or 0.0, id))
+        self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
+        self.reused.put(id, released, (-resource.releases_counter, id))
+        failed = resource.check_failed_count
+        self.failing.put(id, pool if up and failed else None, (-failed, id))
+        requested = state is ResourceState.DELETE_REQUEST
+        self.to_delete.put(id, pool if requested else None, (resource.delete_retry_at or 0.0, id))
+        if resource.run is None:
+            self._in_run.discard(id)
+        else:
+            self._in_run.add(id)
+
+    def _cover(self, id: int, resource: Resource | None) -> None:
+        old = self.covers.place_of(id)
+        if resource is not None and covers(resource, self.holder(id) is None):
+            group = (self.offer(resource), ready(resource))
+            changed = self.covers.put(id, resource.sandbox, group)
+        else:
+            changed = self.covers.drop(id)
+        if changed:
+            self._pair([old[0] if old else None, resource.sandbox if resource else None])
+
+    def _pair(self, sandboxes: Iterable[str | None]) -> None:
+        for sandbox in sandboxes:
+            if sandbox is None:
+                continue
+            offers = {offer.names for offer, _ in self.covers[sandbox]}
+            waiting = self.waiting_in[sandbox] if offers else ()
+            paired = frozenset(tags for tags in waiting if any(tags <= names for names in offers))
+            if paired:
+                self.kept[sandbox] = paired
+            else:
+                self.kept.pop(sandbox, None)
+
+
+def _claim(ticket: Ticket) -> int | None:
+    return None if ticket.state is TicketState.FAILED else ticket.resource
+
+
+def _last_good(record: PoolRecord | None) -> Pool | None:
+    if record is None:
+        return None
+    try:
+        return msgspec.convert(record.options, Pool)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,74 @@
+"""Look at a ticket: `GET /tickets/ID` and `GET /tickets/ID/output`. Reads its document and the leader's view."""
+
+import base64
+from typing import Any
+
+from flask import Response
+
+from functions import http
+from functions.context import current
+from functions.errors import StillWaiting, TicketOver
+from functions.offload import in_thread
+from state.documents import Ticket, TicketState
+
+
+def ticket(ticket_id: str) -> Response:
+    """200 with the ticket as JSON."""
+    context = current()
+    number = http.read_id(ticket_id, "ticket")
+    http.Query().finish()
+    found = context.store.tickets.read(number)
+    fields = described(found)
+    if found.waiting:
+        fields["place"], fields["why"] = context.view.place_and_reason(found)
+    return http.json_reply(fields)
+
+
+def output(ticket_id: str) -> Response:
+    """200 with the bytes that `cmd_new` printed, 409 while it waits, 410 when it is over."""
+    context = current()
+    number = http.read_id(ticket_id, "ticket")
+    query = http.Query()
+    closed = query.flag("closed")
+    query.finish()
+    found = in_thread(context.store.tickets.read_durable, number)
+    if found.waiting:
+        raise StillWaiting(found, context.view.place_and_reason(found)[1])
+    return output_reply(found, closed)
+
+
+def output_reply(ticket: Ticket, closed: bool) -> Response:
+    """The output of a ticket that does not wait; raises TicketOver unless `closed` ones are wanted."""
+    if ticket.state is not TicketState.OPEN and not (closed and ticket.resource is not None):
+        raise TicketOver(ticket)
+    return http.bytes_reply(ticket.output or b"", {"Ticket-State": ticket.state.value})
+
+
+def described(ticket: Ticket) -> dict[str, Any]:
+    """A ticket for JSON."""
+    return {
+        "id": ticket.id,
+        "state": ticket.state,
+        "tags": ticket.tags,
+        "sandbox": ticket.sandbox,
+        "created_at": ticket.created_at,
+        "resource": ticket.resource,
+        "resource_name": ticket.resource_name,
+        "pool": ticket.pool,
+        "assigned_at": ticket.assigned_at,
+        "closed_at": ticket.closed_at,
+        "failed_at": ticket.failed_at,
+        "reason": ticket.reason,
+        **output_fields(ticket.output, "output"),
+    }
+
+
+def output_fields(content: bytes | None, name: str) -> dict[str, str | None]:
+    """Bytes for JSON: as text, null when they are none, and always as base64 too."""
+    if content is None:
+        return {name: None, f"{name}_base64": None}
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = None
+    return {name: text, f"{name}_base64": base64.b64encode(content).decode()}

@@ -1,0 +1,31 @@
+"""Close a ticket: `DELETE /tickets/ID` and `POST /tickets/ID/close`. Replaces its document; the scheduler then
+takes the resource back.
+"""
+
+from flask import Response
+
+from functions import http
+from functions.context import Context, current
+from functions.offload import in_thread
+from state.documents import Ticket, TicketState
+from state.lifecycle import TicketEvent, after_ticket_event
+
+
+def ticket(ticket_id: str) -> Response:
+    """200, again and again."""
+    number = http.read_id(ticket_id, "ticket")
+    http.Query().finish()
+    closed = close(current(), number)
+    if http.wants_json():
+        return http.json_reply({"id": closed.id, "state": closed.state})
+    return http.text_reply("closed\n")
+
+
+def close(context: Context, number: int) -> Ticket:
+    """The closed ticket, durable; one that is closed already stays as it is. Raises NotFound."""
+
+    def change(ticket: Ticket) -> Ticket:
+        state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
+        return ticket if ticket.state is TicketState.CLOSED else ticket.replace(state=state, closed_at=context.clock())
+
+    return in_thread(context.store.tickets.update, number, change)

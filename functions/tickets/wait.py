@@ -1,0 +1,46 @@
+"""Wait for a ticket's resource: `GET /tickets/ID/wait`. Parks until the ticket's document changes."""
+
+import time
+from typing import Any
+
+from flask import Response, request
+
+from functions import http, lifetime
+from functions.context import Context, current
+from functions.errors import WaitedTooLong
+from functions.offload import in_thread
+from functions.tickets.check import output_reply
+from state.documents import Ticket
+
+LONGEST = 3600
+
+
+def output(ticket_id: str) -> Response:
+    """As `GET /tickets/ID/output`, and 408 when the ticket still waits after `timeout` seconds."""
+    context = current()
+    number = http.read_id(ticket_id, "ticket")
+    query = http.Query()
+    closed = query.flag("closed")
+    seconds = query.seconds("timeout", context.settings.wait_timeout, LONGEST)
+    query.finish()
+    ticket = until_served(context, number, seconds, request.environ.get("gunicorn.socket"))
+    if ticket.waiting:
+        raise WaitedTooLong(ticket, context.view.place_and_reason(ticket)[1])
+    return output_reply(ticket, closed)
+
+
+def until_served(context: Context, number: int, seconds: float, client: Any) -> Ticket:
+    """The ticket once it does not wait any more, durable; as it is after `seconds`, when this process stops, or
+    when the client (a socket, or None) hung up. Raises NotFound.
+    """
+    tickets = context.store.tickets
+    until = time.monotonic() + seconds
+    ticket = tickets.read(number)
+    if ticket.waiting and seconds > 0 and not lifetime.stopping():
+        with context.parking.spot(tickets.path(number).name, client) as spot:
+            while (ticket := tickets.read(number)).waiting and not lifetime.stopping() and not spot.abandoned:
+                left = until - time.monotonic()
+                if left <= 0:
+                    break
+                spot.wait(min(left, LONGEST))
+    return ticket if ticket.waiting else in_thread(tickets.read_durable, number)

@@ -1,0 +1,132 @@
+"""Cleanup: what `cmd_list` finds and nobody knows, what is past its retention, what crashes left behind.
+
+Triggered every minute and by ended list runs. Reads the mirror and the state folder; writes pool records and starts
+list and terminate runs.
+"""
+
+import logging
+import re
+
+from config.pools import Pool
+from functions.policy import change
+from functions.policy.outcomes import Outcome
+from functions.timed.environment import list_run, unknown_delete_run
+from functions.timed.farm import Farm
+from functions.timed.hooks import HookRun
+from state.documents import HookKind
+from state.store import Batch, Put, Update
+
+log = logging.getLogger(__name__)
+
+LIST_PERIOD = 1800.0
+"""Least seconds between two runs of `cmd_list` in a pool, and before the first one."""
+KEPT_SKIPS = 10_000
+
+
+class Unknown:
+    """What cleanup remembers between two calls: names that were skipped (told once), and the numbers of its runs."""
+
+    def __init__(self) -> None:
+        self.skipped: dict[tuple[str, str], None] = {}
+        self._last_number = 0
+
+    def number(self, now: float) -> int:
+        """A number for a run that belongs to no resource, new even after a restart."""
+        self._last_number = max(self._last_number + 1, int(now * 1000))
+        return self._last_number
+
+
+def cleanup(farm: Farm, unknown: Unknown) -> float | None:
+    """Do what is due; returns when the next list is (Unix seconds). Raises StoreUnavailable and StoreFrozen."""
+    now = farm.clock()
+    swept = farm.store.sweep(now, farm.settings.ticket_retention, farm.settings.resource_retention)
+    if swept.tickets or swept.resources or swept.staged:
+        log.info("removed %d old tickets, %d old resources, %d leftovers", swept.tickets, swept.resources, swept.staged)
+    _close_forgotten_failures(farm, now)
+    return start_lists(farm, unknown)
+
+
+def start_lists(farm: Farm, unknown: Unknown) -> float | None:
+    """Start every `cmd_list` that is due; returns when the next one is."""
+    now = farm.clock()
+    due_times = []
+    records = []
+    for name, record in farm.snapshot.records.items():
+        pool = farm.snapshot.options_of(name)
+        if pool is None or pool.cmd_list is None:
+            continue
+        due = (record.last_list_at or record.first_seen_at) + LIST_PERIOD
+        if due > now:
+            due_times.append(due)
+            continue
+        records.append(record.replace(last_list_at=now))
+        farm.hooks.start(list_run(pool, unknown.number(now)))
+    if records:
+        farm.store.commit(Batch([Put(record) for record in records]))
+        for record in records:
+            farm.keep(record)
+    return min(due_times, default=None)
+
+
+def fold_unknown(farm: Farm, unknown: Unknown) -> None:
+    """Act on list runs that ended, and forget ended deletes of unknown names."""
+    for run, outcome in farm.hooks.finished():
+        if run.id.split("_")[0].strip("0"):
+            continue
+        if run.kind is HookKind.LIST:
+            _delete_unknown(farm, unknown, run, outcome)
+        elif outcome.exit != 0:
+            name = run.environment["RESALLOC_NAME"]
+            log.warning("pool %s: cmd_delete of the unknown %s failed: %s", run.pool, name, outcome.last_line)
+        farm.hooks.forget(run.id)
+
+
+def _delete_unknown(farm: Farm, unknown: Unknown, run: HookRun, outcome: Outcome) -> None:
+    if outcome.exit != 0 or outcome.cut_off is not None or outcome.output is None:
+        why = outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}"
+        log.warning("pool %s: cmd_list failed, so nothing is cleaned: %s", run.pool, why)
+        return
+    pool = farm.snapshot.options_of(run.pool)
+    if pool is None:
+        return
+    if farm.has_corrupt_resource():
+        log.warning("pool %s: unknown resources are not cleaned while a resource's document is in quarantine", run.pool)
+        return
+    known = {resource.name for resource in farm.snapshot.resources.values()}
+    for name in unknown_names(outcome.output, known):
+        if pool.delete_any_unknown or fits_pattern(name, pool):
+            log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name)
+            farm.hooks.start(unknown_delete_run(pool, name, unknown.number(farm.clock())))
+        elif (pool.name, name) not in unknown.skipped and len(unknown.skipped) < KEPT_SKIPS:
+            unknown.skipped[pool.name, name] = None
+            log.warning(
+                "pool %s: %s belongs to no resource, but does not fit name_pattern: left alone", pool.name, name
+            )
+
+
+def unknown_names(output: bytes, known: set[str]) -> list[str]:
+    """The names in the output of `cmd_list` that are not known, each once, in its order."""
+    names = output.decode(errors="surrogateescape").split()
+    return [name for name in dict.fromkeys(names) if name not in known]
+
+
+def fits_pattern(name: str, pool: Pool) -> bool:
+    """Whether a name can have come from the pool's `name_pattern`."""
+    fields = {"pool_name": re.escape(pool.name), "id": r"\d{8,}", "datetime": r"\d{8}_\d{6}"}
+    pieces = re.split(r"\{(pool_name|id|datetime)\}", pool.name_pattern)
+    pattern = "".join(
+        fields[piece] if index % 2 else re.escape(piece.replace("{{", "{").replace("}}", "}"))
+        for index, piece in enumerate(pieces)
+    )
+    return re.fullmatch(pattern, name) is not None
+
+
+def _close_forgotten_failures(farm: Farm, now: float) -> None:
+    forgotten = farm.stale_failed_tickets(now - farm.settings.ticket_retention)
+    if not forgotten:
+        return
+    updates = [
+        Update(ticket, change.close(ticket, now)) for ticket in (farm.snapshot.tickets[number] for number in forgotten)
+    ]
+    farm.store.commit(Batch(updates))
+    farm.refresh({"tickets": {f"{number}.json" for number in forgotten}})

@@ -1,0 +1,82 @@
+"""Livecheck: start the checks of UP resources that are due, so many side by side, none waiting for another.
+
+Triggered by due times and by resources that came UP. Reads the mirror; writes nothing: how a check ended is
+folded in by reconcile.
+"""
+
+import heapq
+
+from functions.policy.change import run_id
+from functions.timed.environment import resource_run
+from functions.timed.farm import Farm
+from state.documents import HookKind, Resource, ResourceState
+
+SHORTEST_PERIOD = 1.0
+
+
+class Checks:
+    """When each resource is to be checked next. Entries may be outdated: they are judged when they come up."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int]] = []
+        self._known: dict[int, float] = {}
+
+    def plan_all(self, farm: Farm) -> None:
+        """Plan for every resource anew: at the start and when periods may have changed."""
+        self._due.clear()
+        self._known.clear()
+        for resource in farm.snapshot.resources.values():
+            self.plan(farm, resource)
+
+    def plan(self, farm: Farm, resource: Resource) -> None:
+        """Plan the next check of one resource, if it is to be checked at all."""
+        due = _due(farm, resource)
+        if due is not None and self._known.get(resource.id) != due:
+            self._known[resource.id] = due
+            heapq.heappush(self._due, (due, resource.id))
+
+    def pop(self, now: float) -> int | None:
+        """The next resource that may be due."""
+        while self._due and self._due[0][0] <= now:
+            due, number = heapq.heappop(self._due)
+            if self._known.get(number) == due:
+                del self._known[number]
+                return number
+        return None
+
+    def next_due(self) -> float | None:
+        """When the next resource may be due (Unix seconds)."""
+        return self._due[0][0] if self._due else None
+
+
+def livecheck(farm: Farm, checks: Checks) -> float | None:
+    """Start what is due, within the bound; returns when the next one is due, None while the bound is reached."""
+    now = farm.clock()
+    under_way = {int(run.split("_")[0]) for run in farm.hooks.under_way(HookKind.WATCH)}
+    while len(under_way) < farm.settings.livechecks_at_once:
+        number = checks.pop(now)
+        if number is None:
+            return checks.next_due()
+        resource = farm.snapshot.resources.get(number)
+        if resource is None or number in under_way:
+            continue
+        due = _due(farm, resource)
+        pool = farm.snapshot.options_of(resource.pool)
+        if due is None or pool is None:
+            continue
+        if due > now:
+            checks.plan(farm, resource)
+            continue
+        run = resource_run(resource, pool, HookKind.WATCH, run_id(number, HookKind.WATCH, int(now * 1000)), 0)
+        farm.hooks.start(run)
+        under_way.add(number)
+    return None
+
+
+def _due(farm: Farm, resource: Resource) -> float | None:
+    pool = farm.snapshot.options_of(resource.pool)
+    if resource.state is not ResourceState.UP or pool is None or pool.cmd_livecheck is None:
+        return None
+    if resource.check_last_time is None:
+        return resource.up_at or 0.0
+    return resource.check_last_time + max(SHORTEST_PERIOD, pool.livecheck_period)

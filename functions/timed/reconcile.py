@@ -1,0 +1,262 @@
+"""Reconcile: fold in how hooks ended, decide, write, start hooks.
+
+Triggered by changed tickets, intents, results and configuration, and by due times. Reads what changed; writes
+resources, pool records and assignments. Everything that it starts stands in a document first.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from functions.policy import change
+from functions.policy.outcomes import Outcome, fold_record, fold_resource
+from functions.policy.plan import (
+    AskDelete,
+    Assign,
+    DropIntent,
+    FailTicket,
+    LetGo,
+    Plan,
+    RequestDelete,
+    Settle,
+    StartDelete,
+    StartResource,
+    plan,
+)
+from functions.timed.environment import resource_run
+from functions.timed.farm import Farm
+from functions.timed.hooks import HookRun
+from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
+from state.store import Batch, Put, Update
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 4
+"""Plans that one pass makes at most; what is left is the next pass's, which follows at once."""
+
+
+def reconcile(farm: Farm) -> float | None:
+    """Bring the farm to where its tickets and pools want it; returns when something is due next (Unix seconds).
+
+    Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be loaded anew then.
+    """
+    fold_outcomes(farm, farm.hooks.finished())
+    if farm.loaded_anew:
+        fold_outcomes(farm, missing_runs(farm))
+        farm.loaded_anew = False
+    for _ in range(ROUNDS):
+        decided = plan(farm.snapshot, farm.clock())
+        if not decided.steps:
+            _archive(farm, [])
+            return decided.next_due
+        apply(farm, decided)
+    return farm.clock()
+
+
+def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
+    """Write down how runs ended. Runs that belong to no resource are left to cleanup."""
+    resources: dict[int, Resource] = {}
+    records: set[str] = set()
+    done: list[str] = []
+    for run, outcome in outcomes:
+        number = int(run.id.split("_")[0])
+        if number == 0:
+            continue
+        done.append(run.id)
+        resource = resources.get(number) or farm.snapshot.resources.get(number)
+        if resource is None:
+            continue
+        folded = fold_resource(resource, outcome, farm.snapshot.options_of(resource.pool))
+        if folded is resource:
+            farm.touch(resource)
+            continue
+        resources[number] = folded
+        _tell(resource, folded, outcome)
+        if outcome.kind is HookKind.ALLOC:
+            record = farm.snapshot.records.get(resource.pool)
+            options = farm.snapshot.options_of(resource.pool)
+            if record is not None:
+                record = fold_record(record, outcome, options.start_delay if options else 0)
+                farm.keep(record)
+                records.add(record.name)
+    if resources:
+        writes = [Put(resource) for resource in resources.values()]
+        writes += [Put(farm.snapshot.records[name]) for name in records]
+        farm.store.commit(Batch(writes))
+        for resource in resources.values():
+            farm.keep(resource)
+    for run_id in done:
+        farm.hooks.forget(run_id)
+
+
+def missing_runs(farm: Farm) -> list[tuple[HookRun, Outcome]]:
+    """Outcomes for documents that wait for a run that nobody knows: the machine or the scheduler stopped before it."""
+    known = set(farm.hooks.under_way())
+    missing = []
+    for resource in farm.snapshot.resources_in_run():
+        run = resource.run
+        if run is not None and run.id not in known:
+            pool = farm.snapshot.options_of(resource.pool)
+            if pool is None:
+                continue
+            hook_run = resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit)
+            outcome = Outcome(
+                run=run.id,
+                kind=run.kind,
+                started_at=run.started_at,
+                ended_at=max(farm.clock(), run.started_at),
+                exit=None,
+                cut_off="it left no result: the machine or the server stopped",
+                lost=True,
+                output=None,
+            )
+            missing.append((hook_run, outcome))
+    return missing
+
+
+def apply(farm: Farm, decided: Plan) -> None:
+    """Write a plan, in an order in which each part can be done again after a crash, then start its hooks."""
+    _apply_to_resources(farm, decided)
+    _apply_to_tickets(farm, decided)
+    _begin_deletes(farm, decided)
+    _archive(farm, [step.ticket for step in decided.steps if isinstance(step, Settle)])
+    dropped = [step.intent for step in decided.steps if isinstance(step, DropIntent)]
+    if dropped:
+        farm.store.commit(Batch(removed_intents=dropped))
+        for intent in dropped:
+            farm.snapshot.drop_intent(intent)
+
+
+def _apply_to_resources(farm: Farm, decided: Plan) -> None:
+    now = farm.clock()
+    snapshot = farm.snapshot
+    changed: dict[int, Resource] = {}
+    for step in decided.steps:
+        match step:
+            case LetGo(ticket=ticket, resource=number, hook=hook):
+                changed[number] = change.let_go(snapshot.resources[number], snapshot.tickets[ticket], hook, now)
+            case RequestDelete(resource=number, reason=reason):
+                resource = changed.get(number) or snapshot.resources[number]
+                changed[number] = change.request_delete(resource, reason)
+                log.info("resource %d (%s): to be deleted: %s", number, resource.name, reason)
+            case AskDelete(resource=number, reason=reason):
+                resource = changed.get(number) or snapshot.resources[number]
+                changed[number] = change.ask_delete(resource, reason)
+                log.info("resource %d (%s): to be deleted when its hook ends: %s", number, resource.name, reason)
+    if not changed:
+        return
+    farm.store.commit(Batch([Put(resource) for resource in changed.values()]))
+    for resource in changed.values():
+        farm.keep(resource)
+        if resource.state is ResourceState.RELEASING and resource.run is not None:
+            _start_hook(farm, resource, resource.run)
+
+
+def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
+    now = farm.clock()
+    snapshot = farm.snapshot
+    updates: dict[int, Update] = {}
+    started: list[Resource] = []
+    starts = [step for step in decided.steps if isinstance(step, StartResource)]
+    numbers = iter(farm.store.resources.reserve(len(starts)) if starts else ())
+    for step in decided.steps:
+        match step:
+            case FailTicket(ticket=number, reason=reason):
+                ticket = snapshot.tickets[number]
+                updates[number] = Update(ticket, change.fail(ticket, reason, now))
+                log.info("ticket %d: failed: %s", number, reason)
+            case Assign(ticket=number, resource=resource_number):
+                ticket, resource = snapshot.tickets[number], snapshot.resources[resource_number]
+                sandbox = ticket.sandbox or farm.random_name()
+                updates[number] = Update(ticket, change.assign(ticket, resource, sandbox, now))
+            case StartResource(pool=name):
+                started.append(_new_resource(farm, next(numbers), name, now))
+    if not updates and not started:
+        return
+    writes: list[Put | Update] = [*updates.values(), *map(Put, started)]
+    writes += [Put(snapshot.records[name]) for name in {resource.pool for resource in started}]
+    conflicts = {ticket.id for ticket in farm.store.commit(Batch(writes))}
+    for number, update in updates.items():
+        if number in conflicts:
+            farm.refresh({"tickets": {f"{number}.json"}})
+        else:
+            farm.keep(update.document)
+            if update.base.waiting and not update.document.waiting:
+                _tell_assignment(update.document)
+    for resource in started:
+        if resource.run is not None:
+            log.info("resource %d (%s): starting", resource.id, resource.name)
+            _start_hook(farm, resource, resource.run)
+
+
+def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resource:
+    snapshot = farm.snapshot
+    pool = snapshot.pools[pool_name]
+    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
+    resource = change.new_resource(number, pool, snapshot.free_number(pool_name), counters, now)
+    farm.keep(resource)
+    farm.keep(snapshot.records[pool_name].replace(last_start=now))
+    return resource
+
+
+def _begin_deletes(farm: Farm, decided: Plan) -> None:
+    now = farm.clock()
+    deleting = []
+    for step in decided.steps:
+        if isinstance(step, StartDelete):
+            resource = farm.snapshot.resources[step.resource]
+            holder = farm.snapshot.holder(resource.id)
+            if holder is not None and holder.state is TicketState.OPEN:
+                # Its ticket was to fail in this plan, but changed meanwhile; the next plan decides.
+                continue
+            deleting.append(change.begin_delete(resource, now))
+    if not deleting:
+        return
+    farm.store.commit(Batch([Put(resource) for resource in deleting]))
+    for resource in deleting:
+        farm.keep(resource)
+        if resource.run is not None:
+            log.info("resource %d (%s): deleting: %s", resource.id, resource.name, resource.reason)
+            _start_hook(farm, resource, resource.run)
+
+
+def _archive(farm: Farm, tickets: list[int]) -> None:
+    if not tickets and not farm.finished_resources:
+        return
+    farm.store.commit(Batch(archived_tickets=tickets, archived_resources=sorted(farm.finished_resources)))
+    farm.forget_tickets(tickets)
+    farm.finished_resources.clear()
+
+
+def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:
+    pool = farm.snapshot.options_of(resource.pool)
+    if pool is None:
+        log.error("resource %d (%s): the options of pool %s are lost", resource.id, resource.name, resource.pool)
+        return
+    farm.hooks.start(resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit))
+
+
+def _tell(before: Resource, after: Resource, outcome: Outcome) -> None:
+    if outcome.kind is HookKind.WATCH:
+        if after.check_failed_count:
+            log.warning(
+                "resource %d (%s): livecheck failed, %d in a row: %s",
+                after.id,
+                after.name,
+                after.check_failed_count,
+                outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}",
+            )
+        return
+    took = outcome.ended_at - outcome.started_at
+    log.info(
+        "resource %d (%s): %s → %s after %.1f s%s",
+        after.id,
+        after.name,
+        before.state,
+        after.state,
+        took,
+        f": {after.reason}" if after.reason else "",
+    )
+
+
+def _tell_assignment(ticket: Ticket) -> None:
+    log.info("ticket %d: got resource %s (%s)", ticket.id, ticket.resource, ticket.resource_name)

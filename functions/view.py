@@ -1,0 +1,120 @@
+"""What the leading scheduler shows to everybody else: the pools, and who waits and why. Read from `view/`, kept
+until the file is another one.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from state import locks
+from state.documents import Ticket
+from state.store import Store
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+NOT_LOOKED_AT = "the scheduler has not looked at it yet"
+NO_SCHEDULER = "no scheduler is running"
+
+
+class ShownPool(msgspec.Struct, frozen=True):
+    """A pool of the file: its tags with priorities, plain and on-demand ones."""
+
+    name: str
+    offers: dict[str, int] = {}
+    on_demand: bool = False
+    max: int = 0
+
+
+class Leader(msgspec.Struct, frozen=True):
+    pid: int
+    since: float
+
+
+class Pools(msgspec.Struct, frozen=True):
+    """`view/pools.json`: the pools in force, and what is wrong with the configuration or with documents."""
+
+    at: float = 0.0
+    leader: Leader | None = None
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    pools: tuple[ShownPool, ...] = ()
+    quarantine: tuple[str, ...] = ()
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Tickets that wait for the same tags, ids ascending, and why the first of them still waits."""
+
+    tags: tuple[str, ...]
+    ids: tuple[int, ...]
+    why: str
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """`view/waiting.json`."""
+
+    at: float = 0.0
+    groups: tuple[Group, ...] = ()
+
+
+class _Shown(Generic[V]):
+    """One shown file, parsed again only when it was replaced."""
+
+    def __init__(self, path: Path, form: type[V]) -> None:
+        self._path = path
+        self._form = form
+        self._seen: tuple[int, int, int] | None = None
+        self._value: V | None = None
+
+    def read(self) -> V | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            self._seen = self._value = None
+            return None
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen != self._seen:
+            try:
+                self._value = msgspec.json.decode(self._path.read_bytes(), type=self._form)
+            except (OSError, msgspec.DecodeError):
+                # Made anew by the next pass; until then it is as if nothing was shown.
+                self._value = None
+            self._seen = seen
+        return self._value
+
+
+class View:
+    """Reads what the leader shows."""
+
+    def __init__(self, store: Store) -> None:
+        self._leader_lock = store.root / "locks" / "leader"
+        self._pools = _Shown(store.root / "view" / "pools.json", Pools)
+        self._waiting = _Shown(store.root / "view" / "waiting.json", Waiting)
+
+    def pools(self) -> Pools | None:
+        """None when no scheduler has shown any."""
+        return self._pools.read()
+
+    def has_leader(self) -> bool:
+        """Whether a scheduler leads at this moment."""
+        return locks.is_held(self._leader_lock)
+
+    def place_and_reason(self, ticket: Ticket) -> tuple[int | None, str]:
+        """The ticket's place among those that wait for the same (1 is next), and why it waits, a clause."""
+        waiting = self._waiting.read()
+        if waiting is not None and self.has_leader():
+            tags = tuple(sorted(ticket.tags))
+            for group in waiting.groups:
+                if group.tags == tags:
+                    index = bisect_left(group.ids, ticket.id)
+                    if index < len(group.ids) and group.ids[index] == ticket.id:
+                        return index + 1, group.why
+        return None, NOT_LOOKED_AT if self.has_leader() else NO_SCHEDULER
+
+    def is_on_offer(self, tags: Iterable[str]) -> bool:
+        """Whether a pool in force has all these tags; true as well when it is not known what pools there are."""
+        pools = self.pools()
+        wanted = frozenset(tags)
+        return pools is None or any(pool.max > 0 and wanted <= pool.offers.keys() for pool in pools.pools)

@@ -1,0 +1,126 @@
+"""python -m scheduler: leads the farm. python -m scheduler once FUNCTION: calls one timed function by hand."""
+
+import argparse
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config import logs
+from config.errors import ConfigError
+from config.settings import Settings, load_settings
+from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.farm import Farm
+from functions.timed.livecheck import Checks, livecheck
+from functions.timed.reconcile import reconcile
+from scheduler.hooks import Hooks
+from scheduler.process import Process
+from state.errors import LockTimeout, StateError
+from state.store import Store
+
+log = logging.getLogger("scheduler")
+
+EXIT_CONFIG = 78
+EXIT_BUSY = 75
+SHIMS = Path(__file__).resolve().parent.parent / "shim"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; returns the exit status (75: another scheduler leads, 78: broken configuration)."""
+    parser = argparse.ArgumentParser(prog="python -m scheduler", description="Leads the farm until it is stopped.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    once = commands.add_parser("once", help="call one timed function by hand, unless a scheduler leads")
+    once.add_argument("function", choices=["reconcile", "livecheck", "cleanup"])
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings(os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return EXIT_CONFIG
+    logs.set_up(settings.log_dir, settings.loglevel)
+    for notice in settings.notices:
+        log.warning("%s", notice)
+    try:
+        store = Store(settings.state_dir)
+        if options.command == "once":
+            return call_once(store, settings, options.function)
+        return lead(store, settings)
+    except StateError as error:
+        log.critical("%s", error)
+        return 1
+
+
+def lead(store: Store, settings: Settings) -> int:
+    """Wait for the leader's role, then lead until a signal comes."""
+    lease = store.leader_lease()
+    try:
+        lease.acquire()
+    except LockTimeout:
+        log.info("another scheduler leads; standing by")
+        lease.acquire(seconds=-1)
+    log.info("leading the farm in %s", store.root)
+    with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
+    watch = store.watch("tickets", "intents", "runs", **with_pools_folder)
+    hooks = make_hooks(store, settings)
+    hooks.adopt()
+    try:
+        return Process(make_farm(store, settings, hooks), hooks, watch).run()
+    finally:
+        log.info("stopped; resources and running hooks stay")
+        lease.release()
+
+
+def call_once(store: Store, settings: Settings, function: str) -> int:
+    """Call one timed function, with what it needs folded in before."""
+    lease = store.leader_lease()
+    try:
+        lease.acquire()
+    except LockTimeout:
+        print("another scheduler leads; it calls the timed functions itself", file=sys.stderr)
+        return EXIT_BUSY
+    hooks = make_hooks(store, settings)
+    hooks.adopt()
+    farm = make_farm(store, settings, hooks)
+    farm.load()
+    farm.reload_pools()
+    unknown = Unknown()
+    fold_unknown(farm, unknown)
+    calls: dict[str, Callable[[], object]] = {
+        "reconcile": lambda: reconcile(farm),
+        "livecheck": lambda: livecheck_all(farm),
+        "cleanup": lambda: cleanup(farm, unknown),
+    }
+    calls[function]()
+    while hooks.launch():
+        pass
+    lease.release()
+    return 0
+
+
+def livecheck_all(farm: Farm) -> None:
+    """Start every livecheck that is due, with no memory of earlier calls."""
+    checks = Checks()
+    checks.plan_all(farm)
+    livecheck(farm, checks)
+
+
+def make_hooks(store: Store, settings: Settings) -> Hooks:
+    """The hook runner of this server; its helpers stand on the hooks' PATH."""
+    environment = dict(os.environ)
+    if SHIMS.is_dir():
+        environment["PATH"] = f"{SHIMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    directory = settings.config_dir if settings.config_dir.is_dir() else Path("/")
+    return Hooks(store.runs, settings.log_dir, directory, environment, time.time, settings.hooks_at_once)
+
+
+def make_farm(store: Store, settings: Settings, hooks: Hooks) -> Farm:
+    """The mirror of this state folder, with the real clock and real randomness."""
+    return Farm(store, settings, hooks, clock=time.time, random_name=lambda: secrets.token_hex(8))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,280 @@
+"""Starts and adopts hook runs: the only subprocess of the server.
+
+Each run has files in `runs/`: ID.run (what was started; locked while its supervisor lives), ID.group (its process
+group), ID.out (captured standard output), ID.cut (why the server ended it), ID.result (its exit status).
+"""
+
+import logging
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import msgspec
+from functions.policy.outcomes import Outcome
+
+from functions.timed.hooks import HookRun
+from state import locks
+from state.boot import boot_id, uptime
+from state.documents import HookKind
+
+log = logging.getLogger(__name__)
+
+SUPERVISOR = Path(__file__).with_name("run-hook.sh")
+KILL_AFTER = 5.0
+"""Seconds between asking a process group to end and killing it."""
+STARTS_IN_A_ROW = 10
+PROBE_PERIOD = 1.0
+"""Seconds between two looks at whether supervisors live, limits hold and outputs stay small."""
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What ID.run holds. `uptime` is the machine's at the start: wall clocks jump."""
+
+    run: HookRun
+    started_at: float
+    boot: str
+    uptime: float
+
+
+class Hooks:
+    """Runs hooks below `runs`, logging to `log_dir`/hooks, in the folder `directory`, with `environment` as a base."""
+
+    def __init__(
+        self,
+        runs: Path,
+        log_dir: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        clock: Callable[[], float],
+        at_once: int,
+    ) -> None:
+        self._runs = runs
+        self._logs = log_dir / "hooks"
+        self._directory = directory
+        self._environment = {name: value for name, value in environment.items() if not name.startswith("RESALLOC_")}
+        self._clock = clock
+        self._at_once = at_once
+        self._waiting: deque[HookRun] = deque()
+        self._waiting_checks: deque[HookRun] = deque()
+        self._active: dict[str, RunFile] = {}
+        self._ended: dict[str, Outcome] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._cut_at: dict[str, float] = {}
+        self._logs.mkdir(parents=True, exist_ok=True)
+
+    def adopt(self) -> None:
+        """Take over the runs that an earlier scheduler left; those without a living supervisor count as ended."""
+        for name in sorted(os.listdir(self._runs)):
+            if not name.endswith(".run"):
+                continue
+            run_id = name.removesuffix(".run")
+            try:
+                self._active[run_id] = msgspec.json.decode((self._runs / name).read_bytes(), type=RunFile)
+            except (OSError, msgspec.DecodeError) as error:
+                # Killed before it wrote what it was about to start: the document that names the run tells the rest.
+                log.warning("run %s: unreadable (%s), dropped", run_id, error)
+                if not locks.is_held(self._runs / name):
+                    self._remove_files(run_id)
+        self.probe()
+
+    def start(self, run: HookRun) -> None:
+        """Take a run that is to be started by the next calls of `launch`."""
+        (self._waiting_checks if run.kind is HookKind.WATCH else self._waiting).append(run)
+
+    def launch(self) -> bool:
+        """Start a few waiting runs, within the bound on runs at once; tells whether more can be started now.
+
+        A few only: each costs a fork, and grants must not wait for a hundred of them. Livechecks have a bound of
+        their own, kept by who asks for them.
+        """
+        for _ in range(STARTS_IN_A_ROW):
+            if self._waiting and self._running() < self._at_once:
+                self._launch(self._waiting.popleft())
+            elif self._waiting_checks:
+                self._launch(self._waiting_checks.popleft())
+            else:
+                return False
+        return bool(self._waiting_checks) or bool(self._waiting and self._running() < self._at_once)
+
+    def _running(self) -> int:
+        return sum(file.run.kind is not HookKind.WATCH for file in self._active.values()) - sum(
+            outcome.kind is not HookKind.WATCH for outcome in self._ended.values()
+        )
+
+    def _launch(self, run: HookRun) -> None:
+        """Start a run, detached. What keeps it from starting becomes its outcome."""
+        file = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
+        self._active[run.id] = file
+        try:
+            lock = locks.take(self._path(run.id, "run"))
+            try:
+                os.write(lock, msgspec.json.encode(file))
+                self._children[run.id] = subprocess.Popen(
+                    [
+                        "/bin/sh",
+                        str(SUPERVISOR),
+                        str(self._runs / run.id),
+                        str(self._logs / run.log),
+                        "yes" if run.output_limit is not None else "no",
+                        run.command,
+                    ],
+                    stdin=lock,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    cwd=self._directory,
+                    env={**self._environment, **run.environment},
+                    start_new_session=True,
+                )
+            finally:
+                os.close(lock)
+        except OSError as error:
+            log.error("run %s: cannot be started: %s", run.id, error)
+            self._end(run.id, exit_status=None, cut_off=f"cannot be started: {error.strerror or error}", lost=True)
+
+    def finished(self) -> list[tuple[HookRun, Outcome]]:
+        """Runs that ended, each told until it is forgotten."""
+        return [(self._active[run_id].run, outcome) for run_id, outcome in self._ended.items()]
+
+    def forget(self, run: str) -> None:
+        """Remove a run's files: its outcome has been written down."""
+        self._active.pop(run, None)
+        self._ended.pop(run, None)
+        self._cut_at.pop(run, None)
+        child = self._children.pop(run, None)
+        if child is not None and child.poll() is None:
+            # Its result is there, so the supervisor is in its last instant.
+            child.wait()
+        self._remove_files(run)
+
+    def under_way(self, kind: HookKind | None = None) -> Collection[str]:
+        """Ids of the runs (of a kind) that were started and not forgotten."""
+        waiting = [run.id for run in (*self._waiting, *self._waiting_checks) if kind in (None, run.kind)]
+        return waiting + [run_id for run_id, file in self._active.items() if kind in (None, file.run.kind)]
+
+    def notice(self, names: Collection[str]) -> None:
+        """Look at the results among these changed names."""
+        for name in names:
+            run_id, dot, ending = name.rpartition(".")
+            if dot and ending == "result" and run_id in self._active and run_id not in self._ended:
+                self._look_for_result(run_id)
+
+    def probe(self) -> None:
+        """Look at every run: ended, its supervisor gone, over its time or its output limit."""
+        for run_id in [run_id for run_id in self._active if run_id not in self._ended]:
+            file = self._active[run_id]
+            child = self._children.get(run_id)
+            if child is not None:
+                child.poll()
+            held = locks.is_held(self._path(run_id, "run"))
+            if self._look_for_result(run_id):
+                continue
+            if not held:
+                self._kill(run_id, signal.SIGKILL)
+                restarted = file.boot != boot_id()
+                why = "the machine was restarted" if restarted else "its supervisor was killed"
+                self._end(run_id, exit_status=None, cut_off=why, lost=True)
+            else:
+                self._enforce_limits(run_id, file)
+
+    def needs_probe(self) -> bool:
+        """Whether something runs that has to be looked at now and then."""
+        return len(self._active) > len(self._ended)
+
+    def _enforce_limits(self, run_id: str, file: RunFile) -> None:
+        asked = self._cut_at.get(run_id)
+        if asked is not None:
+            if uptime() - asked > KILL_AFTER:
+                self._kill(run_id, signal.SIGKILL)
+            return
+        run = file.run
+        if uptime() - file.uptime > run.limit:
+            self._cut(run_id, f"ended after its time limit of {run.limit:g} s", signal.SIGTERM)
+        elif run.output_limit is not None and self._output_size(run_id) > run.output_limit:
+            self._cut(run_id, f"printed more than {run.output_limit} bytes", signal.SIGKILL)
+
+    def _cut(self, run_id: str, why: str, how: signal.Signals) -> None:
+        log.warning("run %s: %s", run_id, why)
+        self._path(run_id, "cut").write_text(why)
+        with open(self._logs / self._active[run_id].run.log, "a") as run_log:
+            run_log.write(f"{why}\n")
+        self._cut_at[run_id] = uptime()
+        self._kill(run_id, how)
+
+    def _look_for_result(self, run_id: str) -> bool:
+        try:
+            content = self._path(run_id, "result").read_text()
+        except FileNotFoundError:
+            return False
+        status = content.removesuffix("\n")
+        if not content.endswith("\n") or not status.isdigit():
+            return False
+        if self._active[run_id].boot != boot_id():
+            # Nothing of it was synced, so after a power cut its output may be half there.
+            self._end(run_id, exit_status=None, cut_off="the machine was restarted", lost=True)
+            return True
+        exit_status = int(status)
+        limit = self._active[run_id].run.output_limit
+        why: str | None = None
+        if self._path(run_id, "cut").exists():
+            why = self._path(run_id, "cut").read_text()
+            self._kill(run_id, signal.SIGKILL)
+        elif limit is not None and self._output_size(run_id) > limit:
+            why = f"printed more than {limit} bytes"
+        elif 128 < exit_status <= 128 + 64:
+            why = f"killed by signal {exit_status - 128}"
+        self._end(run_id, exit_status=exit_status, cut_off=why, lost=False)
+        return True
+
+    def _end(self, run_id: str, *, exit_status: int | None, cut_off: str | None, lost: bool) -> None:
+        file = self._active[run_id]
+        output = None
+        if file.run.output_limit is not None and cut_off is None:
+            output = self._path(run_id, "out").read_bytes()
+        self._ended[run_id] = Outcome(
+            run=run_id,
+            kind=file.run.kind,
+            started_at=file.started_at,
+            ended_at=max(self._clock(), file.started_at),
+            exit=exit_status,
+            cut_off=cut_off,
+            lost=lost,
+            output=output,
+            last_line="" if exit_status == 0 else self._last_line(file.run.log),
+        )
+
+    def _kill(self, run_id: str, how: signal.Signals) -> None:
+        if self._active[run_id].boot != boot_id():
+            return
+        try:
+            group = int(self._path(run_id, "group").read_text())
+            if group > 1:
+                os.killpg(group, how)
+        except (FileNotFoundError, ValueError, ProcessLookupError):
+            pass
+        except PermissionError as error:
+            log.warning("run %s: its process group cannot be ended: %s", run_id, error)
+
+    def _last_line(self, log_name: str) -> str:
+        try:
+            with open(self._logs / log_name, "rb") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 2000))
+                lines = run_log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+
+    def _output_size(self, run_id: str) -> int:
+        try:
+            return self._path(run_id, "out").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _remove_files(self, run_id: str) -> None:
+        for ending in ("out", "cut", "group", "result", "run"):
+            self._path(run_id, ending).unlink(missing_ok=True)
+
+    def _path(self, run_id: str, ending: str) -> Path:
+        return self._runs / f"{run_id}.{ending}"

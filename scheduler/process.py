@@ -1,0 +1,194 @@
+"""The scheduler process: leads, calls the timed functions when something changed or is due, stops cleanly.
+
+The main thread runs every timed function, so none meets another. It sleeps in poll(2) until a document changes
+(inotify) or the bell rings; APScheduler rings it when something is due.
+"""
+
+import logging
+import os
+import select
+import signal
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.farm import Changes, Farm
+from functions.timed.livecheck import Checks, livecheck
+from functions.timed.reconcile import reconcile
+from functions.timed.view import SHORTEST_PAUSE, show
+from scheduler.hooks import PROBE_PERIOD, Hooks
+from state.errors import StateError, StoreFrozen
+from state.watch import Watch
+
+log = logging.getLogger(__name__)
+
+CLEANUP_PERIOD = 60
+RETRY_PAUSE = 1.0
+"""Seconds before trying again when the state folder could not be used."""
+
+
+class Bell:
+    """Wakes the main thread out of its sleep, from any thread or signal handler."""
+
+    def __init__(self) -> None:
+        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def ring(self) -> None:
+        os.eventfd_write(self._descriptor, 1)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def silence(self) -> None:
+        """Take note that it rang."""
+        try:
+            os.eventfd_read(self._descriptor)
+        except BlockingIOError:
+            pass
+
+
+class Alarm:
+    """Rings the bell at a due time (Unix seconds) through APScheduler."""
+
+    def __init__(self, scheduler: BackgroundScheduler, bell: Bell, name: str) -> None:
+        self._scheduler = scheduler
+        self._bell = bell
+        self._name = name
+        self._set_for: float | None = None
+
+    def set(self, due: float | None, now: float) -> None:
+        """Ring at `due` (None: no need). An earlier ring that is set already stays: it does no harm."""
+        if due is None or (self._set_for is not None and now < self._set_for <= due):
+            return
+        self._set_for = due
+        self._scheduler.add_job(
+            self._bell.ring,
+            "date",
+            run_date=datetime.fromtimestamp(due, UTC),
+            id=self._name,
+            replace_existing=True,
+            misfire_grace_time=None,
+        )
+
+
+class Process:
+    """One scheduler process. `farm` and `hooks` may only be touched while its lease is held."""
+
+    def __init__(self, farm: Farm, hooks: Hooks, watch: Watch) -> None:
+        self.farm = farm
+        self.hooks = hooks
+        self.watch = watch
+        self.bell = Bell()
+        self.stopping = False
+        self.failed = False
+        self._checks = Checks()
+        self._unknown = Unknown()
+        self._leader = {"pid": os.getpid(), "since": farm.clock()}
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
+        self._reconcile_alarm = Alarm(self._scheduler, self.bell, "reconcile due")
+        self._livecheck_alarm = Alarm(self._scheduler, self.bell, "livecheck due")
+        self._cleanup_due = 0.0
+        self._probed_at = 0.0
+        self._shown_at = float("-inf")
+        self._in_doubt = True
+
+    def run(self) -> int:
+        """Lead until a signal stops it; returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        sleep_time = self.farm.settings.sleeptime
+        self._scheduler.add_job(self.bell.ring, "interval", seconds=sleep_time, id="reconcile")
+        self._scheduler.add_job(self._ask_for_cleanup, "interval", seconds=CLEANUP_PERIOD, id="cleanup")
+        self._scheduler.start()
+        try:
+            self._loop(sleep_time)
+        finally:
+            self._scheduler.shutdown(wait=False)
+        return 1 if self.failed else 0
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+        self.bell.ring()
+
+    def _ask_for_cleanup(self) -> None:
+        self._cleanup_due = 0.0
+        self.bell.ring()
+
+    def _loop(self, sleep_time: float) -> None:
+        poll = select.poll()
+        poll.register(self.watch.fileno(), select.POLLIN)
+        poll.register(self.bell.fileno(), select.POLLIN)
+        pause = 0.0
+        while not self.stopping:
+            poll.poll(pause * 1000)
+            self.bell.silence()
+            changes = self.watch.wait(0)
+            try:
+                pause = min(sleep_time, self._turn(changes))
+            except StoreFrozen as error:
+                log.critical("%s", error)
+                self.failed = True
+                return
+            except StateError as error:
+                log.error("%s; trying again in %g s", error, RETRY_PAUSE)
+                self._in_doubt = True
+                pause = RETRY_PAUSE
+
+    def _turn(self, changes: Changes) -> float:
+        """Do all that is to be done now; returns the longest pause (seconds) until the next turn."""
+        farm = self.farm
+        reloaded = self._take_in(changes)
+        due = reconcile(farm)
+        for resource in farm.touched():
+            self._checks.plan(farm, resource)
+        if reloaded:
+            self._checks.plan_all(farm)
+        check_due = livecheck(farm, self._checks)
+        fold_unknown(farm, self._unknown)
+        if time.monotonic() >= self._cleanup_due:
+            self._cleanup_due = time.monotonic() + CLEANUP_PERIOD
+            cleanup(farm, self._unknown)
+        now = farm.clock()
+        self._reconcile_alarm.set(due, now)
+        self._livecheck_alarm.set(check_due, now)
+        if self.hooks.launch():
+            return 0.0
+        pause = self._show()
+        if due is not None and due <= now:
+            return 0.0
+        return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
+
+    def _take_in(self, changes: Changes) -> bool:
+        farm = self.farm
+        reloaded = self._in_doubt
+        if self._in_doubt:
+            farm.load()
+            self._in_doubt = False
+        else:
+            farm.refresh({label: names for label, names in changes.items() if label in ("tickets", "intents")})
+            reloaded |= any(names is None for names in changes.values())
+        reloaded |= farm.reload_pools()
+        results = changes.get("runs")
+        if results:
+            self.hooks.notice(results)
+        if time.monotonic() - self._probed_at >= PROBE_PERIOD or ("runs" in changes and results is None):
+            self._probed_at = time.monotonic()
+            self.hooks.probe()
+        return reloaded
+
+    def _show(self) -> float:
+        """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""
+        if not self.farm.changed_since_shown:
+            return float("inf")
+        wait = self._shown_at + SHORTEST_PAUSE - time.monotonic()
+        if wait > 0:
+            return wait
+        show(self.farm, self._leader)
+        self._shown_at = time.monotonic()
+        self.farm.changed_since_shown = False
+        return float("inf")

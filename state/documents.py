@@ -1,0 +1,186 @@
+"""The documents that last: tickets, resources, pool records, intents, and the states they go through.
+
+Times are Unix seconds. Bytes (`data`, `output`) stand in JSON as base64. Every document keeps the fields that
+this version does not know in `unknown`, so that an older program beside a newer one loses nothing.
+"""
+
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+
+
+class TicketState(StrEnum):
+    OPEN = "OPEN"
+    """Waits for a resource, or has one."""
+    CLOSED = "CLOSED"
+    """Its client said that it is done."""
+    FAILED = "FAILED"
+    """Its resource died or was deleted by an operator."""
+
+
+class ResourceState(StrEnum):
+    STARTING = "STARTING"
+    """`cmd_new` runs, or is about to."""
+    UP = "UP"
+    """Ready or taken."""
+    RELEASING = "RELEASING"
+    """`cmd_release` runs after its ticket was closed."""
+    DELETE_REQUEST = "DELETE_REQUEST"
+    """To be deleted, as soon as no open ticket has it and a retry is due."""
+    DELETING = "DELETING"
+    """`cmd_delete` runs."""
+    ENDED = "ENDED"
+    """Gone; its numbers are free again."""
+
+
+class HookKind(StrEnum):
+    """The hooks of a pool, by the word that names their logs."""
+
+    ALLOC = "alloc"
+    WATCH = "watch"
+    RELEASE = "release"
+    TERMINATE = "terminate"
+    LIST = "list"
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of all documents: conversion from and to JSON that keeps unknown fields."""
+
+    unknown: dict[str, Any] = {}
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self:
+        """Read one document; raises `msgspec.DecodeError` or its subclass `msgspec.ValidationError`."""
+        fields = msgspec.json.decode(content)
+        if not isinstance(fields, dict):
+            raise msgspec.ValidationError("Expected an object")
+        known = frozenset(cls.__struct_fields__)
+        unknown = {name: value for name, value in fields.items() if name not in known or name == "unknown"}
+        if unknown:
+            fields = {name: value for name, value in fields.items() if name not in unknown}
+            fields["unknown"] = unknown
+        return msgspec.convert(fields, cls)
+
+    def to_json(self) -> bytes:
+        """One line of JSON, fields in the order of the class, unknown ones last."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        unknown = fields.pop("unknown")
+        return msgspec.json.encode({**fields, **unknown}) + b"\n"
+
+    def replace(self, **changes: Any) -> Self:
+        """The same document with these fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class Ticket(Document, frozen=True, kw_only=True):
+    """A client's request for one resource that has all of `tags`.
+
+    `resource` is the only place that says which resource the ticket has; `output` records what was handed over
+    and never changes afterwards.
+    """
+
+    id: int
+    state: TicketState = TicketState.OPEN
+    tags: tuple[str, ...] = ()
+    sandbox: str | None = None
+    created_at: float = 0.0
+    resource: int | None = None
+    resource_name: str | None = None
+    pool: str | None = None
+    assigned_at: float | None = None
+    output: bytes | None = None
+    closed_at: float | None = None
+    failed_at: float | None = None
+    reason: str | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Open and without a resource so far."""
+        return self.state is TicketState.OPEN and self.resource is None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One hook run that a document waits for. `id` names its files in `runs/`."""
+
+    id: str
+    kind: HookKind
+    started_at: float
+
+
+class Resource(Document, frozen=True, kw_only=True):
+    """One allocated thing. `tags` (name to priority) are those of its pool when its start began.
+
+    `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_asked` is
+    the reason for deleting it once the run under way has ended. `released_ticket` is the last ticket that let it
+    go, so that letting go twice changes nothing. While a ticket has it, sandbox and first taking are on that
+    ticket; they are copied here on release.
+    """
+
+    id: int
+    name: str
+    pool: str
+    state: ResourceState = ResourceState.STARTING
+    tags: dict[str, int] = {}
+    id_in_pool: int = 0
+    counters: dict[str, int] = {}
+    data: bytes | None = None
+    user: str | None = None
+    created_at: float = 0.0
+    up_at: float | None = None
+    check_last_time: float | None = None
+    check_failed_count: int = 0
+    sandbox: str | None = None
+    sandboxed_since: float | None = None
+    released_at: float | None = None
+    releases_counter: int = 0
+    released_ticket: int | None = None
+    run: Run | None = None
+    delete_asked: str | None = None
+    delete_failures: int = 0
+    delete_retry_at: float | None = None
+    ended_at: float | None = None
+    reason: str | None = None
+
+
+class PoolRecord(Document, frozen=True, kw_only=True):
+    """What is remembered of a pool: statistics, pauses, and the options that it last had.
+
+    `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
+    release and delete its resources. `position` is its place in the file, `configured` whether it still stands
+    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages.
+    """
+
+    name: str
+    position: int = 0
+    configured: bool = True
+    options: dict[str, Any] = {}
+    first_seen_at: float = 0.0
+    last_start: float | None = None
+    last_successful_start: float | None = None
+    last_attempt_to_start: float | None = None
+    startup_success_rate: float | None = None
+    startup_time_avg: float | None = None
+    start_failures: int = 0
+    paused_until: float | None = None
+    pause_reason: str | None = None
+    last_list_at: float | None = None
+
+
+class IntentKind(StrEnum):
+    DELETE_RESOURCE = "DELETE_RESOURCE"
+    """Delete a resource, taken or not; its open ticket fails."""
+
+
+class Intent(Document, frozen=True, kw_only=True):
+    """What an operator asked for, until the next reconcile pass has decided it.
+
+    With `unused_only` it holds only while the resource is UP, free, and its last livecheck was good.
+    """
+
+    id: int
+    kind: IntentKind
+    resource: int
+    unused_only: bool = False
+    reason: str = "deleted by an operator"
+    created_at: float = 0.0

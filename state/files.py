@@ -1,0 +1,198 @@
+"""Documents on disk: the only place that writes, renames and syncs them.
+
+A document is staged in `tmp/` (written and synced there), then published by one rename or link into its folder,
+then the folder is synced. After a failed sync nothing more is written by this process: what the kernel dropped
+cannot be known.
+"""
+
+import errno
+import itertools
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from state.errors import StateError, StoreFrozen, StoreUnavailable
+
+SYNCS_AT_ONCE = 16
+# Begins at the time: after a restart in a container, pids come again beside what a killed process left.
+_counter = itertools.count(time.time_ns())
+
+
+class Files:
+    """Durable file operations below one root folder. Raises StoreUnavailable and StoreFrozen."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.staging = root / "tmp"
+        self._failed_sync: Path | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def read(self, path: Path) -> bytes | None:
+        """The content of a file, None when there is none."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreUnavailable(path, error) from error
+        try:
+            size = os.fstat(descriptor).st_size
+            chunks = [os.read(descriptor, size + 1)]
+            while chunks[-1] and sum(map(len, chunks)) < size:
+                chunks.append(os.read(descriptor, size + 1))
+            return b"".join(chunks)
+        except OSError as error:
+            raise StoreUnavailable(path, error) from error
+        finally:
+            os.close(descriptor)
+
+    def stage(self, content: bytes) -> Path:
+        """Write and sync a temporary file; publish or discard it afterwards."""
+        self._refuse_when_frozen()
+        path = self.staging / f"{os.getpid()}-{next(_counter)}"
+        with _unavailable(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                written = 0
+                while written < len(content):
+                    written += os.write(descriptor, content[written:])
+                self._sync(descriptor, path)
+            except BaseException:
+                self.discard(path)
+                raise
+            finally:
+                os.close(descriptor)
+        return path
+
+    def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
+        """Stage many side by side: the disk merges their syncs. All or none."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="stage")
+        # A few hundred single tasks would cost more in hand-overs than they save.
+        shares = [contents[start::SYNCS_AT_ONCE] for start in range(min(SYNCS_AT_ONCE, len(contents)))]
+        tasks = [self._pool.submit(self._stage_share, share) for share in shares]
+        results = [task.result() for task in tasks]
+        failures = [failure for _, failure in results if failure]
+        if failures:
+            for paths, _ in results:
+                for path in paths:
+                    self.discard(path)
+            raise failures[0]
+        return [results[index % SYNCS_AT_ONCE][0][index // SYNCS_AT_ONCE] for index in range(len(contents))]
+
+    def _stage_share(self, contents: Sequence[bytes]) -> tuple[list[Path], StateError | None]:
+        paths: list[Path] = []
+        try:
+            for content in contents:
+                paths.append(self.stage(content))
+        except (StoreUnavailable, StoreFrozen) as error:
+            return paths, error
+        return paths, None
+
+    def publish(self, staged: Path, path: Path) -> None:
+        """Put a staged file in place of whatever is at `path`. Durable after `sync_folder`."""
+        with _unavailable(path):
+            os.rename(staged, path)
+
+    def publish_new(self, staged: Path, path: Path) -> None:
+        """Put a staged file at `path`; raises FileExistsError when something is there."""
+        with _unavailable(path):
+            os.link(staged, path)
+        self.discard(staged)
+
+    def discard(self, staged: Path) -> None:
+        """Remove a staged file that is not wanted any more."""
+        try:
+            os.unlink(staged)
+        except OSError:
+            pass
+
+    def move(self, source: Path, target: Path) -> bool:
+        """Rename; False when `source` is not there. Durable after `sync_folder` of both folders."""
+        self._refuse_when_frozen()
+        with _unavailable(source):
+            try:
+                os.rename(source, target)
+            except FileNotFoundError:
+                if source.exists():
+                    raise
+                return False
+            return True
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; one that is gone already is fine."""
+        self._refuse_when_frozen()
+        with _unavailable(path):
+            path.unlink(missing_ok=True)
+
+    def make_folder(self, path: Path) -> None:
+        """Create a folder (and its parents) so that it lasts."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        with _unavailable(path):
+            path.mkdir(exist_ok=True)
+        self.sync_folder(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder last: what was published or moved there is a promise from now on."""
+        self._refuse_when_frozen()
+        with _unavailable(path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._sync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
+    def show(self, path: Path, content: bytes) -> None:
+        """Replace a file as a whole without a sync: for what can be made anew."""
+        staged = self.staging / f"{os.getpid()}-{next(_counter)}"
+        with _unavailable(path):
+            try:
+                staged.write_bytes(content)
+                os.rename(staged, path)
+            except BaseException:
+                self.discard(staged)
+                raise
+
+    def remove_orphans(self) -> int:
+        """Remove staged files of processes that are gone; returns how many."""
+        removed = 0
+        for name in self.names(self.staging):
+            owner = name.partition("-")[0]
+            if not (owner.isdigit() and Path("/proc", owner).exists()):
+                self.discard(self.staging / name)
+                removed += 1
+        return removed
+
+    def names(self, folder: Path) -> list[str]:
+        """The names in a folder, in no order; none when it does not exist."""
+        with _unavailable(folder):
+            try:
+                return os.listdir(folder)
+            except FileNotFoundError:
+                return []
+
+    def _sync(self, descriptor: int, path: Path) -> None:
+        try:
+            os.fsync(descriptor)
+        except OSError:
+            self._failed_sync = path
+            raise
+
+    def _refuse_when_frozen(self) -> None:
+        if self._failed_sync is not None:
+            raise StoreFrozen(self._failed_sync)
+
+
+@contextmanager
+def _unavailable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            raise
+        raise StoreUnavailable(path, error) from error

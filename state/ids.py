@@ -1,0 +1,91 @@
+"""Numbers for new documents: in order, without gaps within one boot of the machine, never twice.
+
+The next number stands in `ids/NAME.next`, which is written without a sync and trusted only in the boot that wrote
+it. A durable ceiling in `ids/NAME.ceiling` stands above every number ever given; after a reboot, or when the
+counter was lost, numbering goes on above it and above every number in use.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from state import locks
+from state.boot import boot_id
+from state.errors import StoreUnavailable
+from state.files import Files
+
+CEILING_STEP = 1000
+_WIDTH = 80
+
+
+class Numbers:
+    """Gives out the numbers of one kind of document. `highest` tells the highest number in use (0: none)."""
+
+    def __init__(self, files: Files, name: str, highest: Callable[[], int]) -> None:
+        self._files = files
+        self._lock = files.root / "locks" / f"ids-{name}"
+        self._next = files.root / "ids" / f"{name}.next"
+        self._ceiling = files.root / "ids" / f"{name}.ceiling"
+        self._highest = highest
+
+    def reserve(self, count: int = 1) -> range:
+        """Numbers that nobody else gets; raises StoreUnavailable."""
+        try:
+            with locks.brief(self._lock):
+                return self._reserve(count)
+        except OSError as error:
+            raise StoreUnavailable(self._next, error) from error
+
+    def _reserve(self, count: int) -> range:
+        descriptor = os.open(self._next, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            first, ceiling = self._read_next(os.pread(descriptor, _WIDTH, 0))
+            after = first + count
+            if after > ceiling:
+                ceiling = after + CEILING_STEP
+                self._write_ceiling(ceiling)
+            os.pwrite(descriptor, f"{boot_id()} {after} {ceiling}".ljust(_WIDTH - 1).encode() + b"\n", 0)
+        finally:
+            os.close(descriptor)
+        return range(first, after)
+
+    def _read_next(self, content: bytes) -> tuple[int, int]:
+        words = content.split()
+        if len(words) == 3 and words[0] == boot_id().encode() and words[1].isdigit() and words[2].isdigit():
+            return int(words[1]), int(words[2])
+        stored = self._files.read(self._ceiling)
+        ceiling = int(stored) if stored and stored.strip().isdigit() else 0
+        # Below the ceiling, a number may have been given and lost with a power cut after its reply was sent.
+        return max(ceiling, self._highest() + 1, 1), 0
+
+    def _write_ceiling(self, ceiling: int) -> None:
+        self._files.publish(self._files.stage(f"{ceiling}\n".encode()), self._ceiling)
+        self._files.sync_folder(self._ceiling.parent)
+
+
+def is_number(name: str) -> bool:
+    """Whether a name consists of the digits 0 to 9: `str.isdigit` alone takes more than `int` does."""
+    return name.isascii() and name.isdigit()
+
+
+def highest_number(folder: Path) -> int:
+    """The highest number that begins a file's name in a folder, or in its numbered subfolders' last one."""
+    numbers = [0]
+    subfolders = []
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    for entry in entries:
+        leading = entry.name.split(".")[0]
+        if is_number(leading):
+            if entry.name == leading:
+                subfolders.append(int(leading))
+            else:
+                numbers.append(int(leading))
+    for subfolder in sorted(subfolders, reverse=True):
+        highest = highest_number(folder / str(subfolder))
+        if highest:
+            numbers.append(highest)
+            break
+    return max(numbers)

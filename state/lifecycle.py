@@ -1,0 +1,68 @@
+"""Which event takes a ticket or a resource from which state to which: one table each, anything else raises."""
+
+from enum import StrEnum
+
+from state.documents import ResourceState, TicketState
+from state.errors import ImpossibleTransition
+
+
+class TicketEvent(StrEnum):
+    ASSIGN = "assign"
+    CLOSE = "close"
+    FAIL = "fail"
+
+
+class ResourceEvent(StrEnum):
+    START_SUCCEEDED = "start succeeded"
+    START_FAILED = "start failed"
+    START_CUT_OFF = "start cut off"
+    LET_GO = "let go"
+    RELEASE_BEGAN = "release began"
+    RELEASE_SUCCEEDED = "release succeeded"
+    RELEASE_FAILED = "release failed"
+    DELETE_ASKED = "delete asked"
+    DELETE_BEGAN = "delete began"
+    DELETE_SUCCEEDED = "delete succeeded"
+    DELETE_FAILED = "delete failed"
+    DELETE_GIVEN_UP = "delete given up"
+
+
+_TICKET = {
+    (TicketState.OPEN, TicketEvent.ASSIGN): TicketState.OPEN,
+    (TicketState.OPEN, TicketEvent.CLOSE): TicketState.CLOSED,
+    (TicketState.OPEN, TicketEvent.FAIL): TicketState.FAILED,
+    (TicketState.FAILED, TicketEvent.CLOSE): TicketState.CLOSED,
+    (TicketState.CLOSED, TicketEvent.CLOSE): TicketState.CLOSED,
+}
+
+_S, _E = ResourceState, ResourceEvent
+_RESOURCE = {
+    (_S.STARTING, _E.START_SUCCEEDED): _S.UP,
+    (_S.STARTING, _E.START_FAILED): _S.ENDED,
+    (_S.STARTING, _E.START_CUT_OFF): _S.DELETE_REQUEST,
+    (_S.UP, _E.LET_GO): _S.UP,
+    (_S.UP, _E.RELEASE_BEGAN): _S.RELEASING,
+    (_S.UP, _E.DELETE_ASKED): _S.DELETE_REQUEST,
+    (_S.RELEASING, _E.RELEASE_SUCCEEDED): _S.UP,
+    (_S.RELEASING, _E.RELEASE_FAILED): _S.DELETE_REQUEST,
+    (_S.DELETE_REQUEST, _E.DELETE_BEGAN): _S.DELETING,
+    (_S.DELETING, _E.DELETE_SUCCEEDED): _S.ENDED,
+    (_S.DELETING, _E.DELETE_FAILED): _S.DELETE_REQUEST,
+    (_S.DELETING, _E.DELETE_GIVEN_UP): _S.ENDED,
+}
+
+
+def after_ticket_event(state: TicketState, event: TicketEvent) -> TicketState:
+    """The state of a ticket after `event`; raises ImpossibleTransition."""
+    try:
+        return _TICKET[state, event]
+    except KeyError:
+        raise ImpossibleTransition(state, event) from None
+
+
+def after_resource_event(state: ResourceState, event: ResourceEvent) -> ResourceState:
+    """The state of a resource after `event`; raises ImpossibleTransition."""
+    try:
+        return _RESOURCE[state, event]
+    except KeyError:
+        raise ImpossibleTransition(state, event) from None

@@ -1,0 +1,227 @@
+"""The Store: all documents of one state folder, and the only way to them.
+
+Readers take no lock and see the old or the new document. Writers publish one document at one instant; what spans
+several is a sequence that can be done again. `state/README.md` tells the layout on disk.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from state import locks
+from state.collection import Archived, Collection, D, K, Numbered
+from state.documents import Document, Intent, PoolRecord, Resource, Ticket
+from state.errors import CorruptDocument, StoreUnavailable, UnknownFormat
+from state.files import Files
+from state.ids import is_number
+from state.watch import Watch
+
+FORMAT = 1
+_FOLDERS = (
+    "tmp",
+    "tickets/open",
+    "tickets/done",
+    "resources/live",
+    "resources/ended",
+    "pools",
+    "intents",
+    "runs",
+    "ids",
+    "locks/tickets",
+    "view",
+    "quarantine",
+)
+
+
+@dataclass(frozen=True)
+class Put:
+    """Put `document` in place of what is there: for documents that only the leader writes."""
+
+    document: Document
+
+
+@dataclass(frozen=True)
+class Update:
+    """Replace a ticket that must still equal `base`; a conflict otherwise."""
+
+    base: Ticket
+    document: Ticket
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Writes that are staged and synced together. They become visible one by one, each whole.
+
+    `archived` are numbers of tickets and resources that leave their living folder, `removed` numbers of intents.
+    """
+
+    writes: Sequence[Put | Update] = ()
+    archived_tickets: Sequence[int] = ()
+    archived_resources: Sequence[int] = ()
+    removed_intents: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything alive in the folder, and what could not be read."""
+
+    tickets: list[Ticket] = field(default_factory=list)
+    resources: list[Resource] = field(default_factory=list)
+    records: list[PoolRecord] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    corrupt: list[CorruptDocument] = field(default_factory=list)
+
+
+def _read_into(collection: Collection[D, K], documents: list[D], corrupt: list[CorruptDocument]) -> None:
+    for key in collection.living():
+        document, fault = collection.get_or_quarantine(key)
+        if document is not None:
+            documents.append(document)
+        if fault is not None:
+            corrupt.append(fault)
+
+
+class Store:
+    """Documents below `root`. Makes the folder tree when it is missing.
+
+    Raises StoreUnavailable when the folder cannot be used and UnknownFormat when a newer program wrote it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._files = files = Files(root)
+        try:
+            self._check_format()
+            for folder in _FOLDERS:
+                files.make_folder(root / folder)
+            self._write_format()
+        except OSError as error:
+            raise StoreUnavailable(root, error) from error
+        self.tickets = Archived(files, Ticket, "tickets/open", "tickets/done")
+        self.resources = Archived(files, Resource, "resources/live", "resources/ended")
+        self.pools: Collection[PoolRecord, str] = Collection(files, PoolRecord, "pools")
+        self.intents = Numbered(files, Intent, "intents")
+        self.runs = root / "runs"
+
+    def _check_format(self) -> None:
+        path = self.root / "FORMAT"
+        content = self._files.read(path)
+        if content is None:
+            return
+        found = content.decode(errors="replace").strip()
+        if not is_number(found) or int(found) > FORMAT:
+            raise UnknownFormat(path, found, FORMAT)
+
+    def _write_format(self) -> None:
+        path = self.root / "FORMAT"
+        if self._files.read(path) is not None:
+            return
+        with locks.brief(self.root / "locks" / "format"):
+            if self._files.read(path) is None:
+                self._files.publish(self._files.stage(f"{FORMAT}\n".encode()), path)
+                self._files.sync_folder(self.root)
+
+    def read_all(self) -> Contents:
+        """Read every living document; unreadable ones are moved to quarantine and listed."""
+        contents = Contents()
+        _read_into(self.tickets, contents.tickets, contents.corrupt)
+        _read_into(self.resources, contents.resources, contents.corrupt)
+        _read_into(self.pools, contents.records, contents.corrupt)
+        _read_into(self.intents, contents.intents, contents.corrupt)
+        return contents
+
+    def commit(self, batch: Batch) -> list[Ticket]:
+        """Write a batch durably; returns the bases of updates that came too late and were not made.
+
+        When staging fails nothing is written. A failure later leaves each document old or new.
+        """
+        staged = self._files.stage_all([write.document.to_json() for write in batch.writes])
+        try:
+            conflicts, folders = self._publish(staged, batch.writes)
+        except BaseException:
+            for path in staged:
+                self._files.discard(path)
+            raise
+        for number in batch.archived_tickets:
+            folders |= self.tickets.archive(number)
+        for number in batch.archived_resources:
+            folders |= self.resources.archive(number)
+        for number in batch.removed_intents:
+            self._files.remove(self.intents.path(number))
+        for folder in folders:
+            self._files.sync_folder(folder)
+        return conflicts
+
+    def _publish(self, staged: Sequence[Path], writes: Sequence[Put | Update]) -> tuple[list[Ticket], set[Path]]:
+        """Let staged writes be seen; returns the bases that were not there any more, and the folders to sync."""
+        conflicts: list[Ticket] = []
+        folders: set[Path] = set()
+        for path, write in zip(staged, writes, strict=True):
+            target = self._place(write.document)
+            if isinstance(write, Update):
+                with self.tickets.lock(write.base.id):
+                    if self.tickets.get(write.base.id) != write.base:
+                        conflicts.append(write.base)
+                        self._files.discard(path)
+                        continue
+                    self._files.publish(path, target)
+            else:
+                self._files.publish(path, target)
+            folders.add(target.parent)
+        return conflicts, folders
+
+    def _place(self, document: Document) -> Path:
+        match document:
+            case Ticket():
+                return self.tickets.path(document.id)
+            case Resource():
+                return self.resources.path(document.id)
+            case PoolRecord():
+                return self.pools.path(document.name)
+            case _:
+                raise TypeError(type(document))
+
+    def watch(self, *labels: str, **others: Path) -> Watch:
+        """Watch folders by label: `tickets`, `resources`, `pools`, `intents`, `runs`, `view`, and `others`."""
+        folders = {
+            "tickets": self.tickets.folder,
+            "resources": self.resources.folder,
+            "pools": self.pools.folder,
+            "intents": self.intents.folder,
+            "runs": self.runs,
+            "view": self.root / "view",
+        }
+        return Watch({label: folders[label] for label in labels} | others)
+
+    def leader_lease(self) -> locks.Lease:
+        """The role of the one scheduler that writes resources and assigns."""
+        return locks.Lease(self.root / "locks" / "leader")
+
+    def write_view(self, name: str, content: bytes) -> None:
+        """Show something to readers: replaced as a whole, not synced, made anew by the leader after a restart."""
+        self._files.show(self.root / "view" / name, content)
+
+    def read_view(self, name: str) -> bytes | None:
+        """What the leader shows under this name, None when it shows nothing."""
+        return self._files.read(self.root / "view" / name)
+
+    def sweep(self, now: float, ticket_retention: float, resource_retention: float) -> "Swept":
+        """Remove what is finished and older than its retention (seconds), and staged files that nobody owns."""
+        return Swept(
+            tickets=self.tickets.thin_out(now - ticket_retention),
+            resources=self.resources.thin_out(now - resource_retention),
+            staged=self._files.remove_orphans(),
+        )
+
+    def check_writable(self) -> None:
+        """Try to stage a file; raises StoreUnavailable or StoreFrozen."""
+        self._files.discard(self._files.stage(b"probe\n"))
+
+
+@dataclass(frozen=True)
+class Swept:
+    """How many files a sweep removed."""
+
+    tickets: int
+    resources: int
+    staged: int

@@ -1,0 +1,27 @@
+def test_a_server_without_scheduler_says_so(client):
+    reply = client.get("/healthz")
+    assert (reply.status_code, reply.text) == (200, "web: ok\nstore: ok\nscheduler: not running\n")
+
+
+def test_faults_and_quarantine_are_told(client, scheduler):
+    scheduler.show_pools(faults=["pools.yaml:3: no"], quarantine=["tickets-open-7"], warnings=["hm"])
+    with scheduler.leading():
+        facts = client.get("/healthz", headers={"Accept": "application/json"}).json
+        text = client.get("/healthz").text
+    assert (facts["scheduler"], facts["leader"], facts["faults"]) == ("ok", {"pid": 1, "since": 1.0}, ["pools.yaml:3: no"])
+    assert text.endswith("scheduler: ok\nconfig fault: pools.yaml:3: no\nin quarantine: tickets-open-7\n")
+
+
+def test_a_view_that_does_not_parse_is_as_none(client, store):
+    store.write_view("pools.json", b"{")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_store_that_cannot_be_written_is_unwell(client, store):
+    (store.root / "tmp").rmdir()
+    assert client.get("/healthz").status_code == 503
+
+
+def test_the_first_page_tells_what_to_try(client):
+    text = client.get("/").text
+    assert "curl -fsS http://localhost/tickets -d tag=" in text

@@ -1,0 +1,118 @@
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nope", 404, "unknown_path"),
+        ("GET", "/tickets/", 404, "unknown_path"),
+        ("GET", "//tickets", 404, "unknown_path"),
+        ("PUT", "/tickets/1", 405, "wrong_method"),
+        ("OPTIONS", "/tickets", 405, "wrong_method"),
+        ("BREW", "/tickets", 405, "wrong_method"),
+    ],
+)
+def test_wrong_paths_and_methods(client, method, path, status, code):
+    reply = client.open(path, method=method, headers={"Accept": "application/json"})
+    assert (reply.status_code, reply.json["error"]["code"]) == (status, code)
+
+
+def test_a_wrong_method_is_told_which_are_right(client):
+    reply = client.put("/tickets/1")
+    assert reply.headers["Allow"] == "DELETE, GET, HEAD"
+    assert reply.text == "PUT is not possible at '/tickets/1', only DELETE, GET, HEAD.\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b"1", "application/json", 400),
+        (b'{"tags": ["A"]} x', "application/json", 400),
+        (b'{"tags": ["\xff"]}', "application/json", 400),
+        (b'{"tags": ["\\ud800"]}', "application/json", 400),
+        (b"[" * 60000, "application/json", 400),
+        (b'{"tags": ' + b"[" * 60000, "application/json", 400),
+        (b"tag", "application/x-www-form-urlencoded", 400),
+        (b"tag=%zz", "application/x-www-form-urlencoded", 400),
+        (b"tag=%ff", "application/x-www-form-urlencoded", 400),
+        (b"tag=A", "text/plain", 415),
+        (b"tag=A", None, 415),
+        (b"--x--", "multipart/form-data; boundary=x", 415),
+        (b"tag=A", "application/x-www-form-urlencoded; charset=utf-8", 201),
+        (b"&tag=%41&&", "application/x-www-form-urlencoded", 201),
+        (b'{"tags": ["A"]}', "application/vnd.x+json", 201),
+        (b'{"tags": ["A"]}', "Application/JSON; charset=utf-8", 201),
+        (None, None, 422),
+    ],
+)
+def test_bodies(client, store, body, content_type, status):
+    reply = client.post("/tickets", data=body, content_type=content_type)
+    assert reply.status_code == status, reply.text
+    assert list(store.tickets.living()) == ([1] if status == 201 else [])
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
+def test_a_body_over_64_kib_is_refused(client, content_type):
+    reply = client.post("/tickets", data=b"x" * 65537, content_type=content_type)
+    assert reply.status_code == 413
+    assert "over 64 KiB" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("accept", "json"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", False),
+        ("text/plain", False),
+        ("application/json", True),
+        ("application/json;q=0.9, text/plain;q=0.1", True),
+        ("application/json, */*;q=0.1", True),
+        ("image/png", False),
+        (",;q==", False),
+    ],
+)
+def test_json_comes_when_it_is_preferred(client, accept, json):
+    reply = client.get("/tickets/1", headers={"Accept": accept} if accept else {})
+    assert reply.status_code == 404
+    assert reply.is_json is json
+
+
+def test_every_reply_is_not_to_be_stored_or_guessed_at(client):
+    for path in ("/", "/nope", "/healthz", "/tickets/1"):
+        headers = client.get(path).headers
+        assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        ({"Origin": "http://localhost"}, 201),
+        ({"Origin": "https://localhost"}, 201),
+        ({"Origin": "http://resalloc.example", "X-Forwarded-Host": "resalloc.example"}, 201),
+        ({"Sec-Fetch-Site": "same-origin"}, 201),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://localhost:81"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Origin": "http://[broken"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_pages_of_other_sites_are_refused(client, headers, status):
+    assert client.post("/tickets", data={"tag": "A"}, headers=headers).status_code == status
+    assert client.post("/RPC2", data="<", content_type="text/plain", headers=headers).status_code == (
+        403 if status == 403 else 200
+    )
+
+
+def test_an_unforeseen_error_is_logged_and_answered_in_the_same_shape(app, client, caplog, monkeypatch):
+    monkeypatch.setattr(app.extensions["resalloc"], "clock", lambda: 1 / 0)
+    reply = client.post("/tickets", json={"tags": ["A"]})
+    assert (reply.status_code, reply.json["error"]["code"]) == (500, "internal_error")
+    assert "ZeroDivisionError" in caplog.text
+    assert "ZeroDivisionError" not in reply.text

@@ -1,0 +1,76 @@
+"""Step 1: closed tickets let go."""
+
+from functions.policy.plan import FailTicket, LetGo, Settle
+from state.documents import ResourceState, TicketState
+from tests.policy.world import (
+    a_closed_ticket,
+    a_pool,
+    a_record,
+    a_released_resource,
+    a_resource,
+    a_ticket,
+    an_assigned_ticket,
+    of_kind,
+    steps_of,
+)
+
+VM = a_pool(reuse_opportunity_time=1000)
+WITH_HOOK = a_pool(reuse_opportunity_time=1000, cmd_release="release")
+
+
+def test_a_closed_ticket_lets_its_resource_go() -> None:
+    """Given a CLOSED ticket with an UP resource, when planned, then it lets go and does not settle yet."""
+    assert steps_of([VM], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, False)]
+
+
+def test_with_cmd_release_letting_go_takes_the_hook() -> None:
+    """Given a pool with cmd_release, when planned, then the hook is to run, reuse on or off."""
+    without_reuse = a_pool(cmd_release="release")
+    assert steps_of([WITH_HOOK], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+    assert steps_of([without_reuse], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+
+
+def test_the_hook_of_a_pool_that_left_the_file_still_runs() -> None:
+    """Given a pool known by its record only, when its ticket was closed, then its last cmd_release is used."""
+    assert steps_of([], a_record(WITH_HOOK), a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+
+
+def test_a_ticket_that_let_go_settles() -> None:
+    """Given the resource says that this ticket let it go, when planned, then the ticket settles, in either state."""
+    for state in (ResourceState.UP, ResourceState.RELEASING):
+        resource = a_released_resource(1, VM, state=state, released_ticket=1)
+        assert steps_of([VM], a_closed_ticket(1, 1), resource) == [Settle(1)]
+
+
+def test_a_closed_ticket_that_never_had_a_resource_settles() -> None:
+    """Given a ticket closed while it waited, when planned, then it settles."""
+    assert steps_of([VM], a_closed_ticket(1, None)) == [Settle(1)]
+
+
+def test_a_closed_ticket_settles_when_its_resource_is_gone_or_going() -> None:
+    """Given a resource past UP or no longer there, when planned, then there is nothing to let go."""
+    assert steps_of([VM], a_closed_ticket(1, 1)) == [Settle(1)]
+    for state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING):
+        assert Settle(1) in steps_of([VM], a_closed_ticket(1, 1), a_resource(1, VM, state))
+
+
+def test_a_late_settling_never_lets_go_what_another_ticket_has() -> None:
+    """Given two closed tickets of which the resource names only the later, when a third has it, then both settle."""
+    documents = (
+        a_closed_ticket(1, 1),
+        a_closed_ticket(2, 1),
+        an_assigned_ticket(3, 1),
+        a_resource(1, VM, released_ticket=2),
+    )
+    assert steps_of([VM], *documents) == [Settle(1), Settle(2)]
+
+
+def test_open_and_failed_tickets_let_nothing_go() -> None:
+    """Given an OPEN ticket, a waiting one and a FAILED one, when planned, then nothing is let go or settled."""
+    documents = (
+        an_assigned_ticket(1, 1),
+        a_ticket(2, "ppc"),
+        an_assigned_ticket(3, 3, state=TicketState.FAILED),
+        a_resource(1),
+    )
+    assert of_kind(steps_of([VM], *documents), LetGo, Settle, FailTicket) == []

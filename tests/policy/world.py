@@ -1,0 +1,165 @@
+"""A farm in memory: documents made with few words, and plans applied the way the scheduler applies them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from config.pools import Pool
+from functions.policy import change
+from functions.policy.plan import (
+    AskDelete,
+    Assign,
+    DropIntent,
+    FailTicket,
+    LetGo,
+    Plan,
+    RequestDelete,
+    Settle,
+    StartDelete,
+    StartResource,
+    Step,
+    plan,
+)
+from functions.policy.snapshot import Snapshot
+from state.documents import (
+    HookKind,
+    Intent,
+    IntentKind,
+    PoolRecord,
+    Resource,
+    ResourceState,
+    Run,
+    Ticket,
+    TicketState,
+)
+
+NOW = 1_000_000.0
+RUN_OF = {
+    ResourceState.STARTING: HookKind.ALLOC,
+    ResourceState.RELEASING: HookKind.RELEASE,
+    ResourceState.DELETING: HookKind.TERMINATE,
+}
+
+Document = Ticket | Resource | PoolRecord | Intent
+
+
+def a_pool(name: str = "vm", **options: Any) -> Pool:
+    """A pool that prepares nothing unless told to, and whose hooks do not matter."""
+    return Pool(**{"name": name, "cmd_new": "new", "cmd_delete": "delete", "max_prealloc": 0, **options})
+
+
+def a_ticket(id: int, *tags: str, **fields: Any) -> Ticket:
+    return Ticket(id=id, tags=tags, **{"created_at": NOW - 100, **fields})
+
+
+def an_assigned_ticket(id: int, resource: int, **fields: Any) -> Ticket:
+    return a_ticket(id, resource=resource, **{"assigned_at": NOW - 50, "sandbox": f"sandbox of {id}", **fields})
+
+
+def a_closed_ticket(id: int, resource: int | None, **fields: Any) -> Ticket:
+    return Ticket(
+        id=id,
+        resource=resource,
+        **{
+            "state": TicketState.CLOSED,
+            "assigned_at": NOW - 50,
+            "sandbox": f"sandbox of {id}",
+            "closed_at": NOW - 1,
+            **fields,
+        },
+    )
+
+
+def a_resource(
+    id: int, pool: Pool | str = "vm", state: ResourceState = ResourceState.UP, **fields: Any
+) -> Resource:
+    """A resource with the tags of its pool, UP unless told otherwise, never checked, never taken."""
+    name, tags = (pool, {}) if isinstance(pool, str) else (pool.name, pool.offers)
+    run = Run(id=f"run of {id}", kind=RUN_OF[state], started_at=NOW - 10) if state in RUN_OF else None
+    defaults = {"name": f"{name}_{id}", "tags": tags, "id_in_pool": id, "created_at": NOW - 100, "run": run}
+    return Resource(id=id, pool=name, state=state, **{**defaults, **fields})
+
+
+def a_released_resource(id: int, pool: Pool | str = "vm", sandbox: str = "s", **fields: Any) -> Resource:
+    """A resource that is UP, free, was let go 10 s ago and first taken 100 s ago."""
+    defaults = {
+        "sandbox": sandbox,
+        "sandboxed_since": NOW - 100,
+        "released_at": NOW - 10,
+        "releases_counter": 1,
+        "released_ticket": 900_000 + id,
+    }
+    return a_resource(id, pool, **{**defaults, **fields})
+
+
+def an_intent(id: int, resource: int, **fields: Any) -> Intent:
+    return Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=resource, **fields)
+
+
+def a_record(pool: Pool, **fields: Any) -> PoolRecord:
+    return PoolRecord(name=pool.name, options=msgspec.to_builtins(pool), **fields)
+
+
+def put(snapshot: Snapshot, document: Document) -> None:
+    match document:
+        case Ticket():
+            snapshot.put_ticket(document)
+        case Resource():
+            snapshot.put_resource(document)
+        case PoolRecord():
+            snapshot.put_record(document)
+        case Intent():
+            snapshot.put_intent(document)
+
+
+def a_snapshot(pools: Iterable[Pool], *documents: Document) -> Snapshot:
+    snapshot = Snapshot()
+    snapshot.set_pools(list(pools))
+    for document in documents:
+        put(snapshot, document)
+    return snapshot
+
+
+def steps_of(pools: Iterable[Pool], *documents: Document, now: float = NOW) -> list[Step]:
+    """What a plan for these documents does."""
+    return list(plan(a_snapshot(pools, *documents), now).steps)
+
+
+def of_kind(steps: Iterable[Step], *kinds: type) -> list[Step]:
+    return [step for step in steps if isinstance(step, kinds)]
+
+
+def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
+    """Do what the plan says, with hooks that start and stand still."""
+    for step in decided.steps:
+        match step:
+            case LetGo():
+                resource, ticket = snapshot.resources[step.resource], snapshot.tickets[step.ticket]
+                snapshot.put_resource(change.let_go(resource, ticket, step.hook, now))
+            case Settle():
+                snapshot.drop_ticket(step.ticket)
+            case FailTicket():
+                snapshot.put_ticket(change.fail(snapshot.tickets[step.ticket], step.reason, now))
+            case RequestDelete():
+                snapshot.put_resource(change.request_delete(snapshot.resources[step.resource], step.reason))
+            case AskDelete():
+                snapshot.put_resource(change.ask_delete(snapshot.resources[step.resource], step.reason))
+            case DropIntent():
+                snapshot.drop_intent(step.intent)
+            case StartDelete():
+                snapshot.put_resource(change.begin_delete(snapshot.resources[step.resource], now))
+            case StartResource():
+                _start(snapshot, step.pool, now)
+            case Assign():
+                ticket, resource = snapshot.tickets[step.ticket], snapshot.resources[step.resource]
+                snapshot.put_ticket(change.assign(ticket, resource, f"random {ticket.id}", now))
+
+
+def _start(snapshot: Snapshot, pool_name: str, now: float) -> None:
+    pool = snapshot.pools[pool_name]
+    id = max(snapshot.resources, default=0) + 1
+    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
+    snapshot.put_resource(change.new_resource(id, pool, snapshot.free_number(pool_name), counters, now))
+    record = snapshot.records.get(pool_name) or a_record(pool)
+    snapshot.put_record(record.replace(last_start=now))

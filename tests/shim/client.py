@@ -1,0 +1,80 @@
+"""Runs the shims."""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SHIM = Path(__file__).parents[2] / "shim"
+SHELLS = {"dash": ["dash"], "bash": ["bash"], "bash-posix": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
+SECONDS = 20
+"""Longest time that a run may take: generous, because only a defect ever takes it."""
+
+
+def processes_of(session: int) -> list[str]:
+    """The command lines of what lives in the session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+            if its_session == str(session) and state != "Z":
+                found.append((stat.parent / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+@dataclass
+class Client:
+    """Runs the shims with one shell, amid proxy variables and a .curlrc that would break every request."""
+
+    shell: Sequence[str]
+    home: Path
+    url: str
+    script: Path = SHIM / "resalloc"
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def temporary(self) -> Path:
+        return self.home / "tmp"
+
+    def start(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start the shim in a session of its own; `env` adds to its environment."""
+        dead = "http://127.0.0.1:1"
+        shim = subprocess.Popen(
+            [*self.shell, str(self.script), *arguments],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.home),
+                "TMPDIR": str(self.temporary),
+                "RESALLOC_URL": self.url,
+                "http_proxy": dead,
+                "HTTP_PROXY": dead,
+                "ALL_PROXY": dead,
+                **(env or {}),
+            },
+            start_new_session=True,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+        )
+        self.started.append(shim)
+        return shim
+
+    def run(
+        self,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run the shim to its end."""
+        shim = self.start(*arguments, env=env, stdin=stdin, stdout=stdout)
+        printed, told = shim.communicate(timeout=SECONDS)
+        return subprocess.CompletedProcess(arguments, shim.returncode, printed, told)

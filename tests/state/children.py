@@ -1,0 +1,63 @@
+"""Real processes beside the test's own."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+_FORK = multiprocessing.get_context("fork")
+
+Tell = Callable[[Any], None]
+
+
+class Child:
+    """A process that runs `work(tell, *arguments)`; what it tells is read here, also after it was killed."""
+
+    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+        self._told, ours = _FORK.Pipe(duplex=False)
+        self._process = _FORK.Process(target=work, args=(ours.send, *arguments))
+        self._process.start()
+        ours.close()
+
+    @property
+    def pid(self) -> int:
+        pid = self._process.pid
+        assert pid is not None
+        return pid
+
+    def next(self, seconds: float = 20) -> Any:
+        """What it tells next; fails when that takes too long or when it ended."""
+        assert self._told.poll(seconds), f"nothing was told within {seconds} s"
+        return self._told.recv()
+
+    def is_silent(self) -> bool:
+        """Whether nothing is left to be read at this moment."""
+        return not self._told.poll(0)
+
+    def rest(self) -> list[Any]:
+        """Everything else that it tells until it ends."""
+        told = []
+        while True:
+            try:
+                told.append(self.next())
+            except EOFError:
+                return told
+
+    def finish(self) -> list[Any]:
+        """Wait for its good end; returns what was left to be read."""
+        told = self.rest()
+        self._process.join()
+        assert self._process.exitcode == 0, f"a child ended with {self._process.exitcode}"
+        return told
+
+    def kill(self) -> None:
+        """End it at once, whatever it does (SIGKILL)."""
+        if self._process.is_alive():
+            os.kill(self.pid, signal.SIGKILL)
+        self._process.join()
+
+
+def barrier(parties: int) -> Any:
+    """A point where this many processes wait for one another."""
+    return _FORK.Barrier(parties)

@@ -1,0 +1,140 @@
+"""Creating documents: durable and in order, side by side, and through a kill at any instant."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from state.documents import Intent, IntentKind, Ticket
+from state.files import Files
+from state.store import Store
+from tests.state.children import Child, Tell, barrier
+
+
+def make(number: int) -> Ticket:
+    return Ticket(id=number, tags=("A", "B"), output=bytes(range(256)))
+
+
+def create_many(tell: Tell, root: Path, count: int, together: object) -> None:
+    store = Store(root)
+    together.wait()  # type: ignore[attr-defined]
+    for _ in range(count):
+        tell(store.tickets.create(make).id)
+
+
+def create_without_end(tell: Tell, root: Path) -> None:
+    store = Store(root)
+    while True:
+        tell(store.tickets.create(make).id)
+
+
+def stage_and_be_killed(tell: Tell, root: Path) -> None:
+    Files(root).stage(make(1).to_json())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_create_is_synced_before_it_is_seen_and_its_folder_before_it_returns(
+    store: Store, journal: list[tuple[str, str]]
+) -> None:
+    store.tickets.create(make)
+    journal.clear()
+    store.tickets.create(make)
+    assert journal == [
+        ("write", "tmp/*"),
+        ("fsync", "tmp/*"),
+        ("link", "tickets/open/2.json"),
+        ("fsync", "tickets/open"),
+    ]
+
+
+def test_the_ceiling_is_durable_before_a_number_below_it_is_used(store: Store, journal: list[tuple[str, str]]) -> None:
+    store.tickets.create(make)
+    assert journal[:5] == [
+        ("write", "tmp/*"),
+        ("fsync", "tmp/*"),
+        ("rename", "ids/tickets.ceiling"),
+        ("fsync", "ids"),
+        ("write", "tmp/*"),
+    ]
+
+
+def test_what_is_created_can_be_read_by_others(store: Store) -> None:
+    ticket = store.tickets.create(make)
+    assert Store(store.root).tickets.read(ticket.id) == ticket == make(ticket.id)
+    intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=3))
+    assert Store(store.root).intents.read(intent.id) == intent
+
+
+def test_two_processes_create_side_by_side(store: Store, start: Callable[..., Child]) -> None:
+    together = barrier(2)
+    children = [start(create_many, store.root, 200, together) for _ in range(2)]
+    numbers = sum((child.finish() for child in children), [])
+    assert len(numbers) == len(set(numbers)) == 400
+    for number in numbers:
+        assert store.tickets.read(number) == make(number)
+
+
+def test_killed_while_creating_no_told_id_is_lost(store: Store, start: Callable[..., Child]) -> None:
+    told: list[int] = []
+    for _ in range(4):
+        child = start(create_without_end, store.root)
+        told += [child.next() for _ in range(30)]
+        child.kill()
+        told += child.rest()
+
+        restarted = Store(store.root)
+        assert restarted.read_all().corrupt == []
+        for number in told:
+            assert restarted.tickets.read(number) == make(number)
+        told.append(restarted.tickets.create(make).id)
+    assert all(before < after for before, after in itertools.pairwise(told))
+
+
+def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(store: Store, start: Callable[..., Child]) -> None:
+    mine = Files(store.root).stage(b"still wanted")
+    child = start(stage_and_be_killed, store.root)
+    child.rest()
+    child.kill()
+    leftovers = set(os.listdir(store.root / "tmp")) - {mine.name}
+    assert len(leftovers) == 1
+
+    assert store.read_all().tickets == []
+    swept = store.sweep(now=0, ticket_retention=0, resource_retention=0)
+
+    assert swept.staged == 1
+    assert os.listdir(store.root / "tmp") == [mine.name]
+
+
+NEXT_PROCESS_WITH_THE_SAME_PID = """
+import os, sys
+from pathlib import Path
+from state.documents import Ticket
+from state.files import Files
+from state.store import Store
+root = Path(sys.argv[1])
+print(os.getpid(), Store(root).tickets.create(lambda number: Ticket(id=number)).id, flush=True)
+Files(root).stage(b"cut off here")
+os._exit(0)
+"""
+
+
+def test_a_restarted_container_gives_its_processes_the_same_pids_again(store: Store) -> None:
+    alone = ["unshare", "--pid", "--fork", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], check=False).returncode != 0:
+        pytest.skip("this machine gives no pid namespaces")
+    told = [
+        subprocess.run(
+            [*alone, sys.executable, "-c", NEXT_PROCESS_WITH_THE_SAME_PID, store.root],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert told == ["1 1\n", "1 2\n"]

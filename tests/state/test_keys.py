@@ -1,0 +1,98 @@
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from state.documents import Ticket
+from state.errors import Conflict, CorruptDocument
+from state.keys import Keys
+from state.store import Batch, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def keys(store: Store) -> Keys:
+    return Keys(store)
+
+
+def make(number: int) -> Ticket:
+    return Ticket(id=number, tags=("A",))
+
+
+def test_a_new_key_creates_a_ticket_and_a_known_one_finds_it(store, keys):
+    assert keys.create_once("k", "body", make) == (make(1), True)
+    assert keys.create_once("k", "body", make) == (make(1), False)
+    assert Keys(Store(store.root)).create_once("k", "body", make) == (make(1), False)
+    assert keys.create_once("other", "body", make) == (make(2), True)
+
+
+def test_a_known_key_with_another_body_is_a_conflict(keys):
+    keys.create_once("k", "body", make)
+    with pytest.raises(Conflict) as raised:
+        keys.create_once("k", "other", make)
+    assert raised.value.key == 1
+
+
+def test_a_finished_ticket_is_still_found(store, keys):
+    keys.create_once("k", "body", make)
+    store.commit(Batch(archived_tickets=[1]))
+    assert keys.create_once("k", "body", make) == (make(1), False)
+
+
+def test_after_a_crash_between_key_and_ticket_the_ticket_gets_the_number_of_the_key(store, keys):
+    class Crash(Exception):
+        pass
+
+    def crash(number: int) -> Ticket:
+        raise Crash
+
+    with pytest.raises(Crash):
+        keys.create_once("k", "body", crash)
+    assert store.tickets.create(make).id == 2
+    assert keys.create_once("k", "body", make) == (make(1), True)
+    assert sorted(store.tickets.living()) == [1, 2]
+
+
+def test_many_at_once_get_one_ticket(store):
+    start = threading.Barrier(8)
+
+    def create(_: int) -> int:
+        start.wait()
+        return Keys(store).create_once("k", "body", make)[0].id
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(create, range(8))) == {1}
+    assert list(store.tickets.living()) == [1]
+
+
+def test_a_number_in_use_is_never_given_to_a_key(store, keys):
+    store.tickets.create(make)
+    for name in ("tickets.next", "tickets.ceiling"):
+        (store.root / "ids" / name).unlink()
+    (store.root / "ids" / "tickets.ceiling").write_text("1\n")
+    number = keys.create_once("k", "body", make)[0].id
+    assert number > 1
+
+
+def test_old_keys_are_forgotten(store, keys):
+    keys.create_once("old", "body", make)
+    keys.create_once("new", "body", make)
+    first = min(keys.folder.iterdir(), key=lambda path: path.read_bytes())
+    os.utime(first, (50, 50))
+    assert keys.thin_out(100) == 1
+    assert keys.create_once("new", "body", make) == (make(2), False)
+    assert keys.create_once("old", "body", make) == (make(3), True)
+
+
+def test_a_key_that_does_not_parse_is_told(keys):
+    keys.create_once("k", "body", make)
+    (path,) = keys.folder.iterdir()
+    path.write_text("{")
+    with pytest.raises(CorruptDocument):
+        keys.create_once("k", "body", make)
