@@ -99,7 +99,7 @@ class Processes:
             env=self._environ,
             cwd=self._folder,
             stdin=subprocess.DEVNULL,
-
+            preexec_fn=_die_with_parent,
         )
         self._running[name] = process
         self._started_at[name] = time.monotonic()

@@ -37,7 +37,7 @@ def described(node: yaml.Node) -> str:
         return "a list"
     if is_null(node):
         return "null"
-    return quoted(node.value) if node.tag == _TAG + "str" else quoted(node.value)[1:-1]
+    return quoted(node.value) if node.tag == _TAG + "str" else quoted(node.value)[1:-1] or "nothing"
 
 
 def is_null(node: yaml.Node) -> bool:

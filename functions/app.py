@@ -8,7 +8,7 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import health, http, index
+from functions import answers, health, http, index
 from functions.context import Context
 from functions.operators import logs, pools, resources
 from functions.operators import tickets as operators_tickets
@@ -44,7 +44,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         settings = load_settings(os.environ)
         server_log.set_up(settings.log_dir, settings.loglevel)
     app = Flask("functions", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = http.BODY_LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = answers.BODY_LIMIT
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     context = Context(settings, store, time.time)

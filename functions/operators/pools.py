@@ -6,6 +6,7 @@ from flask import Response
 
 from functions import http
 from functions.context import current
+from functions.fields import Query
 from functions.offload import in_thread
 from functions.operators.living import holder, holders, read_living
 from state.documents import PoolRecord, ResourceState
@@ -24,7 +25,7 @@ _BY_STATE = {
 
 def every() -> Response:
     """200 with each pool's limits and counts and their total, in the order of pools.yaml: lines or JSON."""
-    http.Query().finish()
+    Query().finish()
     pools = in_thread(count, current().store)
     total = {name: sum(pool[name] for pool in pools) for name in ("max", *COUNTS)}
     if http.wants_json():
@@ -35,7 +36,7 @@ def every() -> Response:
 
 def stats() -> Response:
     """200 with JSON: the start statistics of each configured pool."""
-    http.Query().finish()
+    Query().finish()
     records = in_thread(read_records, current().store)
     return http.json_reply(
         {

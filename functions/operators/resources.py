@@ -11,7 +11,8 @@ from flask import Response
 
 from functions import http
 from functions.context import Context, current
-from functions.errors import BadField, BadParameter
+from functions.errors import BadField, BadParameter, shown
+from functions.fields import Body, Query
 from functions.offload import in_thread
 from functions.operators.living import find, holder, holders, read_living
 from functions.tickets.check import output_fields
@@ -27,12 +28,12 @@ _UNUSED_REASON = "deleted by an operator as unused"
 
 def every() -> Response:
     """200 with those that are not ENDED: lines, or JSON, or with `?format=shell` fields that a shell can read."""
-    query = http.Query()
+    query = Query()
     state = read_state(query, ResourceState)
     form = query.string("format")
     query.finish()
     if form not in (None, "shell"):
-        raise BadParameter("format", f"can only be shell, not {http.shown(form)}")
+        raise BadParameter("format", f"can only be shell, not {shown(form)}")
     pairs = in_thread(_with_tickets, current().store)
     pairs = [(resource, ticket) for resource, ticket in pairs if state in (None, resource.state)]
     if form == "shell":
@@ -44,14 +45,14 @@ def every() -> Response:
 
 def one(id_or_name: str) -> Response:
     """200 with everything about a resource as JSON, ended ones too."""
-    http.Query().finish()
+    Query().finish()
     resource, ticket = in_thread(_find_with_ticket, current().store, id_or_name)
     return http.json_reply(described(resource, ticket))
 
 
 def delete(id_or_name: str) -> Response:
     """202: the resource will be deleted, taken or not."""
-    http.Query().finish()
+    Query().finish()
     context = current()
     return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True))
 
@@ -59,7 +60,7 @@ def delete(id_or_name: str) -> Response:
 def delete_some() -> Response:
     """202 with what will be deleted: each `resource` (id or name), or `all` or `unused` ones that are UP."""
     context = current()
-    body = http.Body()
+    body = Body()
     field, named = body.strings("resources", form_name="resource")
     everything, unused = body.flag("all"), body.flag("unused")
     body.finish()
@@ -101,7 +102,7 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
     }
 
 
-def read_state(query: http.Query, states: type[S]) -> S | None:
+def read_state(query: Query, states: type[S]) -> S | None:
     """The parameter `state`, one of `states` or None; raises BadParameter."""
     value = query.string("state")
     if value is None:
@@ -110,7 +111,7 @@ def read_state(query: http.Query, states: type[S]) -> S | None:
         return states(value.upper())
     except ValueError:
         known = ", ".join(states)
-        raise BadParameter("state", f"must be one of {known}, not {http.shown(value)}") from None
+        raise BadParameter("state", f"must be one of {known}, not {shown(value)}") from None
 
 
 def _with_tickets(store: Store) -> list[tuple[Resource, Ticket | None]]:
@@ -193,5 +194,5 @@ def _deleted(result: tuple[list[Resource], list[str]]) -> Response:
         asked = [{"id": resource.id, "name": resource.name} for resource in found]
         return http.json_reply({"deleted": asked, "unknown": unknown}, 202)
     lines = [f"deleted {resource.id} {resource.name}" for resource in found]
-    lines += [f"unknown {http.shown(id_or_name)}" for id_or_name in unknown]
+    lines += [f"unknown {shown(id_or_name)}" for id_or_name in unknown]
     return http.text_reply("".join(f"{line}\n" for line in lines), 202)

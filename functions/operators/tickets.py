@@ -4,6 +4,7 @@ from flask import Response
 
 from functions import http
 from functions.context import current
+from functions.fields import Query
 from functions.offload import in_thread
 from functions.operators.living import read_living
 from functions.operators.resources import read_state
@@ -13,7 +14,7 @@ from state.documents import Ticket, TicketState
 
 def every() -> Response:
     """200 with the tickets that are not CLOSED, or those in `?state=`: lines or JSON."""
-    query = http.Query()
+    query = Query()
     state = read_state(query, TicketState)
     query.finish()
     context = current()

@@ -8,6 +8,7 @@ from flask import Response
 from functions import http
 from functions.context import current
 from functions.errors import StillWaiting, TicketOver
+from functions.fields import Query, read_id
 from functions.offload import in_thread
 from state.documents import Ticket, TicketState
 
@@ -15,8 +16,8 @@ from state.documents import Ticket, TicketState
 def ticket(ticket_id: str) -> Response:
     """200 with the ticket as JSON."""
     context = current()
-    number = http.read_id(ticket_id, "ticket")
-    http.Query().finish()
+    number = read_id(ticket_id, "ticket")
+    Query().finish()
     found = context.store.tickets.read(number)
     fields = described(found)
     if found.waiting:
@@ -27,8 +28,8 @@ def ticket(ticket_id: str) -> Response:
 def output(ticket_id: str) -> Response:
     """200 with the bytes that `cmd_new` printed, 409 while it waits, 410 when it is over."""
     context = current()
-    number = http.read_id(ticket_id, "ticket")
-    query = http.Query()
+    number = read_id(ticket_id, "ticket")
+    query = Query()
     closed = query.flag("closed")
     query.finish()
     found = in_thread(context.store.tickets.read_durable, number)

@@ -6,6 +6,7 @@ from flask import Response
 
 from functions import http
 from functions.context import Context, current
+from functions.fields import Query, read_id
 from functions.offload import in_thread
 from state.documents import Ticket, TicketState
 from state.lifecycle import TicketEvent, after_ticket_event
@@ -13,8 +14,8 @@ from state.lifecycle import TicketEvent, after_ticket_event
 
 def ticket(ticket_id: str) -> Response:
     """200, again and again."""
-    number = http.read_id(ticket_id, "ticket")
-    http.Query().finish()
+    number = read_id(ticket_id, "ticket")
+    Query().finish()
     closed = close(current(), number)
     if http.wants_json():
         return http.json_reply({"id": closed.id, "state": closed.state})

@@ -6,6 +6,7 @@ from flask import Response, request
 from functions import http
 from functions.context import Context, current
 from functions.errors import BadField, BadParameter, KeyReused
+from functions.fields import Body
 from functions.offload import in_thread
 from functions.tickets import rules
 from state.documents import Ticket
@@ -17,7 +18,7 @@ LONGEST_KEY = 255
 def ticket() -> Response:
     """201 with the new id; `Location` is its path, `Resalloc-Notice` says when no pool can ever match."""
     context = current()
-    body = http.Body()
+    body = Body()
     field, given = body.strings("tags", form_name="tag")
     tags = tuple(dict.fromkeys(given))
     sandbox = body.string("sandbox")

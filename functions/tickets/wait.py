@@ -8,6 +8,7 @@ from flask import Response, request
 from functions import http, lifetime
 from functions.context import Context, current
 from functions.errors import WaitedTooLong
+from functions.fields import Query, read_id
 from functions.offload import in_thread
 from functions.tickets.check import output_reply
 from state.documents import Ticket
@@ -18,15 +19,20 @@ LONGEST = 3600
 def output(ticket_id: str) -> Response:
     """As `GET /tickets/ID/output`, and 408 when the ticket still waits after `timeout` seconds."""
     context = current()
-    number = http.read_id(ticket_id, "ticket")
-    query = http.Query()
+    number = read_id(ticket_id, "ticket")
+    query = Query()
     closed = query.flag("closed")
     seconds = query.seconds("timeout", context.settings.wait_timeout, LONGEST)
     query.finish()
-    ticket = until_served(context, number, seconds, request.environ.get("gunicorn.socket"))
-    if ticket.waiting:
-        raise WaitedTooLong(ticket, context.view.place_and_reason(ticket)[1])
-    return output_reply(ticket, closed)
+    client = request.environ.get("gunicorn.socket")
+
+    def answer() -> Response:
+        ticket = until_served(context, number, seconds, client)
+        if ticket.waiting:
+            raise WaitedTooLong(ticket, context.view.place_and_reason(ticket)[1])
+        return output_reply(ticket, closed)
+
+    return http.Later(answer)
 
 
 def until_served(context: Context, number: int, seconds: float, client: Any) -> Ticket:

@@ -9,7 +9,8 @@ from flask import Response, request
 
 from functions import http
 from functions.context import Context, current
-from functions.errors import BadField, CutShort
+from functions.errors import BadField, CutShort, shown
+from functions.fields import HIGHEST_ID
 from functions.offload import in_thread
 from functions.tickets import rules
 from functions.tickets.close import close
@@ -26,24 +27,36 @@ Fault = xmlrpc.client.Fault
 
 def call() -> Response:
     """200 with a result or a fault; 503 when a wait is cut short because this process stops."""
+    context, content, client = current(), request.get_data(cache=False), request.environ.get("gunicorn.socket")
+    return http.Later(lambda: _answer(context, content, client))
+
+
+def _answer(context: Context, content: bytes, client: Any) -> Response:
     try:
-        result = _called(current(), request.get_data(cache=False))
+        result = _called(Caller(context, client), content)
         answer = xmlrpc.client.dumps((result,), methodresponse=True, allow_none=True)
     except Fault as fault:
         answer = xmlrpc.client.dumps(fault, methodresponse=True)
     return Response(answer, 200, content_type="text/xml; charset=utf-8")
 
 
-def _called(context: Context, content: bytes) -> Any:
+class Caller(NamedTuple):
+    """Who calls; `client` is the connection's socket, None where there is none."""
+
+    context: Context
+    client: Any
+
+
+def _called(caller: Caller, content: bytes) -> Any:
     name, parameters = _parse(content)
     method = METHODS.get(name)
     if method is None:
-        raise Fault(NO_METHOD, f"There is no method {http.shown(name)}.")
+        raise Fault(NO_METHOD, f"There is no method {shown(name)}.")
     if not method.least <= len(parameters) <= method.most:
         takes = method.least if method.least == method.most else f"{method.least} to {method.most}"
         raise Fault(BAD_PARAMETERS, f"{name} takes {takes} parameters, not {len(parameters)}.")
     try:
-        return method.function(context, *parameters)
+        return method.function(caller, *parameters)
     except NotFound as error:
         raise Fault(REFUSED, f"There is no ticket {error.key}.") from error
     except BadField as error:
@@ -65,7 +78,7 @@ def _parse(content: bytes) -> tuple[str, Sequence[Any]]:
     return name, parameters
 
 
-def take_ticket(context: Context, tags: Any = None, sandbox: Any = None) -> int:
+def take_ticket(caller: Caller, tags: Any = None, sandbox: Any = None) -> int:
     """takeTicket([tags [, sandbox]]) gives the id of a new ticket for a resource that has all the tags."""
     wanted = [] if tags is None else tags
     if not isinstance(wanted, list) or not all(isinstance(tag, str) for tag in wanted):
@@ -78,13 +91,13 @@ def take_ticket(context: Context, tags: Any = None, sandbox: Any = None) -> int:
     # An empty one never was a sandbox to the clients of this protocol.
     if sandbox and (fault := rules.fault_of_name(sandbox)):
         raise BadField("sandbox", fault)
-    return take(context, distinct, sandbox or None).id
+    return take(caller.context, distinct, sandbox or None).id
 
 
-def collect_ticket(context: Context, ticket_id: Any) -> dict[str, Any]:
+def collect_ticket(caller: Caller, ticket_id: Any) -> dict[str, Any]:
     """collectTicket(id) gives {ready, output, closed, failed} at once; all nil for a ticket that does not exist."""
     try:
-        ticket = in_thread(context.store.tickets.read_durable, _number(ticket_id))
+        ticket = in_thread(caller.context.store.tickets.read_durable, _number(ticket_id))
     except (BadField, NotFound):
         return dict.fromkeys(("ready", "output", "closed", "failed"))
     ready = ticket.resource is not None
@@ -96,10 +109,10 @@ def collect_ticket(context: Context, ticket_id: Any) -> dict[str, Any]:
     }
 
 
-def wait_ticket(context: Context, ticket_id: Any) -> xmlrpc.client.Binary:
+def wait_ticket(caller: Caller, ticket_id: Any) -> xmlrpc.client.Binary:
     """waitTicket(id) gives the output of the ticket's resource, as soon as it has one."""
     number = _number(ticket_id)
-    ticket = until_served(context, number, float("inf"), request.environ.get("gunicorn.socket"))
+    ticket = until_served(caller.context, number, float("inf"), caller.client)
     if ticket.waiting:
         raise CutShort(ticket)
     if ticket.resource is None:
@@ -107,22 +120,22 @@ def wait_ticket(context: Context, ticket_id: Any) -> xmlrpc.client.Binary:
     return xmlrpc.client.Binary(ticket.output or b"")
 
 
-def close_ticket(context: Context, ticket_id: Any) -> None:
+def close_ticket(caller: Caller, ticket_id: Any) -> None:
     """closeTicket(id) gives the ticket's resource back; closing again is fine."""
-    close(context, _number(ticket_id))
+    close(caller.context, _number(ticket_id))
 
 
-def list_methods(context: Context) -> list[str]:
+def list_methods(caller: Caller) -> list[str]:
     """system.listMethods() gives the names of all methods."""
     return sorted(METHODS)
 
 
-def method_help(context: Context, name: Any) -> str:
+def method_help(caller: Caller, name: Any) -> str:
     """system.methodHelp(name) gives a sentence on a method."""
     return _method(name).function.__doc__ or ""
 
 
-def method_signature(context: Context, name: Any) -> list[list[str]]:
+def method_signature(caller: Caller, name: Any) -> list[list[str]]:
     """system.methodSignature(name) gives the ways to call a method: each the type of the result, then parameters."""
     method = _method(name)
     return [[method.types[0], *method.types[1 : 1 + count]] for count in range(method.least, method.most + 1)]
@@ -138,8 +151,8 @@ def _method(name: Any) -> "Method":
 def _number(ticket_id: Any) -> int:
     if isinstance(ticket_id, str) and ticket_id.isascii() and ticket_id.isdigit() and len(ticket_id) <= 17:
         ticket_id = int(ticket_id)
-    if not isinstance(ticket_id, int) or isinstance(ticket_id, bool) or not 1 <= ticket_id <= http.HIGHEST_ID:
-        raise BadField("id", f"must be a whole number from 1 to {http.HIGHEST_ID}")
+    if not isinstance(ticket_id, int) or isinstance(ticket_id, bool) or not 1 <= ticket_id <= HIGHEST_ID:
+        raise BadField("id", f"must be a whole number from 1 to {HIGHEST_ID}")
     return ticket_id
 
 

@@ -41,6 +41,8 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
         print(error, file=sys.stderr)
     except OSError as error:
         print(f"{error.filename or 'the state folder'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
     else:
         return 0
     print("nothing was imported", file=sys.stderr)

@@ -5,25 +5,21 @@ leaves a folder that nothing starts on; importing into it again begins by emptyi
 meanwhile.
 """
 
+import ctypes
+import itertools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from scheduler.importer.convert import Converted
 from scheduler.importer.errors import FolderInUse
 from state import locks
-from state.documents import Document
 from state.errors import LockTimeout, UnknownFormat
 from state.files import Files
-from state.store import FORMAT, Batch, Put, Store
-
-D = TypeVar("D", bound=Document)
+from state.store import FORMAT, Store
 
 UNFINISHED = "unfinished-import"
 """What stands in FORMAT until everything is written."""
-BATCH = 1000
 _WRITTEN = ("tickets", "resources", "pools", "ids", "tmp")
 _IN_USE = ("tickets", "resources", "pools", "intents", "runs", "ids", "agents", "quarantine")
 
@@ -38,7 +34,7 @@ def check_unused(root: Path) -> None:
 def write(root: Path, converted: Converted) -> None:
     """Write all documents below `root`; durable when this returns.
 
-    Raises FolderInUse, UnknownFormat and StoreUnavailable; nothing is left of the import then.
+    Raises FolderInUse, UnknownFormat, StoreUnavailable and OSError; nothing is left of the import then.
     """
     files = Files(root)
     files.make_folder(root)
@@ -101,19 +97,39 @@ def _fill(store: Store, converted: Converted) -> None:
     if converted.highest_ticket:
         store.tickets.reserve(converted.highest_ticket)
     if converted.highest_resource:
-        store.resources.reserve(converted.highest_resource)
-    for share in _shares([*converted.records, *converted.resources, *converted.tickets]):
-        store.commit(Batch(_puts(share)))
-    for tickets in _shares(converted.settled):
-        store.commit(Batch(_puts(tickets), archived_tickets=[ticket.id for ticket in tickets]))
-    for resources in _shares(converted.ended):
-        store.commit(Batch(_puts(resources), archived_resources=[resource.id for resource in resources]))
+        pass
+    documents = itertools.chain(
+        ((store.pools.path(record.name), record) for record in converted.records),
+        ((store.resources.path(resource.id), resource) for resource in converted.resources),
+        ((store.tickets.path(ticket.id), ticket) for ticket in converted.tickets),
+        ((store.resources.archive_path(resource.id), resource) for resource in converted.ended),
+        ((store.tickets.archive_path(ticket.id), ticket) for ticket in converted.settled),
+    )
+    folder: Path | None = None
+    for path, document in documents:
+        if path.parent != folder:
+            folder = path.parent
+            folder.mkdir(exist_ok=True)
+        _write(path, document.to_json())
+    _sync_disk(store.root)
 
 
-def _shares(documents: Sequence[D]) -> Iterator[Sequence[D]]:
-    for start in range(0, len(documents), BATCH):
-        yield documents[start : start + BATCH]
+def _write(path: Path, content: bytes) -> None:
+    """Write a file without a sync of its own: one for all at the end costs a fraction of the time."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
 
 
-def _puts(documents: Sequence[Document]) -> list[Put]:
-    return [Put(document) for document in documents]
+def _sync_disk(root: Path) -> None:
+    """Make all files on the folder's disk last; unlike `os.sync` this raises OSError when it failed."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(root))
+    finally:
+        os.close(descriptor)

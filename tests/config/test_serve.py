@@ -41,11 +41,11 @@ def settings(folder: Path, server: str = ""):
 def test_it_starts_everything_tells_how_to_try_it_and_stops_everything(tmp_path, free_port):
     (tmp_path / "Procfile").write_text(PROCFILE)
     (tmp_path / "pools.yaml").write_text(POOLS)
+    (tmp_path / "server.yaml").write_text(f"port: {free_port}\n")
     environ = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(serve.PROCFILE.parent),
         "CONFIG_DIR": ".",
-        "PORT": str(free_port),
         "RESALLOC_STATE_DIR": "state",
         "MINE": "kept",
     }

@@ -8,7 +8,11 @@ def test_faults_and_quarantine_are_told(client, scheduler):
     with scheduler.leading():
         facts = client.get("/healthz", headers={"Accept": "application/json"}).json
         text = client.get("/healthz").text
-    assert (facts["scheduler"], facts["leader"], facts["faults"]) == ("ok", {"pid": 1, "since": 1.0}, ["pools.yaml:3: no"])
+    assert (facts["scheduler"], facts["leader"], facts["faults"]) == (
+        "ok",
+        {"pid": 1, "since": 1.0},
+        ["pools.yaml:3: no"],
+    )
     assert text.endswith("scheduler: ok\nconfig fault: pools.yaml:3: no\nin quarantine: tickets-open-7\n")
 
 

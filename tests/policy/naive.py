@@ -7,8 +7,12 @@ from state.documents import PoolRecord, Resource, ResourceState, Ticket
 
 
 def free_after(snapshot: Snapshot, resources: dict[int, Resource], freed: set[int]) -> list[Resource]:
-    """Of these resources those that no ticket has, by id; `freed` are let go in this very plan."""
-    return [r for _, r in sorted(resources.items()) if r.id in freed or snapshot.holder(r.id) is None]
+    """Of these resources all but those that are UP and taken, by id; `freed` are let go in this very plan."""
+    return [
+        r
+        for _, r in sorted(resources.items())
+        if r.state is not ResourceState.UP or r.id in freed or snapshot.holder(r.id) is None
+    ]
 
 
 def waiting(snapshot: Snapshot) -> list[Ticket]:
@@ -24,9 +28,7 @@ def assignments(snapshot: Snapshot, free: Sequence[Resource]) -> list[tuple[int,
     left = [r for r in free if r.state is ResourceState.UP and r.check_failed_count == 0]
     given = []
     for ticket in sorted(waiting(snapshot), key=lambda ticket: (not on_demand(snapshot, ticket), ticket.id)):
-        eligible = [
-            r for r in left if r.sandbox in (None, ticket.sandbox) and set(ticket.tags) <= set(r.tags)
-        ]
+        eligible = [r for r in left if r.sandbox in (None, ticket.sandbox) and set(ticket.tags) <= set(r.tags)]
         if eligible:
             best = max(eligible, key=lambda r: (_score(r, ticket), -r.id))
             left.remove(best)
@@ -53,9 +55,7 @@ def on_demand_starts(
         tags = set(ticket.tags)
         capable = [pool for pool in pools if tags <= set(pool.tags) | set(pool.tags_on_demand)]
         names = [pool.name for pool in capable]
-        serving = [
-            r for r in covers if r.pool in names and r.sandbox in (None, ticket.sandbox) and tags <= set(r.tags)
-        ]
+        serving = [r for r in covers if r.pool in names and r.sandbox in (None, ticket.sandbox) and tags <= set(r.tags)]
         if serving:
             covers.remove(min(serving, key=lambda r: (r.pool, r.sandbox is None, sorted(r.tags.items()))))
             continue

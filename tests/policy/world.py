@@ -71,9 +71,7 @@ def a_closed_ticket(id: int, resource: int | None, **fields: Any) -> Ticket:
     )
 
 
-def a_resource(
-    id: int, pool: Pool | str = "vm", state: ResourceState = ResourceState.UP, **fields: Any
-) -> Resource:
+def a_resource(id: int, pool: Pool | str = "vm", state: ResourceState = ResourceState.UP, **fields: Any) -> Resource:
     """A resource with the tags of its pool, UP unless told otherwise, never checked, never taken."""
     name, tags = (pool, {}) if isinstance(pool, str) else (pool.name, pool.offers)
     run = Run(id=f"run of {id}", kind=RUN_OF[state], started_at=NOW - 10) if state in RUN_OF else None

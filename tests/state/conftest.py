@@ -34,7 +34,9 @@ def journal(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, st
         def recorded(*arguments: Any, **options: Any) -> Any:
             path = Path(place(*arguments))
             if path.is_relative_to(store.root):
-                entries.append((name, "tmp/*" if path.parent == store.root / "tmp" else str(path.relative_to(store.root))))
+                entries.append(
+                    (name, "tmp/*" if path.parent == store.root / "tmp" else str(path.relative_to(store.root)))
+                )
             return call(*arguments, **options)
 
         monkeypatch.setattr(os, name, recorded)
@@ -47,19 +49,3 @@ def journal(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, st
     record("link", lambda source, target: str(target))
     record("rename", lambda source, target: str(target))
     return entries
-
-
-@pytest.fixture
-def tree(store: Store) -> Callable[[], dict[str, bytes]]:
-    """Reads all documents and staged files at once: relative path to content."""
-
-    def read() -> dict[str, bytes]:
-        rooms = ("tmp", "tickets", "resources", "pools", "intents", "quarantine")
-        return {
-            str(path.relative_to(store.root)): path.read_bytes()
-            for room in rooms
-            for path in (store.root / room).rglob("*")
-            if path.is_file()
-        }
-
-    return read

@@ -130,6 +130,12 @@ def test_what_is_no_ticket_is_refused(content: bytes) -> None:
         Ticket.from_json(content)
 
 
+@pytest.mark.parametrize("content", [b"[7]", b"7", b"null", b"true"])
+def test_what_is_no_object_is_told_as_such(content: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError, match="Expected an object"):
+        Ticket.from_json(content)
+
+
 @pytest.mark.parametrize(
     ("ticket", "waiting"),
     [

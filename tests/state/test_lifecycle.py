@@ -39,7 +39,7 @@ def _table(text: str) -> dict[tuple[str, str], str]:
     return {(state, event.replace("_", " ")): after for state, event, after in rows}
 
 
-@pytest.mark.parametrize(("state", "event"), product(TicketState, TicketEvent))
+@pytest.mark.parametrize(("state", "event"), [*product(TicketState, TicketEvent)])
 def test_a_ticket_takes_the_listed_events_only(state: TicketState, event: TicketEvent) -> None:
     expected = _table(TICKET).get((state, event))
     if expected is not None:
@@ -49,7 +49,7 @@ def test_a_ticket_takes_the_listed_events_only(state: TicketState, event: Ticket
             after_ticket_event(state, event)
 
 
-@pytest.mark.parametrize(("state", "event"), product(ResourceState, ResourceEvent))
+@pytest.mark.parametrize(("state", "event"), [*product(ResourceState, ResourceEvent)])
 def test_a_resource_takes_the_listed_events_only(state: ResourceState, event: ResourceEvent) -> None:
     expected = _table(RESOURCE).get((state, event))
     if expected is not None:

@@ -12,7 +12,9 @@ def test_a_new_ticket_waits_for_a_scheduler(client, ticket):
 def test_a_ticket_tells_its_place_and_why_it_waits(client, scheduler):
     for _ in range(3):
         client.post("/tickets", data={"tag": ["B", "A"]})
-    scheduler.show_waiting({"tags": ["A"], "ids": [9], "why": "no"}, {"tags": ["A", "B"], "ids": [1, 3], "why": "all full"})
+    scheduler.show_waiting(
+        {"tags": ["A"], "ids": [9], "why": "no"}, {"tags": ["A", "B"], "ids": [1, 3], "why": "all full"}
+    )
     with scheduler.leading():
         found = [client.get(f"/tickets/{number}").json for number in (1, 2, 3)]
         assert client.get("/tickets/3/output").text == "Ticket 3 still waits: all full.\n"

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Lays the files of a server where a distribution would, and starts nothing. Run by `make install`.
+#
+#   PREFIX   where programs go (default /usr; /usr/local does as well)
+#   DESTDIR  a folder that stands for / while a package is built (default none)
+#   PYTHON   Python 3.11 or newer with the module venv, the one that the server will run with (default python3)
+#   EXTRAS   optional dependencies of pyproject.toml, separated by spaces (default none)
+#
+# The server gets a Python environment of its own, filled by pip, whose settings apply (PIP_INDEX_URL, PIP_FIND_LINKS
+# and so on). Files in /etc that exist already are kept.
+set -eu
+umask 022
+cd "$(dirname "$0")/.."
+
+prefix=${PREFIX:-/usr} destdir=${DESTDIR:-} python=${PYTHON:-python3} extras=${EXTRAS:-}
+case $prefix:${destdir:-/} in
+/*:/*) ;;
+*)
+    echo "install: PREFIX and DESTDIR must begin with /, not \"$prefix\" and \"$destdir\"" >&2
+    exit 2
+    ;;
+esac
+home=$prefix/lib/resalloc-functions
+doc=$destdir$prefix/share/doc/resalloc-functions
+etc=$destdir/etc
+
+# Builds the environment and the rooms beside those in use, then takes their place: a server that runs meanwhile, or a
+# pip that fails, meets nothing half done.
+install_server() {
+    new=$destdir$home.new
+    rm -rf "$new"
+    mkdir -p "$new/shim" "$new/config"
+    tar -cf - --exclude __pycache__ functions state scheduler | tar -xf - --no-same-owner -C "$new"
+    cp config/*.py "$new/config/"
+
+    "$python" -m venv --symlinks "$new/venv"
+    # shellcheck disable=SC2086 # a word for each extra
+    "$new/venv/bin/python" - $extras <<'PYTHON' >"$new/requirements.txt"
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+for wanted in (project["dependencies"], *(project["optional-dependencies"][name] for name in sys.argv[1:])):
+    print(*wanted, sep="\n")
+PYTHON
+    set -- "$new/venv/bin/python" -m pip --disable-pip-version-check --quiet
+    "$@" install --no-compile -r "$new/requirements.txt"
+    "$@" uninstall --yes pip setuptools 2>/dev/null
+    rm "$new/requirements.txt"
+
+    # What names the folder that it was built in would be wrong in its final place.
+    find "$new/venv/bin" -mindepth 1 ! -name 'python*' -exec rm {} +
+    sed -i '/^command = /d' "$new/venv/pyvenv.cfg"
+    site=$(echo "$new"/venv/lib/python3*/site-packages)
+    echo ../../../.. >"$site/resalloc-functions.pth"
+    "$new/venv/bin/python" -m compileall -q -s "$new" -p "$home" "$new"
+
+    for file in shim/*; do
+        install -D -m 755 "$file" "$destdir$prefix/bin/${file##*/}"
+        ln -s "../../../bin/${file##*/}" "$new/shim/"
+    done
+    rm -rf "$destdir$home"
+    mv "$new" "$destdir$home"
+}
+
+# install_text FILE TARGET: with the paths that it tells changed to this PREFIX. The example of server.yaml keeps its
+# log beside the state, to run anywhere; an installed server logs to the default, where logrotate looks.
+install_text() {
+    mkdir -p "${2%/*}"
+    sed -e "s|/usr/lib/resalloc-functions|$home|g" -e "s|/usr/share/doc/|$prefix/share/doc/|g" \
+        -e 's|^logdir: "{state_dir}/log"|#&|' "$1" >"$2"
+    if [ -x "$1" ]; then chmod 755 "$2"; else chmod 644 "$2"; fi
+}
+
+# install_config FILE TARGET: unless it exists.
+install_config() {
+    if [ -e "$2" ]; then
+        echo "install: $2 is kept as it is" >&2
+    else
+        install_text "$1" "$2"
+    fi
+}
+
+install_server
+for file in config/systemd/resalloc-functions*; do
+    install_text "$file" "$destdir$prefix/lib/systemd/system/${file##*/}"
+done
+install_text config/systemd/sysusers.conf "$destdir$prefix/lib/sysusers.d/resalloc-functions.conf"
+install_text config/systemd/tmpfiles.conf "$destdir$prefix/lib/tmpfiles.d/resalloc-functions.conf"
+for file in README.md LICENSE docs/*.md config/nginx.conf; do
+    install_text "$file" "$doc/${file##*/}"
+done
+
+for file in config/*.yaml; do
+    install_config "$file" "$etc/resallocserver/${file##*/}"
+done
+for file in config/hooks/*; do
+    install_config "$file" "$etc/resallocserver/hooks/${file##*/}"
+done
+# The name that resalloc's own package uses: two files for one log would be an error.
+install_config config/logrotate "$etc/logrotate.d/resalloc-server"

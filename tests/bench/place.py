@@ -1,0 +1,73 @@
+"""Where a benchmark happens: fresh folders, farms in them, and how large everything is."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.bench.farm import Farm, Hello
+
+
+class Place:
+    """Gives each run a fresh folder below `root` and removes them all at the end.
+
+    Removing a large folder slows the disk for seconds, so nothing is removed in between. `runs` is how often each row
+    is measured, None for what the row says; `quick` is for trying the suite, its figures mean nothing.
+    """
+
+    def __init__(self, root: Path, quick: bool, runs: int | None = None, files: int = 1_000_000) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self._root = Path(tempfile.mkdtemp(prefix="bench-", dir=root))
+        self.quick = quick
+        self._runs = runs
+        self.files = files
+        """How many finished documents row 9 puts on disk."""
+
+    def runs(self, usual: int) -> range:
+        """The numbers of the runs, `usual` of them unless the command line says otherwise."""
+        return range(self._runs or (1 if self.quick else usual))
+
+    def size(self, full: int, quick: int) -> int:
+        """How many of something: `quick` in the quick form."""
+        return quick if self.quick else full
+
+    def folder(self) -> Path:
+        """A fresh folder on the disk that is measured."""
+        return Path(tempfile.mkdtemp(dir=self._root))
+
+    @contextmanager
+    def farm(
+        self, pools: Mapping[str, Mapping[str, Any]], folder: Path | None = None, start: bool = True
+    ) -> Iterator[Farm]:
+        """A farm with these pools in `folder` (a fresh one by default), stopped at the end."""
+        farm = Farm(folder or self.folder())
+        farm.set_pools(pools)
+        try:
+            if start:
+                farm.start()
+            yield farm
+        finally:
+            farm.stop()
+
+    @contextmanager
+    def hello(self) -> Iterator[Hello]:
+        """The bare limit of every request: gunicorn as configured for the farm, with an application that says hello."""
+        hello = Hello(self.folder())
+        try:
+            hello.start()
+            yield hello
+        finally:
+            hello.stop()
+
+    def note(self, text: str) -> None:
+        """Tell whoever waits for the figures."""
+        print(f"  {text}", file=sys.stderr, flush=True)
+
+    def clean(self) -> None:
+        """Remove all that the runs left, then wait for the disk."""
+        shutil.rmtree(self._root, ignore_errors=True)
+        os.sync()

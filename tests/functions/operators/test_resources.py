@@ -1,0 +1,153 @@
+import subprocess
+
+import pytest
+
+from state.documents import Intent, IntentKind, ResourceState
+
+
+@pytest.fixture
+def farm(client, scheduler):
+    """1 taken, 2 free, 3 starting, 4 free with a failed check, 5 released, 6 ended; ticket 1 has resource 1."""
+    tags = {"A": 0, "B": -5}
+    scheduler.resource(1, tags=tags)
+    scheduler.resource(2, tags=tags, sandbox="box", sandboxed_since=3.0, releases_counter=1, released_at=9.0)
+    scheduler.resource(3, state=ResourceState.STARTING, data=None)
+    scheduler.resource(4, check_failed_count=1)
+    for _ in range(2):
+        client.post("/tickets", data={"tag": "A"})
+    scheduler.assign(1, resource=1, sandbox="mine")
+    scheduler.assign(2, resource=5)
+    client.delete("/tickets/2")
+    scheduler.resource(5, released_ticket=2)
+    scheduler.ended(6, name="gone")
+
+
+def intents(store) -> list[Intent]:
+    return [store.intents.read(number) for number in sorted(store.intents.living())]
+
+
+def test_each_living_resource_is_a_line(client, farm):
+    assert client.get("/resources").text.splitlines() == [
+        "1 - p_00000001 pool=p tags=A,B status=UP releases=0 ticket=1",
+        "2 - p_00000002 pool=p tags=A,B status=UP releases=1 ticket=NULL",
+        "3 - p_00000003 pool=p tags= status=STARTING releases=0 ticket=NULL",
+        "4 - p_00000004 pool=p tags= status=UP releases=0 ticket=NULL",
+        "5 - p_00000005 pool=p tags= status=UP releases=0 ticket=NULL",
+    ]
+
+
+def test_only_those_in_a_state_are_listed(client, farm):
+    assert client.get("/resources?state=starting").text.startswith("3 - ")
+    assert [
+        one["id"] for one in client.get("/resources?state=UP", headers={"Accept": "application/json"}).json["resources"]
+    ] == [
+        1,
+        2,
+        4,
+        5,
+    ]
+
+
+@pytest.mark.parametrize(("query", "field"), [("state=GONE", "state"), ("format=xml", "format"), ("up=1", "up")])
+def test_parameters_that_cannot_be_taken_are_named(client, query, field):
+    reply = client.get(f"/resources?{query}", headers={"Accept": "application/json"})
+    assert (reply.status_code, reply.json["error"]["field"]) == (400, field)
+
+
+def test_a_taken_resource_tells_what_its_ticket_says(client, farm):
+    found = client.get("/resources/1").json
+    first = ("id", "name", "user", "data", "pool", "state", "check_last_time", "check_failed_count", "ticket_id")
+    first += ("sandbox", "sandboxed_since", "released_at", "releases_counter")
+    assert tuple(found)[:13] == first
+    assert [found[name] for name in ("id", "data", "ticket_id", "sandbox", "sandboxed_since")] == [
+        1,
+        "10.0.0.1",
+        1,
+        "mine",
+        5.0,
+    ]
+
+
+def test_a_released_resource_tells_what_it_keeps(client, farm):
+    found = client.get("/resources/p_00000002").json
+    assert [found[name] for name in ("id", "ticket_id", "sandbox", "sandboxed_since")] == [2, None, "box", 3.0]
+
+
+def test_ended_resources_are_found_by_id_and_name(client, farm):
+    assert client.get("/resources/6").json["state"] == "ENDED"
+    assert client.get("/resources/gone").json["id"] == 6
+
+
+def test_a_living_resource_wins_over_an_ended_one_of_its_name(client, scheduler, farm):
+    scheduler.resource(7, name="gone")
+    assert client.get("/resources/gone").json["id"] == 7
+
+
+@pytest.mark.parametrize("wanted", ["99", "nope", "0", "9" * 30, "é", "..%2f.."])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_unknown_resources(client, farm, wanted, method):
+    assert client.open(f"/resources/{wanted}", method=method).status_code == 404
+
+
+def test_deleting_asks_the_scheduler(client, store, farm):
+    reply = client.delete("/resources/p_00000001")
+    assert (reply.status_code, reply.text) == (202, "deleted 1 p_00000001\n")
+    (intent,) = intents(store)
+    assert intent == Intent(
+        id=1, kind=IntentKind.DELETE_RESOURCE, resource=1, reason="deleted by an operator", created_at=intent.created_at
+    )
+
+
+def test_an_ended_resource_is_not_deleted(client, store, farm):
+    assert client.delete("/resources/6").status_code == 404
+    assert intents(store) == []
+
+
+def test_several_are_deleted_and_unknown_ones_told(client, store, farm):
+    reply = client.post("/resources/delete", data={"resource": ["p_00000002", "3", "nope", "3", "6"]})
+    assert reply.status_code == 202
+    assert reply.text == "deleted 2 p_00000002\ndeleted 3 p_00000003\nunknown 'nope'\nunknown '6'\n"
+    assert [intent.resource for intent in intents(store)] == [2, 3]
+
+
+def test_all_are_those_that_are_up(client, store, farm):
+    reply = client.post("/resources/delete", json={"all": True})
+    assert [one["id"] for one in reply.json["deleted"]] == [1, 2, 4, 5]
+    assert [(intent.resource, intent.unused_only) for intent in intents(store)] == [(n, False) for n in (1, 2, 4, 5)]
+
+
+def test_unused_are_those_that_are_up_and_free_and_well(client, store, farm):
+    client.post("/resources/delete", data={"unused": "1"})
+    assert [(intent.resource, intent.unused_only) for intent in intents(store)] == [(2, True), (5, True)]
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"all": "1", "unused": "1"}, {"resource": "1", "all": "1"}, {"all": "x"}, {"some": "1"}]
+)
+def test_a_delete_of_nothing_or_too_much_is_refused(client, store, farm, body):
+    assert client.post("/resources/delete", data=body).status_code == 422
+    assert intents(store) == []
+
+
+def test_a_shell_can_read_names_states_and_data(client, scheduler):
+    scheduler.resource(1, name="a b'c", data="é\t\\ x\ny\n".encode())
+    scheduler.resource(2, data=None, state=ResourceState.STARTING)
+    scheduler.resource(3, data=b"\xff'\"$(x)`")
+    script = r"""
+    tab=$(printf '\t')
+    while IFS=$tab read -r id name state data; do
+        name=$(printf %b "$name") data=$(printf %b "$data")
+        printf '%s<%s><%s><%s>\n' "$id" "$name" "$state" "$data"
+    done
+    """
+    shown = subprocess.run(
+        ["sh", "-c", script], input=client.get("/resources?format=shell").data, stdout=-1, check=True
+    ).stdout
+    assert shown == (
+        "1<a b'c><UP><é\t\\ x\ny>\n".encode() + b"2<p_00000002><STARTING><>\n" + b"3<p_00000003><UP><\xff'\"$(x)`>\n"
+    )
+
+
+def test_a_document_that_cannot_be_read_is_left_out(client, store, farm):
+    store.resources.path(1).write_text("{")
+    assert client.get("/resources").text.startswith("2 - ")

@@ -1,0 +1,228 @@
+"""What only shows with gunicorn and gevent: parked waits, hang-ups, stops."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from state.documents import Ticket
+from state.store import Store
+from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Server:
+    """A web server of its own, with one worker."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = folder / "web.log"
+        config = folder / "config"
+        config.mkdir()
+        (config / "server.yaml").write_text(f"workers: 1\nlogdir: {folder}/log\n")
+        environment = os.environ | {
+            "PORT": str(self.port),
+            "CONFIG_DIR": str(config),
+            "RESALLOC_STATE_DIR": str(folder / "state"),
+        }
+        command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", "functions.app:create_app()"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+        until(self.answers, what=f"an answer from the web server, see {self.log},")
+
+    def answers(self) -> bool:
+        try:
+            return self.get("/healthz").status == 200
+        except OSError:
+            return False
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def get(self, path: str) -> http.client.HTTPResponse:
+        connection = self.connect()
+        connection.request("GET", path)
+        return connection.getresponse()
+
+    def proxy(self, **options: bool) -> xmlrpc.client.ServerProxy:
+        return xmlrpc.client.ServerProxy(f"http://127.0.0.1:{self.port}/RPC2", **options)
+
+    def connections(self) -> int:
+        """How many connections its worker has open."""
+        count = 0
+        for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+            links = []
+            for descriptor in os.listdir(f"/proc/{child}/fd"):
+                try:
+                    links.append(os.readlink(f"/proc/{child}/fd/{descriptor}"))
+                except OSError:
+                    continue
+            count += sum(link.startswith("socket:") for link in links)
+        return count
+
+    def stop(self) -> float:
+        """Stop as an operator would; returns how long it took."""
+        begun = time.monotonic()
+        self.process.terminate()
+        self.process.wait(20)
+        return time.monotonic() - begun
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.process.send_signal(signal.SIGQUIT)
+        try:
+            server.process.wait(10)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+
+
+@pytest.fixture
+def store(server: Server, tmp_path: Path) -> Store:
+    return Store(tmp_path / "state")
+
+
+def park(server: Server, path: str, count: int = 1) -> list[http.client.HTTPConnection]:
+    """Requests that wait, and that the server has read."""
+    connections = [server.connect() for _ in range(count)]
+    for connection in connections:
+        connection.request("GET", path)
+    assert server.get("/healthz").status == 200
+    return connections
+
+
+def new_ticket(store: Store) -> int:
+    return store.tickets.create(lambda number: Ticket(id=number, tags=("A",))).id
+
+
+def assign(store: Store, number: int, output: bytes) -> None:
+    store.tickets.update(number, lambda ticket: ticket.replace(resource=1, resource_name="r", output=output))
+
+
+def test_five_hundred_parked_waits_are_answered_by_the_change_of_their_ticket(server, store):
+    one, other = new_ticket(store), new_ticket(store)
+    connections = park(server, f"/tickets/{one}/wait?timeout=60", count=500)
+    (bystander,) = park(server, f"/tickets/{other}/wait?timeout=60")
+    assign(store, one, b"it")
+    replies = [connection.getresponse() for connection in connections]
+    assert {(reply.status, reply.read()) for reply in replies} == {(200, b"it")}
+    begun = time.monotonic()
+    assign(store, other, b"that")
+    assert bystander.getresponse().read() == b"that"
+    assert time.monotonic() - begun < 2
+
+
+def test_a_parked_wait_does_not_hold_up_others_and_its_connection_serves_on(server, store):
+    number = new_ticket(store)
+    (parked,) = park(server, f"/tickets/{number}/wait?timeout=60")
+    quick = server.connect()
+    for _ in range(3):
+        quick.request("GET", f"/tickets/{number}")
+        assert b'"OPEN"' in quick.getresponse().read()
+    assign(store, number, b"it")
+    assert parked.getresponse().read() == b"it"
+    parked.request("DELETE", f"/tickets/{number}")
+    assert parked.getresponse().read() == b"closed\n"
+
+
+@pytest.mark.parametrize("protocol", ["http", "xmlrpc"])
+def test_an_abandoned_wait_leaves_nothing_behind(server, store, protocol):
+    number = new_ticket(store)
+    until(lambda: server.connections() < 20)
+    before = server.connections()
+    body = xmlrpc.client.dumps((number,), "waitTicket").encode()
+    request = {
+        "http": f"GET /tickets/{number}/wait?timeout=3600 HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        "xmlrpc": b"POST /RPC2 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body),
+    }[protocol]
+    clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    for client in clients:
+        client.sendall(request)
+    until(lambda: server.connections() >= before + 20)
+    for client in clients:
+        client.close()
+    until(lambda: server.connections() <= before + 1, seconds=20, what="closed connections")
+
+
+def test_a_request_sent_ahead_of_a_waits_answer_is_answered_after_it(server, store):
+    number = new_ticket(store)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.settimeout(20)
+        client.sendall(f"GET /tickets/{number}/wait?timeout=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert server.get("/healthz").status == 200
+        client.sendall(f"GET /tickets/{number} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert server.get("/healthz").status == 200
+        assign(store, number, b"it")
+        content = b"".join(iter(lambda: client.recv(65536), b""))
+    assert content.index(b"\r\n\r\nit") < content.index(b'"resource_name":"r"')
+
+
+def test_a_stopping_server_answers_its_waits_at_once_and_ends(server, store):
+    number = new_ticket(store)
+    parked = park(server, f"/tickets/{number}/wait?timeout=3600", count=50)
+    calls = [server.proxy() for _ in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        waits = [pool.submit(call.waitTicket, number) for call in calls]
+        until(lambda: server.connections() >= 60)
+        begun = time.monotonic()
+        stopper = threading.Thread(target=server.stop)
+        stopper.start()
+        replies = [connection.getresponse() for connection in parked]
+        faults = [wait.exception(10) for wait in waits]
+        answered = time.monotonic() - begun
+        for connection, call in zip(parked, [*calls, *[None] * 40], strict=True):
+            connection.close()
+            if call is not None:
+                call("close")()
+        stopper.join(20)
+    ended = time.monotonic() - begun
+    assert {(reply.status, reply.headers["Retry-After"]) for reply in replies} == {(408, "1")}
+    assert {(type(fault), fault.errcode) for fault in faults} == {(xmlrpc.client.ProtocolError, 503)}
+    assert answered < 2
+    assert ended < 5
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize("allow_none", [True, False])
+def test_clients_of_the_old_protocol(server, store, allow_none):
+    proxy = server.proxy(allow_none=allow_none)
+    number = proxy.takeTicket(["A"])
+    assert proxy.collectTicket(str(number)) == {"ready": False, "output": None, "closed": False, "failed": False}
+    with ThreadPoolExecutor(1) as pool:
+        wait = pool.submit(server.proxy().waitTicket, number)
+        assign(store, number, b"\x00\xff")
+        assert wait.result(10).data == b"\x00\xff"
+    assert proxy.closeTicket(number) is None
+    with pytest.raises(xmlrpc.client.Fault, match="no ticket 99"):
+        proxy.closeTicket(99)
+    proxy("close")()
+
+
+def test_refusals_are_no_errors_of_the_server(server, store):
+    connection = server.connect()
+    for method, path in (("DELETE", "/tickets/99"), ("GET", "/tickets/99/output"), ("GET", "/nope")):
+        connection.request(method, path)
+        assert connection.getresponse().read().endswith(b".\n")
+    number = new_ticket(store)
+    connection.request("GET", f"/tickets/{number}/output")
+    assert connection.getresponse().status == 409
+    log = server.log.read_text()
+    assert "failed with" not in log
+    assert "Traceback" not in log

@@ -1,0 +1,207 @@
+"""What holds for every farm: arbitrary documents, and all that can come about one event after another."""
+
+from collections import Counter
+from copy import copy
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.pools import Pool
+from functions.policy import change, retire, scale
+from functions.policy.draft import Draft
+from functions.policy.plan import AskDelete, Assign, LetGo, Plan, RequestDelete, StartResource, plan
+from functions.policy.snapshot import Snapshot
+from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket
+from tests.policy import naive
+from tests.policy.farms import Event, History, documents, events, farms, pools
+from tests.policy.world import NOW, Document, a_snapshot, of_kind, put
+
+few = settings(max_examples=120, deadline=None)
+FARMS = farms()
+
+
+# Against the plain description
+
+
+def after_steps_1_and_3(snapshot: Snapshot, decided: Plan, now: float) -> tuple[list[Resource], list[Resource]]:
+    """The resources that no ticket has and that are to stay, and all resources, as they are after these steps."""
+    resources = dict(snapshot.resources)
+    freed, leaving = set(), set()
+    for step in decided.steps:
+        if isinstance(step, LetGo):
+            freed.add(step.resource)
+            ticket = snapshot.tickets[step.ticket]
+            resources[step.resource] = change.let_go(resources[step.resource], ticket, step.hook, now)
+        elif isinstance(step, RequestDelete | AskDelete):
+            leaving.add(step.resource)
+    free = naive.free_after(snapshot, resources, freed)
+    return [resource for resource in free if resource.id not in leaving], list(resources.values())
+
+
+def check_assignments(snapshot: Snapshot, decided: Plan, now: float) -> None:
+    free, _ = after_steps_1_and_3(snapshot, decided, now)
+    given = [(step.ticket, step.resource) for step in decided.steps if isinstance(step, Assign)]
+    assert given == naive.assignments(snapshot, free)
+
+
+def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> None:
+    draft = Draft(snapshot, now)
+    retire.let_go(draft)
+    retire.remove(draft)
+    free, everything = after_steps_1_and_3(snapshot, decided, now)
+    assert scale.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, now)
+
+
+@few
+@given(FARMS)
+def test_assignments_are_those_of_the_plain_description(farm: tuple[list[Pool], list[Document]]) -> None:
+    """Given any documents, when planned, then tickets get what going through all of them one by one would give."""
+    snapshot = a_snapshot(farm[0], *farm[1])
+    check_assignments(snapshot, plan(snapshot, NOW), NOW)
+
+
+@few
+@given(FARMS)
+def test_on_demand_starts_are_those_of_the_plain_description(farm: tuple[list[Pool], list[Document]]) -> None:
+    """Given any documents, when planned, then starts are where going through all tickets one by one puts them."""
+    snapshot = a_snapshot(farm[0], *farm[1])
+    check_on_demand_starts(snapshot, plan(snapshot, NOW), NOW)
+
+
+# The snapshot
+
+
+@few
+@given(FARMS, st.randoms(use_true_random=False))
+def test_the_order_of_documents_does_not_matter(farm: tuple[list[Pool], list[Document]], random) -> None:
+    """Given the same documents in another order, when planned, then the plan is the same."""
+    shuffled = list(farm[1])
+    random.shuffle(shuffled)
+    assert plan(a_snapshot(farm[0], *shuffled), NOW) == plan(a_snapshot(farm[0], *farm[1]), NOW)
+
+
+def key(document: Document) -> tuple[type, int | str]:
+    return type(document), document.name if isinstance(document, PoolRecord) else document.id
+
+
+@few
+@given(st.data())
+def test_a_snapshot_kept_up_is_as_good_as_a_new_one(data: st.DataObject) -> None:
+    """Given documents that came, changed and went, when planned, then the plan is that of a snapshot made anew."""
+    farm = data.draw(pools())
+    older, newer = data.draw(documents(farm)), data.draw(documents(farm))
+    dropped = data.draw(
+        st.sets(st.sampled_from([(kind, id) for kind in (Ticket, Resource, Intent) for id in (1, 2, 3, 4)]))
+    )
+    kept = a_snapshot(data.draw(pools()), *older)
+    kept.set_pools(farm)
+    for document in newer:
+        put(kept, document)
+    for kind, id in dropped:
+        {Ticket: kept.drop_ticket, Resource: kept.drop_resource, Intent: kept.drop_intent}[kind](id)
+    final = {key(document): document for document in older + newer if key(document) not in dropped}
+    assert plan(kept, NOW) == plan(a_snapshot(farm, *final.values()), NOW)
+    assert groups_of(kept) == groups_of(a_snapshot(farm, *final.values()))
+
+
+def groups_of(snapshot: Snapshot) -> object:
+    """All that the snapshot knows beside the documents."""
+    by_pool_or_tags = [snapshot.waiting, snapshot.starting, snapshot.spares, snapshot.idle, snapshot.bound]
+    by_pool_or_tags += [snapshot.reused, snapshot.failing, snapshot.to_delete]
+    covers = [(sandbox, snapshot.covers[sandbox]) for sandbox in (None, "s", "t")]
+    waiting_in = [(sandbox, snapshot.waiting_in[sandbox]) for sandbox in ("s", "t")]
+    return (
+        [{group: list(groups[group]) for group in groups} for groups in by_pool_or_tags],
+        [(sandbox, {tags: list(groups[tags]) for tags in groups}) for sandbox, groups in waiting_in],
+        sorted(
+            (sandbox or "", offer.pool, sorted(offer.priorities.items()), ready, list(groups[offer, ready]))
+            for sandbox, groups in covers
+            for offer, ready in groups
+        ),
+        snapshot.kept,
+        snapshot.closed,
+        snapshot.stranded,
+        +snapshot.living,
+        +snapshot.states,
+        [snapshot.free_number(pool) for pool in ("p", "q", "r", "z", "gone")],
+        [resource.id for resource in snapshot.resources_in_run()],
+    )
+
+
+@few
+@given(FARMS)
+def test_a_plan_changes_nothing(farm: tuple[list[Pool], list[Document]]) -> None:
+    """Given any documents, when planned twice, then the plans are equal and the snapshot is as it was."""
+    snapshot = a_snapshot(farm[0], *farm[1])
+    before = groups_of(snapshot), copy(snapshot.tickets), copy(snapshot.resources), copy(snapshot.intents)
+    first = plan(snapshot, NOW)
+    assert plan(snapshot, NOW) == first
+    assert (groups_of(snapshot), snapshot.tickets, snapshot.resources, snapshot.intents) == before
+
+
+# Limits and promises
+
+
+def check_promises(snapshot: Snapshot, decided: Plan) -> None:
+    for name, started in Counter(step.pool for step in of_kind(decided.steps, StartResource)).items():
+        pool = snapshot.pools[name]
+        of_pool = [resource for resource in snapshot.resources.values() if resource.pool == name]
+        starting = [resource for resource in of_pool if resource.state is ResourceState.STARTING]
+        assert len(of_pool) + started <= pool.max
+        assert len(starting) + started <= pool.max_starting
+    assigned = {step.ticket: step.resource for step in decided.steps if isinstance(step, Assign)}
+    let_go = {step.resource: step.ticket for step in decided.steps if isinstance(step, LetGo)}
+    given_away = list(assigned.values())
+    assert len(set(given_away)) == len(given_away)
+    for ticket_id, resource_id in assigned.items():
+        ticket, resource = snapshot.tickets[ticket_id], snapshot.resources[resource_id]
+        former = snapshot.tickets[let_go[resource_id]].sandbox if resource_id in let_go else None
+        assert ticket.waiting
+        assert resource.state is ResourceState.UP
+        assert resource_id in let_go or snapshot.holder(resource_id) is None
+        assert (resource.sandbox or former) in (None, ticket.sandbox)
+        for other in snapshot.tickets.values():
+            if other.waiting and other.id < ticket.id and other.id not in assigned:
+                assert (frozenset(other.tags), other.sandbox) != (frozenset(ticket.tags), ticket.sandbox)
+
+
+@few
+@given(FARMS)
+def test_any_documents_lead_to_a_plan_that_keeps_the_promises(farm: tuple[list[Pool], list[Document]]) -> None:
+    """Given any documents, when planned, then limits, sandboxes, and turns among equals are kept."""
+    snapshot = a_snapshot(farm[0], *farm[1])
+    check_promises(snapshot, plan(snapshot, NOW))
+
+
+@settings(max_examples=200, deadline=None)
+@given(pools(), events())
+def test_whatever_happens_the_promises_are_kept_and_three_rounds_are_enough(
+    farm: list[Pool], happenings: list[Event]
+) -> None:
+    """Given any history, when planned after each event, then all promises hold and the fourth plan is empty."""
+    history = History.begin(farm)
+    for event in [("clock", 0), *happenings]:
+        history.happen(event)
+        for _ in range(3):
+            decided = history.plan()
+            check_promises(history.snapshot, decided)
+            check_assignments(history.snapshot, decided, history.now)
+            check_on_demand_starts(history.snapshot, decided, history.now)
+            history.apply(decided)
+        assert history.plan().steps == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(pools(), events(), st.floats(0, 1, exclude_max=True))
+def test_nothing_is_due_before_the_plan_says_so(farm: list[Pool], happenings: list[Event], part: float) -> None:
+    """Given a plan that is empty, when no document changes, then later plans stay empty until next_due."""
+    history = History.begin(farm)
+    for event in [("clock", 0), *happenings]:
+        history.happen(event)
+        while (decided := history.plan()).steps:
+            history.apply(decided)
+        if decided.next_due is not None:
+            assert decided.next_due > history.now
+        horizon = decided.next_due if decided.next_due is not None else history.now + 1e6
+        between = min(history.now + part * (horizon - history.now), horizon - 1e-3)
+        assert plan(history.snapshot, max(history.now, between)).steps == ()

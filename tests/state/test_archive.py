@@ -1,0 +1,158 @@
+"""The archive: finished documents move there, can still be read, and are thinned out."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from state.documents import Resource, Ticket, TicketState
+from state.errors import NotFound
+from state.files import Files
+from state.store import Batch, Put, Store
+from tests.state.children import Child, Tell, barrier, waits_for_a_lock
+from tests.waiting import until
+
+
+def closed(number: int) -> Ticket:
+    return Ticket(id=number, state=TicketState.CLOSED)
+
+
+def archive_all(tell: Tell, root: Path, count: int, together: object) -> None:
+    store = Store(root)
+    together.wait()  # type: ignore[attr-defined]
+    for number in range(1, count + 1):
+        store.tickets.archive(number)
+    tell("done")
+
+
+def test_an_archived_document_leaves_its_folder_for_a_numbered_one(store: Store) -> None:
+    store.commit(Batch([Put(closed(2042))]))
+    folders = store.tickets.archive(2042)
+    assert not (store.root / "tickets/open/2042.json").exists()
+    assert (store.root / "tickets/done/2/2042.json").exists()
+    assert folders == {store.root / "tickets/open", store.root / "tickets/done/2"}
+
+
+def test_archiving_again_moves_nothing(store: Store) -> None:
+    store.commit(Batch([Put(closed(1))]))
+    store.tickets.archive(1)
+    assert store.tickets.archive(1) == set()
+    assert store.tickets.read(1) == closed(1)
+
+
+def test_the_archive_waits_for_an_update(store: Store) -> None:
+    store.commit(Batch([Put(closed(1))]))
+    mover = threading.Thread(target=lambda: store.tickets.archive(1))
+
+    def change(ticket: Ticket) -> Ticket:
+        mover.start()
+        until(waits_for_a_lock, what="the archive at the lock")
+        return ticket.replace(reason="changed meanwhile")
+
+    changed = store.tickets.update(1, change)
+    mover.join()
+    assert list(store.tickets.living()) == []
+    assert store.tickets.read(1) == changed
+
+
+def test_a_committed_archive_is_durable_on_both_sides(store: Store, journal: list[tuple[str, str]]) -> None:
+    store.commit(Batch([Put(closed(1))]))
+    journal.clear()
+    store.commit(Batch(archived_tickets=[1]))
+    assert journal[0] == ("fsync", "tickets/done")
+    assert journal[1] == ("rename", "tickets/done/0/1.json")
+    assert sorted(journal[2:]) == [("fsync", "tickets/done/0"), ("fsync", "tickets/open")]
+
+
+def test_archived_documents_are_read_but_do_not_live(store: Store) -> None:
+    store.commit(Batch([Put(closed(1)), Put(Resource(id=1, name="vm", pool="p"))]))
+    store.commit(Batch(archived_tickets=[1], archived_resources=[1]))
+    assert store.tickets.read(1) == closed(1)
+    assert store.resources.read(1).name == "vm"
+    assert store.tickets.get(1) is None
+    assert list(store.tickets.living()) == list(store.resources.living()) == []
+
+
+def test_a_reader_that_races_the_archive_always_finds_the_document(store: Store, start: Callable[..., Child]) -> None:
+    count = 400
+    store.commit(Batch([Put(closed(number)) for number in range(1, count + 1)]))
+    together = barrier(2)
+    child = start(archive_all, store.root, count, together)
+    together.wait()
+    while child.is_silent():
+        # Close ahead of the mover, where the race is.
+        for number in sorted(store.tickets.living())[:20]:
+            assert store.tickets.read(number) == closed(number)
+    child.finish()
+    assert list(store.tickets.living()) == []
+
+
+def test_a_document_that_moves_between_two_looks_is_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.commit(Batch([Put(closed(1))]))
+    look = Files.read
+
+    def look_and_be_overtaken(files: Files, path: Path) -> bytes | None:
+        content = look(files, path)
+        store.tickets.archive(1)
+        return content
+
+    monkeypatch.setattr(Files, "read", look_and_be_overtaken)
+    assert store.tickets.read(1) == closed(1)
+    assert store.tickets.read(1) == closed(1)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_durable_read_syncs_the_folder_that_it_promises_of(
+    store: Store, journal: list[tuple[str, str]], archived: bool
+) -> None:
+    store.commit(Batch([Put(closed(1))]))
+    if archived:
+        store.tickets.archive(1)
+    journal.clear()
+    assert store.tickets.read_durable(1) == closed(1)
+    assert journal == [("fsync", "tickets/done/0" if archived else "tickets/open")]
+
+
+def test_a_durable_read_of_nothing_raises(store: Store) -> None:
+    with pytest.raises(NotFound):
+        store.tickets.read_durable(1)
+
+
+def test_thinning_out_removes_old_folders_and_keeps_the_newest(store: Store) -> None:
+    for number in (1, 2, 1001, 10_001, 20_001):
+        store.commit(Batch([Put(closed(number))], archived_tickets=[number]))
+    now = time.time()
+    for folder, age in (("0", 100), ("1", 10), ("10", 100), ("20", 100)):
+        os.utime(store.root / "tickets/done" / folder, (now - age, now - age))
+
+    assert store.tickets.thin_out(before=now - 50) == 3
+
+    # 1 was written to lately; 20 is the newest and tells the highest number in use.
+    assert sorted(os.listdir(store.root / "tickets/done")) == ["1", "20"]
+    assert store.tickets.read(20_001) == closed(20_001)
+    with pytest.raises(NotFound):
+        store.tickets.read(2)
+
+
+def test_a_sweep_thins_out_tickets_and_resources_after_their_own_retention(store: Store) -> None:
+    for number in (1, 1001):
+        store.commit(Batch([Put(closed(number)), Put(Resource(id=number, name="vm", pool="p"))]))
+        store.commit(Batch(archived_tickets=[number], archived_resources=[number]))
+    now = time.time()
+    for folder in ("tickets/done/0", "resources/ended/0"):
+        os.utime(store.root / folder, (now - 100, now - 100))
+    swept = store.sweep(now, ticket_retention=1000, resource_retention=50)
+    assert (swept.tickets, swept.resources) == (0, 1)
+    assert store.tickets.read(1) == closed(1)
+
+
+@pytest.mark.parametrize("name", ["²", "notes", "0.bak"])
+def test_odd_names_in_the_archive_are_left_alone(store: Store, name: str) -> None:
+    odd = store.root / "tickets/done" / name
+    odd.mkdir()
+    store.commit(Batch([Put(closed(1))], archived_tickets=[1]))
+    assert store.tickets.thin_out(before=time.time() + 60) == 0
+    assert odd.is_dir()

@@ -1,0 +1,102 @@
+"""The folder tree and its version."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from state.documents import Ticket
+from state.errors import UnknownFormat
+from state.store import FORMAT, Store
+from tests.state.children import Child, Tell, barrier
+
+TREE = {
+    "tmp",
+    "tickets/open",
+    "tickets/done",
+    "resources/live",
+    "resources/ended",
+    "pools",
+    "intents",
+    "runs",
+    "ids",
+    "locks/tickets",
+    "view",
+    "quarantine",
+}
+
+
+def open_store(tell: Tell, root: Path, together: object) -> None:
+    together.wait()  # type: ignore[attr-defined]
+    tell(Store(root).tickets.create(lambda number: Ticket(id=number)).id)
+
+
+def test_a_new_folder_gets_its_tree_and_its_version(tmp_path: Path) -> None:
+    root = tmp_path / "not" / "there" / "yet"
+    Store(root)
+    assert (root / "FORMAT").read_text() == f"{FORMAT}\n"
+    assert all((root / folder).is_dir() for folder in TREE)
+    assert os.listdir(root / "tmp") == []
+
+
+def test_every_new_folder_is_durable_in_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    root = tmp_path / "deep" / "state"
+    Store(root)
+    made = [path for path in [tmp_path / "deep", root, *root.rglob("*")] if path.is_dir()]
+    assert {str(path.parent) for path in made} <= set(synced)
+
+
+def test_missing_folders_are_made_anew_and_the_rest_stays(store: Store) -> None:
+    kept = store.tickets.create(lambda number: Ticket(id=number))
+    for folder in ("tmp", "view", "locks", "quarantine", "resources"):
+        shutil.rmtree(store.root / folder)
+    again = Store(store.root)
+    assert all((store.root / folder).is_dir() for folder in TREE)
+    assert again.tickets.read(kept.id) == kept
+    assert again.tickets.create(lambda number: Ticket(id=number)).id == kept.id + 1
+
+
+def test_a_missing_version_is_written_and_a_known_one_is_left_alone(
+    store: Store, journal: list[tuple[str, str]]
+) -> None:
+    version = store.root / "FORMAT"
+    before = version.stat()
+    Store(store.root)
+    assert version.stat() == before
+    version.unlink()
+    Store(store.root)
+    assert journal == [("write", "tmp/*"), ("fsync", "tmp/*"), ("rename", "FORMAT"), ("fsync", ".")]
+    assert version.read_text() == f"{FORMAT}\n"
+
+
+def test_several_processes_may_open_a_new_folder_at_once(tmp_path: Path, start: Callable[..., Child]) -> None:
+    together = barrier(4)
+    children = [start(open_store, tmp_path / "state", together) for _ in range(4)]
+    assert sorted(child.finish()[0] for child in children) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("found", [str(FORMAT + 1), "99", "", "one", "1.5", "-1", "²", "1 2", "\x00"])
+def test_another_version_is_refused_and_nothing_is_touched(tmp_path: Path, found: str) -> None:
+    root = tmp_path / "state"
+    root.mkdir()
+    (root / "FORMAT").write_text(f"{found}\n")
+    with pytest.raises(UnknownFormat) as caught:
+        Store(root)
+    assert (caught.value.path, caught.value.found, caught.value.known) == (root / "FORMAT", found, FORMAT)
+    assert os.listdir(root) == ["FORMAT"]
+
+
+def test_a_version_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "FORMAT").write_bytes(b"\xff\xfe1")
+    with pytest.raises(UnknownFormat):
+        Store(tmp_path)

@@ -1,0 +1,149 @@
+"""What does not parse is moved aside and told; everything else goes on."""
+
+import json
+import os
+import threading
+
+import pytest
+
+from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
+from state.errors import CorruptDocument, StoreUnavailable
+from state.store import Batch, Put, Store
+from tests.state.children import waits_for_a_lock
+from tests.waiting import until
+
+WHOLE = Ticket(id=7, tags=("A",), output=b"\xff").to_json()
+BROKEN = {
+    "truncated": WHOLE[: len(WHOLE) // 2],
+    "empty": b"",
+    "only spaces": b" \n",
+    "no JSON": b"id: 7\n",
+    "zero bytes": b"\x00" * 512,
+    "not UTF-8": b'{"id": 7, "reason": "\xff"}',
+    "wrong type": b'{"id": "seven"}',
+    "unknown state": b'{"id": 7, "state": "LOST"}',
+    "no object": b"[7]",
+    "two documents": WHOLE + WHOLE,
+    "nested without end": b'{"id": 7, "x": ' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_document_is_moved_and_told_and_the_others_go_on(store: Store, content: bytes) -> None:
+    others = [Ticket(id=6), Ticket(id=8)]
+    store.commit(Batch(list(map(Put, others))))
+    path = store.tickets.path(7)
+    path.write_bytes(content)
+
+    contents = store.read_all()
+
+    assert sorted(contents.tickets, key=lambda ticket: ticket.id) == others
+    (fault,) = contents.corrupt
+    assert fault.path == path
+    assert fault.why
+    assert not path.exists()
+    assert fault.quarantined is not None
+    assert fault.quarantined.parent == store.root / "quarantine"
+    assert fault.quarantined.name.startswith("tickets-open-7.")
+    assert fault.quarantined.read_bytes() == content
+    assert store.read_all().corrupt == []
+
+
+def test_every_kind_of_document_has_its_quarantine(store: Store) -> None:
+    good = (
+        Resource(id=1, name="vm", pool="p"),
+        PoolRecord(name="p"),
+        Intent(id=1, kind=IntentKind.DELETE_RESOURCE, resource=1),
+    )
+    store.commit(Batch([Put(good[0]), Put(good[1])]))
+    store.intents.create(lambda _: good[2])
+    broken = [store.resources.path(2), store.pools.path("a pool"), store.intents.path(2)]
+    for path in broken:
+        path.write_text("garbage")
+
+    contents = store.read_all()
+
+    assert [fault.path for fault in contents.corrupt] == broken
+    assert (contents.resources, contents.records, contents.intents) == ([good[0]], [good[1]], [good[2]])
+    assert sorted(name.rpartition(".")[0] for name in os.listdir(store.root / "quarantine")) == [
+        "intents-2",
+        "pools-a pool",
+        "resources-live-2",
+    ]
+
+
+def test_moving_aside_is_durable(store: Store, journal: list[tuple[str, str]]) -> None:
+    store.tickets.path(7).write_text("garbage")
+    journal.clear()
+    fault = store.tickets.quarantine(7)
+    assert fault is not None
+    assert fault.quarantined is not None
+    assert journal == [
+        ("rename", str(fault.quarantined.relative_to(store.root))),
+        ("fsync", "tickets/open"),
+        ("fsync", "quarantine"),
+    ]
+
+
+def test_a_reader_moves_nothing(store: Store) -> None:
+    path = store.tickets.path(7)
+    path.write_text("garbage")
+    with pytest.raises(CorruptDocument) as caught:
+        store.tickets.read(7)
+    assert (caught.value.path, caught.value.quarantined) == (path, None)
+    assert path.read_text() == "garbage"
+
+
+def test_a_document_that_parses_is_never_moved(store: Store) -> None:
+    store.commit(Batch([Put(Ticket(id=7))]))
+    assert store.tickets.quarantine(7) is None
+    assert store.tickets.quarantine(8) is None
+    assert store.tickets.read(7) == Ticket(id=7)
+
+
+def test_a_document_mended_before_it_could_be_moved_counts_as_read(store: Store) -> None:
+    path = store.tickets.path(7)
+    path.write_text("garbage")
+    got: list[object] = []
+    reader = threading.Thread(target=lambda: got.append(store.tickets.get_or_quarantine(7)))
+    with store.tickets.lock(7):
+        reader.start()
+        # It has read the garbage and waits for the lock, to read again under it.
+        until(waits_for_a_lock, what="a reader at the lock")
+        path.write_bytes(Ticket(id=7).to_json())
+    reader.join()
+    assert got == [(Ticket(id=7), None)]
+
+
+def test_without_a_quarantine_the_document_stays(store: Store) -> None:
+    store.tickets.path(7).write_text("garbage")
+    (store.root / "quarantine").rmdir()
+    with pytest.raises(StoreUnavailable):
+        store.tickets.get_or_quarantine(7)
+    assert store.tickets.path(7).read_text() == "garbage"
+
+
+def test_what_the_disk_refuses_to_read_is_not_broken(store: Store) -> None:
+    # Reading a folder fails with EISDIR, for root too.
+    path = store.tickets.path(7)
+    path.mkdir()
+    for read in (store.tickets.read, store.tickets.get_or_quarantine, store.tickets.quarantine):
+        with pytest.raises(StoreUnavailable) as caught:
+            read(7)
+        assert caught.value.path == path
+    with pytest.raises(StoreUnavailable):
+        store.read_all()
+    assert path.is_dir()
+    assert os.listdir(store.root / "quarantine") == []
+
+
+def test_the_quarantined_document_can_be_mended_and_put_back(store: Store) -> None:
+    store.tickets.path(7).write_bytes(WHOLE[:-2])
+    _, fault = store.tickets.get_or_quarantine(7)
+    assert fault is not None
+    assert fault.quarantined is not None
+    mended = fault.quarantined.read_bytes() + b"}\n"
+    assert json.loads(mended)
+    fault.quarantined.write_bytes(mended)
+    fault.quarantined.rename(fault.path)
+    assert store.tickets.read(7) == Ticket.from_json(WHOLE)

@@ -1,0 +1,50 @@
+"""The view: what the leader shows, replaced as a whole, and nothing that must last."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from state.store import Store
+from tests.state.children import Child, Tell
+from tests.waiting import until
+
+SHOWN = (b"a" * 100_000, b"b" * 50_000, b"")
+
+
+def show_without_end(tell: Tell, root: Path) -> None:
+    store = Store(root)
+    store.write_view("pools.json", SHOWN[0])
+    tell("begins")
+    while True:
+        for content in SHOWN:
+            store.write_view("pools.json", content)
+
+
+def test_what_is_shown_is_read_by_others_until_it_is_replaced(store: Store) -> None:
+    store.write_view("pools.json", b"one")
+    assert Store(store.root).read_view("pools.json") == b"one"
+    store.write_view("pools.json", b"two")
+    assert store.read_view("pools.json") == b"two"
+    assert os.listdir(store.root / "tmp") == []
+
+
+def test_nothing_is_shown(store: Store) -> None:
+    assert store.read_view("pools.json") is None
+
+
+def test_showing_costs_no_sync(store: Store, journal: list[tuple[str, str]]) -> None:
+    store.write_view("pools.json", b"{}")
+    assert journal == [("rename", "view/pools.json")]
+
+
+def test_a_reader_sees_the_old_or_the_new_one_whole(store: Store, start: Callable[..., Child]) -> None:
+    child = start(show_without_end, store.root)
+    child.next()
+    seen: set[bytes | None] = set()
+
+    def read_on() -> bool:
+        seen.update(store.read_view("pools.json") for _ in range(500))
+        return len(seen) >= len(SHOWN)
+
+    until(read_on, what="everything that was shown")
+    assert seen == set(SHOWN)

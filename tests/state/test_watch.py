@@ -1,0 +1,142 @@
+"""The watch: which names changed in which folder, told without a loss."""
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
+from state.store import Batch, Put, Store
+from state.watch import Watch
+from tests.state.children import Child, Tell
+
+LABELS = ("tickets", "resources", "pools", "intents", "runs", "view")
+
+
+@pytest.fixture
+def watch(store: Store) -> Iterator[Watch]:
+    watch = store.watch(*LABELS)
+    yield watch
+    watch.close()
+
+
+def create_many(tell: Tell, root: Path, count: int) -> None:
+    store = Store(root)
+    for _ in range(count):
+        tell(store.tickets.create(lambda number: Ticket(id=number)).id)
+
+
+def test_nothing_changed(watch: Watch) -> None:
+    assert watch.wait(0) == {}
+    assert watch.wait(0.01) == {}
+
+
+def test_creates_are_told_by_label(store: Store, watch: Watch) -> None:
+    store.tickets.create(lambda number: Ticket(id=number))
+    store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
+    store.commit(Batch([Put(Resource(id=1, name="vm", pool="p")), Put(PoolRecord(name="p"))]))
+    store.write_view("pools.json", b"{}")
+    (store.runs / "000001_alloc_1.result").write_text("0\n")
+    assert watch.wait(0) == {
+        "tickets": {"1.json"},
+        "intents": {"1.json"},
+        "resources": {"1.json"},
+        "pools": {"p.json"},
+        "view": {"pools.json"},
+        "runs": {"000001_alloc_1.result"},
+    }
+    assert watch.wait(0) == {}
+
+
+def test_replaces_moves_and_deletes_are_told(store: Store, watch: Watch) -> None:
+    ticket = store.tickets.create(lambda number: Ticket(id=number))
+    intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
+    watch.wait(0)
+
+    store.tickets.update(ticket.id, lambda found: found.replace(sandbox="s"))
+    assert watch.wait(0) == {"tickets": {"1.json"}}
+    store.commit(Batch(archived_tickets=[ticket.id]))
+    assert watch.wait(0) == {"tickets": {"1.json"}}
+    store.commit(Batch(removed_intents=[intent.id]))
+    assert watch.wait(0) == {"intents": {"1.json"}}
+
+
+def test_a_file_written_in_place_is_told_again_when_it_is_whole(store: Store, watch: Watch) -> None:
+    # As the supervisor of a hook run writes its result: created, then written, then closed.
+    with (store.runs / "000001_alloc_1.result").open("w") as result:
+        assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
+        result.write("0\n")
+    assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
+
+
+def test_reads_and_updates_of_nothing_wake_nobody(store: Store, watch: Watch) -> None:
+    ticket = store.tickets.create(lambda number: Ticket(id=number))
+    watch.wait(0)
+    store.tickets.update(ticket.id, lambda same: same)
+    store.tickets.read_durable(ticket.id)
+    store.read_all()
+    store.check_writable()
+    assert watch.wait(0) == {}
+
+
+def test_one_change_is_one_event(store: Store, watch: Watch) -> None:
+    ticket = store.tickets.create(lambda number: Ticket(id=number))
+    watch.wait(0)
+    store.tickets.update(ticket.id, lambda found: found.replace(sandbox="s"))
+    # Staging happens elsewhere, so a replace is the rename alone: one wake-up, not four.
+    assert len(os.read(watch.fileno(), 4096)) == 16 + 16
+
+
+def test_other_folders_can_be_watched_beside(store: Store, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    watch = store.watch("tickets", config=config)
+    (config / "pools.yaml").write_text("")
+    store.write_view("pools.json", b"{}")
+    assert watch.wait(0) == {"config": {"pools.yaml"}}
+    watch.close()
+
+
+def test_a_change_makes_the_descriptor_readable(store: Store, watch: Watch) -> None:
+    assert select.select([watch.fileno()], [], [], 0)[0] == []
+    store.tickets.create(lambda number: Ticket(id=number))
+    assert select.select([watch.fileno()], [], [], 0)[0] == [watch.fileno()]
+
+
+def test_who_subscribes_and_then_reads_misses_nothing(store: Store, start: Callable[..., Child]) -> None:
+    child = start(create_many, store.root, 100)
+    child.next()
+    watch = store.watch("tickets")
+    seen = set(store.tickets.living())
+    while len(seen) < 100:
+        changes = watch.wait(20)
+        assert changes, f"only {len(seen)} of 100 were told"
+        names = changes["tickets"]
+        assert names is not None
+        seen |= {int(name.removesuffix(".json")) for name in names}
+    child.finish()
+    assert seen == set(range(1, 101))
+    watch.close()
+
+
+def test_after_an_overflow_everything_is_to_be_read_again(store: Store, watch: Watch) -> None:
+    most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    names = [store.runs / "one", store.runs / "other"]
+    names[0].touch()
+    for turn in range(most // 2 + 1):
+        os.rename(names[turn % 2], names[(turn + 1) % 2])
+    assert watch.wait(0) == dict.fromkeys(LABELS)
+    # The rest of the queue is gone with it, and the watch goes on.
+    store.tickets.create(lambda number: Ticket(id=number))
+    assert watch.wait(0) == {"tickets": {"1.json"}}
+
+
+def test_a_folder_that_is_removed_means_read_all(store: Store, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    watch = store.watch("tickets", config=config)
+    config.rmdir()
+    assert watch.wait(0) == {"tickets": None, "config": None}
+    watch.close()

@@ -1,0 +1,92 @@
+"""A farm in this process: real store, real hooks, a clock that the test sets."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from config.settings import load_settings
+from functions.policy import change
+from functions.timed.cleanup import Unknown, fold_unknown
+from functions.timed.farm import Farm
+from functions.timed.livecheck import Checks, livecheck
+from functions.timed.reconcile import reconcile
+from scheduler.hooks import Hooks
+from state.documents import Resource, Ticket
+from state.store import Store
+from tests.waiting import until
+
+
+class World:
+    """The timed functions as the scheduler calls them, one `turn` at a time. `ahead` seconds are added to the clock."""
+
+    def __init__(self, folder: Path, pools: str, options: str = "") -> None:
+        self.folder = folder
+        self.config = folder / "config"
+        self.config.mkdir()
+        (self.config / "server.yaml").write_text(options)
+        self.set_pools(pools)
+        self.ahead = 0.0
+        self.settings = load_settings(
+            {
+                "CONFIG_DIR": str(self.config),
+                "RESALLOC_STATE_DIR": str(folder / "state"),
+                "RESALLOC_LOG_DIR": str(folder / "log"),
+            }
+        )
+        self.store = Store(folder / "state")
+        self.restart()
+
+    def set_pools(self, pools: str) -> None:
+        (self.config / "pools.yaml").write_text(pools)
+
+    def clock(self) -> float:
+        return time.time() + self.ahead
+
+    def restart(self) -> None:
+        """A new scheduler: everything that it knows comes from the folder."""
+        environment = {"PATH": os.environ["PATH"]}
+        self.hooks = Hooks(self.store.runs, self.settings.log_dir, self.config, environment, self.clock, 100)
+        self.hooks.adopt()
+        names = iter(f"random-{number}" for number in range(1000))
+        self.farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names))
+        self.farm.load()
+        self.checks = Checks()
+        self.unknown = Unknown()
+
+    def turn(self) -> float | None:
+        """One turn of the scheduler; returns when reconcile is due next."""
+        self.farm.reload_pools()
+        self.farm.refresh({"tickets": {f"{key}.json" for key in self.store.tickets.living()}})
+        self.farm.refresh({"intents": {f"{key}.json" for key in self.store.intents.living()}})
+        self.hooks.probe()
+        due = reconcile(self.farm)
+        self.checks.plan_all(self.farm)
+        livecheck(self.farm, self.checks)
+        fold_unknown(self.farm, self.unknown)
+        while self.hooks.launch():
+            pass
+        return due
+
+    def until(self, condition: Callable[[], object], what: str = "the condition") -> None:
+        """Turn until the condition holds."""
+
+        def turned() -> object:
+            self.turn()
+            return condition()
+
+        until(turned, what=what)
+
+    def take(self, *tags: str, sandbox: str | None = None) -> Ticket:
+        return self.store.tickets.create(lambda number: Ticket(id=number, tags=tags, sandbox=sandbox))
+
+    def close(self, ticket: int) -> None:
+        self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))
+
+    def resources(self) -> list[Resource]:
+        return [resource for _, resource in sorted(self.farm.snapshot.resources.items())]
+
+    def log(self, name: str) -> str:
+        """The content of a hook log, empty when it does not exist."""
+        path = self.folder / "log" / "hooks" / name
+        return path.read_text() if path.exists() else ""
