@@ -28,6 +28,7 @@ etc=$destdir/etc
 # pip that fails, meets nothing half done.
 install_server() {
     new=$destdir$home.new
+    trap 'rm -rf "$new"' EXIT
     rm -rf "$new"
     mkdir -p "$new/shim" "$new/config"
     tar -cf - --exclude __pycache__ functions state scheduler | tar -xf - --no-same-owner -C "$new"

@@ -55,7 +55,7 @@ def answer_to(error: Exception) -> Answer:
             ticket = error.ticket
             reason = f": {ticket.reason}" if ticket.reason else ""
             headers = {"Ticket-State": ticket.state.value}
-            return Answer(410, "ticket_over", f"Ticket {ticket.id} is {ticket.state.lower()}{reason}.", None, headers)
+            return Answer(410, "ticket_over", f"Ticket {ticket.id} {errors.ended(ticket)}{reason}.", None, headers)
         case state_errors.NotFound():
             key = error.key if isinstance(error.key, int) else shown(error.key)
             return Answer(404, f"unknown_{error.kind}", f"There is no {error.kind} {key}.", "id")

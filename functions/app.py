@@ -33,6 +33,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("DELETE", "/resources/<id_or_name>", resources.delete),
     ("GET", "/resources/<id_or_name>/logs", logs.every),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
+    ("GET", "/logs", logs.of_several),
     ("GET", "/pools", pools.every),
     ("GET", "/api/stats", pools.stats),
 )

@@ -1,6 +1,6 @@
 """Why a request is refused. Errors carry facts; `functions/http.py` and `tickets/xmlrpc.py` make sentences of them."""
 
-from state.documents import Ticket
+from state.documents import Ticket, TicketState
 
 SHOWN = 60
 """How many characters of a client's text a sentence repeats."""
@@ -92,3 +92,8 @@ class CutShort(Refused):
 def shown(value: str) -> str:
     """A client's text in quotes, escaped and shortened, for use in a sentence."""
     return repr(value if len(value) <= SHOWN else value[:SHOWN] + "...")
+
+
+def ended(ticket: Ticket) -> str:
+    """What a sentence says of a ticket that is over."""
+    return "has failed" if ticket.state is TicketState.FAILED else "is closed"

@@ -42,6 +42,9 @@ class Query:
             raise errors.BadParameter(name, "may be given only once")
         return values[0] if values else None
 
+    def strings(self, name: str) -> list[str]:
+        return self._values.pop(name, [])
+
     def seconds(self, name: str, default: float, most: float) -> float:
         value = self.string(name)
         return default if value is None else self._number(name, value, most)

@@ -1,7 +1,8 @@
-"""A worker that is told to stop lets go of its parked requests at once, so that it can end within seconds."""
+"""A worker that is told to stop lets go of parked requests and idle connections, so that it ends within seconds."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -26,6 +27,8 @@ def stop_on_signal(worker: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, _chained(signal.getsignal(number)))
         signal.siginterrupt(number, False)
+    if hasattr(worker, "timeout_ctx"):
+        on_stop(_IdleConnections(worker).end)
 
 
 def _chained(previous: Any) -> Callable[[int, FrameType | None], None]:
@@ -48,3 +51,41 @@ def begin_stop() -> None:
 def _tell() -> None:
     for callback in _callbacks:
         callback()
+
+
+class _IdleConnections:
+    """Connections on which a worker of gunicorn's gevent kind waits for the next request.
+
+    gunicorn itself would wait for them until its `graceful_timeout`, with its port closed to everybody else.
+    """
+
+    GRACE = 1.0
+    """Seconds for requests that are on their way; those are answered with `Connection: close`."""
+
+    def __init__(self, worker: Any) -> None:
+        self._limit = worker.timeout_ctx
+        self._idle: dict[Any, Any] = {}
+        worker.timeout_ctx = self._waiting
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        import gevent
+
+        with self._limit() as limit:
+            self._idle[limit] = gevent.getcurrent()
+            try:
+                yield
+            finally:
+                del self._idle[limit]
+
+    def end(self) -> None:
+        import gevent
+
+        gevent.spawn_later(self.GRACE, self._end)
+
+    def _end(self) -> None:
+        import gevent
+
+        for limit, greenlet in tuple(self._idle.items()):
+            # What gunicorn does when such a connection was idle for too long: it is closed without a word.
+            gevent.get_hub().loop.run_callback(greenlet.throw, limit)

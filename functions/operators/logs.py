@@ -1,4 +1,4 @@
-"""What the hooks of a resource wrote: `GET /resources/ID|NAME/logs` and `.../logs/KIND`. Reads LOGDIR/hooks."""
+"""What the hooks of resources wrote: `GET /resources/ID|NAME/logs`, `.../logs/KIND`, `GET /logs`. Reads LOGDIR/hooks."""
 
 import time
 from collections.abc import Callable
@@ -46,8 +46,35 @@ def every(id_or_name: str) -> Response:
     return http.text_reply("".join(f"{log.kind} {log.size} {log.file}\n" for log in logs))
 
 
+def of_several() -> Response:
+    """200 with the logs of each `?resource=ID|NAME`: lines `ID KIND SIZE FILE`, or JSON.
+
+    With `&wait=S&seen=N` it waits up to S seconds until the number of logs and the sum of their sizes do not add up
+    to N any more: also an empty log that is new ends the wait.
+    """
+    context = current()
+    query = Query()
+    named = query.strings("resource")
+    seconds = query.seconds("wait", 0, LONGEST_WAIT)
+    seen = query.whole("seen", 0, 2**53)
+    query.finish()
+    if not named:
+        raise BadParameter("resource", "must be given, once for each resource")
+    numbers = list(dict.fromkeys(_number(context, id_or_name) for id_or_name in named))
+    logs = _until(
+        seconds,
+        lambda: [(number, log) for number in numbers for log in _logs(context, number)],
+        lambda logs: sum(1 + log.size for _, log in logs) != seen,
+    )
+    if http.wants_json():
+        return http.json_reply({"logs": [{"resource": number, **msgspec.to_builtins(log)} for number, log in logs]})
+    return http.text_reply("".join(f"{number} {log.kind} {log.size} {log.file}\n" for number, log in logs))
+
+
 def one(id_or_name: str, kind: str) -> Response:
-    """200 with the bytes from `?offset=N` on, at most 1 MiB of them; `Log-Size` tells the size of the whole.
+    """200 with the bytes from `?offset=N` on, at most 1 MiB of them.
+
+    `Log-Size` tells the size of the whole, `Log-Next` the offset of what follows these bytes.
 
     With `?wait=S` it waits up to S seconds for bytes to come. A log that is not there yet is empty.
     """
@@ -60,7 +87,8 @@ def one(id_or_name: str, kind: str) -> Response:
     query.finish()
     path = _path(context, _number(context, id_or_name), HookKind(kind))
     content, size = _until(seconds, lambda: _read(path, offset), lambda found: found[1] != offset)
-    return http.bytes_reply(content, {"Log-Size": str(size)})
+    following = min(offset, size) + len(content)
+    return http.bytes_reply(content, {"Log-Size": str(size), "Log-Next": str(following)})
 
 
 def _number(context: Context, id_or_name: str) -> int:

@@ -7,6 +7,7 @@ import re
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
 from flask import Response
 
 from functions import http
@@ -44,10 +45,12 @@ def every() -> Response:
 
 
 def one(id_or_name: str) -> Response:
-    """200 with everything about a resource as JSON, ended ones too."""
+    """200 with everything about a resource as JSON that people can read, ended ones too."""
     Query().finish()
     resource, ticket = in_thread(_find_with_ticket, current().store, id_or_name)
-    return http.json_reply(described(resource, ticket))
+    reply = http.json_reply(described(resource, ticket))
+    reply.set_data(msgspec.json.format(reply.get_data(), indent=4) + b"\n")
+    return reply
 
 
 def delete(id_or_name: str) -> Response:
@@ -137,20 +140,21 @@ def _line(resource: Resource, ticket: Ticket | None) -> str:
 
 
 def _shell_line(resource: Resource) -> bytes:
-    """ID, name, state and data, joined by tabs; `printf %b` turns each back into what it is."""
+    """ID, name, state and data in plain ASCII, joined by tabs; `printf %b` turns each back into what it is."""
     fields = (str(resource.id).encode(), resource.name.encode(), resource.state.encode(), resource.data or b"")
     return b"\t".join(map(_escaped, fields)) + b"\n"
 
 
 def _escaped(field: bytes) -> bytes:
-    return re.sub(rb"[\x01-\x1f\x7f\\]", lambda found: b"\\0%03o" % found[0][0], field.replace(b"\0", b""))
+    return re.sub(rb"[\x01-\x1f\x7f-\xff\\]", lambda found: b"\\0%03o" % found[0][0], field.replace(b"\0", b""))
 
 
 def _delete_named(context: Context, named: list[str], strict: bool) -> tuple[list[Resource], list[str]]:
     found, unknown = [], []
+    living = {resource.name: resource for resource in read_living(context.store.resources)}
     for id_or_name in dict.fromkeys(named):
         try:
-            resource = find(context.store, id_or_name)
+            resource = living.get(id_or_name) or find(context.store, id_or_name)
             if resource.state is ResourceState.ENDED:
                 raise NotFound("living resource", resource.id)
         except NotFound:

@@ -25,7 +25,7 @@ class Draft:
         """By pool: those that become DELETE_REQUEST in this plan."""
         self.lost_spares: Counter[str] = Counter()
         """By pool: how many of them were fresh spares, UP or STARTING."""
-        self._freed_in: defaultdict[str | None, list[Resource]] = defaultdict(list)
+        self._freed_in_sandbox: defaultdict[str | None, list[Resource]] = defaultdict(list)
         self._lost_covers: Counter[tuple[str | None, Offer]] = Counter()
 
     def wake(self, at: float) -> None:
@@ -45,7 +45,7 @@ class Draft:
         """Take this resource, as it is after its ticket let it go, for free."""
         self.freed[resource.id] = resource
         self.freed_in_pool[resource.pool].append(resource.id)
-        self._freed_in[resource.sandbox].append(resource)
+        self._freed_in_sandbox[resource.sandbox].append(resource)
 
     def leave(self, resource: Resource) -> None:
         """Count on this resource no longer: it is to be deleted, at once if it is UP, else when its hook has ended."""
@@ -68,7 +68,7 @@ class Draft:
             counts[offer] += len(groups[offer, is_ready])
         for offer in counts:
             counts[offer] -= self._lost_covers[sandbox, offer]
-        for resource in self._freed_in.get(sandbox, ()):
+        for resource in self._freed_in_sandbox.get(sandbox, ()):
             if covers(resource, free=True) and resource.id not in self.leaving:
                 counts[self.snapshot.offer(resource)] += 1
         return counts
@@ -78,7 +78,7 @@ class Draft:
         groups = self.snapshot.covers[sandbox]
         known = {offer: groups[offer, True] for offer, is_ready in groups if is_ready}
         freed: defaultdict[Offer, list[int]] = defaultdict(list)
-        for resource in self._freed_in.get(sandbox, ()):
+        for resource in self._freed_in_sandbox.get(sandbox, ()):
             if ready(resource):
                 freed[self.snapshot.offer(resource)].append(resource.id)
         return {offer: self._staying(known.get(offer, ()), freed[offer]) for offer in {*known, *freed}}
@@ -88,9 +88,7 @@ class Draft:
         pairs = {(tags, sandbox) for sandbox, sets in self.snapshot.kept.items() for tags in sets}
         for resource in self.freed.values():
             if resource.sandbox is not None:
-                names = frozenset(resource.tags)
-                waiting = self.snapshot.waiting_in[resource.sandbox]
-                pairs.update((tags, resource.sandbox) for tags in waiting if tags <= names)
+                pairs.update((tags, resource.sandbox) for tags in self.snapshot.waiting_in[resource.sandbox])
         return list(pairs)
 
     def _staying(self, known: Iterable[int], freed: list[int]) -> Iterator[int]:

@@ -121,7 +121,7 @@ def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
     for id in sorted(found):
         resource = draft.resource(id)
         if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
-            reason = f"livecheck failed {resource.check_failed_count} times in a row"
+            reason = f"livecheck failed {_times(resource.check_failed_count)} in a row"
             steps += _request(draft, resource, reason)
     return steps
 
@@ -167,7 +167,7 @@ def _why_not_reused(resource: Resource, pool: Pool, now: float) -> str | None:
     if pool.reuse_max_time and since + pool.reuse_max_time <= now:
         return f"first taken {now - since:.0f} s ago, longer than reuse_max_time"
     if pool.reuse_max_count and resource.releases_counter > pool.reuse_max_count:
-        return f"reused {resource.releases_counter - 1} times (reuse_max_count)"
+        return f"reused {_times(resource.releases_counter - 1)} (reuse_max_count)"
     return None
 
 
@@ -189,3 +189,7 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
     for resource in spares[: max(0, len(spares) - wanted)]:
         steps += _request(draft, resource, "no waiting ticket needs it, and its pool starts on demand only")
     return steps
+
+
+def _times(number: int) -> str:
+    return "1 time" if number == 1 else f"{number} times"

@@ -9,7 +9,7 @@ from flask import Response, request
 
 from functions import http
 from functions.context import Context, current
-from functions.errors import BadField, CutShort, shown
+from functions.errors import BadField, CutShort, ended, shown
 from functions.fields import HIGHEST_ID
 from functions.offload import in_thread
 from functions.tickets import rules
@@ -116,7 +116,7 @@ def wait_ticket(caller: Caller, ticket_id: Any) -> xmlrpc.client.Binary:
     if ticket.waiting:
         raise CutShort(ticket)
     if ticket.resource is None:
-        raise Fault(REFUSED, f"Ticket {number} is {ticket.state.lower()} and never had a resource.")
+        raise Fault(REFUSED, f"Ticket {number} {ended(ticket)} and never had a resource.")
     return xmlrpc.client.Binary(ticket.output or b"")
 
 

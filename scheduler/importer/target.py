@@ -97,7 +97,7 @@ def _fill(store: Store, converted: Converted) -> None:
     if converted.highest_ticket:
         store.tickets.reserve(converted.highest_ticket)
     if converted.highest_resource:
-        pass
+        store.resources.reserve(converted.highest_resource)
     documents = itertools.chain(
         ((store.pools.path(record.name), record) for record in converted.records),
         ((store.resources.path(resource.id), resource) for resource in converted.resources),

@@ -46,7 +46,18 @@ content_types = st.one_of(
     latin,
 )
 headers = st.dictionaries(
-    st.sampled_from(["Accept", "Origin", "Idempotency-Key", "Sec-Fetch-Site", "X-Forwarded-Host", "Expect"]),
+    st.sampled_from(
+        [
+            "Accept",
+            "Origin",
+            "Idempotency-Key",
+            "Sec-Fetch-Site",
+            "X-Forwarded-Host",
+            "Host",
+            "Range",
+            "Content-Encoding",
+        ]
+    ),
     latin,
     max_size=2,
 )

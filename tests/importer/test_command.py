@@ -1,10 +1,10 @@
 """The command `resalloc-import`, as an administrator runs it."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -206,12 +206,13 @@ def test_an_import_killed_in_the_middle_is_unusable_until_it_is_repeated(tmp_pat
     assert store.tickets.reserve(1) == range(8_001, 8_002)
 
 
-def test_ten_thousand_tickets_and_their_resources_take_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_tickets_and_their_resources_cost_little_processor_time(tmp_path: Path) -> None:
     old = many(tmp_path / "db.sqlite", 10_000)
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = run(old.url, "--state-dir", tmp_path / "state")
     assert done.returncode == 0
-    assert time.monotonic() - began < 12
+    # Of the program alone: what the disk needs is not the test's to judge.
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 5
 
 
 POOLS = """\

@@ -1,11 +1,14 @@
 """Reading the old database, in SQLite."""
 
+import shutil
 import sqlite3
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scheduler.importer import old_database
 from scheduler.importer.errors import BrokenRow, DatabaseUnreadable, UnknownSchema
 from scheduler.importer.old_database import (
     OldCounter,
@@ -92,6 +95,37 @@ def test_reads_a_database_without_the_write_ahead_log(old: Old) -> None:
     before = Path(old.url).read_bytes()
     assert [ticket.id for ticket in read_database(old.url).tickets] == [1]
     assert Path(old.url).read_bytes() == before
+
+
+def commit_between_tables(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the old server assign a new resource to ticket 1 between the reading of two tables."""
+    rows = old_database._rows
+
+    def assign_then_read(database: str, fetch: Any, table: str, form: Any) -> Any:
+        if table == "resources":
+            old.resource(5, ticket_id=1)
+        return rows(database, fetch, table, form)
+
+    monkeypatch.setattr(old_database, "_rows", assign_then_read)
+
+
+def test_all_tables_are_of_the_same_moment(old: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    old.ticket(1)
+    commit_between_tables(old, monkeypatch)
+    found = read_database(old.url)
+    assert (len(found.tickets), found.resources) == (1, [])
+
+
+def test_changes_no_byte_of_what_a_killed_server_left(old: Old, tmp_path: Path) -> None:
+    old.ticket(1)
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("db.sqlite", "db.sqlite-wal"):
+        shutil.copy(tmp_path / name, left)
+    before = {path.name: path.read_bytes() for path in left.iterdir()}
+    assert before["db.sqlite-wal"]
+    assert [ticket.id for ticket in read_database(str(left / "db.sqlite")).tickets] == [1]
+    assert {name: (left / name).read_bytes() for name in before} == before
 
 
 def test_takes_text_in_the_data_column_as_its_bytes(old: Old) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scheduler.importer.errors import BrokenRow, DatabaseUnreadable, UnknownSchema
 from scheduler.importer.old_database import read_database
 from tests.importer.old import Old
-from tests.importer.test_old_database import fill
+from tests.importer.test_old_database import commit_between_tables, fill
 
 
 def test_reads_every_column_of_every_table(old_in_postgres: Old) -> None:
@@ -25,6 +25,13 @@ def test_reads_what_is_committed_while_the_old_server_writes(old_in_postgres: Ol
     old_in_postgres.ticket(1)
     old_in_postgres.connection.execute("INSERT INTO tickets (id, state) VALUES (2, 'OPEN')")
     assert [ticket.id for ticket in read_database(old_in_postgres.url).tickets] == [1]
+
+
+def test_all_tables_are_of_the_same_moment(old_in_postgres: Old, monkeypatch: pytest.MonkeyPatch) -> None:
+    old_in_postgres.ticket(1)
+    commit_between_tables(old_in_postgres, monkeypatch)
+    found = read_database(old_in_postgres.url)
+    assert (len(found.tickets), found.resources) == (1, [])
 
 
 def test_refuses_a_schema_that_it_does_not_know_and_names_it(old_in_postgres: Old) -> None:

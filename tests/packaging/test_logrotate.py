@@ -49,6 +49,7 @@ class Rotation:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout
         return done.stdout

@@ -261,7 +261,9 @@ def test_xml_rpc_wait_longer_than_the_limit_of_the_proxy(nginx, server, path):
 
 def test_server_ends_a_wait_before_the_proxy_does():
     (limit,) = re.findall(r"^    proxy_read_timeout (\d+)s;", (ROOT / "config/nginx.conf").read_text(), re.MULTILINE)
-    server_limit = next(field.default for field in Settings.__dataclass_fields__.values() if field.name == "wait_timeout")
+    server_limit = next(
+        field.default for field in Settings.__dataclass_fields__.values() if field.name == "wait_timeout"
+    )
 
     assert server_limit + 5 < int(limit)
 

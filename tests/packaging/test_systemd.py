@@ -1,4 +1,4 @@
-"""The installed server on a machine of its own: systemd, booted in a container, and the commands of docs/deployment.md."""
+"""The installed server under a real systemd, booted in a container, by the commands of docs/deployment.md."""
 
 import contextlib
 import os
@@ -15,7 +15,6 @@ import pytest
 from tests.packaging.conftest import ROOT, Installed, system_python
 from tests.waiting import until
 
-pytestmark = pytest.mark.xdist_group("an installed server")
 WEB, SCHEDULER = "resalloc-functions-web.service", "resalloc-functions-scheduler.service"
 
 
@@ -27,7 +26,7 @@ def commands_of(section: str) -> str:
 
 
 class Machine:
-    """A booted container: the /usr of this machine with the installed server laid over it, and its own /etc and /var."""
+    """A booted container: this machine's /usr with the installed server laid over it, an /etc and /var of its own."""
 
     def __init__(self, folder: Path, installed: Path) -> None:
         self.root = folder / "root"
@@ -52,7 +51,7 @@ class Machine:
                     "systemd-nspawn",
                     f"--directory={self.root}",
                     f"--overlay-ro=/usr:{installed}/usr:/usr",
-                    "--machine=resalloc-test",
+                    f"--machine=resalloc-{os.getpid()}",
                     "--private-network",
                     "--register=no",
                     "--keep-unit",
@@ -80,13 +79,28 @@ class Machine:
         nspawn = self.process.pid
         leader = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()[0]
         return subprocess.run(
-            ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--pid", "--net", "--wd=/", "sh", "-ec", script],
+            [
+                "nsenter",
+                f"--target={leader}",
+                "--mount",
+                "--uts",
+                "--ipc",
+                "--pid",
+                "--net",
+                "env",
+                "--chdir=/",
+                "sh",
+                "-ec",
+                script,
+            ],
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_COLORS": "0"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=60,
+            check=False,
+            start_new_session=True,
         )
 
     def do(self, script: str) -> str:
@@ -96,7 +110,9 @@ class Machine:
         return done.stdout
 
     def main_process(self, unit: str) -> int:
-        return int(self.do(f"systemctl show --property=MainPID --value {unit}"))
+        process = int(self.do(f"systemctl show --property=MainPID --value {unit}"))
+        assert process > 1, f"{unit} does not run"
+        return process
 
     def status_of(self, process: int) -> dict[str, str]:
         """What /proc tells of a process."""
@@ -105,7 +121,7 @@ class Machine:
 
     def file_servers(self) -> list[int]:
         """The processes that the hooks of the example pool left running."""
-        return [int(process) for process in self.run("pgrep -f http.server").stdout.split()]
+        return [int(process) for process in self.run("pgrep -f [h]ttp.server").stdout.split()]
 
     def stop(self) -> None:
         self.process.terminate()
@@ -125,7 +141,9 @@ def booted(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> It
     machine = Machine(tmp_path_factory.mktemp("machine"), installed.root)
     try:
         if not machine.boots():
-            pytest.skip(f"A CONTAINER CANNOT BE BOOTED HERE, the services are NOT run: {machine.log.read_text()[-300:]}")
+            pytest.skip(
+                f"A CONTAINER CANNOT BE BOOTED HERE, the services are NOT run: {machine.log.read_text()[-300:]}"
+            )
         yield machine
     finally:
         machine.stop()
@@ -165,10 +183,14 @@ def test_commands_of_the_page_put_nginx_in_front(machine):
 def test_web_is_confined_and_hooks_are_not(machine):
     web = machine.status_of(machine.main_process(WEB))
     hook = machine.status_of(machine.file_servers()[0])
+    unconfined = machine.status_of(1)  # a container has some limits of its own
 
-    assert (web["NoNewPrivs"], web["Seccomp"], int(web["CapBnd"], 16)) == ("1", "2", 0)
-    assert (hook["NoNewPrivs"], hook["Seccomp"], hook["CapBnd"]) == ("0", "0", machine.status_of(1)["CapBnd"])
-    assert machine.do(f"readlink /proc/{machine.file_servers()[0]}/ns/mnt") == machine.do("readlink /proc/1/ns/mnt")
+    assert (web["NoNewPrivs"], int(web["CapBnd"], 16)) == ("1", 0)
+    assert int(web["Seccomp_filters"]) > int(unconfined["Seccomp_filters"])
+    assert machine.run(f"nsenter -t {web['Pid']} -m touch /usr/x /etc/x /var/x").stdout.count("Read-only") == 3
+    for name in ("NoNewPrivs", "Seccomp_filters", "CapBnd"):
+        assert hook[name] == unconfined[name]
+    assert machine.do(f"readlink /proc/{hook['Pid']}/ns/mnt") == machine.do("readlink /proc/1/ns/mnt")
 
 
 def test_hooks_outlive_a_stop_of_everything(machine):
@@ -180,13 +202,19 @@ def test_hooks_outlive_a_stop_of_everything(machine):
 
     began = time.monotonic()
     machine.do("systemctl stop resalloc-functions.target")
-    took = time.monotonic() - began
+    until(
+        lambda: machine.run(f"systemctl is-active {WEB} {SCHEDULER}").stdout.split() == ["inactive", "inactive"],
+        what="both services are stopped",
+    )
 
-    assert took < 12
-    assert machine.run(f"systemctl is-active {WEB} {SCHEDULER}").stdout.split() == ["inactive", "inactive"]
+    assert time.monotonic() - began < 12
+    assert running
     assert set(running) <= set(machine.file_servers())
     machine.do("systemctl start resalloc-functions.target")
-    assert machine.do("curl -fsS http://localhost:49100/resources") == resources
+    until(
+        lambda: machine.run("curl -fsS http://localhost:49100/resources").stdout == resources,
+        what=f"the resources are those of before: {resources}",
+    )
 
 
 @pytest.mark.parametrize("unit", [WEB, SCHEDULER])
@@ -195,7 +223,9 @@ def test_killed_service_comes_back(machine, unit):
 
     machine.do(f"kill -KILL {before}")
 
-    until(lambda: machine.main_process(unit) not in (0, before), what=f"{unit} runs again")
+    show = f"systemctl show --property=MainPID --value {unit}"
+    # Longer than TimeoutStopSec: with version 1 of cgroups systemd does not see in a container that workers ended.
+    until(lambda: machine.do(show).strip() not in ("0", str(before)), seconds=30, what=f"{unit} runs again")
     until(lambda: machine.run("curl -fsS http://localhost:49100/healthz").returncode == 0, what="the server answers")
 
 

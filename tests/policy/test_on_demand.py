@@ -163,6 +163,20 @@ def test_the_first_capable_pool_by_name_covers_first() -> None:
     ]
 
 
+def test_within_a_pool_what_is_kept_for_the_sandbox_counts_first() -> None:
+    """Given a kept resource and a STARTING one, when its sandbox and another wait, then both tickets are covered."""
+    documents = a_released_resource(1, GPU, sandbox="mine"), a_resource(2, GPU, STARTING)
+    tickets = a_ticket(1, "gpu", sandbox="mine"), a_ticket(2, "gpu", sandbox="other")
+    assert starts([GPU], *documents, *tickets) == []
+
+
+def test_what_is_kept_for_the_sandbox_covers_before_a_start_in_any_pool() -> None:
+    """Given a kept resource in the last pool and room in the first, when its sandbox waits, then nothing starts."""
+    first, last = gpu_pool("a"), gpu_pool("z")
+    kept = a_released_resource(1, last, sandbox="mine")
+    assert starts([first, last], kept, a_ticket(1, "gpu", sandbox="mine")) == []
+
+
 def test_the_pool_with_the_highest_priorities_gets_the_start() -> None:
     """Given pools with different priorities, when planned, then the sum over the ticket's tags decides."""
     low = gpu_pool("a", priority=10, tags={"x86": 15, "ssd": 99})

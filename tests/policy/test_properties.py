@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from config.pools import Pool
 from functions.policy import change, retire, scale
 from functions.policy.draft import Draft
-from functions.policy.plan import AskDelete, Assign, LetGo, Plan, RequestDelete, StartResource, plan
+from functions.policy.plan import (
+    AskDelete,
+    Assign,
+    FailTicket,
+    LetGo,
+    Plan,
+    RequestDelete,
+    StartDelete,
+    StartResource,
+    plan,
+)
 from functions.policy.snapshot import Snapshot
 from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket
 from tests.policy import naive
@@ -149,6 +159,10 @@ def check_promises(snapshot: Snapshot, decided: Plan) -> None:
         starting = [resource for resource in of_pool if resource.state is ResourceState.STARTING]
         assert len(of_pool) + started <= pool.max
         assert len(starting) + started <= pool.max_starting
+    deleted = Counter(step.resource for step in of_kind(decided.steps, RequestDelete, AskDelete))
+    begun = Counter(step.resource for step in of_kind(decided.steps, StartDelete))
+    failed = Counter(step.ticket for step in of_kind(decided.steps, FailTicket))
+    assert max([*deleted.values(), *begun.values(), *failed.values()], default=1) == 1
     assigned = {step.ticket: step.resource for step in decided.steps if isinstance(step, Assign)}
     let_go = {step.resource: step.ticket for step in decided.steps if isinstance(step, LetGo)}
     given_away = list(assigned.values())

@@ -326,6 +326,16 @@ def test_what_is_removed_is_not_given_away() -> None:
     assert of_kind(steps, Assign) == []
 
 
+def test_several_reasons_make_one_removal() -> None:
+    """Given an intent, dead livechecks and an expired reuse at once, when planned, then the first reason stands."""
+    pool = a_pool(livecheck_attempts=1, reuse_opportunity_time=0, tags_on_demand={"gpu": 0})
+    dead = a_released_resource(1, pool, check_failed_count=1)
+    assert steps_of([pool], dead) == [RequestDelete(1, "livecheck failed 1 time in a row"), StartDelete(1)]
+    by_hand = [RequestDelete(1, "deleted by an operator"), DropIntent(1), StartDelete(1)]
+    assert steps_of([pool], an_intent(1, 1), dead) == by_hand
+    assert steps_of([pool], an_intent(1, 1), a_resource(1, pool)) == by_hand
+
+
 # When the next removal is due
 
 

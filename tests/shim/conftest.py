@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHELLS, Client, processes_of
+from tests.shim.client import SHELLS, SHIM, Client, processes_of
 from tests.shim.server import ScriptedServer, Step
 
 
@@ -49,3 +49,10 @@ def resalloc(request: pytest.FixtureRequest, server: ScriptedServer, tmp_path: P
         shim.__exit__(None, None, None)
     assert not left, "the shim left processes behind"
     assert not list(client.temporary.iterdir()), "the shim left temporary files behind"
+
+
+@pytest.fixture
+def maint(resalloc: Client) -> Client:
+    """The operators' client, in the same surroundings."""
+    resalloc.script = SHIM / "resalloc-maint"
+    return resalloc

@@ -204,14 +204,14 @@ class Helper:
 
     def leaves_input(self, *arguments: str, **environment: str) -> bool:
         """Whether all that waits on the helper's standard input is still there after it ran."""
-        line = 'helper=$1; shift; "$@"; cat'
         process = subprocess.run(
-            ["sh", "-c", line, "sh", "helper", *self.shell, str(self.script), *arguments],
+            ["sh", "-c", '"$@"; cat', "sh", *self.shell, str(self.script), *arguments],
             env=self.environment | environment,
             input="unread",
             capture_output=True,
             text=True,
             timeout=SECONDS,
+            check=False,
         )
         return process.stdout.endswith("unread")
 

@@ -66,3 +66,40 @@ def test_a_log_that_was_cut_is_told_at_once(client, folder):
 )
 def test_logs_that_cannot_be_read(client, folder, path, status):
     assert client.get(path).status_code == status
+
+
+def test_logs_of_several_resources_are_listed_together(client, scheduler, folder):
+    scheduler.resource(2)
+    for name in ("000001_alloc", "000002_watch", "000003_alloc"):
+        (folder / name).write_bytes(b"12345")
+    asked = "/logs?resource=p_00000002&resource=1&resource=2"
+    assert client.get(asked).text == f"2 watch 5 {folder}/000002_watch\n1 alloc 5 {folder}/000001_alloc\n"
+    assert client.get(asked, headers={"Accept": "application/json"}).json["logs"][1] == {
+        "resource": 1,
+        "kind": "alloc",
+        "size": 5,
+        "file": f"{folder}/000001_alloc",
+    }
+
+
+def test_a_reader_of_several_is_told_of_a_new_log_that_is_still_empty(client, app, folder):
+    (folder / "000001_alloc").write_bytes(b"12345")
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(lambda: app.test_client().get("/logs?resource=1&wait=30&seen=6").text)
+        (folder / "000001_watch").touch()
+        assert reply.result(10).splitlines()[1] == f"1 watch 0 {folder}/000001_watch"
+
+
+@pytest.mark.parametrize(
+    ("query", "status"), [("", 400), ("resource=9", 404), ("resource=1&wait=61", 400), ("resource=1&kind=alloc", 400)]
+)
+def test_logs_of_several_that_cannot_be_read(client, folder, query, status):
+    assert client.get(f"/logs?{query}").status_code == status
+
+
+def test_a_reader_is_told_where_to_go_on(client, folder):
+    (folder / "000001_alloc").write_bytes(b"x" * (1024 * 1024 + 5))
+    first = client.get("/resources/1/logs/alloc")
+    assert (first.headers["Log-Next"], len(first.data)) == ("1048576", 1024 * 1024)
+    assert client.get("/resources/1/logs/alloc?offset=1048576").headers["Log-Next"] == "1048581"
+    assert client.get("/resources/1/logs/alloc?offset=2000000").headers["Log-Next"] == "1048581"

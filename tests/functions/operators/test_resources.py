@@ -68,6 +68,10 @@ def test_a_taken_resource_tells_what_its_ticket_says(client, farm):
     ]
 
 
+def test_a_resource_is_told_field_by_field_on_lines_of_their_own(client, farm):
+    assert client.get("/resources/6").text.splitlines()[:3] == ["{", '    "id": 6,', '    "name": "gone",']
+
+
 def test_a_released_resource_tells_what_it_keeps(client, farm):
     found = client.get("/resources/p_00000002").json
     assert [found[name] for name in ("id", "ticket_id", "sandbox", "sandboxed_since")] == [2, None, "box", 3.0]
@@ -146,6 +150,12 @@ def test_a_shell_can_read_names_states_and_data(client, scheduler):
     assert shown == (
         "1<a b'c><UP><é\t\\ x\ny>\n".encode() + b"2<p_00000002><STARTING><>\n" + b"3<p_00000003><UP><\xff'\"$(x)`>\n"
     )
+
+
+def test_what_a_shell_reads_is_plain_ascii(client, scheduler):
+    scheduler.resource(1, name="š", data=bytes(range(256)))
+    line = client.get("/resources?format=shell").data
+    assert all(32 <= byte < 127 for byte in line.replace(b"\t", b"", 3).removesuffix(b"\n"))
 
 
 def test_a_document_that_cannot_be_read_is_left_out(client, store, farm):

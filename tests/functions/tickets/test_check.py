@@ -1,5 +1,9 @@
+import os
+import stat
+
 import pytest
 
+JSON = {"Accept": "application/json"}
 BINARY = b"\x00\xff\xfe 10.0.0.1"
 
 
@@ -58,7 +62,7 @@ def test_the_output_is_exactly_what_was_printed(client, scheduler, ticket, how):
 
 
 def test_output_of_a_waiting_ticket_is_a_conflict(client, ticket):
-    reply = client.get("/tickets/1/output", headers={"Accept": "application/json"})
+    reply = client.get("/tickets/1/output", headers=JSON)
     assert (reply.status_code, reply.headers["Ticket-State"]) == (409, "OPEN")
     assert reply.json["error"] == {
         "code": "still_waiting",
@@ -74,7 +78,7 @@ def test_a_ticket_that_is_over_is_gone_unless_its_output_is_wanted(client, sched
     scheduler.fail(1, "livecheck failed 3 times")
     reply = client.get(f"/tickets/1/{how}")
     assert (reply.status_code, reply.headers["Ticket-State"]) == (410, "FAILED")
-    assert reply.text == "Ticket 1 is failed: livecheck failed 3 times.\n"
+    assert reply.text == "Ticket 1 has failed: livecheck failed 3 times.\n"
     reply = client.get(f"/tickets/1/{how}?closed=1")
     assert (reply.status_code, reply.data, reply.headers["Ticket-State"]) == (200, b"10.0.0.1\n", "FAILED")
 
@@ -98,7 +102,7 @@ def test_empty_output_is_output(client, scheduler, ticket):
 )
 def test_an_id_that_is_none_names_the_field(client, ticket, path, number, status):
     call = client.post if path == "/close" else client.get
-    reply = call(f"/tickets/{number}{path}", headers={"Accept": "application/json"})
+    reply = call(f"/tickets/{number}{path}", headers=JSON)
     assert (reply.status_code, reply.json["error"]["field"]) == (status, "id")
 
 
@@ -116,5 +120,25 @@ def test_an_id_that_is_none_names_the_field(client, ticket, path, number, status
     ],
 )
 def test_a_parameter_that_cannot_be_taken_is_named(client, ticket, query, field):
-    reply = client.get(f"/tickets/1/{query}", headers={"Accept": "application/json"})
+    reply = client.get(f"/tickets/1/{query}", headers=JSON)
     assert (reply.status_code, reply.json["error"]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("call", ["GET /tickets/1/output", "GET /tickets/1/wait", "DELETE /tickets/1"])
+def test_what_another_process_wrote_is_on_disk_before_it_is_promised(
+    client, store, scheduler, ticket, monkeypatch, call
+):
+    scheduler.assign(1)
+    if call.startswith("DELETE"):
+        client.delete("/tickets/1")
+    synced = []
+
+    def fsync(descriptor, real=os.fsync):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    method, path = call.split()
+    assert client.open(path, method=method).status_code == 200
+    assert synced == [str(store.tickets.folder)]

@@ -102,6 +102,11 @@ def test_tags_that_a_pool_has_or_may_have_are_not_told(client, scheduler, pool):
     assert "Resalloc-Notice" not in client.post("/tickets", data={"tag": ["A", "B"]}).headers
 
 
+def test_a_pool_without_room_does_not_count(client, scheduler):
+    scheduler.show_pools({"name": "p", "offers": {"A": 0}, "max": 0})
+    assert "Resalloc-Notice" in client.post("/tickets", data={"tag": "A"}).headers
+
+
 def test_what_pools_there_are_is_read_again_when_it_changes(client, scheduler):
     scheduler.show_pools()
     assert "Resalloc-Notice" in client.post("/tickets", data={"tag": "A"}).headers
