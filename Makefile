@@ -3,11 +3,12 @@
 
 PYTHON ?= python3
 CONFIG_DIR ?= config
+PREFIX ?= /usr
 
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench check-config clean
+.PHONY: help run test lint bench check-config install clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -28,7 +29,10 @@ lint: .venv/.dev-installed ## Check style, types, import directions and shell sc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck --external-sources $$(grep -lsE '^#!(/usr)?/bin/(env )?(ba|da)?sh' \
-	    shim/* config/hooks/* scheduler/*.sh tests/*.sh tests/*/*.sh .ci/run)
+	    shim/* config/*.sh config/hooks/* scheduler/*.sh tests/*.sh tests/*/*.sh .ci/run)
+
+install: ## Lay the files where a distribution would: PREFIX=/usr, DESTDIR, PYTHON, EXTRAS
+	@PYTHON='$(PYTHON)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' config/install.sh
 
 bench: .venv/.dev-installed ## Measure the performance table, or some of its rows: ROW='name ...'
 	$(BIN)/python -m tests.bench $(ROW)

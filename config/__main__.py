@@ -7,18 +7,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields
 
+from config.agents import load_agents
 from config.errors import ConfigError
 from config.pools import Pool, load_pools
-from config.settings import DEFAULT_CONFIG_DIR, Settings, load_settings, pools_file
+from config.settings import DEFAULT_CONFIG_DIR, Settings, config_dir, load_settings, pools_file
 
-_EPILOG = f"server.yaml and pools.yaml are looked for in $CONFIG_DIR, by default {DEFAULT_CONFIG_DIR}."
+_EPILOG = f"server.yaml, pools.yaml and agents.yaml are looked for in $CONFIG_DIR, by default {DEFAULT_CONFIG_DIR}."
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
     """Run one command; returns the exit status: 0, or 1 when the configuration has faults."""
     parser = argparse.ArgumentParser(prog="python -m config", description=__doc__, epilog=_EPILOG)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="say what is wrong with server.yaml and pools.yaml, and list the pools")
+    commands.add_parser("check", help="say what is wrong with the files, and list the pools and groups of agents")
     show = commands.add_parser("show", help="print the settings as JSON, or one of them as text")
     names = [field.name for field in fields(Settings)]
     show.add_argument("name", nargs="?", choices=names, metavar="NAME", help=", ".join(names))
@@ -29,7 +30,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _check(environ: Mapping[str, str]) -> int:
-    """Report on both files, so that all faults are seen at once."""
+    """Report on all files, so that all faults are seen at once."""
     faulty = False
     try:
         for notice in load_settings(environ).notices:
@@ -43,6 +44,15 @@ def _check(environ: Mapping[str, str]) -> int:
             print(f"warning: {warning}", file=sys.stderr)
         for pool in found.pools:
             print(_summary(pool))
+    except ConfigError as error:
+        faulty = True
+        print(error, file=sys.stderr)
+    try:
+        agents = load_agents(config_dir(environ))
+        for warning in agents.warnings if agents else ():
+            print(f"warning: {warning}", file=sys.stderr)
+        for group in agents.groups.values() if agents else ():
+            print(f"agents of {group.name}: tags: {', '.join(group.tags)}; as many as prints: {group.cmd_converge_to}")
     except ConfigError as error:
         faulty = True
         print(error, file=sys.stderr)

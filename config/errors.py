@@ -18,8 +18,8 @@ def quoted(text: str) -> str:
 class Problem:
     """One thing that is wrong in `file`.
 
-    `line` counts from 1, `where` is the pool it belongs to, `option` the name of the option; each is None when
-    it does not apply.
+    `line` counts from 1, `where` is the pool it belongs to (or another `part`, as an agent group), `option` the
+    name of the option; each is None when it does not apply.
     """
 
     file: str
@@ -27,13 +27,14 @@ class Problem:
     where: str | None
     option: str | None
     message: str
+    part: str = "pool"
 
     def __str__(self) -> str:
         """One line such as `pools.yaml:12: pool "local", option "max": must be a whole number`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         parts = []
         if self.where is not None:
-            parts.append(f"pool {quoted(self.where)}")
+            parts.append(f"{self.part} {quoted(self.where)}")
         if self.option is not None:
             parts.append(f"option {quoted(self.option)}")
         subject = ", ".join(parts)

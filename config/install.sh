@@ -59,6 +59,9 @@ PYTHON
         install -D -m 755 "$file" "$destdir$prefix/bin/${file##*/}"
         ln -s "../../../bin/${file##*/}" "$new/shim/"
     done
+    import=$destdir$prefix/bin/resalloc-import
+    printf '#!/bin/sh\nexec %s/venv/bin/python -P -m scheduler.importer "$@"\n' "$home" >"$import"
+    chmod 755 "$import"
     rm -rf "$destdir$home"
     mv "$new" "$destdir$home"
 }
@@ -87,12 +90,13 @@ for file in config/systemd/resalloc-functions*; do
 done
 install_text config/systemd/sysusers.conf "$destdir$prefix/lib/sysusers.d/resalloc-functions.conf"
 install_text config/systemd/tmpfiles.conf "$destdir$prefix/lib/tmpfiles.d/resalloc-functions.conf"
-for file in README.md LICENSE docs/*.md config/nginx.conf; do
+for file in README.md LICENSE docs/*.md config/nginx.conf config/*.yaml*; do
     install_text "$file" "$doc/${file##*/}"
 done
 
-for file in config/*.yaml; do
-    install_config "$file" "$etc/resallocserver/${file##*/}"
+# Only these: other files there would switch on what they configure.
+for file in server.yaml pools.yaml; do
+    install_config "config/$file" "$etc/resallocserver/$file"
 done
 for file in config/hooks/*; do
     install_config "$file" "$etc/resallocserver/hooks/${file##*/}"

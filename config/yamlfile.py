@@ -47,11 +47,13 @@ def read_text(path: Path) -> str:
 class YamlFile:
     """One YAML document, and the faults and warnings that were found in it so far.
 
-    `root` is None when the document is empty. The constructor raises ConfigError when `text` is not YAML.
+    `root` is None when the document is empty; `part` is what its main entries are. The constructor raises
+    ConfigError when `text` is not YAML.
     """
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, part: str = "pool") -> None:
         self.file = file
+        self.part = part
         self.faults: list[Problem] = []
         self.warnings: list[Problem] = []
         self._left = MOST_VALUES
@@ -60,11 +62,11 @@ class YamlFile:
 
     def fault(self, node: yaml.Node | None, where: str | None, option: str | None, message: str) -> None:
         """Record what makes the file unusable."""
-        self.faults.append(Problem(self.file, _line(node), where, option, message))
+        self.faults.append(Problem(self.file, _line(node), where, option, message, self.part))
 
     def warn(self, node: yaml.Node | None, where: str | None, option: str | None, message: str) -> None:
         """Record what is probably a mistake."""
-        self.warnings.append(Problem(self.file, _line(node), where, option, message))
+        self.warnings.append(Problem(self.file, _line(node), where, option, message, self.part))
 
     def raise_faults(self) -> None:
         """Raise ConfigError with all faults so far, if there are any."""

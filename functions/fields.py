@@ -7,6 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flask import request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from functions import errors
 from functions.errors import shown
@@ -28,6 +29,20 @@ def read_id(text: str, kind: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 17 and 1 <= (number := int(text)) <= HIGHEST_ID:
         return number
     raise errors.BadParameter("id", f"of a {kind} is a whole number from 1 to {HIGHEST_ID}, not {shown(text)}")
+
+
+def read_body() -> bytes:
+    """The body's bytes; raises MalformedBody, and RequestEntityTooLarge for one over the limit."""
+    try:
+        content = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # every server has errors of its own for what is no body in chunks
+        raise errors.MalformedBody("The body did not arrive whole.") from error
+    # Of a body that does not tell its length, Flask reads so much and says nothing of the rest.
+    if request.content_length is None and len(content) >= (request.max_content_length or math.inf):
+        raise RequestEntityTooLarge()
+    return content
 
 
 class Query:
@@ -84,7 +99,7 @@ class Body:
     def __init__(self) -> None:
         self._json: dict[str, Any] | None = None
         self._form: dict[str, list[str]] = {}
-        content = request.get_data(cache=False)
+        content = read_body()
         if is_json(request.content_type):
             self._json = _json_object(content)
         elif request.mimetype == "application/x-www-form-urlencoded" or not content:

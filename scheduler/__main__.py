@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import logs
+from config.agents import load_agents
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
-from functions.timed.farm import Farm
+from functions.timed.farm import OWN, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
@@ -37,6 +38,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = load_settings(os.environ)
+        load_agents(settings.config_dir)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -64,11 +66,11 @@ def lead(store: Store, settings: Settings) -> int:
         lease.acquire(seconds=-1)
     log.info("leading the farm in %s", store.root)
     with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
-    watch = store.watch("tickets", "intents", "runs", **with_pools_folder)
+    watch = store.watch("tickets", "intents", "runs", own=(*OWN, "quarantine"), **with_pools_folder)
     hooks = make_hooks(store, settings)
     hooks.adopt()
     try:
-        return Process(make_farm(store, settings, hooks), hooks, watch).run()
+        return Process(make_farm(store, settings, hooks), hooks, watch, lease).run()
     finally:
         log.info("stopped; resources and running hooks stay")
         lease.release()
@@ -78,7 +80,8 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     """Call one timed function, with what it needs folded in before."""
     lease = store.leader_lease()
     try:
-        lease.acquire()
+        # Who only looks whether somebody leads holds the lock for an instant, too.
+        lease.acquire(seconds=0.3, poll=0.05)
     except LockTimeout:
         print("another scheduler leads; it calls the timed functions itself", file=sys.stderr)
         return EXIT_BUSY

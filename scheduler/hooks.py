@@ -6,6 +6,7 @@ group), ID.out (captured standard output), ID.cut (why the server ended it), ID.
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 from collections import deque
@@ -26,6 +27,7 @@ SUPERVISOR = Path(__file__).with_name("run-hook.sh")
 KILL_AFTER = 5.0
 """Seconds between asking a process group to end and killing it."""
 STARTS_IN_A_ROW = 4
+_ENDINGS = (".out", ".cut", ".group", ".result")
 PROBE_PERIOD = 1.0
 """Seconds between two looks at whether supervisors live, limits hold and outputs stay small."""
 
@@ -73,12 +75,23 @@ class Hooks:
             run_id = name.removesuffix(".run")
             try:
                 self._active[run_id] = msgspec.json.decode((self._runs / name).read_bytes(), type=RunFile)
-            except (OSError, msgspec.DecodeError) as error:
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 # Killed before it wrote what it was about to start: the document that names the run tells the rest.
                 log.warning("run %s: unreadable (%s), dropped", run_id, error)
-                if not locks.is_held(self._runs / name):
+                if not self._is_supervised(run_id):
+                    self._kill_group(run_id)
                     self._remove_files(run_id)
+        self._drop_strays()
         self.probe()
+
+    def _drop_strays(self) -> None:
+        """End and remove what is left of runs whose first file is gone, so that nobody will ever ask for them."""
+        runs = {name.rpartition(".")[0] for name in os.listdir(self._runs) if name.endswith(_ENDINGS)}
+        for run_id in sorted(runs - self._active.keys()):
+            if not os.path.lexists(self._path(run_id, "run")):
+                log.warning("run %s: its first file is gone, so it is ended", run_id)
+                self._kill_group(run_id)
+                self._remove_files(run_id)
 
     def start(self, run: HookRun) -> None:
         """Take a run that is to be started by the next calls of `launch`."""
@@ -109,6 +122,7 @@ class Hooks:
         file = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
         self._active[run.id] = file
         try:
+            self._make_log(run.log)
             lock = locks.take(self._path(run.id, "run"))
             try:
                 os.write(lock, msgspec.json.encode(file))
@@ -133,6 +147,11 @@ class Hooks:
         except OSError as error:
             log.error("run %s: cannot be started: %s", run.id, error)
             self._end(run.id, exit_status=None, cut_off=f"cannot be started: {error.strerror or error}", lost=True)
+
+    def _make_log(self, name: str) -> None:
+        """Make the log if it is not there, and its folder. A hook without a log would fail before it ran."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(self._logs / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
     def finished(self) -> list[tuple[HookRun, Outcome]]:
         """Runs that ended, each told until it is forgotten."""
@@ -168,7 +187,7 @@ class Hooks:
             child = self._children.get(run_id)
             if child is not None:
                 child.poll()
-            held = locks.is_held(self._path(run_id, "run"))
+            held = self._is_supervised(run_id)
             if self._look_for_result(run_id):
                 continue
             if not held:
@@ -205,11 +224,11 @@ class Hooks:
 
     def _look_for_result(self, run_id: str) -> bool:
         try:
-            content = self._path(run_id, "result").read_text()
-        except FileNotFoundError:
+            content = self._path(run_id, "result").read_text(errors="replace")
+        except OSError:
             return False
         status = content.removesuffix("\n")
-        if not content.endswith("\n") or not status.isdigit():
+        if not content.endswith("\n") or not (status.isascii() and status.isdigit()):
             return False
         if self._active[run_id].boot != boot_id():
             # Nothing of it was synced, so after a power cut its output may be half there.
@@ -218,8 +237,8 @@ class Hooks:
         exit_status = int(status)
         limit = self._active[run_id].run.output_limit
         why: str | None = None
-        if self._path(run_id, "cut").exists():
-            why = self._path(run_id, "cut").read_text()
+        if os.path.lexists(self._path(run_id, "cut")):
+            why = self._why_cut(run_id)
             self._kill(run_id, signal.SIGKILL)
         elif limit is not None and self._output_size(run_id) > limit:
             why = f"printed more than {limit} bytes"
@@ -232,7 +251,10 @@ class Hooks:
         file = self._active[run_id]
         output = None
         if file.run.output_limit is not None and cut_off is None:
-            output = self._path(run_id, "out").read_bytes()
+            try:
+                output = self._path(run_id, "out").read_bytes()
+            except OSError as error:
+                cut_off = f"what it printed cannot be read: {error.strerror or error}"
         self._ended[run_id] = Outcome(
             run=run_id,
             kind=file.run.kind,
@@ -246,16 +268,34 @@ class Hooks:
         )
 
     def _kill(self, run_id: str, how: signal.Signals) -> None:
-        if self._active[run_id].boot != boot_id():
-            return
+        if self._active[run_id].boot == boot_id():
+            self._kill_group(run_id, how)
+
+    def _kill_group(self, run_id: str, how: signal.Signals = signal.SIGKILL) -> None:
         try:
             group = int(self._path(run_id, "group").read_text())
+        except (OSError, ValueError):
+            return
+        try:
             if group > 1:
                 os.killpg(group, how)
-        except (FileNotFoundError, ValueError, ProcessLookupError):
+        except ProcessLookupError:
             pass
-        except PermissionError as error:
+        except OSError as error:
             log.warning("run %s: its process group cannot be ended: %s", run_id, error)
+
+    def _is_supervised(self, run_id: str) -> bool:
+        """Whether its supervisor lives, as far as its first file tells."""
+        try:
+            return locks.is_held(self._path(run_id, "run"))
+        except OSError:
+            return False
+
+    def _why_cut(self, run_id: str) -> str:
+        try:
+            return self._path(run_id, "cut").read_text(errors="replace")
+        except OSError:
+            return "ended by the server"
 
     def _last_line(self, log_name: str) -> str:
         try:
@@ -273,8 +313,12 @@ class Hooks:
             return 0
 
     def _remove_files(self, run_id: str) -> None:
-        for ending in ("out", "cut", "group", "result", "run"):
-            self._path(run_id, ending).unlink(missing_ok=True)
+        for ending in (*_ENDINGS, ".run"):
+            path = self._runs / f"{run_id}{ending}"
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _path(self, run_id: str, ending: str) -> Path:
         return self._runs / f"{run_id}.{ending}"

@@ -14,13 +14,16 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from functions.timed.agent_groups import Groups
+from functions.timed.agents import agents
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.reconcile import reconcile
 from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.hooks import PROBE_PERIOD, Hooks
-from state.errors import StateError, StoreFrozen
+from state.errors import LockTimeout, StateError, StoreFrozen, UnknownFormat
+from state.locks import Lease
 from state.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -77,7 +80,8 @@ class Alarm:
 class Process:
     """One scheduler process. `farm` and `hooks` may only be touched while its lease is held."""
 
-    def __init__(self, farm: Farm, hooks: Hooks, watch: Watch) -> None:
+    def __init__(self, farm: Farm, hooks: Hooks, watch: Watch, lease: Lease) -> None:
+        self.lease = lease
         self.farm = farm
         self.hooks = hooks
         self.watch = watch
@@ -86,12 +90,14 @@ class Process:
         self.failed = False
         self._checks = Checks()
         self._unknown = Unknown()
+        self._groups = Groups()
         self._leader = {"pid": os.getpid(), "since": farm.clock()}
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
         self._reconcile_alarm = Alarm(self._scheduler, self.bell, "reconcile due")
         self._livecheck_alarm = Alarm(self._scheduler, self.bell, "livecheck due")
+        self._agents_alarm = Alarm(self._scheduler, self.bell, "agents due")
         self._cleanup_due = 0.0
         self._probed_at = 0.0
         self._shown_at = float("-inf")
@@ -129,8 +135,9 @@ class Process:
             self.bell.silence()
             changes = self.watch.wait(0)
             try:
+                self._keep_leading()
                 pause = min(sleep_time, self._turn(changes))
-            except StoreFrozen as error:
+            except (StoreFrozen, UnknownFormat, LockTimeout) as error:
                 log.critical("%s", error)
                 self.failed = True
                 return
@@ -139,10 +146,19 @@ class Process:
                 self._in_doubt = True
                 pause = RETRY_PAUSE
 
+    def _keep_leading(self) -> None:
+        """Take the leader's role again when somebody removed its file; raises LockTimeout when another was faster."""
+        if self.lease.is_lost():
+            log.error("%s was removed or replaced while this scheduler led", self.lease.path)
+            self.lease.release()
+            self.lease.acquire()
+            self._in_doubt = True
+
     def _turn(self, changes: Changes) -> float:
         """Do all that is to be done now; returns the longest pause (seconds) until the next turn."""
         farm = self.farm
         reloaded = self._take_in(changes)
+        agents_due = agents(farm, self._groups)
         due = reconcile(farm)
         for resource in farm.touched():
             self._checks.plan(farm, resource)
@@ -156,10 +172,11 @@ class Process:
         now = farm.clock()
         self._reconcile_alarm.set(due, now)
         self._livecheck_alarm.set(check_due, now)
+        self._agents_alarm.set(agents_due, now)
         if self.hooks.launch():
             return 0.0
         pause = self._show()
-        if due is not None and due <= now:
+        if any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
 
@@ -170,7 +187,7 @@ class Process:
             farm.load()
             self._in_doubt = False
         else:
-            farm.refresh({label: names for label, names in changes.items() if label in ("tickets", "intents")})
+            farm.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
             reloaded |= any(names is None for names in changes.values())
         reloaded |= farm.reload_pools()
         results = changes.get("runs")

@@ -1,8 +1,9 @@
 """Folders of documents of one kind: read, create, update, archive."""
 
+import errno
+import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,9 +13,10 @@ import msgspec
 
 from state import locks
 from state.documents import Document
-from state.errors import CorruptDocument, NotFound
+from state.errors import CorruptDocument, NotFound, StoreUnavailable
 from state.files import Files
 from state.ids import Numbers, highest_number, is_number
+from state.quarantine import Quarantine
 
 D = TypeVar("D", bound=Document)
 K = TypeVar("K", int, str)
@@ -32,6 +34,8 @@ class Collection(Generic[D, K]):
         self.form = form
         self.kind = form.__name__.lower()
         self.folder = files.root / folder
+        self._place = folder
+        self._aside = Quarantine(files)
 
     def path(self, key: K) -> Path:
         """Where the living document stands."""
@@ -51,14 +55,21 @@ class Collection(Generic[D, K]):
 
     def get(self, key: K) -> D | None:
         """The living document, None when there is none; raises CorruptDocument and StoreUnavailable."""
-        return self._parse(self.path(key))
+        return self._parse(self.path(key), key)
 
     def read(self, key: K) -> D:
-        """The document, finished ones too; raises NotFound, CorruptDocument and StoreUnavailable."""
+        """The document, finished ones too; raises NotFound, CorruptDocument and StoreUnavailable.
+
+        One that is in quarantine counts as corrupt, for it is not gone.
+        """
         document = self.get(key)
         if document is None:
-            raise NotFound(self.kind, key)
+            raise self._missing(key)
         return document
+
+    def exists(self, key: K) -> bool:
+        """Whether something stands at the document's place, finished ones' too."""
+        return os.path.lexists(self.path(key))
 
     def lock(self, key: K) -> AbstractContextManager[None]:
         """Hold off other writers of this document for a moment."""
@@ -72,29 +83,60 @@ class Collection(Generic[D, K]):
             fault = self.quarantine(key)
             return (None, fault) if fault else (self.get(key), None)
 
-    def quarantine(self, key: K) -> CorruptDocument | None:
-        """Move a document that does not parse aside, after reading it again; None when it does parse now."""
-        path = self.path(key)
+    def quarantine(self, key: K, unreadable: bool = False) -> CorruptDocument | None:
+        """Move a document that does not parse aside, after reading it again; None when it does parse now.
+
+        With `unreadable` also one that the system refuses to read: for who knows what it said.
+        """
         with self.lock(key):
+            return self._quarantine(self.path(key), key, unreadable)
+
+    def put_back(self, document: D) -> bool:
+        """Write a document whose file went away again, unless something stands there; durable when this returns."""
+        with self.lock(document.key):
+            if self.exists(document.key):
+                return False
+            staged = self._files.stage(document.to_json())
             try:
-                self.get(key)
-            except CorruptDocument as fault:
-                place = f"{self.folder.relative_to(self._files.root)}".replace("/", "-")
-                aside = self._files.root / "quarantine" / f"{place}-{key}.{time.time_ns()}"
-                self._files.move(path, aside)
-                self._files.sync_folder(path.parent)
-                self._files.sync_folder(aside.parent)
-                return CorruptDocument(path, fault.why, aside)
+                self._files.publish_new(staged, self.path(document.key))
+            except BaseException:
+                self._files.discard(staged)
+                raise
+        self._files.sync_folder(self.folder)
+        return True
+
+    def _quarantine(self, path: Path, key: K, unreadable: bool = False) -> CorruptDocument | None:
+        try:
+            self._parse(path, key)
+        except CorruptDocument as fault:
+            return CorruptDocument(path, fault.why, self._aside.take(path))
+        except StoreUnavailable as refused:
+            if not (unreadable and refused.of_one_file):
+                raise
+            return CorruptDocument(path, refused.error.strerror or str(refused.error), self._aside.take(path))
         return None
 
-    def _parse(self, path: Path) -> D | None:
-        content = self._files.read(path)
+    def _parse(self, path: Path, key: K) -> D | None:
+        try:
+            content = self._files.read(path)
+        except StoreUnavailable as refused:
+            if refused.error.errno != errno.EISDIR:
+                raise
+            raise CorruptDocument(path, "it is a folder") from refused
         if content is None:
             return None
         try:
-            return self.form.from_json(content)
+            document = self.form.from_json(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CorruptDocument(path, str(error)) from error
+        if document.key != key:
+            raise CorruptDocument(path, f"it says that it is {self.kind} {document.key}")
+        return document
+
+    def _missing(self, key: K) -> NotFound | CorruptDocument:
+        if self._aside.holds(self._place, key):
+            return CorruptDocument(self.path(key), "it is in quarantine")
+        return NotFound(self.kind, key)
 
 
 class Numbered(Collection[D, int]):
@@ -113,25 +155,31 @@ class Numbered(Collection[D, int]):
         while True:
             (number,) = self._numbers.reserve()
             document = make(number)
-            staged = self._files.stage(document.to_json())
-            try:
-                self._files.publish_new(staged, self.path(number))
-            except FileExistsError:
-                # The counter was lost and somebody restored an older one: the number is in use, so take the next.
-                self._files.discard(staged)
-                continue
-            except BaseException:
-                self._files.discard(staged)
-                raise
-            self._files.sync_folder(self.folder)
-            return document
+            # In use when the counter was lost and somebody restored an older one: then take the next.
+            if self.create_reserved(document, number):
+                return document
+
+    def create_reserved(self, document: D, number: int) -> bool:
+        """Write a new document with its reserved number, durably; False when the number is in use by now."""
+        staged = self._files.stage(document.to_json())
+        try:
+            self._files.publish_new(staged, self.path(number))
+        except FileExistsError:
+            self._files.discard(staged)
+            return False
+        except BaseException:
+            self._files.discard(staged)
+            raise
+        self._files.sync_folder(self.folder)
+        return True
 
     def reserve(self, count: int) -> range:
         """Numbers for documents that a batch will write."""
         return self._numbers.reserve(count)
 
     def _highest(self) -> int:
-        return highest_number(self.folder)
+        aside = [int(found.key) for found in self._aside.list() if found.folder == self._place and is_number(found.key)]
+        return max(highest_number(self.folder), *aside, 0)
 
 
 class Archived(Numbered[D]):
@@ -149,10 +197,27 @@ class Archived(Numbered[D]):
         return locks.brief(self._files.root / "locks" / "tickets" / f"{key % STRIPES:02x}")
 
     def read(self, key: int) -> D:
-        document = self.get(key) or self._parse(self.archive_path(key))
+        document = self.get(key) or self._parse(self.archive_path(key), key)
         if document is None:
-            raise NotFound(self.kind, key)
+            raise self._missing(key)
         return document
+
+    def exists(self, key: int) -> bool:
+        return super().exists(key) or os.path.lexists(self.archive_path(key))
+
+    def archived(self) -> Iterator[int]:
+        """The keys of all finished documents, in no order."""
+        for name in self._files.names(self.archive_folder):
+            if is_number(name):
+                for file in self._files.names(self.archive_folder / name):
+                    key = self.key_of(file)
+                    if key is not None:
+                        yield key
+
+    def quarantine_archived(self, key: int) -> CorruptDocument | None:
+        """Move a finished document that does not parse aside; None when it does, or is not there."""
+        with self.lock(key):
+            return self._quarantine(self.archive_path(key), key)
 
     def read_durable(self, key: int) -> D:
         """Like `read`, and what it says is a promise: its folder is synced first, whoever wrote the document."""
@@ -208,4 +273,4 @@ class Archived(Numbered[D]):
         return removed
 
     def _highest(self) -> int:
-        return max(highest_number(self.folder), highest_number(self.archive_folder))
+        return max(super()._highest(), highest_number(self.archive_folder))

@@ -1,13 +1,29 @@
-"""The documents that last: tickets, resources, pool records, intents, and the states they go through.
+"""The documents that last: tickets, resources, pool records, intents, agents, and the states they go through.
 
 Times are Unix seconds. Bytes (`data`, `output`) stand in JSON as base64. Every document keeps the fields that
-this version does not know in `unknown`, so that an older program beside a newer one loses nothing.
+this version does not know in `unknown`, so that an older program beside a newer one loses nothing; so does a `Run`
+inside of one.
 """
 
+import functools
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
+
+
+@functools.cache
+def _known(form: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(form.__struct_fields__) - {"unknown"}
+
+
+def _gather_unknown(form: type[msgspec.Struct], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields, with those that this version does not know together under `unknown`."""
+    unknown = fields.keys() - _known(form)
+    if not unknown:
+        return fields
+    known = {name: value for name, value in fields.items() if name not in unknown}
+    return known | {"unknown": {name: value for name, value in fields.items() if name in unknown}}
 
 
 class TicketState(StrEnum):
@@ -47,7 +63,15 @@ class HookKind(StrEnum):
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all documents: conversion from and to JSON that keeps unknown fields."""
 
+    KEY: ClassVar[str] = "id"
+    """The field that names its file."""
+
     unknown: dict[str, Any] = {}
+
+    @property
+    def key(self) -> Any:
+        """What names its file: a number, or the name of a pool."""
+        return getattr(self, self.KEY)
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:
@@ -55,17 +79,17 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         fields = msgspec.json.decode(content)
         if not isinstance(fields, dict):
             raise msgspec.ValidationError("Expected an object")
-        known = frozenset(cls.__struct_fields__)
-        unknown = {name: value for name, value in fields.items() if name not in known or name == "unknown"}
-        if unknown:
-            fields = {name: value for name, value in fields.items() if name not in unknown}
-            fields["unknown"] = unknown
+        fields = _gather_unknown(cls, fields)
+        if isinstance(fields.get("run"), dict):
+            fields["run"] = _gather_unknown(Run, fields["run"])
         return msgspec.convert(fields, cls)
 
     def to_json(self) -> bytes:
         """One line of JSON, fields in the order of the class, unknown ones last."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         unknown = fields.pop("unknown")
+        if fields.get("run") is not None:
+            fields["run"] |= fields["run"].pop("unknown", {})
         return msgspec.json.encode({**fields, **unknown}) + b"\n"
 
     def replace(self, **changes: Any) -> Self:
@@ -100,21 +124,22 @@ class Ticket(Document, frozen=True, kw_only=True):
         return self.state is TicketState.OPEN and self.resource is None
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One hook run that a document waits for. `id` names its files in `runs/`."""
 
     id: str
     kind: HookKind
     started_at: float
+    unknown: dict[str, Any] = {}
 
 
 class Resource(Document, frozen=True, kw_only=True):
     """One allocated thing. `tags` (name to priority) are those of its pool when its start began.
 
     `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_asked` is
-    the reason for deleting it once the run under way has ended. `released_ticket` is the last ticket that let it
-    go, so that letting go twice changes nothing. While a ticket has it, sandbox and first taking are on that
-    ticket; they are copied here on release.
+    the reason for deleting it once the run under way has ended, `delete_began_at` when its last `cmd_delete` began.
+    `released_ticket` is the last ticket that let it go, so that letting go twice changes nothing. While a ticket has
+    it, sandbox and first taking are on that ticket; they are copied here on release.
     """
 
     id: int
@@ -137,6 +162,7 @@ class Resource(Document, frozen=True, kw_only=True):
     released_ticket: int | None = None
     run: Run | None = None
     delete_asked: str | None = None
+    delete_began_at: float | None = None
     delete_failures: int = 0
     delete_retry_at: float | None = None
     ended_at: float | None = None
@@ -144,12 +170,14 @@ class Resource(Document, frozen=True, kw_only=True):
 
 
 class PoolRecord(Document, frozen=True, kw_only=True):
-    """What is remembered of a pool: statistics, pauses, and the options that it last had.
+    """What is remembered of a pool: statistics, pauses, and the options that it last had. `name` names its file.
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
     release and delete its resources. `position` is its place in the file, `configured` whether it still stands
     there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages.
     """
+
+    KEY: ClassVar[str] = "name"
 
     name: str
     position: int = 0
@@ -184,3 +212,33 @@ class Intent(Document, frozen=True, kw_only=True):
     unused_only: bool = False
     reason: str = "deleted by an operator"
     created_at: float = 0.0
+
+
+class AgentState(StrEnum):
+    NEW = "NEW"
+    """Its ticket waits, or is about to be taken."""
+    PREPARING = "PREPARING"
+    """`cmd_prepare` runs."""
+    WORKING = "WORKING"
+    """Prepared; until it is finished, agrees to go, or loses its resource."""
+    TERMINATING = "TERMINATING"
+    """`cmd_terminate` runs."""
+    ENDED = "ENDED"
+    """Its ticket is to be closed, then it is dropped."""
+
+
+class Agent(Document, frozen=True, kw_only=True):
+    """One agent of a group.
+
+    `id` is the number of its ticket too: it is reserved, written here, and only then is the ticket taken. `options`
+    are those of `config.agents.AgentGroup` that its group had last, so that a group that left the file can still
+    terminate. `changed_at` is when it came into its state, `reason` why.
+    """
+
+    id: int
+    group: str
+    state: AgentState = AgentState.NEW
+    options: dict[str, Any] = {}
+    created_at: float = 0.0
+    changed_at: float = 0.0
+    reason: str | None = None

@@ -1,6 +1,9 @@
 """What can go wrong with documents. Errors carry facts; the edges make sentences of them."""
 
+import errno
 from pathlib import Path
+
+_OF_ONE_FILE = (errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EUCLEAN, errno.EBADMSG)
 
 
 class StateError(Exception):
@@ -45,6 +48,15 @@ class CorruptDocument(StateError):
         self.quarantined = quarantined
 
 
+class UnreadableDocument(StateError):
+    """The operating system refuses to read this one file, which stays where it is."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
+
+
 class LockTimeout(StateError):
     """The lock at `path` was not free within `seconds`."""
 
@@ -61,6 +73,11 @@ class StoreUnavailable(StateError):
         super().__init__(f"{path}: {error.strerror or error}")
         self.path = path
         self.error = error
+
+    @property
+    def of_one_file(self) -> bool:
+        """Whether it concerns this file, not the process or the disk (no descriptors left, no space, ...)."""
+        return self.error.errno in _OF_ONE_FILE
 
 
 class StoreFrozen(StateError):
@@ -79,3 +96,9 @@ class UnknownFormat(StateError):
         self.path = path
         self.found = found
         self.known = known
+
+    @property
+    def damaged(self) -> bool:
+        """Whether no program can have meant what was found: it names no layout and no work in progress."""
+        words = self.found.isascii() and self.found.isprintable()
+        return not words or (len(self.found) < 3 and not self.found.isdigit())

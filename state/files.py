@@ -17,6 +17,8 @@ from pathlib import Path
 from state.errors import StateError, StoreFrozen, StoreUnavailable
 
 SYNCS_AT_ONCE = 16
+STAGED_FOR = 3600.0
+"""Seconds after which a staged file has no owner, whatever its name says."""
 # Begins at the time: after a restart in a container, pids come again beside what a killed process left.
 _counter = itertools.count(time.time_ns())
 
@@ -33,7 +35,8 @@ class Files:
     def read(self, path: Path) -> bytes | None:
         """The content of a file, None when there is none."""
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without waiting for a writer, should it be a pipe.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -160,15 +163,16 @@ class Files:
                 self.discard(staged)
                 raise
 
-    def remove_orphans(self) -> int:
-        """Remove staged files of processes that are gone; returns how many."""
-        removed = 0
-        for name in self.names(self.staging):
-            owner = name.partition("-")[0]
-            if not (owner.isdigit() and Path("/proc", owner).exists()):
-                self.discard(self.staging / name)
-                removed += 1
-        return removed
+    def orphans(self, now: float) -> list[Path]:
+        """Staged files of processes that are gone, and old ones: process ids come again."""
+        return [path for path in (self.staging / name for name in self.names(self.staging)) if _is_orphan(path, now)]
+
+    def remove_orphans(self, now: float) -> int:
+        """Remove staged files that nobody owns; returns how many."""
+        orphans = self.orphans(now)
+        for path in orphans:
+            self.discard(path)
+        return len(orphans)
 
     def names(self, folder: Path) -> list[str]:
         """The names in a folder, in no order; none when it does not exist."""
@@ -188,6 +192,16 @@ class Files:
     def _refuse_when_frozen(self) -> None:
         if self._failed_sync is not None:
             raise StoreFrozen(self._failed_sync)
+
+
+def _is_orphan(path: Path, now: float) -> bool:
+    owner = path.name.partition("-")[0]
+    if not (owner.isascii() and owner.isdigit() and Path("/proc", owner).exists()):
+        return True
+    try:
+        return path.stat().st_mtime < now - STAGED_FOR
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

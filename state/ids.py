@@ -6,6 +6,7 @@ counter was lost, numbering goes on above it and above every number in use.
 """
 
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,15 +45,15 @@ class Numbers:
             if after > ceiling:
                 ceiling = after + CEILING_STEP
                 self._write_ceiling(ceiling)
-            os.pwrite(descriptor, f"{boot_id()} {after} {ceiling}".ljust(_WIDTH - 1).encode() + b"\n", 0)
+            os.pwrite(descriptor, _signed(f"{boot_id()} {after} {ceiling}").ljust(_WIDTH - 1).encode() + b"\n", 0)
         finally:
             os.close(descriptor)
         return range(first, after)
 
     def _read_next(self, content: bytes) -> tuple[int, int]:
-        words = content.split()
-        if len(words) == 3 and words[0] == boot_id().encode() and words[1].isdigit() and words[2].isdigit():
-            return int(words[1]), int(words[2])
+        counter = read_counter(content)
+        if counter is not None and counter[0] == boot_id():
+            return counter[1:]
         stored = self._files.read(self._ceiling)
         ceiling = int(stored) if stored and stored.strip().isdigit() else 0
         # Below the ceiling, a number may have been given and lost with a power cut after its reply was sent.
@@ -61,6 +62,20 @@ class Numbers:
     def _write_ceiling(self, ceiling: int) -> None:
         self._files.publish(self._files.stage(f"{ceiling}\n".encode()), self._ceiling)
         self._files.sync_folder(self._ceiling.parent)
+
+
+def read_counter(content: bytes) -> tuple[str, int, int] | None:
+    """What `NAME.next` says: the boot that it holds for, the next number, and the ceiling; None when it is damaged."""
+    text = content.decode(errors="replace").rstrip()
+    words = text.split(" ")
+    if len(words) != 4 or text != _signed(" ".join(words[:3])) or not (is_number(words[1]) and is_number(words[2])):
+        return None
+    return words[0], int(words[1]), int(words[2])
+
+
+def _signed(text: str) -> str:
+    """With a check sum: a counter in which one digit has changed would lead to numbers that are in use."""
+    return f"{text} {zlib.crc32(text.encode()):08x}"
 
 
 def is_number(name: str) -> bool:

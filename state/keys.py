@@ -5,7 +5,9 @@ the two the next try creates the ticket with exactly that number. A key must go 
 `Keys.thin_out` before `Archived.thin_out`, with the same time.
 """
 
+import errno
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +15,14 @@ import msgspec
 
 from state import locks
 from state.documents import Ticket
-from state.errors import Conflict, CorruptDocument, NotFound
+from state.errors import Conflict, CorruptDocument, NotFound, StoreUnavailable
 from state.store import Store
 
+UNUSED_FOR = 86400.0
+"""Seconds after which a key whose ticket is gone is no trace of a crash: its ticket has been thinned out."""
 
-class _Key(msgspec.Struct, frozen=True):
+
+class Key(msgspec.Struct, frozen=True):
     """`body` is a hash of what was asked for with the key."""
 
     ticket: int
@@ -30,38 +35,65 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._tickets = store.tickets
         self._files = store._files
+        self._aside = store.quarantine
         self._locks = store.root / "locks"
         self.folder = store.root / "tickets" / "keys"
-        self._files.make_folder(self.folder)
 
     def create_once(self, key: str, body: str, make: Callable[[int], Ticket]) -> tuple[Ticket, bool]:
         """The ticket of this key, and whether it is new; durable when this returns.
 
         `body` identifies what is asked for: raises Conflict (with the ticket's id) when the key stands for
-        something else, and StoreUnavailable.
+        something else, CorruptDocument when nobody can tell any more which ticket it stands for, and StoreUnavailable.
         """
         name = hashlib.sha256(key.encode()).hexdigest()
         body = hashlib.sha256(body.encode()).hexdigest()
         path = self.folder / f"{name}.json"
         with locks.brief(self._locks / f"keys-{name[0]}"):
-            content = self._files.read(path)
-            if content is None:
-                known = _Key(self._free_number(), body)
-                self._write_new(path, msgspec.json.encode(known) + b"\n")
-            else:
-                try:
-                    known = msgspec.json.decode(content, type=_Key)
-                except msgspec.DecodeError as error:
-                    raise CorruptDocument(path, str(error)) from error
+            known = self._known(path)
+            if known is not None:
                 if known.body != body:
                     raise Conflict("ticket", known.ticket, "its key was sent with another body")
                 try:
                     return self._tickets.read_durable(known.ticket), False
                 except NotFound:
-                    pass
+                    if path.stat().st_mtime < time.time() - UNUSED_FOR:
+                        self._files.remove(path)
+                        known = None
+            if known is None:
+                known = Key(self._free_number(), body)
+                self._write_new(path, msgspec.json.encode(known) + b"\n")
             ticket = make(known.ticket)
-            self._write_new(self._tickets.path(ticket.id), ticket.to_json())
+            try:
+                self._write_new(self._tickets.path(ticket.id), ticket.to_json())
+            except FileExistsError:
+                # Somebody put the lost ticket back in this moment.
+                return self._tickets.read_durable(ticket.id), False
             return ticket, True
+
+    def read(self, name: str) -> Key | None:
+        """What the file of this name holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
+        path = self.folder / name
+        try:
+            content = self._files.read(path)
+        except StoreUnavailable as refused:
+            if refused.error.errno != errno.EISDIR:
+                raise
+            raise CorruptDocument(path, "it is a folder") from refused
+        if content is None:
+            return None
+        try:
+            return msgspec.json.decode(content, type=Key)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptDocument(path, str(error)) from error
+
+    def _known(self, path: Path) -> Key | None:
+        try:
+            known = self.read(path.name)
+        except CorruptDocument as fault:
+            raise CorruptDocument(path, fault.why, self._aside.take(path)) from fault
+        if known is None and self._aside.holds("tickets/keys", path.stem):
+            raise CorruptDocument(path, "it is in quarantine")
+        return known
 
     def _write_new(self, path: Path, content: bytes) -> None:
         staged = self._files.stage(content)
@@ -79,6 +111,28 @@ class Keys:
                 self._tickets.read(number)
             except NotFound:
                 return number
+
+    def names(self) -> list[str]:
+        """The names of all files of keys."""
+        return self._files.names(self.folder)
+
+    def check(self, name: str, before: float) -> CorruptDocument | None:
+        """Forget the key in this file if it was first sent before this time; move it aside if it does not parse."""
+        path = self.folder / name
+        try:
+            if path.stat().st_mtime < before:
+                self._files.remove(path)
+            else:
+                self.read(name)
+        except FileNotFoundError:
+            pass
+        except CorruptDocument:
+            with locks.brief(self._locks / f"keys-{name[0]}"):
+                try:
+                    self.read(name)
+                except CorruptDocument as fault:
+                    return CorruptDocument(path, fault.why, self._aside.take(path))
+        return None
 
     def thin_out(self, before: float) -> int:
         """Forget the keys that were first sent before this time; returns how many."""

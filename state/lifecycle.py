@@ -1,8 +1,8 @@
-"""Which event takes a ticket or a resource from which state to which: one table each, anything else raises."""
+"""Which event takes a ticket, a resource or an agent from which state to which: a table each, anything else raises."""
 
 from enum import StrEnum
 
-from state.documents import ResourceState, TicketState
+from state.documents import AgentState, ResourceState, TicketState
 from state.errors import ImpossibleTransition
 
 
@@ -25,6 +25,17 @@ class ResourceEvent(StrEnum):
     DELETE_SUCCEEDED = "delete succeeded"
     DELETE_FAILED = "delete failed"
     DELETE_GIVEN_UP = "delete given up"
+
+
+class AgentEvent(StrEnum):
+    RESOURCE_CAME = "resource came"
+    PREPARED = "prepared"
+    PREPARE_FAILED = "prepare failed"
+    FINISHED = "finished"
+    RELEASED = "released"
+    TICKET_OVER = "ticket over"
+    GROUP_LEFT = "group left"
+    TERMINATED = "terminated"
 
 
 _TICKET = {
@@ -51,6 +62,19 @@ _RESOURCE = {
     (_S.DELETING, _E.DELETE_GIVEN_UP): _S.ENDED,
 }
 
+_A, _F = AgentState, AgentEvent
+_AGENT = {
+    (_A.NEW, _F.RESOURCE_CAME): _A.PREPARING,
+    (_A.NEW, _F.TICKET_OVER): _A.ENDED,
+    (_A.NEW, _F.GROUP_LEFT): _A.ENDED,
+    (_A.PREPARING, _F.PREPARED): _A.WORKING,
+    (_A.PREPARING, _F.PREPARE_FAILED): _A.ENDED,
+    (_A.WORKING, _F.FINISHED): _A.TERMINATING,
+    (_A.WORKING, _F.RELEASED): _A.TERMINATING,
+    (_A.WORKING, _F.TICKET_OVER): _A.TERMINATING,
+    (_A.TERMINATING, _F.TERMINATED): _A.ENDED,
+}
+
 
 def after_ticket_event(state: TicketState, event: TicketEvent) -> TicketState:
     """The state of a ticket after `event`; raises ImpossibleTransition."""
@@ -64,5 +88,13 @@ def after_resource_event(state: ResourceState, event: ResourceEvent) -> Resource
     """The state of a resource after `event`; raises ImpossibleTransition."""
     try:
         return _RESOURCE[state, event]
+    except KeyError:
+        raise ImpossibleTransition(state, event) from None
+
+
+def after_agent_event(state: AgentState, event: AgentEvent) -> AgentState:
+    """The state of an agent after `event`; raises ImpossibleTransition."""
+    try:
+        return _AGENT[state, event]
     except KeyError:
         raise ImpossibleTransition(state, event) from None

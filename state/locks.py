@@ -38,6 +38,7 @@ class Lease:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = FileLock(path, thread_local=False)
+        self._held: os.stat_result | None = None
 
     def acquire(self, seconds: float = 0, poll: float = 0.25) -> None:
         """Take the role, waiting up to `seconds` (negative: without end); raises LockTimeout."""
@@ -45,9 +46,17 @@ class Lease:
             self._lock.acquire(timeout=seconds, poll_interval=poll)
         except Timeout:
             raise LockTimeout(self.path, seconds) from None
+        self._held = os.stat(self.path)
 
     def release(self) -> None:
         self._lock.release()
+
+    def is_lost(self) -> bool:
+        """Whether the file of a role that this process has was removed or replaced, so that another can take it."""
+        try:
+            return self._held is not None and not os.path.samestat(self._held, os.stat(self.path))
+        except FileNotFoundError:
+            return True
 
 
 def take(path: Path) -> int:

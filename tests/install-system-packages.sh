@@ -2,13 +2,25 @@
 # Installs the system packages that the tests need, when root runs it; says what is missing otherwise.
 set -eu
 
-# command:package
-needed="curl:curl busybox:busybox"
-
+# Each line: what is there when the package is installed (a command or a path), and the package.
 missing=
-for pair in $needed; do
-    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
-done
+while read -r wanted package; do
+    # shellcheck disable=SC2086 # a path may be a pattern
+    command -v "$wanted" >/dev/null 2>&1 || ls $wanted >/dev/null 2>&1 || missing="$missing $package"
+done <<LIST
+curl curl
+jq jq
+busybox busybox
+flock util-linux
+ssh openssh-client
+/usr/sbin/sshd openssh-server
+/usr/lib/*/libnss_wrapper.so libnss-wrapper
+/usr/sbin/nginx nginx-light
+/usr/sbin/logrotate logrotate
+systemd-analyze systemd
+systemd-nspawn systemd-container
+/usr/lib/postgresql/*/bin/initdb postgresql
+LIST
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -1,8 +1,7 @@
 """The tickets and resources as they stand now, for operators to look at."""
 
+import heapq
 import logging
-import os
-from collections.abc import Iterator
 from typing import TypeVar
 
 from state.collection import Collection
@@ -57,7 +56,7 @@ def find(store: Store, id_or_name: str) -> Resource:
     for resource in read_living(resources):
         if resource.name == id_or_name:
             return resource
-    for number in _ended(store):
+    for number in heapq.nlargest(MOST_ENDED, resources.archived()):
         try:
             ended = resources.read(number)
         except (NotFound, CorruptDocument):
@@ -65,19 +64,3 @@ def find(store: Store, id_or_name: str) -> Resource:
         if ended.name == id_or_name:
             return ended
     raise NotFound("resource", id_or_name)
-
-
-def _ended(store: Store) -> Iterator[int]:
-    """Numbers of ended resources, the newest first, as many as are worth looking at."""
-    left = MOST_ENDED
-    top = store.resources.archive_folder
-    for folder in sorted((int(name) for name in os.listdir(top) if name.isdigit()), reverse=True):
-        try:
-            numbers = [store.resources.key_of(name) for name in os.listdir(top / str(folder))]
-        except FileNotFoundError:
-            continue
-        for number in sorted((number for number in numbers if number is not None), reverse=True)[:left]:
-            left -= 1
-            yield number
-        if not left:
-            return

@@ -1,4 +1,4 @@
-"""What the hooks of resources wrote: `GET /resources/ID|NAME/logs`, `.../logs/KIND`, `GET /logs`. Reads LOGDIR/hooks."""
+"""What hooks of resources wrote: `GET /resources/ID|NAME/logs`, `.../logs/KIND`, `GET /logs`. Reads LOGDIR/hooks."""
 
 import time
 from collections.abc import Callable

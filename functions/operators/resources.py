@@ -98,6 +98,7 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
         "up_at": resource.up_at,
         "run": resource.run,
         "delete_asked": resource.delete_asked,
+        "delete_began_at": resource.delete_began_at,
         "delete_failures": resource.delete_failures,
         "delete_retry_at": resource.delete_retry_at,
         "ended_at": resource.ended_at,

@@ -83,6 +83,7 @@ def begin_delete(resource: Resource, now: float) -> Resource:
     return resource.replace(
         state=after_resource_event(resource.state, ResourceEvent.DELETE_BEGAN),
         run=Run(id=id, kind=HookKind.TERMINATE, started_at=now),
+        delete_began_at=now,
         delete_retry_at=None,
     )
 

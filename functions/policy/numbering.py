@@ -1,6 +1,7 @@
 """Which small numbers the resources use: `id_in_pool` and named counters."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sortedcontainers import SortedList
@@ -52,15 +53,30 @@ class NumbersInUse:
 
     def take(self, resource: Resource) -> None:
         """The resource uses its numbers from now on."""
-        self._in_pool[resource.pool].take(resource.id_in_pool)
-        for name, number in resource.counters.items():
-            self._counters[name].take(number)
+        self.hold(resource.pool, resource.id_in_pool, resource.counters)
 
     def give_back(self, resource: Resource) -> None:
         """The resource uses its numbers no more."""
-        self._in_pool[resource.pool].give_back(resource.id_in_pool)
-        for name, number in resource.counters.items():
-            self._counters[name].give_back(number)
+        self.let_go(resource.pool, resource.id_in_pool, resource.counters)
+
+    def hold(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
+        """These numbers are used once more; those that are None do not count."""
+        for numbers, number in self._named(pool, id_in_pool, counters):
+            numbers.take(number)
+
+    def let_go(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
+        """These numbers are used once less."""
+        for numbers, number in self._named(pool, id_in_pool, counters):
+            numbers.give_back(number)
+
+    def _named(
+        self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]
+    ) -> Iterator[tuple[Numbers, int]]:
+        if pool is not None and id_in_pool is not None:
+            yield self._in_pool[pool], id_in_pool
+        for name, number in counters.items():
+            if number is not None:
+                yield self._counters[name], number
 
     def free_number(self, pool_name: str) -> int:
         """The smallest `id_in_pool` that no resource of the pool has."""

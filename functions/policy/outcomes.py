@@ -19,11 +19,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `cut_off` says in words why the run did not end by itself (time limit, signal, too much output, ...); None when it
     did. `lost`: its supervisor vanished without a result. `output` is what the hook printed, `last_line` the last line
-    of its log.
+    of its log. `kind` is None for the hooks of agents.
     """
 
     run: str
-    kind: HookKind
+    kind: HookKind | None
     started_at: float
     ended_at: float
     exit: int | None = None

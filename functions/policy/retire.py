@@ -25,6 +25,8 @@ def let_go(draft: Draft) -> list[Step]:
     steps: list[Step] = []
     for id in sorted(snapshot.closed):
         ticket = snapshot.tickets[id]
+        if ticket.resource in snapshot.lost:
+            continue
         resource = snapshot.resources.get(ticket.resource) if ticket.resource is not None else None
         if resource is None or resource.state is not ResourceState.UP or snapshot.holder(resource.id) is not ticket:
             steps.append(Settle(id))

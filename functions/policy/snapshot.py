@@ -1,7 +1,7 @@
 """The living documents in one place, in the groups that the policy decides about."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -10,6 +10,17 @@ from functions.policy.groups import Groups, Shelves
 from functions.policy.numbering import NumbersInUse
 from functions.policy.offers import Offer, Tags, covers, ready, tag_set
 from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a resource occupies whose document cannot be read: a place in its pool, and its numbers.
+
+    A pool that is None occupies no place; numbers that are None are not known.
+    """
+
+    pool: str | None = None
+    id_in_pool: int | None = None
+    counters: dict[str, int | None] = {}
 
 
 class Snapshot:
@@ -38,6 +49,8 @@ class Snapshot:
         """Ids of CLOSED tickets."""
         self.stranded: set[int] = set()
         """Ids of OPEN tickets whose resource is gone or on its way to deletion."""
+        self.lost: frozenset[int] = frozenset()
+        """Ids of resources that exist, although nobody can read their documents."""
 
         self.living: Counter[str] = Counter()
         """Number of resources by pool."""
@@ -76,6 +89,7 @@ class Snapshot:
         self._in_run: set[int] = set()
         self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
         self._numbers = NumbersInUse()
+        self._reserved: tuple[Reservation, ...] = ()
         self._last_good: dict[str, Pool | None] = {}
 
     # Documents
@@ -145,6 +159,22 @@ class Snapshot:
         """Forget an intent, if it is known."""
         self.intents.pop(id, None)
 
+    def reserve(self, lost: Collection[int], reservations: Iterable[Reservation]) -> None:
+        """Take these, instead of those of an earlier call, for occupied by lost resources, which nobody can read.
+
+        Their tickets keep them: an OPEN one does not fail, a CLOSED one does not settle.
+        """
+        before, self.lost = self.lost, frozenset(lost)
+        for id in before ^ self.lost:
+            self._index(id)
+        for held in self._reserved:
+            self._hold(held, -1)
+        self._reserved = ()
+        for wanted in reservations:
+            held = self._numbered(wanted)
+            self._hold(held, 1)
+            self._reserved += (held,)
+
     # Questions
 
     def holder(self, resource_id: int) -> Ticket | None:
@@ -202,6 +232,21 @@ class Snapshot:
 
     # Keeping up
 
+    def _numbered(self, wanted: Reservation) -> Reservation:
+        """With the lowest free number where it is not known: most likely it is that one, for all are given so."""
+        pool, number = wanted.pool, wanted.id_in_pool
+        if pool is not None and number is None:
+            number = self.free_number(pool)
+        counters: dict[str, int | None] = {
+            name: self.free_counter(name) if value is None else value for name, value in wanted.counters.items()
+        }
+        return Reservation(pool=pool, id_in_pool=number, counters=counters)
+
+    def _hold(self, held: Reservation, sign: int) -> None:
+        if held.pool is not None:
+            self.living[held.pool] += sign
+        (self._numbers.hold if sign > 0 else self._numbers.let_go)(held.pool, held.id_in_pool, held.counters)
+
     def _last_position(self, pool_name: str) -> tuple[int, str]:
         record = self.records.get(pool_name)
         return (record.position if record else 0, pool_name)
@@ -239,7 +284,10 @@ class Snapshot:
         else:
             self._place(resource)
         self._cover(id, resource)
-        gone = resource is None or resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+        if resource is None:
+            gone = id not in self.lost
+        else:
+            gone = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
         for ticket_id in self._claims.get(id, ()):
             if gone and self.tickets[ticket_id].state is TicketState.OPEN:
                 self.stranded.add(ticket_id)

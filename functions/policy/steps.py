@@ -3,7 +3,11 @@
 import msgspec
 
 
-class LetGo(msgspec.Struct, frozen=True):
+class _Step(msgspec.Struct, frozen=True, gc=False):
+    """Numbers and words only, so the garbage collector need not look at the many that one plan may have."""
+
+
+class LetGo(_Step, frozen=True, gc=False):
     """The resource of a CLOSED ticket becomes free; with `hook`, once `cmd_release` has ended well."""
 
     ticket: int
@@ -11,53 +15,53 @@ class LetGo(msgspec.Struct, frozen=True):
     hook: bool
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Settle(_Step, frozen=True, gc=False):
     """A CLOSED ticket that has nothing to let go, or has let it go, leaves open/."""
 
     ticket: int
 
 
-class FailTicket(msgspec.Struct, frozen=True):
+class FailTicket(_Step, frozen=True, gc=False):
     """An OPEN ticket becomes FAILED, because its resource is gone or going."""
 
     ticket: int
     reason: str
 
 
-class RequestDelete(msgspec.Struct, frozen=True):
+class RequestDelete(_Step, frozen=True, gc=False):
     """An UP resource is to be deleted."""
 
     resource: int
     reason: str
 
 
-class AskDelete(msgspec.Struct, frozen=True):
+class AskDelete(_Step, frozen=True, gc=False):
     """A STARTING or RELEASING resource is to be deleted as soon as its hook run has ended."""
 
     resource: int
     reason: str
 
 
-class DropIntent(msgspec.Struct, frozen=True):
+class DropIntent(_Step, frozen=True, gc=False):
     """An intent is decided, or void."""
 
     intent: int
 
 
-class StartDelete(msgspec.Struct, frozen=True):
+class StartDelete(_Step, frozen=True, gc=False):
     """`cmd_delete` starts for a resource in DELETE_REQUEST."""
 
     resource: int
 
 
-class StartResource(msgspec.Struct, frozen=True):
+class StartResource(_Step, frozen=True, gc=False):
     """A new resource starts in the pool; `ticket` is the waiting one that an on-demand start was planned for."""
 
     pool: str
     ticket: int | None = None
 
 
-class Assign(msgspec.Struct, frozen=True):
+class Assign(_Step, frozen=True, gc=False):
     """A waiting ticket gets a resource that is UP and free."""
 
     ticket: int

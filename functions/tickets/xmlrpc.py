@@ -10,7 +10,7 @@ from flask import Response, request
 from functions import http
 from functions.context import Context, current
 from functions.errors import BadField, CutShort, ended, shown
-from functions.fields import HIGHEST_ID
+from functions.fields import HIGHEST_ID, read_body
 from functions.offload import in_thread
 from functions.tickets import rules
 from functions.tickets.close import close
@@ -27,7 +27,7 @@ Fault = xmlrpc.client.Fault
 
 def call() -> Response:
     """200 with a result or a fault; 503 when a wait is cut short because this process stops."""
-    context, content, client = current(), request.get_data(cache=False), request.environ.get("gunicorn.socket")
+    context, content, client = current(), read_body(), request.environ.get("gunicorn.socket")
     return http.Later(lambda: _answer(context, content, client))
 
 

@@ -37,11 +37,19 @@ class Unknown:
 
 
 def cleanup(farm: Farm, unknown: Unknown) -> float | None:
-    """Do what is due; returns when the next list is (Unix seconds). Raises StoreUnavailable and StoreFrozen."""
+    """Do what is due; returns when the next list is (Unix seconds).
+
+    Raises StoreUnavailable and StoreFrozen, and UnknownFormat when a newer program has taken the folder over.
+    """
     now = farm.clock()
+    farm.mend()
     swept = farm.store.sweep(now, farm.settings.ticket_retention, farm.settings.resource_retention)
     if swept.tickets or swept.resources or swept.staged:
         log.info("removed %d old tickets, %d old resources, %d leftovers", swept.tickets, swept.resources, swept.staged)
+    if swept.quarantined:
+        log.warning("removed %d old files from quarantine", swept.quarantined)
+    farm.patrol.walk(farm)
+    farm.look_at_quarantine()
     _close_forgotten_failures(farm, now)
     return start_lists(farm, unknown)
 

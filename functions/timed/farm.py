@@ -13,16 +13,20 @@ from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
 from functions.policy.snapshot import Snapshot
+from functions.timed.damage import Patrol, check_own, lost_resources, put_back, put_back_known, reservations
 from functions.timed.hooks import HookRunner
 from state.collection import Collection, D, K
-from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
-from state.errors import CorruptDocument
-from state.store import Batch, Put, Store
+from state.documents import Agent, Document, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.quarantine import Aside
+from state.store import Batch, Contents, Put, Store
 
 log = logging.getLogger(__name__)
 
 Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
+OWN = ("resources", "pools", "agents")
+"""Labels of the folders that only the leader writes."""
 
 
 class Farm:
@@ -49,6 +53,9 @@ class Farm:
         self.config_faults: tuple[str, ...] = ()
         self.config_warnings: tuple[str, ...] = ()
         self.quarantined: list[str] = []
+        """What is damaged, in words: all that is in quarantine, and what the system refuses to read."""
+        self.agents: dict[int, Agent] = {}
+        self.agent_faults: tuple[str, ...] = ()
         self.configured = False
         self.finished_resources: set[int] = set()
         """ENDED resources that still stand in their living folder."""
@@ -57,12 +64,28 @@ class Farm:
         self.loaded_anew = False
         """Whether documents may wait for runs that nobody knows."""
         self._pools_file_seen: tuple[int, int, int] | None = None
+        self.patrol = Patrol()
+        self._refused: dict[Path, UnreadableDocument] = {}
+        self._why: dict[Path, str] = {}
 
     def load(self) -> None:
-        """Read everything: at the start, and after anything that left the mirror in doubt."""
+        """Read everything: at the start, and after anything that left the mirror in doubt.
+
+        Documents that were known before and are lost now are written again.
+        """
+        self.mend()
         contents = self.store.read_all()
         self.loaded_anew = True
-        before, self.snapshot = self.snapshot, Snapshot()
+        before, agents_before = self.snapshot, self.agents
+        try:
+            self._take_in(contents, before, agents_before)
+        except BaseException:
+            # What was known must not be forgotten before it could be written again.
+            self.snapshot, self.agents = before, agents_before
+            raise
+
+    def _take_in(self, contents: Contents, before: Snapshot, agents_before: dict[int, Agent]) -> None:
+        self.snapshot = Snapshot()
         self.finished_resources.clear()
         for record in contents.records:
             self.snapshot.put_record(record)
@@ -75,14 +98,20 @@ class Farm:
             self.snapshot.put_ticket(ticket)
         for intent in contents.intents:
             self.snapshot.put_intent(intent)
+        self.agents = {agent.id: agent for agent in contents.agents}
         for fault in contents.corrupt:
-            self._report(fault)
+            self._note(fault)
+        self._refused = {refused.path: refused for refused in contents.unreadable}
+        for refused in contents.unreadable:
+            log.error("%s; it stays where it is, and is tried again", refused)
+        put_back_known(self, before, agents_before, contents.unreadable)
         if before.pools:
             self.snapshot.set_pools(list(before.pools.values()))
         elif any(record.configured for record in contents.records):
             self.snapshot.set_pools(_last_good(contents.records))
+        self.look_at_quarantine()
 
-    def keep(self, document: Ticket | Resource | PoolRecord) -> None:
+    def keep(self, document: Document) -> None:
         """Take a document that was just written, or read again, into the mirror."""
         self.changed_since_shown = True
         match document:
@@ -96,6 +125,8 @@ class Farm:
                 self.touch(document)
             case PoolRecord():
                 self.snapshot.put_record(document)
+            case Agent():
+                self.agents[document.id] = document
 
     def touch(self, resource: Resource) -> None:
         """Note that when to check this resource has to be thought over."""
@@ -125,18 +156,31 @@ class Farm:
             elif label == "intents":
                 for key in _keys(self.store.intents, names):
                     different |= self._refresh_intent(key)
+            elif label in OWN:
+                collection = getattr(self.store, label)
+                for key in _keys(collection, names):
+                    check_own(self, collection, key)
+            elif label == "quarantine":
+                self.look_at_quarantine()
+                different = True
         return different
 
     def _refresh_ticket(self, key: int) -> bool:
-        ticket, fault = self.store.tickets.get_or_quarantine(key)
         known = self.snapshot.tickets.get(key)
+        try:
+            ticket, fault = self.store.tickets.get_or_quarantine(key)
+        except StoreUnavailable as refused:
+            if known is None or not refused.of_one_file:
+                raise
+            ticket, fault = None, self.store.tickets.quarantine(key, unreadable=True)
         if fault is not None:
-            # The last good version stays in force: a ticket is never forgotten because its file rotted.
-            self._report(fault)
-            return False
+            self.report(fault)
         if ticket == known:
             return False
         if ticket is None:
+            # A ticket is never forgotten because its file went bad or away: only when it was moved to the finished.
+            if known is None or put_back(self, self.store.tickets, known):
+                return False
             self.forget_tickets([key])
         else:
             self.keep(ticket)
@@ -145,22 +189,51 @@ class Farm:
     def _refresh_intent(self, key: int) -> bool:
         intent, fault = self.store.intents.get_or_quarantine(key)
         if fault is not None:
-            self._report(fault)
+            self.report(fault)
         if intent is None:
             self.snapshot.drop_intent(key)
             return False
         self.snapshot.put_intent(intent)
         return True
 
-    def _report(self, fault: CorruptDocument) -> None:
-        log.error("%s does not parse (%s); moved to %s", fault.path, fault.why, fault.quarantined)
-        self.changed_since_shown = True
-        self.quarantined.append(f"{fault.path.relative_to(self.store.root)}: {fault.why}")
+    def report(self, fault: CorruptDocument) -> None:
+        """Tell that a document was moved to quarantine."""
+        self._note(fault)
+        self.look_at_quarantine()
+
+    def _note(self, fault: CorruptDocument) -> None:
+        log.error("%s is damaged (%s); moved to %s", fault.path, fault.why, fault.quarantined)
+        if fault.quarantined is not None:
+            self._why[fault.quarantined] = fault.why
+
+    def note_refused(self, fault: UnreadableDocument) -> None:
+        """Tell, once, that the system refuses to read a document."""
+        if fault.path not in self._refused:
+            log.error("%s; it stays where it is, and is tried again", fault)
+            self._refused[fault.path] = fault
+            self.look_at_quarantine()
+
+    def mend(self) -> None:
+        """Put in order what is no document, and tell it. Raises StoreUnavailable and UnknownFormat."""
+        for wrong in self.store.mend():
+            log.error("%s: %s", self.store.root, wrong)
+
+    def look_at_quarantine(self) -> None:
+        """See what is in quarantine, to tell it and to reserve what lost resources occupy."""
+        things = self.store.quarantine.list()
+        self._why = {aside.path: self._why[aside.path] for aside in things if aside.path in self._why}
+        quarantined = [_told(aside, self._why.get(aside.path)) for aside in things]
+        quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
+        self.changed_since_shown |= quarantined != self.quarantined
+        self.quarantined = quarantined
+        lost = lost_resources(self, things, list(self._refused.values()))
+        left = lost.items()
+        self.snapshot.reserve(lost, [wanted for each in left for wanted in reservations(self.snapshot, *each)])
 
     def reload_pools(self) -> bool:
         """Read pools.yaml if it changed; a broken one keeps the last good one in force. Tells whether it was read."""
         path = self.settings.pools_file
-        seen = _stamp(path)
+        seen = stamp(path)
         if seen == self._pools_file_seen and (self.configured or self.config_faults):
             return False
         self._pools_file_seen = seen
@@ -180,6 +253,7 @@ class Farm:
         self._remember_pools(file.pools)
         self.snapshot.set_pools(file.pools)
         self.configured = True
+        self.look_at_quarantine()
         log.info("%s: %d pools in force", path, len(file.pools))
         return True
 
@@ -187,7 +261,9 @@ class Farm:
         records: dict[str, PoolRecord] = {}
         for position, pool in enumerate(pools):
             record = self.snapshot.records.get(pool.name) or PoolRecord(name=pool.name, first_seen_at=self.clock())
-            options = msgspec.to_builtins(pool)
+            # Options that only a newer version knows stay.
+            newer = {name: value for name, value in record.options.items() if name not in Pool.__struct_fields__}
+            options = newer | msgspec.to_builtins(pool)
             records[pool.name] = record.replace(position=position, configured=True, options=options)
         for name, record in self.snapshot.records.items():
             if name not in records:
@@ -199,8 +275,8 @@ class Farm:
             self.keep(record)
 
     def has_corrupt_resource(self) -> bool:
-        """Whether a resource's document is in quarantine, so that what it was is not known."""
-        return any(fault.startswith("resources/live/") for fault in self.quarantined)
+        """Whether a resource's document cannot be read, so that what it was is not known."""
+        return bool(self.snapshot.lost)
 
     def stale_failed_tickets(self, before: float) -> list[int]:
         """FAILED tickets that their clients never closed, since before this time."""
@@ -213,7 +289,18 @@ class Farm:
 
 def _last_good(records: Iterable[PoolRecord]) -> list[Pool]:
     configured = sorted((record for record in records if record.configured), key=lambda record: record.position)
-    return [msgspec.convert(record.options, Pool) for record in configured]
+    pools = []
+    for record in configured:
+        try:
+            pools.append(msgspec.convert(record.options, Pool))
+        except msgspec.ValidationError as error:
+            log.error("pool %s: the options that it last had cannot be used: %s", record.name, error)
+    return pools
+
+
+def _told(aside: Aside, why: str | None) -> str:
+    place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
+    return f"{place}: {why or 'damaged'} ({aside.path.name})"
 
 
 def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:
@@ -221,7 +308,8 @@ def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:
     return [key for key in keys if key is not None]
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """What is different after a file was replaced or written; None when there is none."""
     try:
         status = path.stat()
     except OSError:

@@ -13,11 +13,12 @@ class HookRun(msgspec.Struct, frozen=True, kw_only=True):
     """One run to start: `command` by /bin/sh with `environment`, ended after `limit` seconds.
 
     `log` is the name of its log file; with `output_limit` (bytes) its standard output is kept up to that size, and
-    printing more ends the run. `pool` is told to whoever collects the outcome.
+    printing more ends the run. `pool` is told to whoever collects the outcome. `kind` is None for the hooks of agents,
+    whose `pool` is their group.
     """
 
     id: str
-    kind: HookKind
+    kind: HookKind | None
     pool: str
     command: str
     environment: dict[str, str]

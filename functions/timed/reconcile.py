@@ -53,11 +53,13 @@ def reconcile(farm: Farm) -> float | None:
 
 
 def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
-    """Write down how runs ended. Runs that belong to no resource are left to cleanup."""
+    """Write down how runs ended. Runs that belong to no resource are left to cleanup, those of agents to agents."""
     resources: dict[int, Resource] = {}
     records: set[str] = set()
     done: list[str] = []
     for run, outcome in outcomes:
+        if run.kind is None:
+            continue
         number = int(run.id.split("_")[0])
         if number == 0:
             continue

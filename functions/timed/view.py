@@ -19,7 +19,7 @@ def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
     return {
         "at": farm.clock(),
         "leader": leader,
-        "faults": farm.config_faults,
+        "faults": farm.config_faults + farm.agent_faults,
         "warnings": farm.config_warnings,
         "pools": [
             {"name": pool.name, "offers": pool.offers, "on_demand": pool.on_demand, "max": pool.max}

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 
 
@@ -58,6 +60,15 @@ def test_a_body_over_64_kib_is_refused(client, content_type):
     reply = client.post("/tickets", data=b"x" * 65537, content_type=content_type)
     assert reply.status_code == 413
     assert "over 64 KiB" in reply.text
+
+
+@pytest.mark.parametrize("path", ["/tickets", "/RPC2"])
+def test_a_body_that_does_not_tell_its_length_is_limited_too(client, store, path):
+    body = io.BytesIO(b"tag=A" + b"&" * 65536)
+    terminated = {"wsgi.input_terminated": True, "CONTENT_TYPE": "application/x-www-form-urlencoded"}
+    reply = client.post(path, input_stream=body, headers={"Transfer-Encoding": "chunked"}, environ_overrides=terminated)
+    assert reply.status_code == 413
+    assert list(store.tickets.living()) == []
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,21 @@ def test_refusals_are_no_errors_of_the_server(server, store):
     log = server.log.read_text()
     assert "failed with" not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"5\r\ntag=A\r\n0\r\n\r\n", 201),
+        (b"x\r\ntag=A\r\n0\r\n\r\n", 400),
+        (b"5\r\ntag=ABBB\r\n0\r\n\r\n", 400),
+        (b"11000\r\n" + b"&" * 0x11000 + b"\r\n0\r\n\r\n", 413),
+    ],
+)
+def test_bodies_in_chunks(server, body, status):
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.settimeout(20)
+        head = b"POST /tickets HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
+        client.sendall(head + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + body)
+        assert client.recv(12) == b"HTTP/1.1 %d" % status
+    assert "Traceback" not in server.log.read_text()

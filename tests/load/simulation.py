@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import msgspec
 from config.pools import Pool
 from functions.policy import change
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
-from functions.policy.plan import StartResource, plan
+from functions.policy.plan import Assign, StartResource, Step, plan
 from functions.policy.snapshot import Snapshot
 from state.documents import HookKind, Intent, IntentKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 from tests.policy.world import apply
@@ -86,7 +87,8 @@ class Simulation:
         self._ids = itertools.count(1)
         self._ticket_ids = itertools.count(1)
         self._dead: set[int] = set()
-        self._told: set[int] = set()
+        self._due = START
+        self._closed = False
         self._runs: set[str] = set()
 
     def run(self) -> Summary:
@@ -96,7 +98,7 @@ class Simulation:
             self.now, _, happen = heapq.heappop(self._events)
             happen()
             self._reconcile()
-            if not self._events and self.snapshot.resources:
+            if self._closed and not self.snapshot.tickets and not self.snapshot.intents:
                 self._remove_everything()
         self.summary.until = self.now - START
         return self.summary
@@ -114,17 +116,18 @@ class Simulation:
         if after < self.closing_time:
             self._at(after, self._arrive)
         else:
-            self._at(after, self._stop_keeping_spares)
-
-    def _stop_keeping_spares(self) -> None:
-        self.snapshot.set_pools([msgspec.structs.replace(pool, max_prealloc=0) for pool in self.pools])
+            self._closed = True
 
     def _remove_everything(self) -> None:
+        self.snapshot.set_pools([msgspec.structs.replace(pool, max_prealloc=0) for pool in self.pools])
         for resource in list(self.snapshot.resources.values()):
+            if resource.state is not ResourceState.UP:
+                continue
             self.snapshot.put_intent(
                 Intent(id=resource.id, kind=IntentKind.DELETE_RESOURCE, resource=resource.id, reason="the day is over")
             )
-        self._at(self.now + 1, lambda: None)
+        if self.snapshot.intents:
+            self._at(self.now, lambda: None)
 
     def _reconcile(self) -> None:
         for _ in range(10):
@@ -137,12 +140,14 @@ class Simulation:
                     self._start(step.pool)
             others = tuple(step for step in decided.steps if not isinstance(step, StartResource))
             apply(self.snapshot, msgspec.structs.replace(decided, steps=others), self.now)
-            self._follow_up()
+            self._follow_up(others)
             self.check(self.snapshot)
         else:
             raise AssertionError("plans do not come to rest")
-        if decided.next_due is not None and decided.next_due > self.now:
-            self._at(decided.next_due, lambda: None)
+        due = decided.next_due
+        if due is not None and due > self.now and not self.now < self._due <= due:
+            self._due = due
+            self._at(due, lambda: None)
         self.summary.most_living = max(self.summary.most_living, len(self.snapshot.resources))
 
     def _start(self, name: str) -> None:
@@ -152,16 +157,15 @@ class Simulation:
         self.snapshot.put_record(self.snapshot.records[name].replace(last_start=self.now))
         self.summary.starts += 1
 
-    def _follow_up(self) -> None:
+    def _follow_up(self, steps: Sequence[Step]) -> None:
         """Let what the plan began go on: hooks end some time, tickets are used and closed."""
         for resource in self.snapshot.resources_in_run():
             if resource.run is not None and resource.run.started_at == self.now and resource.run.id not in self._runs:
                 self._runs.add(resource.run.id)
                 self._at(self.now + self._duration(resource.run.kind), self._ending(resource.id, resource.run))
-        for ticket in list(self.snapshot.tickets.values()):
-            if ticket.assigned_at == self.now and ticket.id not in self._told:
-                self._told.add(ticket.id)
-                self._use(ticket)
+        for step in steps:
+            if isinstance(step, Assign):
+                self._use(self.snapshot.tickets[step.ticket])
 
     def _use(self, ticket: Ticket) -> None:
         waited = self.now - ticket.created_at
@@ -210,7 +214,7 @@ class Simulation:
                 self._at(self.now, lambda: self._livecheck(resource.id))
         self.snapshot.put_resource(folded)
         if folded.state is ResourceState.ENDED:
-            self.summary.ends[(folded.reason or "").split(":")[0].rstrip("0123456789 s")[:30]] += 1
+            self.summary.ends[re.sub(r"[\d.]+", "N", (folded.reason or "").split(":")[0])[:40]] += 1
 
     def _livecheck(self, number: int) -> None:
         resource = self.snapshot.resources.get(number)

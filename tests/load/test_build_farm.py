@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from config.pools import load_pools
 from functions.policy.snapshot import Snapshot
 from state.documents import ResourceState, TicketState
@@ -39,8 +41,8 @@ def test_the_farm_has_the_shape_that_was_asked_for() -> None:
     assert sum(pool.max_prealloc for pool in FARM if not pool.on_demand) == 240
 
 
-def test_a_day_of_builds_starves_nobody_and_leaves_nothing_behind(capsys) -> None:  # type: ignore[no-untyped-def]
-    simulation = Simulation(FARM, seed=20261123, hours=4, tickets_per_hour=1600, check=no_limit_is_passed)
+def test_a_day_of_builds_starves_nobody_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+    simulation = Simulation(FARM, seed=20261123, hours=1.5, tickets_per_hour=3600, check=no_limit_is_passed)
     summary = simulation.run()
     with capsys.disabled():
         print(f"\n{summary}")

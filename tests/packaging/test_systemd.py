@@ -39,8 +39,9 @@ class Machine:
         shutil.copy(ROOT / "config/pools.yaml", self.root / "etc/resallocserver/pools.yaml")
         for name in ("passwd", "group", "nsswitch.conf", "ld.so.cache", "os-release"):
             shutil.copy(f"/etc/{name}", self.root / "etc")
-        if Path("/etc/nginx").exists():
-            shutil.copytree("/etc/nginx", self.root / "etc/nginx", symlinks=True)
+        for name in ("nginx", "pam.d", "security"):
+            if Path("/etc", name).exists():
+                shutil.copytree(Path("/etc", name), self.root / "etc" / name, symlinks=True)
         (self.root / "etc/machine-id").touch()
         target = self.root / "etc/systemd/system/default.target"
         target.parent.mkdir(parents=True)
@@ -178,6 +179,12 @@ def test_commands_of_the_page_put_nginx_in_front(machine):
         pytest.skip("nginx IS NOT INSTALLED: its part of docs/deployment.md is NOT tested; install nginx")
 
     assert "scheduler: ok" in machine.do(commands_of("Put nginx in front"))
+
+
+def test_old_database_can_be_imported(machine):
+    assert "usage: resalloc-import" in machine.do(
+        "cd /var/lib/resallocserver; runuser -u resalloc -- resalloc-import --help"
+    )
 
 
 def test_web_is_confined_and_hooks_are_not(machine):

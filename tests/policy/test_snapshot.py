@@ -10,6 +10,7 @@ from tests.policy.world import (
     a_closed_ticket,
     a_pool,
     a_record,
+    a_released_resource,
     a_resource,
     a_snapshot,
     a_ticket,
@@ -147,3 +148,19 @@ def test_resources_in_a_hook_run_are_known() -> None:
     snapshot.put_resource(a_resource(1))
     snapshot.drop_resource(3)
     assert snapshot.resources_in_run() == []
+
+
+def test_a_resource_that_moves_is_found_where_it_is_now() -> None:
+    """Given tickets that resources of their sandbox can serve, when one changes its sandbox or tags, then they know."""
+    x86, ppc = {"x86": 0}, {"ppc": 0}
+    mine, other = a_released_resource(1, sandbox="mine", tags=x86), a_released_resource(2, sandbox="other", tags=x86)
+    tickets = a_ticket(1, "x86", sandbox="mine"), a_ticket(2, "x86", sandbox="other")
+    snapshot = a_snapshot([], mine, other, *tickets)
+    assert set(snapshot.kept) == {"mine", "other"}
+    snapshot.put_resource(mine.replace(sandbox="other"))
+    assert set(snapshot.kept) == {"other"}
+    snapshot.put_resource(mine.replace(tags=ppc))
+    snapshot.put_resource(other.replace(sandbox="mine"))
+    assert set(snapshot.kept) == {"mine"}
+    snapshot.put_resource(other.replace(sandbox="mine", tags=ppc))
+    assert snapshot.kept == {}

@@ -13,7 +13,7 @@ from tests.shim.server import ScriptedServer, reply
 
 LINES = b"1 - a pool=p tags=A,B status=UP releases=0 ticket=NULL\n2 - b pool=p tags= status=UP releases=1 ticket=3\n"
 NASTY = {
-    "quotes": b"it's \"quoted\" `id` \\ \\n \\0101 $HOME $(id) ${HOME}",
+    "quotes": b'it\'s "quoted" `id` \\ \\n \\0101 $HOME $(id) ${HOME}',
     "spaces": b"  two  words\t\ttabs \r",
     "lines": b"\n\nfirst\nsecond\n\n third",
     "operators": b"a; exit 3 & | < > ( ) { } [ ] * ? ~ # ! % ^ =",

@@ -104,9 +104,7 @@ def test_a_signal_ends_it_at_once(
     assert processes_of(shim.pid) == []
 
 
-def test_a_signal_ends_the_command_that_runs_and_all_that_would_follow(
-    maint: Client, server: ScriptedServer
-) -> None:
+def test_a_signal_ends_the_command_that_runs_and_all_that_would_follow(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(200, b"1\ta\tUP\t\n2\tb\tUP\t\n"))
     shim = maint.start("foreach-resource", "--command", "echo {name}; exec sleep 60")
     assert shim.stdout is not None

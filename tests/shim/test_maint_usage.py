@@ -108,6 +108,7 @@ def test_the_option_wins_over_the_variable(maint: Client, server: ScriptedServer
         "host: elsewhere.invalid\nhostname : 127.0.0.1\nport : PORT\n",
         "logdir: /x:y\nhostname:\nport: PORT\nold:\n  port: 1\n  hostname: nowhere.invalid\n#port: 2\n",
         "hostname: 0.0.0.0\nport: PORT\nexport: 5\n",
+        "hostname: 127.0.0.1\r\nport: PORT\r\n",
         "hostname: '::' # everywhere\nport: PORT\n",
     ],
 )

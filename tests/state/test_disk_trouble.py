@@ -172,14 +172,12 @@ def quarantine_without_permission(tell: Tell, root: Path) -> None:
     store.tickets.folder.chmod(0o555)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
-    try:
-        store.read_all()
-    except StoreUnavailable:
-        tell(store.tickets.path(7).read_text())
+    contents = store.read_all()
+    tell((contents.corrupt, [fault.path.name for fault in contents.unreadable], store.tickets.path(7).read_text()))
 
 
-def test_what_cannot_be_moved_to_quarantine_stays(open_to_all: Path, start: Callable[..., Child]) -> None:
-    assert start(quarantine_without_permission, open_to_all / "state").finish() == ["garbage"]
+def test_what_cannot_be_moved_to_quarantine_stays_and_is_told(open_to_all: Path, start: Callable[..., Child]) -> None:
+    assert start(quarantine_without_permission, open_to_all / "state").finish() == [([], ["7.json"], "garbage")]
 
 
 def open_forbidden(tell: Tell, root: Path) -> None:

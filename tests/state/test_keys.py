@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument
-from state.keys import Keys
+from state.keys import UNUSED_FOR, Keys
 from state.store import Batch, Store
 
 
@@ -72,12 +73,12 @@ def test_many_at_once_get_one_ticket(store):
 
 
 def test_a_number_in_use_is_never_given_to_a_key(store, keys):
+    counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
-    for name in ("tickets.next", "tickets.ceiling"):
-        (store.root / "ids" / name).unlink()
-    (store.root / "ids" / "tickets.ceiling").write_text("1\n")
-    number = keys.create_once("k", "body", make)[0].id
-    assert number > 1
+    older = counter.read_bytes()
+    store.tickets.create(make)
+    counter.write_bytes(older)
+    assert keys.create_once("k", "body", make) == (make(3), True)
 
 
 def test_old_keys_are_forgotten(store, keys):
@@ -90,9 +91,34 @@ def test_old_keys_are_forgotten(store, keys):
     assert keys.create_once("old", "body", make) == (make(3), True)
 
 
-def test_a_key_that_does_not_parse_is_told(keys):
+def test_a_key_that_does_not_parse_is_moved_and_makes_no_second_ticket(store, keys):
     keys.create_once("k", "body", make)
     (path,) = keys.folder.iterdir()
     path.write_text("{")
-    with pytest.raises(CorruptDocument):
-        keys.create_once("k", "body", make)
+    for _ in range(2):
+        with pytest.raises(CorruptDocument):
+            keys.create_once("k", "body", make)
+    assert list(store.tickets.living()) == [1]
+    (aside,) = store.quarantine.list()
+    assert (aside.folder, aside.key, aside.path.read_text()) == ("tickets/keys", path.stem, "{")
+    aside.path.unlink()
+    assert keys.create_once("k", "body", make) == (make(2), True)
+
+
+def test_a_ticket_that_comes_back_in_the_same_moment_is_the_keys_ticket(store, keys):
+    def overtaken(number: int) -> Ticket:
+        store.tickets.put_back(Ticket(id=number, sandbox="put back"))
+        return make(number)
+
+    assert keys.create_once("k", "body", overtaken) == (Ticket(id=1, sandbox="put back"), False)
+    assert os.listdir(store.root / "tmp") == []
+
+
+def test_a_key_whose_ticket_was_thinned_out_gives_no_number_again(store, keys):
+    keys.create_once("k", "body", make)
+    store.tickets.path(1).unlink()
+    (path,) = keys.folder.iterdir()
+    long_ago = time.time() - 2 * UNUSED_FOR
+    os.utime(path, (long_ago, long_ago))
+    assert keys.create_once("k", "body", make) == (make(2), True)
+    assert keys.create_once("k", "body", make) == (make(2), False)

@@ -1,13 +1,17 @@
 """What does not parse is moved aside and told; everything else goes on."""
 
+import errno
 import json
 import os
+import shutil
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
-from state.errors import CorruptDocument, StoreUnavailable
+from state.errors import CorruptDocument, NotFound, StoreUnavailable
 from state.store import Batch, Put, Store
 from tests.state.children import waits_for_a_lock
 from tests.waiting import until
@@ -123,17 +127,126 @@ def test_without_a_quarantine_the_document_stays(store: Store) -> None:
     assert store.tickets.path(7).read_text() == "garbage"
 
 
-def test_what_the_disk_refuses_to_read_is_not_broken(store: Store) -> None:
-    # Reading a folder fails with EISDIR, for root too.
+def refuse_to_open(monkeypatch: pytest.MonkeyPatch, refused: Path, number: int) -> None:
+    """Let the system refuse this file, as it does for root only when the disk is broken."""
+    open_file = os.open
+
+    def refuse(path: str | Path, *arguments: int, **options: int) -> int:
+        if Path(path) == refused:
+            raise OSError(number, os.strerror(number), str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_what_the_disk_refuses_to_read_stays_where_it_is_and_the_others_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     path = store.tickets.path(7)
-    path.mkdir()
+    store.commit(Batch([Put(Ticket(id=7)), Put(Ticket(id=8))]))
+    refuse_to_open(monkeypatch, path, number)
     for read in (store.tickets.read, store.tickets.get_or_quarantine, store.tickets.quarantine):
         with pytest.raises(StoreUnavailable) as caught:
             read(7)
         assert caught.value.path == path
+    contents = store.read_all()
+    assert contents.tickets == [Ticket(id=8)]
+    assert [(fault.path, fault.why) for fault in contents.unreadable] == [(path, os.strerror(number))]
+    monkeypatch.undo()
+    assert store.tickets.read(7) == Ticket(id=7)
+    assert os.listdir(store.root / "quarantine") == []
+
+
+def test_a_process_without_descriptors_says_nothing_about_the_files(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.commit(Batch([Put(Ticket(id=7))]))
+    refuse_to_open(monkeypatch, store.tickets.path(7), errno.EMFILE)
     with pytest.raises(StoreUnavailable):
         store.read_all()
-    assert path.is_dir()
+
+
+def test_a_folder_in_the_place_of_a_document_is_broken(store: Store) -> None:
+    store.tickets.path(7).mkdir()
+    (fault,) = store.read_all().corrupt
+    assert fault.path == store.tickets.path(7)
+    assert fault.quarantined is not None
+    assert fault.quarantined.is_dir()
+
+
+def test_a_document_under_another_ones_name_is_broken(store: Store) -> None:
+    store.commit(Batch([Put(Ticket(id=7)), Put(PoolRecord(name="p"))]))
+    shutil.copy(store.tickets.path(7), store.tickets.path(8))
+    shutil.copy(store.pools.path("p"), store.pools.path("q"))
+    contents = store.read_all()
+    assert [fault.path for fault in contents.corrupt] == [store.tickets.path(8), store.pools.path("q")]
+    assert contents.corrupt[0].why == "it says that it is ticket 7"
+    assert contents.tickets == [Ticket(id=7)]
+
+
+def test_what_is_in_quarantine_is_not_taken_for_gone(store: Store) -> None:
+    store.tickets.path(7).write_text("garbage")
+    store.read_all()
+    for read in (store.tickets.read, store.tickets.read_durable):
+        with pytest.raises(CorruptDocument):
+            read(7)
+    with pytest.raises(CorruptDocument):
+        store.tickets.update(7, lambda ticket: ticket)
+    with pytest.raises(NotFound):
+        store.tickets.read(77)
+    # Nor is its number given again when all counters are lost.
+    for name in ("tickets.next", "tickets.ceiling"):
+        (store.root / "ids" / name).unlink(missing_ok=True)
+    assert store.tickets.create(lambda number: Ticket(id=number)).id == 8
+
+
+def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
+    lost, other = Ticket(id=7, tags=("A",)), Ticket(id=7)
+    assert store.tickets.put_back(lost)
+    assert store.tickets.read(7) == lost
+    assert not store.tickets.put_back(other)
+    store.commit(Batch(archived_tickets=[7]))
+    assert not store.tickets.put_back(other)
+    assert store.tickets.read(7) == lost
+    assert os.listdir(store.root / "tmp") == []
+
+
+def test_the_quarantine_tells_where_everything_stood(store: Store) -> None:
+    store.commit(Batch([Put(Ticket(id=1)), Put(Resource(id=2, name="vm", pool="p"))], [1], [2]))
+    (store.root / "tickets/keys/abc.json").write_text("{")
+    (store.root / "view/pools.json").mkdir()
+    moved = [
+        store.tickets.archive_path(1),
+        store.resources.archive_path(2),
+        store.root / "tickets/keys/abc.json",
+        store.root / "view/pools.json",
+        store.root / "FORMAT",
+    ]
+    for path in moved:
+        store.quarantine.take(path)
+    store.pools.path("a.b-c").write_text("garbage")
+    store.read_all()
+    (store.quarantine.folder / "notes of an operator").touch()
+    assert [(aside.folder, aside.key) for aside in store.quarantine.list()] == [
+        ("tickets/done", "1"),
+        ("resources/ended", "2"),
+        ("tickets/keys", "abc"),
+        ("view", "pools"),
+        ("", "FORMAT"),
+        ("pools", "a.b-c"),
+    ]
+    assert store.quarantine.holds("pools", "a.b-c")
+    assert not store.quarantine.holds("pools", "a")
+
+
+def test_the_quarantine_is_kept_for_the_longer_retention(store: Store) -> None:
+    store.tickets.path(7).write_text("garbage")
+    store.resources.path(7).mkdir()
+    store.read_all()
+    now = time.time()
+    assert store.sweep(now + 40, ticket_retention=50, resource_retention=10).quarantined == 0
+    assert store.sweep(now + 60, ticket_retention=50, resource_retention=10).quarantined == 2
     assert os.listdir(store.root / "quarantine") == []
 
 

@@ -110,7 +110,8 @@ def test_what_is_not_up_is_in_the_list_of_all_only(farm: Farm) -> None:
     farm.set_pools("slow: {max: 1, cmd_new: sleep 60, cmd_delete: 'true', name_pattern: 'slow-{id}'}")
     farm.start()
     until(farm.resources, what="a start")
-    assert printed(farm, "resource-list") == "1 - slow-00000001 pool=slow tags= status=STARTING releases=0 ticket=NULL\n"
+    line = "1 - slow-00000001 pool=slow tags= status=STARTING releases=0 ticket=NULL\n"
+    assert printed(farm, "resource-list") == line
     assert printed(farm, "resource-list", "--up") == ""
 
 
@@ -247,7 +248,7 @@ noisy:
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
 def test_foreach_is_not_fooled_by_what_hooks_print(farm: Farm, tmp_path: Path, shell: str) -> None:
-    nasty = b"it's \"x\"  $(touch fooled) `touch fooled`; touch fooled\n\n\t{name} \\0101 %s \xff\xfe\x01 * #\n"
+    nasty = b'it\'s "x"  $(touch fooled) `touch fooled`; touch fooled\n\n\t{name} \\0101 %s \xff\xfe\x01 * #\n'
     (farm.folder / "data").write_bytes(b"\0" + nasty)
     farm.set_pools(
         f"""

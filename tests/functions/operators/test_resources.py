@@ -82,6 +82,12 @@ def test_ended_resources_are_found_by_id_and_name(client, farm):
     assert client.get("/resources/gone").json["id"] == 6
 
 
+def test_of_ended_resources_of_one_name_the_newest_is_found(client, scheduler):
+    for number in (1, 999, 1000, 2):
+        scheduler.ended(number, name="gone")
+    assert client.get("/resources/gone").json["id"] == 1000
+
+
 def test_a_living_resource_wins_over_an_ended_one_of_its_name(client, scheduler, farm):
     scheduler.resource(7, name="gone")
     assert client.get("/resources/gone").json["id"] == 7

@@ -1,0 +1,201 @@
+"""Agents: keep as many of each group as its `cmd_converge_to` says (SEMANTICS section 9).
+
+Triggered by changed tickets and ended hooks, and once a period. Reads agents.yaml, the tickets of agents and what the
+hooks said; writes agents, takes and closes their tickets as a client would, starts their hooks. An agent's document
+stands before its ticket is taken and is removed after it was closed, so that no ticket is ever forgotten.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from config.agents import AgentGroup
+from functions.policy import change
+from functions.policy.agents import (
+    AgentHook,
+    Agents,
+    AgentStep,
+    AskGroup,
+    Drop,
+    Move,
+    NewAgents,
+    StartHook,
+    TakeTicket,
+    fold_agent,
+    moved,
+    plan_agents,
+)
+from functions.timed.agent_groups import Groups
+from functions.timed.agent_hooks import agent_run, converge_run, parse_run
+from functions.timed.farm import Farm
+from state.documents import Agent, AgentState, Ticket, TicketState
+from state.errors import CorruptDocument, NotFound
+from state.store import Batch, Put
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 4
+"""Plans that one call makes at most; what is left is the next call's, which follows at once."""
+
+
+def agents(farm: Farm, groups: Groups) -> float | None:
+    """Do what is due; returns when the next period begins (Unix seconds), None when there are no agents to keep.
+
+    Raises StoreUnavailable or StoreFrozen; the mirror must be loaded anew then.
+    """
+    groups.reload(farm)
+    _fold_outcomes(farm, groups)
+    if not groups.in_force and not farm.agents:
+        return None
+    due = groups.begin_period(farm, farm.clock())
+    if due:
+        _remember_options(farm, groups)
+    for _ in range(ROUNDS):
+        steps = plan_agents(_seen(farm, groups, due))
+        groups.answered.clear()
+        due = False
+        if not steps:
+            return groups.due
+        _apply(farm, groups, steps)
+    return farm.clock()
+
+
+def _fold_outcomes(farm: Farm, groups: Groups) -> None:
+    """Write down how the hooks of agents ended."""
+    changed: dict[int, Agent] = {}
+    done = []
+    for run, outcome in farm.hooks.finished():
+        parsed = parse_run(run.id)
+        if parsed is None:
+            continue
+        done.append(run.id)
+        hook, number = parsed
+        if hook is AgentHook.CONVERGE:
+            groups.answer(run, outcome)
+            continue
+        agent = changed.get(number) or farm.agents.get(number)
+        if agent is None:
+            continue
+        folded = fold_agent(agent, hook, outcome)
+        if not outcome.by_itself or (hook is AgentHook.TERMINATE and not outcome.good):
+            log.warning("agent %d (%s): its %s hook %s", number, agent.group, hook, outcome.how)
+        if folded is not agent:
+            changed[number] = folded
+    _write(farm, changed.values())
+    for run_id in done:
+        farm.hooks.forget(run_id)
+
+
+def _remember_options(farm: Farm, groups: Groups) -> None:
+    """Keep the options of each group with its agents, for the time when the group has left the file."""
+    options = {name: _plain(group) for name, group in groups.in_force.items()}
+    outdated = [agent for agent in farm.agents.values() if options.get(agent.group, agent.options) != agent.options]
+    _write(farm, [agent.replace(options=options[agent.group]) for agent in outdated])
+
+
+def _plain(group: AgentGroup) -> dict[str, Any]:
+    """The options as they come back from JSON."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(group))
+    return plain
+
+
+def _seen(farm: Farm, groups: Groups, due: bool) -> Agents:
+    runs = [parsed for parsed in map(parse_run, farm.hooks.under_way()) if parsed is not None]
+    with_ticket = (AgentState.NEW, AgentState.WORKING)
+    return Agents(
+        agents=farm.agents,
+        groups=groups.in_force,
+        tickets={agent.id: _ticket(farm, agent.id) for agent in farm.agents.values() if agent.state in with_ticket},
+        busy={number for hook, number in runs if hook is not AgentHook.CONVERGE},
+        asking=set(groups.asking.values()),
+        wanted=groups.wanted,
+        answered=groups.answered,
+        asked=groups.asked,
+        due=due,
+    )
+
+
+def _ticket(farm: Farm, number: int) -> Ticket | None:
+    """The agent's ticket, finished or not; None when it was not taken so far."""
+    try:
+        return farm.snapshot.tickets.get(number) or farm.store.tickets.read(number)
+    except NotFound:
+        return None
+    except CorruptDocument:
+        return Ticket(id=number, state=TicketState.CLOSED, reason="its document cannot be read")
+
+
+def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
+    """Write the steps, in an order in which each part can be done again after a crash, then start hooks."""
+    now = farm.clock()
+    changed = []
+    for step in steps:
+        match step:
+            case Move(agent=number, event=event, reason=reason):
+                changed.append(moved(farm.agents[number], event, now, reason))
+            case NewAgents(group=name, count=count):
+                options = _plain(groups.in_force[name])
+                log.info("agents of %s: %d wanted, %d new", name, groups.wanted[name].count, count)
+                for number in _free_numbers(farm, count):
+                    changed.append(Agent(id=number, group=name, options=options, created_at=now, changed_at=now))
+    _write(farm, changed)
+    for step in steps:
+        match step:
+            case TakeTicket(agent=number):
+                ticket = Ticket(id=number, tags=groups.of(farm.agents[number]).tags, created_at=now)
+                if farm.store.tickets.create_reserved(ticket, number):
+                    farm.keep(ticket)
+            case StartHook(agent=number, hook=hook):
+                _start_hook(farm, groups, number, hook)
+            case AskGroup(group=name):
+                run = converge_run(groups.in_force[name], groups.number(now))
+                groups.asking[run.id] = name
+                farm.hooks.start(run)
+    _drop(farm, [step.agent for step in steps if isinstance(step, Drop)])
+
+
+def _start_hook(farm: Farm, groups: Groups, number: int, hook: AgentHook) -> None:
+    agent = farm.agents[number]
+    if hook is AgentHook.RELEASE:
+        groups.asked[number] = groups.wanted[agent.group].answer
+    ticket = _ticket(farm, number)
+    output = ticket.output if ticket else None
+    farm.hooks.start(agent_run(agent, groups.of(agent), hook, output or b"", groups.number(farm.clock())))
+
+
+def _write(farm: Farm, changed: Iterable[Agent]) -> None:
+    documents = list(changed)
+    if not documents:
+        return
+    farm.store.commit(Batch([Put(agent) for agent in documents]))
+    for agent in documents:
+        before = farm.agents.get(agent.id)
+        farm.agents[agent.id] = agent
+        if before is None or before.state is not agent.state:
+            why = f": {agent.reason}" if agent.reason else ""
+            log.info("agent %d (%s): %s%s", agent.id, agent.group, agent.state, why)
+
+
+def _free_numbers(farm: Farm, count: int) -> list[int]:
+    """Numbers for new tickets; not those in use already, as after an older copy of the counter was restored."""
+    return [number for number in farm.store.tickets.reserve(count) if _ticket(farm, number) is None]
+
+
+def _drop(farm: Farm, ended: list[int]) -> None:
+    """Close the tickets of ended agents and forget the agents; done again after a crash, this changes nothing."""
+    if not ended:
+        return
+    now = farm.clock()
+    for number in ended:
+        try:
+            ticket = farm.store.tickets.update(number, lambda found: change.close(found, now))
+        except (NotFound, CorruptDocument) as error:
+            log.warning("agent %d: its ticket cannot be closed: %s", number, error)
+            continue
+        if number in farm.snapshot.tickets:
+            farm.keep(ticket)
+    farm.store.commit(Batch(removed_agents=ended))
+    for number in ended:
+        del farm.agents[number]

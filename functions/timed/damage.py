@@ -1,0 +1,194 @@
+"""What the leader does about documents that go bad or away: the last good version stays in force and is written again.
+
+What was never known to this process stays in quarantine, and what it occupied stays occupied, until an operator has
+put it back or removed it.
+"""
+
+import logging
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from functions.policy import salvage
+from functions.policy.snapshot import Reservation, Snapshot
+from state.collection import Collection
+from state.documents import Agent, Document, Resource, ResourceState
+from state.errors import StoreUnavailable, UnreadableDocument
+from state.ids import is_number
+from state.keys import Keys
+from state.quarantine import Aside
+
+if TYPE_CHECKING:
+    from functions.timed.farm import Farm
+
+log = logging.getLogger(__name__)
+
+
+def put_back_known(farm: "Farm", before: Snapshot, agents: dict[int, Agent], refused: list[UnreadableDocument]) -> None:
+    """After everything was read again: write what was known before and cannot be read any more."""
+    unreadable = {fault.path for fault in refused}
+    under_way = set(farm.hooks.under_way())
+    places: tuple[tuple[Collection[Any, Any], Mapping[Any, Document], Container[Any]], ...] = (
+        (farm.store.tickets, before.tickets, farm.snapshot.tickets.keys()),
+        (farm.store.resources, before.resources, farm.snapshot.resources.keys() | farm.finished_resources),
+        (farm.store.pools, before.records, farm.snapshot.records.keys()),
+        (farm.store.agents, agents, farm.agents.keys()),
+    )
+    for collection, known, present in places:
+        for key, document in known.items():
+            if key not in present and not _never_written(document, under_way):
+                if collection.path(key) in unreadable:
+                    collection.quarantine(key, unreadable=True)
+                put_back(farm, collection, document)
+
+
+def put_back(farm: "Farm", collection: Collection[Any, Any], document: Document) -> bool:
+    """Keep the last good version of a document in force, and write it again; False when it has moved on meanwhile."""
+    what = f"{collection.kind} {document.key}"
+    try:
+        if not collection.put_back(document):
+            return False
+        log.error("%s: its document was lost or damaged; the last good one was written again", what)
+    except StoreUnavailable as error:
+        log.error("%s: its document was lost or damaged, and cannot be written again now: %s", what, error)
+    farm.keep(document)
+    return True
+
+
+def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
+    """See that a document that only the leader writes is what it wrote last; if not, write that again.
+
+    One that was not known, which an operator has mended and put back, is taken in.
+    """
+    known = known_own(farm, collection).get(key)
+    try:
+        found, fault = collection.get_or_quarantine(key)
+    except StoreUnavailable as refused:
+        if known is None or not refused.of_one_file:
+            raise
+        found, fault = None, collection.quarantine(key, unreadable=True)
+    if fault is not None:
+        farm.report(fault)
+    if found is None:
+        if known is not None:
+            put_back(farm, collection, known)
+    elif known is None:
+        if key not in farm.finished_resources or collection is not farm.store.resources:
+            log.info("%s %s: its document was put back", collection.kind, key)
+            farm.keep(found)
+    elif found != type(known).from_json(known.to_json()):
+        aside = farm.store.quarantine.take(collection.path(key))
+        log.error("%s %s: somebody else changed its document; that was moved to %s", collection.kind, key, aside)
+        put_back(farm, collection, known)
+
+
+def known_own(farm: "Farm", collection: Collection[Any, Any]) -> dict[Any, Any]:
+    """The last good versions of the documents in a folder that only the leader writes."""
+    if collection is farm.store.resources:
+        return farm.snapshot.resources
+    return farm.snapshot.records if collection is farm.store.pools else farm.agents
+
+
+def lost_resources(farm: "Farm", aside: list[Aside], refused: list[UnreadableDocument]) -> dict[int, bytes]:
+    """What is left of the documents of resources that nobody knows: in quarantine, or refused by the system."""
+    store = farm.store
+    lost: dict[int, bytes] = {}
+    for thing in aside:
+        if thing.folder == "resources/live" and is_number(thing.key) and not store.resources.exists(int(thing.key)):
+            try:
+                lost[int(thing.key)] = thing.path.read_bytes()
+            except OSError:
+                lost[int(thing.key)] = b""
+    for fault in refused:
+        number = store.resources.key_of(fault.path.name)
+        if fault.path.parent == store.resources.folder and number is not None:
+            lost[number] = b""
+    return {number: content for number, content in lost.items() if number not in farm.snapshot.resources}
+
+
+def reservations(snapshot: Snapshot, number: int, content: bytes) -> Iterator[Reservation]:
+    """What a lost resource occupies, as far as what is left of its document or its ticket tells, else at most."""
+    fields = salvage.fields_of(Resource, content)
+    if fields.get("state") is ResourceState.ENDED:
+        return
+    tickets = (ticket for ticket in snapshot.tickets.values() if ticket.resource == number)
+    pool_name = fields.get("pool") or next((ticket.pool for ticket in tickets), None)
+    pools = [pool_name] if pool_name is not None else list(snapshot.pools)
+    for name in pools:
+        yield Reservation(pool=name, id_in_pool=fields.get("id_in_pool"))
+    options = [snapshot.options_of(name) for name in pools]
+    unknown = {counter: None for pool in options if pool for counter in pool.named_counters}
+    yield Reservation(counters=fields.get("counters", unknown))
+
+
+def _never_written(document: Document, under_way: set[str]) -> bool:
+    """Whether it may be a resource that was about to be written when that failed, so that its hook never ran."""
+    return (
+        isinstance(document, Resource)
+        and document.state is ResourceState.STARTING
+        and document.run is not None
+        and document.run.id not in under_way
+    )
+
+
+class Patrol:
+    """Looks at all files again and again, some at a time: at the living ones, and at those that are finished."""
+
+    LIVING, FINISHED = 500, 1000
+    """How many files one call looks at: some 30 ms. What stands on a disk rots slowly."""
+
+    def __init__(self) -> None:
+        self._living: Iterator[None] | None = None
+        self._finished: Iterator[None] | None = None
+
+    def walk(self, farm: "Farm") -> None:
+        """Go on where the last call ended. Raises StoreUnavailable and StoreFrozen."""
+        self._living = _some(self._living or _look_at_living(farm), self.LIVING)
+        self._finished = _some(self._finished or _look_at_finished(farm), self.FINISHED)
+
+
+def _some(walk: Iterator[None], count: int) -> Iterator[None] | None:
+    """The rest of the walk after so many files, None at its end."""
+    return walk if sum(1 for _ in islice(walk, count)) == count else None
+
+
+def _look_at_living(farm: "Farm") -> Iterator[None]:
+    store = farm.store
+    for key in {*farm.snapshot.tickets, *store.tickets.living()}:
+        with _refusals_noted(farm):
+            farm.refresh({"tickets": {f"{key}.json"}})
+        yield
+    for collection in (store.resources, store.pools, store.agents):
+        for key in {*known_own(farm, collection), *collection.living()}:
+            with _refusals_noted(farm):
+                check_own(farm, collection, key)
+            yield
+
+
+def _look_at_finished(farm: "Farm") -> Iterator[None]:
+    keys = Keys(farm.store)
+    for name in keys.names():
+        with _refusals_noted(farm):
+            fault = keys.check(name, farm.clock() - farm.settings.ticket_retention)
+            if fault is not None:
+                farm.report(fault)
+        yield
+    for collection in (farm.store.tickets, farm.store.resources):
+        for key in collection.archived():
+            with _refusals_noted(farm):
+                fault = collection.quarantine_archived(key)
+                if fault is not None:
+                    farm.report(fault)
+            yield
+
+
+@contextmanager
+def _refusals_noted(farm: "Farm") -> Iterator[None]:
+    """One file that the system refuses keeps nobody from looking at the others."""
+    try:
+        yield
+    except StoreUnavailable as refused:
+        if not refused.of_one_file:
+            raise
+        farm.note_refused(UnreadableDocument(refused.path, refused.error.strerror or str(refused.error)))

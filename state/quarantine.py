@@ -1,0 +1,88 @@
+"""What cannot be used where it stands is moved to `quarantine/` and kept there, as `FOLDER-NAME.NANOSECONDS`."""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from state.files import Files
+
+_FOLDERS = (
+    "tickets/open",
+    "tickets/done",
+    "tickets/keys",
+    "resources/live",
+    "resources/ended",
+    "pools",
+    "intents",
+    "agents",
+    "ids",
+    "locks",
+    "view",
+)
+
+
+@dataclass(frozen=True)
+class Aside:
+    """One thing in quarantine: it stood in `folder` ("" is the root) as `key`, without `.json`, until `at`."""
+
+    path: Path
+    folder: str
+    key: str
+    at: float
+
+
+class Quarantine:
+    """The folder `quarantine/`."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.folder = files.root / "quarantine"
+
+    def take(self, path: Path) -> Path | None:
+        """Move a file or folder here for good; returns where it is now, None when it is gone."""
+        folder, key = self._origin(path)
+        aside = self.folder / f"{_prefix(folder)}{key}.{time.time_ns()}"
+        if not self._files.move(path, aside):
+            return None
+        self._files.sync_folder(path.parent)
+        self._files.sync_folder(self.folder)
+        return aside
+
+    def list(self) -> list[Aside]:
+        """What is here, the oldest first. Other names than those that `take` gives are left out."""
+        found = [self._parse(name) for name in self._files.names(self.folder)]
+        return sorted((aside for aside in found if aside), key=lambda aside: aside.at)
+
+    def holds(self, folder: str, key: object) -> bool:
+        """Whether something that stood there is here."""
+        start = f"{_prefix(folder)}{key}."
+        return any(name.rpartition(".")[0] == start[:-1] for name in self._files.names(self.folder))
+
+    def thin_out(self, before: float) -> int:
+        """Remove what has been here since before this time; returns how much."""
+        old = [aside for aside in self.list() if aside.at < before]
+        for aside in old:
+            if aside.path.is_dir() and not aside.path.is_symlink():
+                shutil.rmtree(aside.path, ignore_errors=True)
+            else:
+                self._files.remove(aside.path)
+        return len(old)
+
+    def _origin(self, path: Path) -> tuple[str, str]:
+        place = path.relative_to(self._files.root)
+        folder = next((known for known in _FOLDERS if place.is_relative_to(known)), "")
+        inside = place.relative_to(folder) if folder else place
+        key = path.name if folder.endswith(("done", "ended")) else str(inside).replace("/", "-")
+        return folder, key.removesuffix(".json")
+
+    def _parse(self, name: str) -> Aside | None:
+        stem, _, stamp = name.rpartition(".")
+        if not (stem and stamp.isascii() and stamp.isdigit()):
+            return None
+        folder = next((known for known in _FOLDERS if stem.startswith(_prefix(known))), "")
+        return Aside(self.folder / name, folder, stem.removeprefix(_prefix(folder)), int(stamp) / 1e9)
+
+
+def _prefix(folder: str) -> str:
+    return f"{folder.replace('/', '-')}-" if folder else ""

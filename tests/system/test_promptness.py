@@ -1,0 +1,107 @@
+"""Things happen when they are due, not at the next `sleeptime`, which is ten minutes here."""
+
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.system.farm import SHIM, Farm
+from tests.waiting import until
+
+
+@pytest.fixture
+def lazy(farm: Farm) -> Farm:
+    """A farm that would sleep for ten minutes if nothing woke it."""
+    (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 600\n")
+    return farm
+
+
+def test_start_delay_is_over_when_it_is_over(lazy: Farm) -> None:
+    lazy.set_pools("p: {max: 3, max_prealloc: 3, max_starting: 3, start_delay: 1, cmd_new: 'true', cmd_delete: 'true'}")
+    lazy.start()
+    until(lambda: len(lazy.up()) == 3, what="three resources")
+    first, second, third = [document["created_at"] for document in lazy.up()]
+    assert 1 <= second - first < 3
+    assert 1 <= third - second < 3
+
+
+def test_livechecks_retries_of_deletes_and_pauses_are_due_when_they_are(lazy: Farm) -> None:
+    lazy.set_pools(
+        f"""
+checked:
+  max: 1
+  cmd_new: 'true'
+  cmd_delete: 'true'
+  cmd_livecheck: echo >> {lazy.folder}/checks
+  livecheck_period: 1
+stuck:
+  max: 1
+  cmd_new: 'true'
+  cmd_delete: 'echo >> {lazy.folder}/deletes; test $(wc -l < {lazy.folder}/deletes) -ge 2'
+  cmd_livecheck: 'false'
+  livecheck_attempts: 1
+failing:
+  max: 1
+  cmd_new: 'echo >> {lazy.folder}/starts; exit 1'
+  cmd_delete: 'true'
+"""
+    )
+    lazy.start()
+
+    def count(name: str) -> int:
+        path = lazy.folder / name
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    until(lambda: count("checks") >= 3, what="three checks, a second apart")
+    until(lambda: count("deletes") >= 2, what="a delete and its retry after 2 s")
+    until(lambda: count("starts") >= 3, what="three starts, after pauses of 1 and 2 s")
+
+
+def test_a_resource_that_nobody_reuses_goes_when_its_time_is_over(lazy: Farm) -> None:
+    lazy.set_pools("p: {max: 1, cmd_new: 'true', cmd_delete: 'true', reuse_opportunity_time: 1, tags: [A]}")
+    lazy.start()
+    ticket = lazy.take("A", sandbox="mine")
+    lazy.wait(ticket)
+    lazy.close(ticket)
+    until(lambda: [document["id"] for document in lazy.ended()] == [1], what="the end of resource 1")
+
+
+def test_instant_starts_follow_one_another_five_times_a_second(lazy: Farm) -> None:
+    lazy.set_pools("p: {max: 25, max_prealloc: 25, max_starting: 1, cmd_new: 'true', cmd_delete: 'true'}")
+    lazy.start()
+    until(lambda: len(lazy.up()) == 25, what="25 resources")
+    began = [document["created_at"] for document in lazy.up()]
+    assert min(sixth - first for first, sixth in zip(began, began[5:], strict=False)) < 1
+
+
+def test_from_close_over_cmd_release_to_the_next_waiter_takes_well_under_a_second(lazy: Farm) -> None:
+    lazy.set_pools(
+        "p: {max: 1, cmd_new: 'true', cmd_delete: 'true', cmd_release: 'true', reuse_opportunity_time: 60, tags: [A]}"
+    )
+    lazy.start()
+    holding = lazy.take("A", sandbox="mine")
+    lazy.wait(holding)
+    took = []
+    for _ in range(5):
+        waiting = lazy.take("A", sandbox="mine")
+        answered = threading.Thread(target=lazy.wait, args=(waiting,))
+        answered.start()
+        began = time.monotonic()
+        lazy.close(holding)
+        answered.join(20)
+        assert not answered.is_alive()
+        took.append(time.monotonic() - began)
+        holding = waiting
+    assert min(took) < 0.7
+    assert lazy.resources()[0]["releases_counter"] == 5
+
+
+def test_a_close_shows_in_the_list_of_tickets_at_once_even_without_a_scheduler(farm: Farm) -> None:
+    farm.set_pools("p: {max: 0, cmd_new: 'true', cmd_delete: 'true', tags: [A]}")
+    farm.start_web()
+    closed, kept = farm.take("A"), farm.take("A")
+    farm.close(closed)
+    command = [SHIM / "resalloc-maint", "--connection", farm.url, "ticket-list"]
+    listed = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    assert listed.decode() == f"{kept} - state=OPEN tags=A\n"
