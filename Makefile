@@ -8,7 +8,7 @@ PREFIX ?= /usr
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench check-config install clean
+.PHONY: help run test lint bench chaos check-config install clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,7 +21,7 @@ check-config: .venv/.run-installed ## Say what is wrong with the files in CONFIG
 
 test: lint ## Run the linters, then all tests side by side; PYTEST_ARGS='-k ...' for some of them
 	@tests/install-system-packages.sh
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: .venv/.dev-installed ## Check style, types, import directions and shell scripts
 	$(BIN)/ruff check .
@@ -36,6 +36,9 @@ install: ## Lay the files where a distribution would: PREFIX=/usr, DESTDIR, PYTH
 
 bench: .venv/.dev-installed ## Measure the performance table, or some of its rows: ROW='name ...'
 	$(BIN)/python -m tests.bench $(ROW)
+
+chaos: .venv/.dev-installed ## Break everything again and again, and look: CHAOS='--seconds 900 --seed 1 MODULE ...'
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 clean: ## Remove .venv and caches; the state in var/ stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

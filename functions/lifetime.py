@@ -86,6 +86,12 @@ class _IdleConnections:
     def _end(self) -> None:
         import gevent
 
-        for limit, greenlet in tuple(self._idle.items()):
+        for limit in tuple(self._idle):
+            gevent.get_hub().loop.run_callback(self._end_one, limit)
+
+    def _end_one(self, limit: Any) -> None:
+        # Looked up only now: a request that came meanwhile must be answered, not cut off.
+        greenlet = self._idle.get(limit)
+        if greenlet is not None:
             # What gunicorn does when such a connection was idle for too long: it is closed without a word.
-            gevent.get_hub().loop.run_callback(greenlet.throw, limit)
+            greenlet.throw(limit)

@@ -1,4 +1,4 @@
-"""python -m scheduler: leads the farm. python -m scheduler once FUNCTION: calls one timed function by hand."""
+"""python -m scheduler: leads the farm. `once FUNCTION` calls one timed function by hand, `fsck` checks the state."""
 
 import argparse
 import logging
@@ -17,6 +17,7 @@ from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import OWN, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.reconcile import reconcile
+from scheduler import fsck
 from scheduler.hooks import Hooks
 from scheduler.process import Process
 from state.errors import LockTimeout, StateError
@@ -35,7 +36,10 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     once = commands.add_parser("once", help="call one timed function by hand, unless a scheduler leads")
     once.add_argument("function", choices=["reconcile", "livecheck", "cleanup"])
+    fsck.add_arguments(commands.add_parser("fsck", help="check the state folder, and repair it"))
     options = parser.parse_args(arguments)
+    if options.command == "fsck":
+        return fsck.command(options)
     try:
         settings = load_settings(os.environ)
         load_agents(settings.config_dir)

@@ -64,7 +64,8 @@ class Hooks:
         self._active: dict[str, RunFile] = {}
         self._ended: dict[str, Outcome] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._cut_at: dict[str, float] = {}
+        self._cuts: dict[str, tuple[float, str]] = {}
+        """Runs that this process ended: when (uptime) and why."""
         self._logs.mkdir(parents=True, exist_ok=True)
 
     def adopt(self) -> None:
@@ -161,7 +162,7 @@ class Hooks:
         """Remove a run's files: its outcome has been written down."""
         self._active.pop(run, None)
         self._ended.pop(run, None)
-        self._cut_at.pop(run, None)
+        self._cuts.pop(run, None)
         child = self._children.pop(run, None)
         if child is not None and child.poll() is None:
             # Its result is there, so the supervisor is in its last instant.
@@ -203,9 +204,9 @@ class Hooks:
         return len(self._active) > len(self._ended)
 
     def _enforce_limits(self, run_id: str, file: RunFile) -> None:
-        asked = self._cut_at.get(run_id)
-        if asked is not None:
-            if uptime() - asked > KILL_AFTER:
+        cut = self._cuts.get(run_id)
+        if cut is not None:
+            if uptime() - cut[0] > KILL_AFTER:
                 self._kill(run_id, signal.SIGKILL)
             return
         run = file.run
@@ -216,11 +217,26 @@ class Hooks:
 
     def _cut(self, run_id: str, why: str, how: signal.Signals) -> None:
         log.warning("run %s: %s", run_id, why)
-        self._path(run_id, "cut").write_text(why)
-        with open(self._logs / self._active[run_id].run.log, "a") as run_log:
-            run_log.write(f"{why}\n")
-        self._cut_at[run_id] = uptime()
+        self._cuts[run_id] = (uptime(), why)
+        try:
+            self._path(run_id, "cut").write_text(why)
+            with open(self._logs / self._active[run_id].run.log, "a") as run_log:
+                run_log.write(f"{why}\n")
+        except OSError as error:
+            log.error("run %s: why it was ended cannot be written down: %s", run_id, error)
         self._kill(run_id, how)
+
+    def _why_cut(self, run_id: str) -> str | None:
+        """Why the run was ended, by this process or by an earlier one."""
+        if run_id in self._cuts:
+            return self._cuts[run_id][1]
+        path = self._path(run_id, "cut")
+        if not os.path.lexists(path):
+            return None
+        try:
+            return path.read_text(errors="replace") or "ended by the server"
+        except OSError:
+            return "ended by the server"
 
     def _look_for_result(self, run_id: str) -> bool:
         try:
@@ -236,9 +252,8 @@ class Hooks:
             return True
         exit_status = int(status)
         limit = self._active[run_id].run.output_limit
-        why: str | None = None
-        if os.path.lexists(self._path(run_id, "cut")):
-            why = self._why_cut(run_id)
+        why = self._why_cut(run_id)
+        if why is not None:
             self._kill(run_id, signal.SIGKILL)
         elif limit is not None and self._output_size(run_id) > limit:
             why = f"printed more than {limit} bytes"
@@ -290,12 +305,6 @@ class Hooks:
             return locks.is_held(self._path(run_id, "run"))
         except OSError:
             return False
-
-    def _why_cut(self, run_id: str) -> str:
-        try:
-            return self._path(run_id, "cut").read_text(errors="replace")
-        except OSError:
-            return "ended by the server"
 
     def _last_line(self, log_name: str) -> str:
         try:

@@ -55,7 +55,7 @@ class Collection(Generic[D, K]):
 
     def get(self, key: K) -> D | None:
         """The living document, None when there is none; raises CorruptDocument and StoreUnavailable."""
-        return self._parse(self.path(key), key)
+        return self.parse(self.path(key), key)
 
     def read(self, key: K) -> D:
         """The document, finished ones too; raises NotFound, CorruptDocument and StoreUnavailable.
@@ -107,7 +107,7 @@ class Collection(Generic[D, K]):
 
     def _quarantine(self, path: Path, key: K, unreadable: bool = False) -> CorruptDocument | None:
         try:
-            self._parse(path, key)
+            self.parse(path, key)
         except CorruptDocument as fault:
             return CorruptDocument(path, fault.why, self._aside.take(path))
         except StoreUnavailable as refused:
@@ -116,7 +116,8 @@ class Collection(Generic[D, K]):
             return CorruptDocument(path, refused.error.strerror or str(refused.error), self._aside.take(path))
         return None
 
-    def _parse(self, path: Path, key: K) -> D | None:
+    def parse(self, path: Path, key: K) -> D | None:
+        """The document that should stand there, None when nothing does; raises CorruptDocument and StoreUnavailable."""
         try:
             content = self._files.read(path)
         except StoreUnavailable as refused:
@@ -177,6 +178,10 @@ class Numbered(Collection[D, int]):
         """Numbers for documents that a batch will write."""
         return self._numbers.reserve(count)
 
+    def begin_above(self, number: int) -> int:
+        """Let the numbers go on above this one and all in use; returns the next. For repairs."""
+        return self._numbers.begin_above(number)
+
     def _highest(self) -> int:
         aside = [int(found.key) for found in self._aside.list() if found.folder == self._place and is_number(found.key)]
         return max(highest_number(self.folder), *aside, 0)
@@ -197,7 +202,7 @@ class Archived(Numbered[D]):
         return locks.brief(self._files.root / "locks" / "tickets" / f"{key % STRIPES:02x}")
 
     def read(self, key: int) -> D:
-        document = self.get(key) or self._parse(self.archive_path(key), key)
+        document = self.get(key) or self.parse(self.archive_path(key), key)
         if document is None:
             raise self._missing(key)
         return document

@@ -232,7 +232,8 @@ class Agent(Document, frozen=True, kw_only=True):
 
     `id` is the number of its ticket too: it is reserved, written here, and only then is the ticket taken. `options`
     are those of `config.agents.AgentGroup` that its group had last, so that a group that left the file can still
-    terminate. `changed_at` is when it came into its state, `reason` why.
+    terminate. `changed_at` is when it came into its state, `reason` why; `lost_runs` counts the runs of the state's
+    hook that a crash of the machine took away.
     """
 
     id: int
@@ -241,4 +242,5 @@ class Agent(Document, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     created_at: float = 0.0
     changed_at: float = 0.0
+    lost_runs: int = 0
     reason: str | None = None

@@ -102,6 +102,16 @@ class Files:
         with _unavailable(path):
             os.rename(staged, path)
 
+    def replace(self, path: Path, content: bytes) -> None:
+        """Stage, publish and sync one file, durable when this returns; a failure leaves nothing staged."""
+        staged = self.stage(content)
+        try:
+            self.publish(staged, path)
+        except BaseException:
+            self.discard(staged)
+            raise
+        self.sync_folder(path.parent)
+
     def publish_new(self, staged: Path, path: Path) -> None:
         """Put a staged file at `path`; raises FileExistsError when something is there."""
         with _unavailable(path):
@@ -126,6 +136,12 @@ class Files:
                     raise
                 return False
             return True
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name. Durable after `sync_folder`."""
+        self._refuse_when_frozen()
+        with _unavailable(source):
+            os.link(source, target)
 
     def remove(self, path: Path) -> None:
         """Remove a file; one that is gone already is fine."""

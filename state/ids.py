@@ -37,6 +37,17 @@ class Numbers:
         except OSError as error:
             raise StoreUnavailable(self._next, error) from error
 
+    def begin_above(self, number: int) -> int:
+        """Let the numbers go on above this one and all in use; returns the next. Raises StoreUnavailable."""
+        try:
+            with locks.brief(self._lock):
+                first = max(number, self._highest()) + 1
+                self._write_ceiling(first)
+                self._files.remove(self._next)
+                return first
+        except OSError as error:
+            raise StoreUnavailable(self._ceiling, error) from error
+
     def _reserve(self, count: int) -> range:
         descriptor = os.open(self._next, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -60,8 +71,7 @@ class Numbers:
         return max(ceiling, self._highest() + 1, 1), 0
 
     def _write_ceiling(self, ceiling: int) -> None:
-        self._files.publish(self._files.stage(f"{ceiling}\n".encode()), self._ceiling)
-        self._files.sync_folder(self._ceiling.parent)
+        self._files.replace(self._ceiling, f"{ceiling}\n".encode())
 
 
 def read_counter(content: bytes) -> tuple[str, int, int] | None:

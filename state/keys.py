@@ -16,6 +16,7 @@ import msgspec
 from state import locks
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument, NotFound, StoreUnavailable
+from state.files import Files
 from state.store import Store
 
 UNUSED_FOR = 86400.0
@@ -72,19 +73,7 @@ class Keys:
 
     def read(self, name: str) -> Key | None:
         """What the file of this name holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
-        path = self.folder / name
-        try:
-            content = self._files.read(path)
-        except StoreUnavailable as refused:
-            if refused.error.errno != errno.EISDIR:
-                raise
-            raise CorruptDocument(path, "it is a folder") from refused
-        if content is None:
-            return None
-        try:
-            return msgspec.json.decode(content, type=Key)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorruptDocument(path, str(error)) from error
+        return read_key(self._files, self.folder / name)
 
     def _known(self, path: Path) -> Key | None:
         try:
@@ -147,3 +136,16 @@ class Keys:
             self._files.remove(path)
             removed += 1
         return removed
+
+
+def read_key(files: Files, path: Path) -> Key | None:
+    """What a key's file holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
+    try:
+        content = files.read(path)
+        return None if content is None else msgspec.json.decode(content, type=Key)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptDocument(path, str(error)) from error
+    except StoreUnavailable as refused:
+        if refused.error.errno != errno.EISDIR:
+            raise
+        raise CorruptDocument(path, "it is a folder") from refused

@@ -41,12 +41,14 @@ class Lease:
         self._held: os.stat_result | None = None
 
     def acquire(self, seconds: float = 0, poll: float = 0.25) -> None:
-        """Take the role, waiting up to `seconds` (negative: without end); raises LockTimeout."""
+        """Take the role, waiting up to `seconds` (negative: without end); raises LockTimeout and StoreUnavailable."""
         try:
             self._lock.acquire(timeout=seconds, poll_interval=poll)
+            self._held = os.stat(self.path)
         except Timeout:
             raise LockTimeout(self.path, seconds) from None
-        self._held = os.stat(self.path)
+        except OSError as error:
+            raise StoreUnavailable(self.path, error) from error
 
     def release(self) -> None:
         self._lock.release()

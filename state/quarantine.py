@@ -7,6 +7,8 @@ from pathlib import Path
 
 from state.files import Files
 
+KEPT_FOR = 86400.0
+"""Seconds for which everything is kept here at least."""
 _FOLDERS = (
     "tickets/open",
     "tickets/done",
@@ -49,6 +51,14 @@ class Quarantine:
         self._files.sync_folder(self.folder)
         return aside
 
+    def keep(self, path: Path) -> Path:
+        """Keep the file as it is now here, too, before it is replaced."""
+        folder, key = self._origin(path)
+        aside = self.folder / f"{_prefix(folder)}{key}.{time.time_ns()}"
+        self._files.link(path, aside)
+        self._files.sync_folder(self.folder)
+        return aside
+
     def list(self) -> list[Aside]:
         """What is here, the oldest first. Other names than those that `take` gives are left out."""
         found = [self._parse(name) for name in self._files.names(self.folder)]
@@ -59,9 +69,17 @@ class Quarantine:
         start = f"{_prefix(folder)}{key}."
         return any(name.rpartition(".")[0] == start[:-1] for name in self._files.names(self.folder))
 
-    def thin_out(self, before: float) -> int:
-        """Remove what has been here since before this time; returns how much."""
-        old = [aside for aside in self.list() if aside.at < before]
+    def thin_out(self, now: float, ticket_retention: float, resource_retention: float) -> int:
+        """Remove what has been here for longer than the document would have been kept (seconds); returns how much.
+
+        For no longer, or its original would seem to be all that is left of it.
+        """
+        resources, others = (max(KEPT_FOR, kept) for kept in (resource_retention, ticket_retention))
+        old = [
+            aside
+            for aside in self.list()
+            if aside.at < now - (resources if aside.folder.startswith("resources/") else others)
+        ]
         for aside in old:
             if aside.path.is_dir() and not aside.path.is_symlink():
                 shutil.rmtree(aside.path, ignore_errors=True)

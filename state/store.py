@@ -4,39 +4,17 @@ Readers take no lock and see the old or the new document. Writers publish one do
 several is a sequence that can be done again. `state/README.md` tells the layout on disk.
 """
 
-import errno
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from state import locks
+from state import locks, tree
 from state.collection import Archived, Collection, D, K, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
-from state.errors import CorruptDocument, StoreUnavailable, UnknownFormat, UnreadableDocument
+from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.files import Files
-from state.ids import is_number
 from state.quarantine import Quarantine
 from state.watch import Watch
-
-FORMAT = 1
-_FOLDERS = (
-    "tmp",
-    "tickets/open",
-    "tickets/done",
-    "tickets/keys",
-    "resources/live",
-    "resources/ended",
-    "pools",
-    "intents",
-    "agents",
-    "runs",
-    "ids",
-    "locks/tickets",
-    "view",
-    "quarantine",
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +72,7 @@ def _read_into(
         except StoreUnavailable as refused:
             if not refused.of_one_file:
                 raise
-            unreadable.append(UnreadableDocument(refused.path, refused.error.strerror or str(refused.error)))
+            unreadable.append(UnreadableDocument(collection.path(key), refused.error.strerror or str(refused.error)))
             continue
         if document is not None:
             documents.append(document)
@@ -112,10 +90,7 @@ class Store:
         self.root = root
         self._files = files = Files(root)
         try:
-            self._check_format()
-            for folder in _FOLDERS:
-                files.make_folder(root / folder)
-            self._write_format()
+            tree.make(files)
         except OSError as error:
             raise StoreUnavailable(root, error) from error
         self.tickets = Archived(files, Ticket, "tickets/open", "tickets/done")
@@ -125,18 +100,6 @@ class Store:
         self.agents = Numbered(files, Agent, "agents")
         self.runs = root / "runs"
         self.quarantine = Quarantine(files)
-
-    def _check_format(self) -> bool:
-        return check_format(self._files)
-
-    def _write_format(self) -> None:
-        path = self.root / "FORMAT"
-        if self._files.read(path) is not None:
-            return
-        with locks.brief(self.root / "locks" / "format"):
-            if self._files.read(path) is None:
-                self._files.publish(self._files.stage(f"{FORMAT}\n".encode()), path)
-                self._files.sync_folder(self.root)
 
     def read_all(self) -> Contents:
         """Read every living document. Corrupt ones are moved to quarantine and listed; so are, where they stand, those
@@ -151,45 +114,8 @@ class Store:
         return contents
 
     def mend(self) -> list[str]:
-        """Put in order what is no document; returns what was wrong, in words.
-
-        Makes missing folders or FORMAT anew, and moves aside what stands in the place of locks, counters and views
-        and is no file. Raises StoreUnavailable, also when so much is gone that the disk itself must be, and
-        UnknownFormat when a newer program took the folder over.
-        """
-        wrong = []
-        gone = [folder for folder in _FOLDERS if not (self.root / folder).is_dir()]
-        if gone and not os.path.lexists(self.root / "FORMAT"):
-            raise StoreUnavailable(self.root, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-        for folder in gone:
-            try:
-                self._files.make_folder(self.root / folder)
-            except FileExistsError as error:
-                raise StoreUnavailable(self.root / folder, error) from error
-            wrong.append(f"{folder}/ was gone and is made anew, empty")
-        for folder in ("locks", "locks/tickets", "ids", "view"):
-            for name in self._files.names(self.root / folder):
-                path = self.root / folder / name
-                if not _is_file(path) and f"{folder}/{name}" not in _FOLDERS:
-                    aside = self.quarantine.take(path)
-                    if aside is not None:
-                        wrong.append(f"{folder}/{name} was no file; moved to quarantine/{aside.name}")
-        wrong += self._mend_format()
-        return wrong
-
-    def _mend_format(self) -> list[str]:
-        path = self.root / "FORMAT"
-        try:
-            if self._check_format():
-                return []
-            wrong = "FORMAT was gone; written anew"
-        except UnknownFormat as unknown:
-            if not unknown.damaged:
-                raise
-            aside = self.quarantine.take(path)
-            wrong = f"FORMAT said {unknown.found!r}; moved to quarantine/{aside.name if aside else ''}, written anew"
-        self._write_format()
-        return [wrong]
+        """Put in order what is no document; returns what was wrong, in words. Raises as `tree.mend` does."""
+        return tree.mend(self._files, self.quarantine)
 
     def commit(self, batch: Batch) -> list[Ticket]:
         """Write a batch durably; returns the bases of updates that came too late and were not made.
@@ -278,13 +204,13 @@ class Store:
     def sweep(self, now: float, ticket_retention: float, resource_retention: float) -> "Swept":
         """Remove what is finished and older than its retention (seconds), and staged files that nobody owns.
 
-        What is in quarantine is kept for the longer of both.
+        What is in quarantine is kept as long, but for a day at least.
         """
         return Swept(
             tickets=self.tickets.thin_out(now - ticket_retention),
             resources=self.resources.thin_out(now - resource_retention),
             staged=self._files.remove_orphans(now),
-            quarantined=self.quarantine.thin_out(now - max(ticket_retention, resource_retention)),
+            quarantined=self.quarantine.thin_out(now, ticket_retention, resource_retention),
         )
 
     def check_writable(self) -> None:
@@ -300,27 +226,3 @@ class Swept:
     resources: int
     staged: int
     quarantined: int
-
-
-def check_format(files: Files) -> bool:
-    """Whether FORMAT is there; raises UnknownFormat when it does not name a layout that this program knows."""
-    path = files.root / "FORMAT"
-    try:
-        content = files.read(path)
-    except StoreUnavailable as refused:
-        if refused.error.errno != errno.EISDIR:
-            raise
-        raise UnknownFormat(path, "", FORMAT) from refused
-    if content is None:
-        return False
-    found = content.decode(errors="replace").strip()
-    if not is_number(found) or int(found) > FORMAT:
-        raise UnknownFormat(path, found, FORMAT)
-    return True
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return True

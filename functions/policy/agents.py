@@ -1,7 +1,7 @@
 """Agents: what follows from how their hooks ended, and what to do next. Pure; SEMANTICS section 9 tells the rules.
 
 An agent's hooks never run side by side. Whether `cmd_prepare` or `cmd_terminate` is to run stands in the agent's
-state alone: such an agent under way has its hook started, also after a restart.
+state alone: such an agent without a run has its hook started, also after a restart, and when its supervisor vanished.
 """
 
 import re
@@ -18,6 +18,8 @@ from state.lifecycle import AgentEvent, after_agent_event
 
 MOST_NEW = 100
 """Agents that one answer of `cmd_converge_to` brings; the next answer brings more."""
+MOST_LOST_RUNS = 3
+"""Runs of `cmd_prepare` or `cmd_terminate` that may vanish without a result, before that counts as its end."""
 _WHOLE_NUMBER = re.compile(rb"\s*([+-]?[0-9]{1,9})\s*")
 
 
@@ -106,12 +108,14 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
 
 def moved(agent: Agent, event: AgentEvent, now: float, reason: str | None = None) -> Agent:
     """The agent after `event`; raises ImpossibleTransition."""
-    return agent.replace(state=after_agent_event(agent.state, event), changed_at=now, reason=reason)
+    return agent.replace(state=after_agent_event(agent.state, event), changed_at=now, lost_runs=0, reason=reason)
 
 
 def fold_agent(agent: Agent, hook: AgentHook, outcome: Outcome) -> Agent:
     """The agent after a hook of it ended; the same object when that changes nothing (any more)."""
     now = outcome.ended_at
+    if outcome.lost and _HOOK_OF.get(agent.state) is hook and agent.lost_runs + 1 < MOST_LOST_RUNS:
+        return agent.replace(lost_runs=agent.lost_runs + 1)
     if agent.state is AgentState.PREPARING and hook is AgentHook.PREPARE:
         if outcome.good:
             return moved(agent, AgentEvent.PREPARED, now)

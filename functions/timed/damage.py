@@ -38,8 +38,12 @@ def put_back_known(farm: "Farm", before: Snapshot, agents: dict[int, Agent], ref
     for collection, known, present in places:
         for key, document in known.items():
             if key not in present and not _never_written(document, under_way):
-                if collection.path(key) in unreadable:
-                    collection.quarantine(key, unreadable=True)
+                if collection.path(key) in unreadable and collection.quarantine(key, unreadable=True) is None:
+                    found = collection.get(key)
+                    if found is not None:
+                        # It was refused for a moment only.
+                        farm.keep(found)
+                        continue
                 put_back(farm, collection, document)
 
 
@@ -77,7 +81,7 @@ def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
         if key not in farm.finished_resources or collection is not farm.store.resources:
             log.info("%s %s: its document was put back", collection.kind, key)
             farm.keep(found)
-    elif found != type(known).from_json(known.to_json()):
+    elif found != known:
         aside = farm.store.quarantine.take(collection.path(key))
         log.error("%s %s: somebody else changed its document; that was moved to %s", collection.kind, key, aside)
         put_back(farm, collection, known)

@@ -172,7 +172,9 @@ class Farm:
         except StoreUnavailable as refused:
             if known is None or not refused.of_one_file:
                 raise
-            ticket, fault = None, self.store.tickets.quarantine(key, unreadable=True)
+            fault = self.store.tickets.quarantine(key, unreadable=True)
+            # It may have been refused for a moment only.
+            ticket = None if fault else self.store.tickets.get(key)
         if fault is not None:
             self.report(fault)
         if ticket == known:
@@ -263,7 +265,8 @@ class Farm:
             record = self.snapshot.records.get(pool.name) or PoolRecord(name=pool.name, first_seen_at=self.clock())
             # Options that only a newer version knows stay.
             newer = {name: value for name, value in record.options.items() if name not in Pool.__struct_fields__}
-            options = newer | msgspec.to_builtins(pool)
+            # As they come back from JSON, so that the record compares with what stands on the disk.
+            options = newer | msgspec.json.decode(msgspec.json.encode(pool))
             records[pool.name] = record.replace(position=position, configured=True, options=options)
         for name, record in self.snapshot.records.items():
             if name not in records:

@@ -15,11 +15,16 @@ SHORTEST_PERIOD = 1.0
 
 
 class Checks:
-    """When each resource is to be checked next. Entries may be outdated: they are judged when they come up."""
+    """When each resource is to be checked next. Entries may be outdated: they are judged when they come up.
+
+    A check that says nothing (it could not be started, or its supervisor was killed) is repeated a period after it
+    was begun, which only this process remembers.
+    """
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int]] = []
         self._known: dict[int, float] = {}
+        self._began: dict[int, float] = {}
 
     def plan_all(self, farm: Farm) -> None:
         """Plan for every resource anew: at the start and when periods may have changed."""
@@ -30,10 +35,25 @@ class Checks:
 
     def plan(self, farm: Farm, resource: Resource) -> None:
         """Plan the next check of one resource, if it is to be checked at all."""
-        due = _due(farm, resource)
+        due = self.due(farm, resource)
         if due is not None and self._known.get(resource.id) != due:
             self._known[resource.id] = due
             heapq.heappush(self._due, (due, resource.id))
+
+    def due(self, farm: Farm, resource: Resource) -> float | None:
+        """When a resource is to be checked (Unix seconds); None while it is not to be checked at all."""
+        pool = farm.snapshot.options_of(resource.pool)
+        if resource.state is not ResourceState.UP or pool is None or pool.cmd_livecheck is None:
+            self._began.pop(resource.id, None)
+            return None
+        period = max(SHORTEST_PERIOD, pool.livecheck_period)
+        ended, began = resource.check_last_time, self._began.get(resource.id)
+        due = (resource.up_at or 0.0) if ended is None else ended + period
+        return due if began is None else max(due, began + period)
+
+    def begin(self, number: int, now: float) -> None:
+        """Take note that a check of this resource begins."""
+        self._began[number] = now
 
     def pop(self, now: float) -> int | None:
         """The next resource that may be due."""
@@ -60,7 +80,7 @@ def livecheck(farm: Farm, checks: Checks) -> float | None:
         resource = farm.snapshot.resources.get(number)
         if resource is None or number in under_way:
             continue
-        due = _due(farm, resource)
+        due = checks.due(farm, resource)
         pool = farm.snapshot.options_of(resource.pool)
         if due is None or pool is None:
             continue
@@ -68,15 +88,7 @@ def livecheck(farm: Farm, checks: Checks) -> float | None:
             checks.plan(farm, resource)
             continue
         run = resource_run(resource, pool, HookKind.WATCH, run_id(number, HookKind.WATCH, int(now * 1000)), 0)
+        checks.begin(number, now)
         farm.hooks.start(run)
         under_way.add(number)
     return None
-
-
-def _due(farm: Farm, resource: Resource) -> float | None:
-    pool = farm.snapshot.options_of(resource.pool)
-    if resource.state is not ResourceState.UP or pool is None or pool.cmd_livecheck is None:
-        return None
-    if resource.check_last_time is None:
-        return resource.up_at or 0.0
-    return resource.check_last_time + max(SHORTEST_PERIOD, pool.livecheck_period)

@@ -16,7 +16,8 @@ from scheduler.importer.errors import FolderInUse
 from state import locks
 from state.errors import LockTimeout, UnknownFormat
 from state.files import Files
-from state.store import FORMAT, Store
+from state.store import Store
+from state.tree import FORMAT
 
 UNFINISHED = "unfinished-import"
 """What stands in FORMAT until everything is written."""

@@ -56,7 +56,7 @@ GOOD = an_outcome()
 FAILURES = [
     an_outcome(exit=1),
     an_outcome(cut_off="ended after its time limit of 1 s"),
-    an_outcome(exit=None, lost=True, cut_off="its supervisor was killed"),
+    an_outcome(exit=137, cut_off="killed by signal 9"),
 ]
 
 
@@ -82,6 +82,23 @@ def test_a_failed_prepare_ends_the_agent_and_says_why(outcome: Outcome) -> None:
     agent = fold_agent(an_agent(7, PREPARING), AgentHook.PREPARE, outcome)
     assert agent.state is ENDED
     assert agent.reason == f"cmd_prepare {outcome.how}"
+
+
+@pytest.mark.parametrize(("state", "hook"), [(PREPARING, AgentHook.PREPARE), (TERMINATING, AgentHook.TERMINATE)])
+def test_a_run_that_was_lost_is_started_again_a_few_times(state: AgentState, hook: AgentHook) -> None:
+    """Given runs that vanish with their supervisors, then the agent stays; the third counts as the end."""
+    lost = an_outcome(exit=None, lost=True, cut_off="its supervisor was killed")
+    agent = an_agent(7, state)
+    for _ in range(2):
+        agent = fold_agent(agent, hook, lost)
+        assert agent.state is state
+        assert steps(agent) == [StartHook(7, hook)]
+    assert fold_agent(agent, hook, lost).state is ENDED
+
+
+def test_lost_runs_are_counted_for_each_state_anew() -> None:
+    agent = fold_agent(an_agent(7, PREPARING).replace(lost_runs=2), AgentHook.PREPARE, GOOD)
+    assert (agent.state, agent.lost_runs) == (WORKING, 0)
 
 
 @pytest.mark.parametrize("outcome", FAILURES)

@@ -9,7 +9,8 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import UnknownFormat
-from state.store import FORMAT, Store
+from state.store import Store
+from state.tree import FORMAT
 from tests.state.children import Child, Tell, barrier
 
 TREE = {

@@ -12,6 +12,7 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, NotFound, StoreUnavailable
+from state.quarantine import KEPT_FOR
 from state.store import Batch, Put, Store
 from tests.state.children import waits_for_a_lock
 from tests.waiting import until
@@ -240,13 +241,16 @@ def test_the_quarantine_tells_where_everything_stood(store: Store) -> None:
     assert not store.quarantine.holds("pools", "a")
 
 
-def test_the_quarantine_is_kept_for_the_longer_retention(store: Store) -> None:
+def test_the_quarantine_is_kept_as_long_as_what_it_was_but_a_day_at_least(store: Store) -> None:
     store.tickets.path(7).write_text("garbage")
     store.resources.path(7).mkdir()
     store.read_all()
-    now = time.time()
-    assert store.sweep(now + 40, ticket_retention=50, resource_retention=10).quarantined == 0
-    assert store.sweep(now + 60, ticket_retention=50, resource_retention=10).quarantined == 2
+    now, day = time.time(), KEPT_FOR
+    swept = [
+        store.sweep(now + later * day, ticket_retention=3 * day, resource_retention=0).quarantined
+        for later in (0.9, 1.1, 2.9, 3.1)
+    ]
+    assert swept == [0, 1, 0, 1]
     assert os.listdir(store.root / "quarantine") == []
 
 

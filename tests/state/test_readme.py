@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from state.documents import Document, Resource, Ticket
-from state.store import _FOLDERS, Batch, Put, Store
+from state.store import Batch, Put, Store
+from state.tree import FOLDERS
 
 TEXT = (Path(__file__).parents[2] / "state" / "README.md").read_text()
 EXAMPLES: dict[type[Document], str] = dict(
@@ -43,7 +44,7 @@ def test_every_field_is_told(form: type[Document], title: str) -> None:
 
 def test_every_folder_is_told() -> None:
     told = rows("What is where, and who writes it")
-    for folder in _FOLDERS:
+    for folder in FOLDERS:
         assert any(path.startswith(f"{folder}/") or f"{folder}/".startswith(path) for path in told), folder
 
 

@@ -113,7 +113,10 @@ class Farm:
         victims = [pid, *(children_of(pid) if name == "web" else [])]
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
-        until(lambda: not self._xprocess.getinfo(f"{name}-{self._name}").isrunning(), what=f"the end of {name}")
+        info = self._xprocess.getinfo(f"{name}-{self._name}")
+        until(lambda: not info.isrunning(), what=f"the end of {name}")
+        # While its last threads end, hooks still count as its children, and the next start would end them.
+        Path(str(info.pidpath)).unlink()
 
     def terminate(self, name: str) -> None:
         """Ask one process to stop (SIGTERM) and wait until it did."""

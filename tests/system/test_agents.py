@@ -75,7 +75,8 @@ def test_agents_live_beside_clients_and_survive_the_kill_of_the_scheduler_in_eve
     restart_in("NEW")
     farm.set_pools(POOL)
     restart_in("PREPARING")
-    assert farm.wait(farm.take("local")) == b"machine 2\n"
+    client = farm.take("local")
+    farm.wait(client)
     (farm.folder / "prepared").touch()
     restart_in("WORKING")
     assert farm.ticket(1)["state"] == "OPEN"
@@ -84,7 +85,10 @@ def test_agents_live_beside_clients_and_survive_the_kill_of_the_scheduler_in_eve
     restart_in("TERMINATING")
     (farm.folder / "over").touch()
     until(lambda: states(farm) == [], what="the end of the agent")
-    until(lambda: [found["id"] for found in farm.resources()] == [2], what="the end of its resource")
+    until(
+        lambda: [found["id"] for found in farm.resources()] == [farm.ticket(client)["resource"]],
+        what="the end of its resource",
+    )
     assert farm.ticket(1)["state"] == "CLOSED"
     assert [len((farm.folder / name).read_text().split()) for name in ("prepares", "terminates")] == [1, 1]
 

@@ -1,6 +1,5 @@
 """What surrounds every hook on a real server: environment, PATH, folder, standard input; and the server's own log."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,16 +8,15 @@ import pytest
 from tests.system.farm import SHIM, Farm
 from tests.waiting import until
 
-SPY = """{
-  env -0 > {folder}/KIND.env.new
-  { pwd; wc -c; command -v resalloc-check-vm-ip resalloc-wait-for-ssh resalloc resalloc-maint; } > {folder}/KIND.told
-  mv {folder}/KIND.env.new {folder}/KIND.env
-}"""
-
-
-def spy(farm: Farm, kind: str) -> str:
-    """A hook that tells what surrounds it."""
-    return json.dumps(SPY.replace("{folder}", str(farm.folder)).replace("KIND", kind).replace("\n", " ").strip())
+SPY = """#!/bin/sh
+{
+    pwd
+    wc -c
+    for helper in resalloc-check-vm-ip resalloc-wait-for-ssh resalloc resalloc-maint; do command -v $helper; done
+} >"$2/$1.told"
+env -0 >"$2/$1.new" && mv "$2/$1.new" "$2/$1.env"
+"""
+"""Tells what surrounds it."""
 
 
 def environment_of(farm: Farm, kind: str) -> dict[str, str]:
@@ -33,8 +31,10 @@ def test_hooks_have_the_servers_environment_its_helpers_and_an_empty_input(
 ) -> None:
     monkeypatch.setenv("OS_CLOUD", "somewhere in the clouds")
     kinds = {"alloc": "cmd_new", "watch": "cmd_livecheck", "release": "cmd_release", "terminate": "cmd_delete"}
-    hooks = "\n".join(f"  {option}: {spy(farm, kind)}" for kind, option in kinds.items())
-    farm.set_pools(f"p:\n  max: 1\n  tags: [A]\n{hooks}\n".replace("; }", "; };"))
+    hooks = "\n".join(f"  {option}: ./spy {kind} {farm.folder}" for kind, option in kinds.items())
+    farm.set_pools(f"p:\n  max: 1\n  tags: [A]\n{hooks}\n")
+    (farm.config / "spy").write_text(SPY)
+    (farm.config / "spy").chmod(0o755)
     farm.start()
     ticket = farm.take("A")
     farm.wait(ticket)

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 import xmlrpc.client
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +30,13 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.fixture(autouse=True)
+def _no_endless_waits() -> Iterator[None]:
+    socket.setdefaulttimeout(60)
+    yield
+    socket.setdefaulttimeout(None)
 
 
 @pytest.fixture
@@ -102,7 +111,7 @@ def test_an_old_client_that_repeats_its_wait_gets_over_a_restart_of_the_web(slow
 
 
 def test_old_clients_walk_the_whole_way(farm: Farm) -> None:
-    farm.set_pools(r"p: {max: 2, cmd_new: 'printf " "\0\377$RESALLOC_ID" "', cmd_delete: 'true', tags: [A, B]}")
+    farm.set_pools(r"""p: {max: 2, cmd_new: "printf '\\0\\377'", cmd_delete: 'true', tags: [A, B]}""")
     farm.start()
     for allow_none, path in ((True, "/RPC2"), (False, "/"), (True, "")):
         with xmlrpc.client.ServerProxy(farm.url + path, allow_none=allow_none) as server:

@@ -1,13 +1,15 @@
 """Agents: converged, prepared, checked, let go, terminated; with real hooks and a real state folder."""
 
 import base64
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from functions.timed.agents import agents
 from functions.timed.view import pools_view
-from state.documents import AgentState, ResourceState, TicketState
+from state.documents import AgentState, ResourceState, Ticket, TicketState
 from state.files import Files
 from tests.timed.agent_world import GROUPS, POOL, AgentWorld
 
@@ -110,10 +112,39 @@ def test_a_failing_converge_changes_nothing(world: AgentWorld) -> None:
     before = world.work(2)
     world.touch("may-go")
     world.set_groups(GROUPS.replace("cat ../wanted", "cat ../wanted; echo asked >> ../asked; exit 1"))
+    world.until(lambda: world.left("asked"), "the first failure")
     world.want(0)
-    world.until(lambda: len(world.left("asked")) >= 3, "some answers")
+    world.until(lambda: len(world.left("asked")) >= 4, "some failures")
     world.turn()
     assert [agent.id for agent in world.agents(WORKING)] == [agent.id for agent in before]
+
+
+def test_an_answer_holds_for_its_period_only(world: AgentWorld) -> None:
+    """Given one agent too many that waits, when it works only after converge began to fail, then it is not let go."""
+    world.set_pools(POOL.replace("max: 6", "max: 1"))
+    world.want(2)
+    world.reach(WORKING)
+    world.want(1)
+    world.until(lambda: "-000001_release" in str(list((world.folder / "log" / "hooks").iterdir())), "the question")
+    world.want("")
+    world.periods(3)
+    world.touch("may-go")
+    world.set_pools(POOL)
+    world.until(lambda: len(world.agents(WORKING)) == 2, "the other agent")
+    world.periods(2)
+    assert len(world.agents(WORKING)) == 2
+
+
+def test_the_number_of_another_ticket_is_left_alone(world: AgentWorld) -> None:
+    """Given an older copy of the counter that was restored, then an agent takes the next free number."""
+    counter = world.store.root / "ids" / "tickets.next"
+    world.store.tickets.create(lambda number: Ticket(id=number, tags=("others",)))
+    older = counter.read_bytes()
+    other = world.store.tickets.create(lambda number: Ticket(id=number, tags=("others",)))
+    counter.write_bytes(older)
+    (agent,) = world.work()
+    assert agent.id > other.id
+    assert world.ticket(other.id) == other
 
 
 def test_too_many_agents_are_asked_and_those_that_agree_go(world: AgentWorld) -> None:
@@ -319,14 +350,31 @@ def test_a_hook_that_was_never_started_is_started_after_a_restart(
     assert len(world.left(left)) == before + 1
 
 
+def test_a_prepare_whose_supervisor_was_killed_runs_again(world: AgentWorld) -> None:
+    waiting = "while [ ! -e ../go-on ]; do sleep 0.02; done; "
+    world.set_groups(GROUPS.replace("cmd_prepare: ", f"cmd_prepare: echo x >> ../tries; {waiting}"))
+    world.want(1)
+    world.until(lambda: world.left("tries"), "the first try")
+    (group,) = world.store.runs.glob("agent_prepare_*.group")
+    supervisor = int(Path(f"/proc/{int(group.read_text())}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    world.until(lambda: len(world.left("tries")) == 2, "the second try")
+    world.touch("go-on")
+    agent = world.reach(WORKING)
+    assert (agent.id, len(world.left("prepared"))) == (1, 1)
+
+
 def test_an_answer_that_came_while_nobody_was_there_is_outdated(world: AgentWorld) -> None:
     world.set_groups(GROUPS.replace("cat ../wanted", "cat ../wanted; while [ ! -e ../go-on ]; do sleep 0.02; done"))
     world.want(5)
-    world.until(lambda: any((world.store.runs).glob("agent_converge_*.out")), "the run of converge")
+    world.until(lambda: any(path.read_text() for path in world.store.runs.glob("agent_converge_*.out")), "the answer")
+    (run,) = world.store.runs.glob("agent_converge_*.run")
     world.want(1)
+    world.set_groups(GROUPS)
     world.restart()
-    world.touch("go-on")
     world.reach(WORKING)
+    world.touch("go-on")
+    world.until(lambda: not run.exists(), "the end of the old run")
     world.periods()
     assert len(world.agents()) == 1
 

@@ -157,23 +157,6 @@ def test_a_missing_folder_of_logs_is_made_anew_and_harms_nobody(tmp_path: Path) 
     assert world.resources()[0].check_failed_count == 0
 
 
-def test_a_livecheck_whose_log_cannot_be_written_says_nothing_of_the_resource(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    checked = "cmd_new: 'true', cmd_delete: 'true', cmd_livecheck: 'true', livecheck_period: 1"
-    world = World(tmp_path, f"p: {{max: 1, {checked}}}")
-    world.until(lambda: world.resources() and world.resources()[0].check_last_time, "the first check")
-    before = world.resources()[0].check_last_time
-    (tmp_path / "log/hooks/000001_watch").unlink()
-    (tmp_path / "log/hooks/000001_watch").mkdir()
-    world.ahead += 2
-    world.until(lambda: "cannot be started" in caplog.text, "the attempt")
-    world.turn()
-    assert (world.resources()[0].check_failed_count, world.resources()[0].check_last_time) == (0, before)
-    (tmp_path / "log/hooks/000001_watch").rmdir()
-    world.until(lambda: world.resources()[0].check_last_time != before, "the next check")
-
-
 NUMBERED = """
 one: &numbers
   max: 3

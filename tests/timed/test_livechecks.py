@@ -144,3 +144,20 @@ def test_a_pool_without_cmd_livecheck_checks_nothing(tmp_path: Path) -> None:
     world.ahead += 100_000
     world.turn()
     assert [path.name for path in (tmp_path / "log/hooks").iterdir() if "watch" in path.name] == []
+
+
+def test_a_check_that_cannot_be_started_is_tried_again_after_a_period_and_not_at_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = world.folder / "log/hooks/000001_watch"
+    log.unlink()
+    log.mkdir()
+    for attempt in (1, 2):
+        world.ahead += 601
+        for _ in range(5):
+            world.turn()
+        assert caplog.text.count("cannot be started") == attempt
+    assert (resource(world).check_failed_count, checks(world)) == (0, ["1"])
+    log.rmdir()
+    check_again(world)
+    assert checks(world) == ["1", "1"]

@@ -1,0 +1,319 @@
+"""What must hold in a state folder at every instant, whatever was killed, full, broken or late.
+
+`check` takes documents by the names of their files, so that each fault can say where it stands. Tests pass what they
+know beside: which tickets were told to clients, and for which resources `cmd_new` was started.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from config.pools import Pool
+from functions.policy.faults import Fault, Kind
+from state.documents import HookKind, Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+
+RUN_OF = {
+    ResourceState.STARTING: HookKind.ALLOC,
+    ResourceState.RELEASING: HookKind.RELEASE,
+    ResourceState.DELETING: HookKind.TERMINATE,
+}
+"""The hook that a resource in this state waits for; in any other it waits for none."""
+_RUN = re.compile(rf"(\d{{6,}})_({'|'.join(HookKind)})_\d+")
+_LONGEST_GAP = 100
+"""Longer ones are mostly the leap to the ceiling after a reboot."""
+_FSCK = "`fsck --repair` does that, with the server stopped."
+_NEXT_PASS = "The next pass of the scheduler does that."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What stands in a state folder. Documents and keys (the number of their ticket) by file.
+
+    `pools` are those whose limits are in force, by name. `ceilings` stand, for "tickets" and "resources", above all
+    numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
+    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
+    they go on; None: not known. `started` are resources for which `cmd_new` was started, `told` tickets whose number
+    somebody was told.
+    """
+
+    tickets: Mapping[str, Ticket] = field(default_factory=dict)
+    done: Mapping[str, Ticket] = field(default_factory=dict)
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    ended: Mapping[str, Resource] = field(default_factory=dict)
+    records: Mapping[str, PoolRecord] = field(default_factory=dict)
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    keys: Mapping[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    lost: Collection[tuple[str, int]] = ()
+    forgotten: Container[tuple[str, int]] = ()
+    runs: Mapping[str, bool] | None = None
+    started: Collection[int] = ()
+    told: Collection[int] = ()
+
+    @classmethod
+    def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
+        """An inventory of living documents, under the names that their files have."""
+        kinds: dict[type, tuple[str, str]] = {
+            Ticket: ("tickets", "tickets/open"),
+            Resource: ("resources", "resources/live"),
+            PoolRecord: ("records", "pools"),
+            Intent: ("intents", "intents"),
+        }
+        found: defaultdict[str, dict[str, object]] = defaultdict(dict)
+        for document in documents:
+            name, folder = kinds[type(document)]
+            found[name][f"{folder}/{document.key}.json"] = document
+        return cls(**found, **facts)  # type: ignore[arg-type]
+
+    def numbers_given(self) -> dict[str, set[int]]:
+        """By "tickets" and "resources": all numbers that are known to be in use or to have been."""
+        tickets, resources = _all_tickets(self), _all_resources(self)
+        given = {
+            "tickets": {*tickets, *self.keys.values(), *self.told},
+            "resources": {*resources, *self.started},
+        }
+        given["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
+        given["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
+        for kind, number in self.lost:
+            given[kind].add(number)
+        return given
+
+
+def check(inventory: Inventory) -> list[Fault]:
+    """Every fault and note, in no promised order; none when all is well and at rest."""
+    checks = (
+        _places,
+        _counters,
+        _gaps,
+        _existing_tickets,
+        _existing_resources,
+        _grants,
+        _holders,
+        _ends,
+        _numbers,
+        _limits,
+        _runs_of_resources,
+        _owners_of_runs,
+        _unsettled,
+    )
+    return [fault for each in checks for fault in each(inventory)]
+
+
+def _places(inventory: Inventory) -> Iterator[Fault]:
+    for kind, living, finished in (
+        ("ticket", inventory.tickets, inventory.done),
+        ("resource", inventory.resources, inventory.ended),
+    ):
+        files = {document.id: file for file, document in finished.items()}
+        for file, document in living.items():
+            if document.id in files:
+                sentence = f"{kind} {document.id} stands in {files[document.id]} too"
+                yield Fault(Kind.DUPLICATE, file, sentence, f"The living one goes to quarantine/: {_FSCK}")
+    for file, ticket in inventory.done.items():
+        if ticket.state is not TicketState.CLOSED:
+            sentence = f"ticket {ticket.id} is {ticket.state} among the settled ones"
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to tickets/open: {_FSCK}")
+    for file, resource in inventory.ended.items():
+        if resource.state is not ResourceState.ENDED:
+            sentence = f"resource {resource.id} is {resource.state} among the ended ones"
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to resources/live: {_FSCK}")
+
+
+def _gaps(inventory: Inventory) -> Iterator[Fault]:
+    for kind, given in inventory.numbers_given().items():
+        numbers = sorted(given)
+        for before, after in pairwise(numbers):
+            gap = range(before + 1, after)
+            if 0 < len(gap) <= _LONGEST_GAP and (kind, gap[0]) not in inventory.forgotten:
+                which = f"{gap[0]}" if len(gap) == 1 else f"{gap[0]} to {gap[-1]}"
+                sentence = f"of {kind} there is no {which}"
+                repair = "A write that failed or a restart leaves such a gap; so does a document that was removed."
+                yield Fault(Kind.GAP, f"{kind}/", sentence, repair)
+
+
+def _counters(inventory: Inventory) -> Iterator[Fault]:
+    for kind, given in inventory.numbers_given().items():
+        ceiling, highest = inventory.ceilings.get(kind), max(given, default=0)
+        if ceiling is not None and ceiling <= highest:
+            sentence = f"the ceiling of {kind} is {ceiling}, but {highest} was given"
+            yield Fault(Kind.COUNTER, f"ids/{kind}.ceiling", sentence, f"It must be raised: {_FSCK}")
+
+
+def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
+    known = _all_tickets(inventory)
+    wanted = dict.fromkeys(inventory.told, "its number was told")
+    for resource in inventory.resources.values():
+        if resource.released_ticket is not None:
+            wanted[resource.released_ticket] = f"resource {resource.id} was let go by it"
+    for number, why in wanted.items():
+        if number not in known and ("tickets", number) not in inventory.lost:
+            if ("tickets", number) in inventory.forgotten:
+                continue
+            sentence = f"there is no ticket {number}, although {why}"
+            repair = "Nothing brings it back; look for a backup of this file."
+            yield Fault(Kind.MISSING_TICKET, f"tickets/open/{number}.json", sentence, repair)
+
+
+def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
+    known = _all_resources(inventory)
+    wanted = dict.fromkeys(inventory.started, "its cmd_new was started")
+    for ticket in inventory.tickets.values():
+        if ticket.state is TicketState.OPEN and ticket.resource is not None:
+            wanted[ticket.resource] = f"ticket {ticket.id} has it ({ticket.resource_name}, pool {ticket.pool})"
+    for number, why in wanted.items():
+        kept = number in known or ("resources", number) in inventory.lost
+        if not kept and ("resources", number) not in inventory.forgotten:
+            sentence = f"there is no resource {number}, although {why}"
+            repair = "It may still exist: see its logs, delete it by hand; cmd_list finds it, too."
+            yield Fault(Kind.MISSING_RESOURCE, f"resources/live/{number}.json", sentence, repair)
+
+
+def _grants(inventory: Inventory) -> Iterator[Fault]:
+    for file, ticket in inventory.tickets.items():
+        granted = (ticket.output, ticket.assigned_at, ticket.resource_name)
+        if ticket.waiting and any(fact is not None for fact in granted):
+            sentence = f"ticket {ticket.id} waits, but was given {ticket.resource_name or 'a resource'} before"
+            yield Fault(Kind.HALF_GRANTED, file, sentence, f"It must fail: {_FSCK}")
+        if ticket.state is TicketState.FAILED and (ticket.reason is None or ticket.failed_at is None):
+            sentence = f"ticket {ticket.id} is FAILED and does not say when and why"
+            yield Fault(Kind.NO_REASON, file, sentence, "Its client can close it.")
+
+
+def _holders(inventory: Inventory) -> Iterator[Fault]:
+    by_resource: defaultdict[int, list[tuple[str, Ticket]]] = defaultdict(list)
+    for file, ticket in inventory.tickets.items():
+        if ticket.state is TicketState.OPEN and ticket.resource is not None:
+            by_resource[ticket.resource].append((file, ticket))
+    resources = _all_resources(inventory)
+    for number, holders in by_resource.items():
+        first, *others = sorted(holders, key=lambda holder: (holder[1].assigned_at or 0.0, holder[1].id))
+        for file, ticket in others:
+            sentence = f"resource {number} is with the open tickets {first[1].id} and {ticket.id}"
+            yield Fault(Kind.DOUBLE_GRANT, file, sentence, f"The later one must fail: {_FSCK}")
+        resource = resources.get(number)
+        if resource is None:
+            continue
+        for file, ticket in holders:
+            if resource.sandbox not in (None, ticket.sandbox):
+                theirs = f"sandbox {ticket.sandbox} has resource {number} of sandbox {resource.sandbox}"
+                sentence = f"ticket {ticket.id} of {theirs}"
+                yield Fault(Kind.WRONG_SANDBOX, file, sentence, f"Delete it: resalloc-maint resource-delete {number}.")
+            if resource.state in (ResourceState.DELETING, ResourceState.ENDED):
+                sentence = f"open ticket {ticket.id} has resource {number}, which is {resource.state}"
+                yield Fault(Kind.DELETED_IN_USE, file, sentence, f"The ticket must fail. {_NEXT_PASS}")
+
+
+def _ends(inventory: Inventory) -> Iterator[Fault]:
+    for file, resource in {**inventory.resources, **inventory.ended}.items():
+        # Without a time it ended before it was imported.
+        if resource.state is not ResourceState.ENDED or resource.ended_at is None:
+            continue
+        if resource.delete_began_at is None and resource.up_at is not None:
+            sentence = f"resource {resource.id} ({resource.name}) came up and ended without a cmd_delete"
+            yield Fault(Kind.NEVER_DELETED, file, sentence, "See whether it still exists, and delete it by hand.")
+        if resource.reason is None:
+            sentence = f"resource {resource.id} ended and does not say why"
+            yield Fault(Kind.NO_REASON, file, sentence, "Nothing needs to be done.")
+
+
+def _numbers(inventory: Inventory) -> Iterator[Fault]:
+    users: defaultdict[tuple[Kind, str], list[tuple[str, Resource]]] = defaultdict(list)
+    for file, resource in inventory.resources.items():
+        if resource.state is not ResourceState.ENDED:
+            users[Kind.SAME_NUMBER, f"number {resource.id_in_pool} in pool {resource.pool}"].append((file, resource))
+            for name, value in resource.counters.items():
+                users[Kind.SAME_NUMBER, f"value {value} of counter {name}"].append((file, resource))
+            # Imported resources without a name all have this one.
+            if resource.name != "None":
+                users[Kind.SAME_NAME, f"the name {resource.name}"].append((file, resource))
+    for (kind, what), group in users.items():
+        first, *others = sorted(group, key=lambda user: user[1].id)
+        for file, resource in others:
+            sentence = f"resources {first[1].id} and {resource.id} both have {what}"
+            yield Fault(kind, file, sentence, f"Delete one: resalloc-maint resource-delete {resource.id}.")
+
+
+def _limits(inventory: Inventory) -> Iterator[Fault]:
+    living = [found for found in inventory.resources.values() if found.state is not ResourceState.ENDED]
+    counts = Counter(resource.pool for resource in living)
+    starting = Counter(found.pool for found in living if found.state is ResourceState.STARTING)
+    for name, pool in inventory.pools.items():
+        for count, limit, what in (
+            (counts[name], pool.max, "max"),
+            (starting[name], pool.max_starting, "max_starting"),
+        ):
+            if count > limit:
+                sentence = f"pool {name} has {count} resources, and its {what} is {limit}"
+                repair = f"Nothing needs to be done if {what} was lowered: no more are started."
+                yield Fault(Kind.OVER_MAX, f"pools/{name}.json", sentence, repair)
+
+
+def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
+    for file, resource in {**inventory.resources, **inventory.ended}.items():
+        wanted = RUN_OF.get(resource.state)
+        run = resource.run
+        if wanted is not None and (run is None or run.kind is not wanted):
+            sentence = f"resource {resource.id} is {resource.state} and waits for no {wanted} run"
+            yield Fault(Kind.WRONG_RUN, file, sentence, f"It must count as cut off: {_FSCK}")
+        elif wanted is None and run is not None:
+            sentence = f"resource {resource.id} is {resource.state} and waits for the run {run.id}"
+            yield Fault(Kind.WRONG_RUN, file, sentence, f"That must be taken out of it: {_FSCK}")
+
+
+def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
+    if inventory.runs is None:
+        return
+    living = {resource.id: resource for resource in inventory.resources.values()}
+    for name, goes_on in inventory.runs.items():
+        number, kind = _parsed(name)
+        if number is None or number == 0:
+            continue
+        resource = living.get(number)
+        waits = resource is not None and resource.run is not None and resource.run.id == name
+        if waits or (kind == HookKind.WATCH and resource is not None) or ("resources", number) in inventory.lost:
+            continue
+        if goes_on:
+            sentence = f"a hook of resource {number} runs, and no document waits for it"
+            repair = f"End it: kill -- -$(cat runs/{name}.group)."
+            yield Fault(Kind.LONELY_RUN, f"runs/{name}.run", sentence, repair)
+        else:
+            sentence = f"run {name} is over, and no document waits for it"
+            yield Fault(Kind.LEFTOVER, f"runs/{name}.run", sentence, f"It must be removed. {_NEXT_PASS}")
+
+
+def _unsettled(inventory: Inventory) -> Iterator[Fault]:
+    resources = _all_resources(inventory)
+    for file, ticket in inventory.tickets.items():
+        resource = resources.get(ticket.resource) if ticket.resource is not None else None
+        if ticket.state is TicketState.CLOSED:
+            yield _waits(file, f"ticket {ticket.id} is CLOSED and not settled")
+        elif resource and ticket.state is TicketState.OPEN and resource.state is ResourceState.DELETE_REQUEST:
+            yield _waits(file, f"ticket {ticket.id} is OPEN and its resource {resource.id} is to be deleted")
+    for file, resource in inventory.resources.items():
+        if resource.state is ResourceState.ENDED:
+            yield _waits(file, f"resource {resource.id} is ENDED and not archived")
+        elif inventory.runs is not None and resource.run is not None and resource.run.id not in inventory.runs:
+            yield _waits(file, f"resource {resource.id} waits for the run {resource.run.id}, which is not there")
+    for file, intent in inventory.intents.items():
+        yield _waits(file, f"the wish to delete resource {intent.resource} is not decided")
+
+
+def _waits(file: str, sentence: str) -> Fault:
+    return Fault(Kind.UNSETTLED, file, sentence, _NEXT_PASS)
+
+
+def _all_tickets(inventory: Inventory) -> dict[int, Ticket]:
+    return {ticket.id: ticket for ticket in (*inventory.done.values(), *inventory.tickets.values())}
+
+
+def _all_resources(inventory: Inventory) -> dict[int, Resource]:
+    return {resource.id: resource for resource in (*inventory.ended.values(), *inventory.resources.values())}
+
+
+def _parsed(run: str) -> tuple[int | None, str]:
+    """The resource and the kind of a run; None for a run of anything else."""
+    found = _RUN.fullmatch(run)
+    return (int(found[1]), found[2]) if found else (None, "")

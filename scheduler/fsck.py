@@ -1,0 +1,84 @@
+"""python -m scheduler fsck: checks a state folder, and repairs one that nobody leads."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from config.errors import ConfigError
+from config.settings import load_settings
+from functions.policy.faults import Fault
+from functions.timed.fsck import as_json, as_lines, examine, examine_living
+from functions.timed.repair import repair
+from state import locks, tree
+from state.errors import LockTimeout, StateError
+from state.files import Files
+from state.quarantine import Quarantine
+
+CLEAN, FAULTS, CANNOT = 0, 1, 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `fsck`."""
+    parser.add_argument("state_dir", nargs="?", type=Path, help="the folder; by default that of the configuration")
+    parser.add_argument("--log-dir", type=Path, help="where the logs are; by default as the configuration says")
+    parser.add_argument("--repair", action="store_true", help="repair, too; no scheduler may lead meanwhile")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Check, and repair if asked; returns the exit status: 0 clean, 1 there are faults, 2 it cannot be told."""
+    try:
+        root, log_dir = _folders(options)
+        repaired = _repair(root) if options.repair else []
+        faults = _examine(root, log_dir)
+    except LockTimeout:
+        print("fsck: a scheduler leads this folder; stop it before a repair", file=sys.stderr)
+        return CANNOT
+    except (ConfigError, StateError, OSError) as error:
+        print(f"fsck: {error}", file=sys.stderr)
+        return CANNOT
+    if options.json:
+        sys.stdout.buffer.write(msgspec.json.encode({**as_json(faults), "repaired": repaired}) + b"\n")
+    else:
+        print("".join(f"{line}\n" for line in [*(f"repaired {done}" for done in repaired), *as_lines(faults)]), end="")
+    return FAULTS if any(not fault.is_note for fault in faults) else CLEAN
+
+
+def _folders(options: argparse.Namespace) -> tuple[Path, Path | None]:
+    if options.state_dir is not None:
+        return options.state_dir.absolute(), options.log_dir
+    settings = load_settings(os.environ)
+    return settings.state_dir, options.log_dir or settings.log_dir
+
+
+def _examine(root: Path, log_dir: Path | None) -> list[Fault]:
+    def look() -> list[Fault]:
+        return examine(root, log_dir, time.time())
+
+    return examine_living(look, time.sleep) if locks.is_held(root / "locks" / "leader") else look()
+
+
+def _repair(root: Path) -> list[str]:
+    """Raises LockTimeout while a scheduler leads."""
+    _become_owner(root)
+    files = Files(root)
+    if not tree.is_file(root / "locks" / "leader"):
+        Quarantine(files).take(root / "locks" / "leader")
+    lease = locks.Lease(root / "locks" / "leader")
+    lease.acquire(seconds=0.3, poll=0.05)
+    try:
+        return repair(root, time.time())
+    finally:
+        lease.release()
+
+
+def _become_owner(root: Path) -> None:
+    """What root writes, the server could not replace later."""
+    owner = root.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)

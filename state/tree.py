@@ -1,0 +1,114 @@
+"""The folders of a state folder, its FORMAT, and what can be put right about all that is no document."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from state import locks
+from state.errors import StoreUnavailable, UnknownFormat
+from state.files import Files
+from state.ids import is_number
+from state.quarantine import Quarantine
+
+FORMAT = 1
+FOLDERS = (
+    "tmp",
+    "tickets/open",
+    "tickets/done",
+    "tickets/keys",
+    "resources/live",
+    "resources/ended",
+    "pools",
+    "intents",
+    "agents",
+    "runs",
+    "ids",
+    "locks/tickets",
+    "view",
+    "quarantine",
+)
+
+
+def make(files: Files) -> None:
+    """Make what is missing; raises StoreUnavailable, OSError, and UnknownFormat when a newer program was here."""
+    check_format(files)
+    for folder in FOLDERS:
+        files.make_folder(files.root / folder)
+    _write_format(files)
+
+
+def check_format(files: Files) -> bool:
+    """Whether FORMAT is there; raises UnknownFormat when it does not name a layout that this program knows."""
+    path = files.root / "FORMAT"
+    try:
+        content = files.read(path)
+    except StoreUnavailable as refused:
+        if refused.error.errno != errno.EISDIR:
+            raise
+        raise UnknownFormat(path, "", FORMAT) from refused
+    if content is None:
+        return False
+    found = content.decode(errors="replace").strip()
+    if not is_number(found) or int(found) > FORMAT:
+        raise UnknownFormat(path, found, FORMAT)
+    return True
+
+
+def mend(files: Files, quarantine: Quarantine) -> list[str]:
+    """Put in order what is no document; returns what was wrong, in words.
+
+    Makes missing folders or FORMAT anew, and moves aside what stands in the place of locks, counters and views and is
+    no file. Raises StoreUnavailable, also when so much is gone that the disk itself must be, and UnknownFormat when a
+    newer program took the folder over.
+    """
+    wrong = []
+    gone = [folder for folder in FOLDERS if not (files.root / folder).is_dir()]
+    if gone and not os.path.lexists(files.root / "FORMAT"):
+        raise StoreUnavailable(files.root, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    for folder in gone:
+        try:
+            files.make_folder(files.root / folder)
+        except FileExistsError as error:
+            raise StoreUnavailable(files.root / folder, error) from error
+        wrong.append(f"{folder}/ was gone and is made anew, empty")
+    for folder in ("locks", "locks/tickets", "ids", "view"):
+        for name in files.names(files.root / folder):
+            path = files.root / folder / name
+            if not is_file(path) and f"{folder}/{name}" not in FOLDERS:
+                aside = quarantine.take(path)
+                if aside is not None:
+                    wrong.append(f"{folder}/{name} was no file; moved to quarantine/{aside.name}")
+    return wrong + _mend_format(files, quarantine)
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a plain file; what is gone meanwhile is nothing else."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def _mend_format(files: Files, quarantine: Quarantine) -> list[str]:
+    path = files.root / "FORMAT"
+    try:
+        if check_format(files):
+            return []
+        wrong = "FORMAT was gone; written anew"
+    except UnknownFormat as unknown:
+        if not unknown.damaged:
+            raise
+        aside = quarantine.take(path)
+        wrong = f"FORMAT said {unknown.found!r}; moved to quarantine/{aside.name if aside else ''}, written anew"
+    _write_format(files)
+    return [wrong]
+
+
+def _write_format(files: Files) -> None:
+    path = files.root / "FORMAT"
+    if files.read(path) is not None:
+        return
+    with locks.brief(files.root / "locks" / "format"):
+        if files.read(path) is None:
+            files.replace(path, f"{FORMAT}\n".encode())

@@ -1,0 +1,173 @@
+"""What must be true of a farm after it was broken and had time to recover."""
+
+from collections import Counter
+
+from functions.policy import invariants
+from functions.policy.faults import Kind
+from state.collection import Archived, Collection
+from state.documents import Document, HookKind, ResourceState, TicketState
+from state.errors import NotFound, StateError
+from tests.chaos.world import World
+
+Told = tuple[str, int, object]
+"""What was acknowledged: ("created", ticket, key or None), ("closed", ticket, None), ("granted", ticket, (resource,
+output)), ("asked", resource, None); and ("tried", 0, key): a ticket was asked for with a key."""
+
+
+def kept(world: World, told: list[Told]) -> list[str]:
+    """What of that which was acknowledged is not there any more, in words."""
+    faults = []
+    for what, number, detail in told:
+        if what in ("asked", "tried"):
+            continue
+        try:
+            ticket = world.store.tickets.read(number)
+        except NotFound:
+            faults.append(f"ticket {number} was {what}, and is not there")
+            continue
+        if what == "closed" and ticket.state is not TicketState.CLOSED:
+            faults.append(f"ticket {number} was closed, and is {ticket.state}")
+        if what == "granted" and (ticket.resource, ticket.output) != detail:
+            faults.append(f"ticket {number} had {detail}, and has {(ticket.resource, ticket.output)}")
+    return faults
+
+
+def keeps_keys(world: World, told: list[Told]) -> list[str]:
+    """Keys that stand for another ticket than the one that was acknowledged; this may create tickets."""
+    others = {number for what, number, key in told if what == "created" and key is None} | {world.take("A").id}
+    faults = []
+    for key in dict.fromkeys(key for what, _, key in told if what in ("tried", "created") and key is not None):
+        found = world.take_once(str(key), "A").id
+        meant = {number for what, number, told_key in told if what == "created" and told_key == key}
+        if found in others or meant - {found}:
+            faults.append(f"{key} stands for ticket {found} now, and was told as {sorted(meant)}")
+    return faults
+
+
+def reuses_no_number(world: World, told: list[Told]) -> list[str]:
+    """New documents must have higher numbers than all that were told or given to hooks; this creates tickets."""
+    number = world.take("nobody-has-this").id
+    highest = max([number for what, number, _ in told if what == "created"], default=0)
+    faults = [f"ticket {number} comes after ticket {highest} was told"] if number <= highest else []
+    (resource,) = world.store.resources.reserve(1)
+    started = max((line["resource"] for line in world.sim.journal()), default=0)
+    return faults + ([f"resource {resource} comes after {started} was started"] if resource <= started else [])
+
+
+def holds(world: World) -> list[str]:
+    """The invariants of the folder and of the farm, at rest; faults in words."""
+    found = [fault for fault in invariants.check(inventory(world)) if fault.kind not in (Kind.GAP, Kind.OVER_MAX)]
+    faults = [f"{fault.kind}: {fault.sentence}" for fault in found]
+    faults += [f"left over: {path.relative_to(world.store.root)}" for path in (world.store.root / "tmp").iterdir()]
+    faults += [f"in quarantine: {aside.path.name}" for aside in world.store.quarantine.list()]
+    return faults + (_real_farm(world) if world.real else _simulated_farm(world))
+
+
+def inventory(world: World) -> invariants.Inventory:
+    """What stands in the folder, read anew."""
+    store = world.store
+    ended = _archive(store.resources)
+    resources = _living(store.resources)
+    started = {line["resource"] for line in world.sim.journal() if line["kind"] == HookKind.ALLOC}
+    runs = dict.fromkeys(world.hooks.under_way(), True) if world.process is not None else None
+    return invariants.Inventory(
+        tickets=_living(store.tickets),
+        done=_archive(store.tickets),
+        resources=resources,
+        ended=ended,
+        records=_living(store.pools),
+        intents=_living(store.intents),
+        pools=dict(world.snapshot.pools) if world.process is not None else {},
+        ceilings=_ceilings(world),
+        runs=runs,
+        started=started - {0},
+    )
+
+
+def _living(collection: Collection) -> dict[str, Document]:
+    return {str(collection.path(key).relative_to(_root(collection))): collection.get(key) for key in collection.living()}
+
+
+def _archive(collection: Archived) -> dict[str, Document]:
+    keys = collection.archived()
+    paths = [(key, collection.archive_path(key)) for key in keys]
+    return {str(path.relative_to(_root(collection))): collection.form.from_json(path.read_bytes()) for _, path in paths}
+
+
+def _root(collection: Collection) -> object:
+    return collection.folder.parents[1] if collection.folder.parent.name in ("tickets", "resources") else collection.folder.parent
+
+
+def _ceilings(world: World) -> dict[str, int]:
+    found = {}
+    for name in ("tickets", "resources"):
+        path = world.store.root / "ids" / f"{name}.ceiling"
+        if path.exists():
+            found[name] = int(path.read_text())
+    return found
+
+
+def _simulated_farm(world: World) -> list[str]:
+    journal, things = world.sim.journal(), world.sim.things()
+    faults = []
+    for line in journal:
+        if line["kind"] == HookKind.TERMINATE and line["holders"]:
+            faults.append(f"cmd_delete of {line['name']} ran while ticket {line['holders']} had it")
+    runs = Counter(line["run"] for line in journal if line["kind"] in (HookKind.ALLOC, HookKind.RELEASE))
+    faults += [f"run {run} was started {times} times" for run, times in runs.items() if times > 1]
+    living = world.snapshot.resources.values()
+    faults += [f"{name} exists, and nobody knows it" for name in sorted(things - {found.name for found in living})]
+    present = {found.name for found in living if found.state is ResourceState.UP}
+    faults += [f"{name} is UP, and does not exist" for name in sorted(present - things)]
+    return faults
+
+
+def _real_farm(world: World) -> list[str]:
+    """The pools of real farms note what their hooks do in `made` and `deleted`."""
+    made, deleted = (_lines(world, name) for name in ("made", "deleted"))
+    living = {found.name for found in world.snapshot.resources.values()}
+    faults = [f"{name} exists, and nobody knows it" for name in sorted(set(made) - living - set(deleted))]
+    faults += [f"{name} was made {times} times" for name, times in Counter(made).items() if times > 1]
+    up = {found.name for found in world.snapshot.resources.values() if found.state is ResourceState.UP}
+    faults += [f"{name} is UP, and was deleted" for name in sorted(up & set(deleted))]
+    return faults + [f"left over: runs/{path.name}" for path in world.store.runs.iterdir()]
+
+
+def _lines(world: World, name: str) -> list[str]:
+    path = world.config / name
+    return path.read_text().split() if path.exists() else []
+
+
+def lives(world: World, told: list[Told]) -> list[str]:
+    """What should have happened by now: every ticket that a pool can serve is served, every wish is fulfilled."""
+    faults = []
+    for ticket in world.snapshot.tickets.values():
+        served = any(set(ticket.tags) <= set(pool.offers) and pool.max for pool in world.snapshot.pools.values())
+        if ticket.waiting and served and not world.snapshot.lost:
+            busy = sum(1 for other in world.snapshot.tickets.values() if other.resource is not None)
+            if busy < sum(pool.max for pool in world.snapshot.pools.values()):
+                faults.append(f"ticket {ticket.id} waits, and there is room")
+    for what, number, _ in told:
+        resource = world.snapshot.resources.get(number)
+        if what == "asked" and resource is not None:
+            faults.append(f"resource {number} was to be deleted, and is {resource.state}")
+    return faults
+
+
+def whole(world: World) -> list[str]:
+    """Documents that are not whole, wherever they stand, without touching them."""
+    faults = []
+    store = world.store
+    for collection in (store.tickets, store.resources, store.pools, store.intents, store.agents):
+        for key in collection.living():
+            try:
+                collection.get(key)
+            except StateError as fault:
+                faults.append(f"half: {fault}")
+    for archived in (store.tickets, store.resources):
+        for key in archived.archived():
+            try:
+                archived.form.from_json(archived.archive_path(key).read_bytes())
+            except Exception as fault:
+                faults.append(f"half: {archived.archive_path(key)}: {fault}")
+    return faults

@@ -1,0 +1,50 @@
+"""A piece of work in a process of its own, which may be killed at any moment of it."""
+
+import contextlib
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from multiprocessing import Pipe
+from pathlib import Path
+from typing import Any
+
+_MEMORY = Path("/dev/shm")
+LONGEST = 60.0
+"""Seconds of silence after which a child is ended."""
+
+
+def in_child(work: Callable[..., None], *arguments: Any) -> tuple[list[Any], int]:
+    """Run `work(tell, *arguments)`; returns what it told until it ended, and its exit status (-9: killed).
+
+    What it raises is told as ("wrong", traceback), and so is a silence that lasts too long.
+    """
+    told, ours = Pipe(duplex=False)
+    child = os.fork()
+    if child == 0:
+        told.close()
+        try:
+            work(ours.send, *arguments)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                ours.send(("wrong", traceback.format_exc()))
+        finally:
+            os._exit(0)
+    ours.close()
+    messages = []
+    try:
+        while told.poll(LONGEST):
+            messages.append(told.recv())
+        os.kill(child, signal.SIGKILL)
+        messages.append(("wrong", f"nothing was told within {LONGEST:g} s"))
+    except EOFError:
+        pass
+    finally:
+        told.close()
+        _, status = os.waitpid(child, 0)
+    return messages, os.waitstatus_to_exitcode(status)
+
+
+def fast_folder() -> Path | None:
+    """Where files cost least, None for the usual place of temporary ones."""
+    return _MEMORY if os.access(_MEMORY, os.W_OK) else None

@@ -1,0 +1,91 @@
+"""History: many clients while pieces are killed, and a checker of all that they were told.
+
+Clients of three kinds take, wait, hold and close; web workers, the web, the scheduler, hooks and their supervisors
+are killed and started again. Every request is recorded with its interval. At the end the history is checked
+(`linear.py`), and that everything comes to rest, and that what exists is what the documents say.
+"""
+
+import random
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.chaos.clients import Http, Recorded, Rpc, Shim, Transport, live
+from tests.chaos.killing import Killers
+from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.report import Report
+from tests.chaos.server import RELEASE, Server
+
+CLIENTS: tuple[type[Transport], ...] = (Http, Http, Http, Http, Http, Rpc, Rpc, Rpc, Rpc, Shim)
+SANDBOXES: list[str | None] = ["a", "b", "c", None]
+POOLS = {
+    "fresh": {"max": 8, "max_starting": 4, "max_prealloc": 3, "tags": ["work"]},
+    "kept": {
+        "max": 8,
+        "max_starting": 4,
+        "max_prealloc": 3,
+        "cmd_release": RELEASE,
+        "cmd_livecheck": "true",
+        "livecheck_period": 2,
+        "reuse_opportunity_time": 20,
+        "tags": ["work"],
+    },
+}
+
+
+def run(seconds: float, seed: int) -> Report:
+    """Go on for so long and a little more; the seed decides what clients do and what is killed."""
+    report = Report("history")
+    with tempfile.TemporaryDirectory(prefix="resalloc-history-") as folder:
+        server = Server(Path(folder), work=0.1)
+        server.set_pools(POOLS)
+        try:
+            server.start()
+            _suffer(server, seconds, seed, report)
+        except AssertionError as error:
+            report.faults.append(str(error))
+        finally:
+            server.stop()
+    return report
+
+
+def _suffer(server: Server, seconds: float, seed: int, report: Report) -> None:
+    record: list[Operation] = []
+    stop = threading.Event()
+    clients = [
+        threading.Thread(target=_client, args=(server, kind, f"{seed} client {number}", record, stop, report))
+        for number, kind in enumerate(CLIENTS)
+    ]
+    killers = Killers(server, seed, report, web=2.0, scheduler=2.5, hooks=0.7)
+    end = time.monotonic() + seconds
+    for thread in clients:
+        thread.start()
+    killers.start()
+    while time.monotonic() < end:
+        stop.wait(min(5.0, end - time.monotonic()))
+        server.close_lost(record)
+    killers.stop()
+    stop.set()
+    for thread in clients:
+        thread.join()
+    report.faults += killers.troubles
+    report.faults += server.come_to_rest()
+    report.faults += server.unaccounted()
+    report.faults += server.tracebacks()
+    ending = Ending(server.tickets(), server.traced("delete"))
+    report.count("requests", len(record))
+    report.count("requests without an answer", sum(operation.returned is None for operation in record))
+    report.count("tickets", len(ending.tickets))
+    report.count("grants", sum(ticket.resource is not None for ticket in ending.tickets.values()))
+    report.count("reuses", len(server.traced("release")))
+    report.faults += [str(fault) for fault in check(record, ending)]
+
+
+def _client(
+    server: Server, kind: type[Transport], seed: str, record: list[Operation], stop: threading.Event, report: Report
+) -> None:
+    try:
+        live(Recorded(kind(server.address), record), random.Random(seed), SANDBOXES, stop)  # type: ignore[call-arg]
+    except Exception as error:
+        report.faults.append(f"a client of kind {kind.__name__} saw {error!r}")

@@ -1,0 +1,196 @@
+"""Every instant of every transition: kill it, fill the disk, forbid, fail and cut short at its Nth file operation.
+
+Each attempt is a process of its own on a copy of a prepared folder; afterwards a new process starts on what is left,
+runs to quiet and looks at everything.
+"""
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from state.errors import StateError, StoreFrozen
+from tests.chaos import checks
+from tests.chaos.children import in_child
+from tests.chaos.disk import Operation, meddled
+from tests.chaos.faults import Fault, Injector, faults_of
+from tests.chaos.report import Report
+from tests.chaos.transitions import TRANSITIONS, Transition
+from tests.chaos.world import Tell, World
+
+KILLS = (Fault.KILL, Fault.KILL_HALF_WAY)
+
+
+def run(seconds: float, seed: int) -> Report:
+    """Every fault at every operation of every transition, as far as the time goes, then chains of kills."""
+    report = Report("every instant of every transition")
+    until = time.monotonic() + seconds
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="instants-") as folder:
+        places = [Place(transition, Path(folder) / str(index)) for index, transition in enumerate(TRANSITIONS)]
+        points = [(place, number, fault) for place in places for number, fault in place.points()]
+        report.count("transitions", len(places))
+        report.count("operations", sum(len(place.operations) for place in places))
+        # In any order, so that a short run sees something of everything.
+        chance.shuffle(points)
+        for place, number, fault in points:
+            if time.monotonic() > until:
+                report.faults.append(f"only {report.tried.get('points', 0)} of {len(points)} points in {seconds:g} s")
+                return report
+            report.count("points")
+            report.faults += place.attempt([(number, fault)])
+        while time.monotonic() < until:
+            place = chance.choice(places)
+            chain = [(chance.randrange(2 * len(place.operations)), Fault.KILL) for _ in range(chance.randint(2, 4))]
+            report.count("chains of kills")
+            report.faults += place.attempt(chain)
+    return report
+
+
+class Place:
+    """One transition in its folder: the prepared state, and what the transition does when nothing breaks."""
+
+    def __init__(self, transition: Transition, folder: Path) -> None:
+        self.transition = transition
+        self._folder = folder
+        self._template = folder / "template"
+        self._after: dict[str, bytes] = {}
+        folder.mkdir()
+        told, _ = in_child(_prepare, transition, self._template)
+        assert told == ["prepared"], told
+        self._copy()
+        told, _ = in_child(_dry, transition, self._copied)
+        assert told and told[-1][0] == "done", told
+        self.operations: list[Operation] = told[-1][1]
+        if transition.client:
+            self._old_and_new = _documents(self._template) | {
+                path: contents | _documents(self._template).get(path, set())
+                for path, contents in _documents(self._copied).items()
+            }
+
+    @property
+    def _copied(self) -> Path:
+        return self._folder / "copy"
+
+    def _copy(self) -> None:
+        shutil.rmtree(self._copied, ignore_errors=True)
+        shutil.copytree(self._template, self._copied)
+
+    def points(self) -> Iterator[tuple[int, Fault]]:
+        """Every fault at every operation."""
+        for number, operation in enumerate(self.operations):
+            for fault in faults_of(operation):
+                yield number, fault
+
+    def attempt(self, chain: list[tuple[int, Fault]]) -> list[str]:
+        """Break the transition, and its recovery as often as the chain goes on, then recover; faults in words."""
+        self._copy()
+        what = f"{self.transition.name}: " + ", then ".join(self._describe(*link) for link in chain)
+        told: list[checks.Told] = []
+        for index, (number, fault) in enumerate(chain):
+            messages, status = in_child(_break, self.transition, self._copied, number, fault, index > 0)
+            killed = status == -signal.SIGKILL
+            told += [fact for kind, fact in messages if kind == "told"]
+            wrong = [fact for kind, fact in messages if kind == "wrong"]
+            ended = any(kind == "done" for kind, _ in messages)
+            if wrong or not (ended or killed):
+                return [f"{what}: {each}" for each in wrong or [f"ended with {status}"]]
+        messages, _ = in_child(_recover, self.transition, self._copied, told)
+        wrong = [fact for kind, fact in messages if kind == "wrong"]
+        if not wrong and ("done", None) not in messages:
+            wrong = ["the recovery did not end"]
+        return [f"{what}: afterwards: {each}" for each in wrong]
+
+    def _describe(self, number: int, fault: Fault) -> str:
+        operation = str(self.operations[number]) if number < len(self.operations) else ""
+        return f"{fault} (operation {number}: {operation.replace(str(self._copied) + '/state/', '')})"
+
+
+def _prepare(tell: Tell, transition: Transition, folder: Path) -> None:
+    world = World(folder, transition.pools, real=transition.real)
+    with meddled(folder / "state", Injector()):
+        transition.prepare(world)
+    if world.real and world.process is not None:
+        world.quiet()
+    tell("prepared")
+
+
+def _dry(tell: Tell, transition: Transition, folder: Path) -> None:
+    injector = Injector()
+    _attempt(tell, transition, folder, injector, False)
+    tell(("done", injector.operations))
+
+
+def _break(
+    tell: Tell, transition: Transition, folder: Path, number: int, fault: Fault, recovery: bool
+) -> None:
+    injector = Injector(number, fault)
+    _attempt(tell, transition, folder, injector, recovery)
+    tell(("done", None))
+
+
+def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injector, recovery: bool) -> None:
+    """Act with the injector between, and look at once at what an error left behind."""
+    try:
+        world = World(folder, real=transition.real, opened=transition.opened or recovery)
+        with meddled(folder / "state", injector):
+            try:
+                if recovery:
+                    world.rest()
+                else:
+                    transition.act(world, lambda fact: tell(("told", fact)))
+            except StateError as error:
+                refused = error
+            else:
+                refused = None
+        if refused is not None and not transition.opened:
+            return
+        for fault in checks.whole(world):
+            tell(("wrong", fault))
+        sync_failed = injector.happened is not None and injector.happened.name == "fsync"
+        if transition.client and sync_failed:
+            try:
+                world.take("A")
+                tell(("wrong", "after a failed sync a ticket was acknowledged"))
+            except StoreFrozen:
+                pass
+        staged = [path.name for path in (folder / "state" / "tmp").glob(f"{os.getpid()}-*")]
+        if staged and refused is not None and injector.happened.name != "unlink":  # type: ignore[union-attr]
+            tell(("wrong", f"{refused!r} left {staged} in tmp/"))
+    except BaseException:
+        tell(("wrong", f"no typed error: {traceback.format_exc()}"))
+
+
+def _recover(tell: Tell, transition: Transition, folder: Path, told: list[checks.Told]) -> None:
+    """Start again on what is left, run to quiet, and tell all that is wrong."""
+    try:
+        world = World(folder, real=transition.real)
+        faults = checks.whole(world) if transition.name != "quarantine" else []
+        faults += checks.kept(world, told)
+        world.rest()
+        faults += checks.whole(world) + checks.kept(world, told) + checks.lives(world, told)
+        faults += [fault for fault in checks.holds(world) if not _expected(transition, fault)]
+        faults += checks.keeps_keys(world, told) + checks.reuses_no_number(world, told)
+        for fault in faults:
+            tell(("wrong", fault))
+        tell(("done", None))
+    except BaseException:
+        tell(("wrong", traceback.format_exc()))
+
+
+def _documents(folder: Path) -> dict[str, set[bytes]]:
+    state = folder / "state"
+    return {
+        str(path.relative_to(state)): {path.read_bytes()}
+        for name in ("tickets", "resources", "pools", "intents")
+        for path in (state / name).rglob("*.json")
+    }
+
+
+def _expected(transition: Transition, fault: str) -> bool:
+    return transition.name == "quarantine" and fault.startswith("in quarantine")

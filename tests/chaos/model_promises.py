@@ -1,0 +1,181 @@
+"""What clients, operators and hooks were promised, held against what stands in the state folder."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from functions.policy import invariants
+from functions.timed.hooks import HookRun
+from state.collection import Archived
+from state.documents import Document, HookKind, Resource, ResourceState, Ticket, TicketState
+from tests.chaos.model_world import World
+
+_ORDER = [TicketState.OPEN, TicketState.FAILED, TicketState.CLOSED]
+_WAITS_FOR = {
+    HookKind.ALLOC: ResourceState.STARTING,
+    HookKind.RELEASE: ResourceState.RELEASING,
+    HookKind.TERMINATE: ResourceState.DELETING,
+}
+
+
+@dataclass
+class Promises:
+    """All that was ever acknowledged or seen by a client. Each method fails with a sentence when one is broken."""
+
+    tickets: dict[int, Ticket] = field(default_factory=dict)
+    """By number, as somebody saw it last."""
+    lost_answers: int = 0
+    """How many creates got no answer: their tickets may be there or not."""
+    condemned: set[int] = field(default_factory=set)
+    """Resources that an operator asked to delete, taken or not."""
+    attempts: dict[str, int] = field(default_factory=dict)
+    """By pool: the smallest `livecheck_attempts` that it ever had."""
+    in_order: bool = True
+    """Whether nothing happened that may leave a gap between the numbers of tickets."""
+    _owners: dict[int, str | None] = field(default_factory=dict)
+    _grants: Counter[int] = field(default_factory=Counter)
+    _done: dict[str, Ticket] = field(default_factory=dict)
+    _ended: dict[str, Resource] = field(default_factory=dict)
+    _seen_resources: set[int] = field(default_factory=set)
+
+    def took(self, ticket: Ticket) -> None:
+        """Note a ticket that was acknowledged."""
+        last = max(self.tickets, default=0)
+        assert ticket.id > last, f"ticket {ticket.id} comes after ticket {last}"
+        assert not self.in_order or ticket.id == last + 1, f"ticket {ticket.id} comes right after ticket {last}"
+        self.in_order = True
+        self.tickets[ticket.id] = ticket
+
+    def saw(self, ticket: Ticket) -> None:
+        """Note what a client was told about its ticket: more may come, but nothing else."""
+        known = self.tickets[ticket.id]
+        whose = f"ticket {ticket.id}"
+        assert (ticket.tags, ticket.created_at) == (known.tags, known.created_at), f"{whose} is another now"
+        assert known.sandbox in (None, ticket.sandbox), f"{whose} left its sandbox"
+        back = f"{whose} was {known.state} and is {ticket.state}"
+        assert _ORDER.index(ticket.state) >= _ORDER.index(known.state), back
+        if known.resource is not None:
+            same = (ticket.resource, ticket.output) == (known.resource, known.output)
+            assert same, f"{whose} had resource {known.resource} and has {ticket.resource}, or its output changed"
+        elif ticket.resource is not None:
+            assert known.state is TicketState.OPEN, f"{whose} was {known.state}, and got resource {ticket.resource}"
+        if ticket.state is TicketState.FAILED:
+            assert ticket.reason, f"{whose} failed without a reason"
+        self.tickets[ticket.id] = ticket
+
+    def check(self, world: World, at_rest: bool = False) -> None:
+        """Hold all documents against what was promised; `at_rest`: also that nothing is left undone."""
+        living = _living(world.web.tickets)
+        resources = _living(world.web.resources)
+        _add_archived(world.web.tickets, self._done)
+        _add_archived(world.web.resources, self._ended)
+        tickets = {ticket.id: ticket for ticket in (*self._done.values(), *living.values())}
+        known = {resource.id: resource for resource in (*self._ended.values(), *resources.values())}
+        missing = self.tickets.keys() - tickets.keys()
+        assert not missing, f"the tickets {sorted(missing)} were acknowledged and are gone"
+        self._adopt({number: ticket for number, ticket in tickets.items() if number not in self.tickets})
+        for number, ticket in tickets.items():
+            before = self.tickets[number]
+            if ticket is not before:
+                self.saw(ticket)
+                self._look_at_grant(world, before, ticket, known)
+        self._look_at_resources(world, known)
+        machine = world.machine
+        faults = invariants.check(
+            invariants.Inventory(
+                tickets=living,
+                done=self._done,
+                resources=resources,
+                ended=self._ended,
+                runs={name: started.ending is None for name, started in machine.runs.items()},
+                intents=_living(world.web.intents) if at_rest else {},
+                started=machine.started,
+                told=self.tickets.keys(),
+            )
+        )
+        unsettled = (invariants.Kind.UNSETTLED, invariants.Kind.LEFTOVER)
+        bad = [fault for fault in faults if not fault.is_note or (at_rest and fault.kind in unsettled)]
+        assert not bad, "\n".join(map(str, bad))
+
+    def _adopt(self, unknown: dict[int, Ticket]) -> None:
+        """Take note of tickets whose clients got no answer."""
+        assert len(unknown) <= self.lost_answers, f"nobody took the tickets {sorted(unknown)}"
+        self.lost_answers -= len(unknown)
+        self.tickets |= unknown
+
+    def _look_at_grant(self, world: World, before: Ticket, ticket: Ticket, resources: dict[int, Resource]) -> None:
+        number = ticket.resource
+        if number is None:
+            return
+        resource, whose = resources[number], f"ticket {ticket.id}"
+        if before.resource is None:
+            assert set(ticket.tags) <= resource.tags.keys(), f"{whose} got a resource without its tags"
+            assert ticket.output == world.machine.printed[number], f"{whose} got an output that nobody printed"
+            assert number not in world.machine.unclean, f"{whose} got resource {number}, whose cmd_release failed"
+            owner = self._owners.setdefault(number, ticket.sandbox)
+            assert owner == ticket.sandbox, f"{whose} of {ticket.sandbox} got resource {number} of {owner}"
+            self._grants[number] += 1
+        if ticket.state is TicketState.FAILED and before.state is TicketState.OPEN:
+            attempts = self.attempts.get(resource.pool, 1)
+            just = number in self.condemned or world.machine.failed_checks[number] >= attempts
+            assert just, f"{whose} failed ({ticket.reason}), and nobody gave a reason to"
+
+    def _look_at_resources(self, world: World, resources: dict[int, Resource]) -> None:
+        machine = world.machine
+        for number, resource in resources.items():
+            releases, grants = resource.releases_counter, self._grants[number]
+            assert releases in (grants, grants - 1), f"resource {number}: {grants} grants and {releases} releases"
+            if resource.state is not ResourceState.ENDED:
+                continue
+            deleted = machine.deletes[number] or number in machine.failed
+            # A delete that could not be started is one that failed.
+            assert deleted or resource.delete_failures, f"resource {number} ended without its cmd_delete"
+            if resource.name in machine.things:
+                assert "is not tried again" in (resource.reason or ""), f"resource {number} ended and is still there"
+        new = resources.keys() - self._seen_resources
+        highest = max(self._seen_resources, default=0)
+        assert min(new, default=highest + 1) > highest, f"resources {sorted(new)} come after resource {highest}"
+        self._seen_resources |= new
+
+    def begins(self, world: World, run: HookRun) -> None:
+        """Hold the start of a hook against the documents as they stand in this instant."""
+        number = int(run.environment["RESALLOC_ID"])
+        if number == 0:
+            if run.kind is HookKind.TERMINATE:
+                name = run.environment["RESALLOC_NAME"]
+                living = {resource.name for resource in _living(world.web.resources).values()}
+                assert name not in living, f"{name} is deleted as unknown, and is known"
+            return
+        resource = world.web.resources.get(number)
+        assert resource is not None, f"{run.id} begins for a resource that is not there"
+        if run.kind is HookKind.WATCH:
+            return
+        waits = resource.state is _WAITS_FOR[run.kind] and resource.run is not None and resource.run.id == run.id
+        assert waits, f"{run.id} begins, and its resource is {resource.state} with {resource.run}"
+        if run.kind is not HookKind.ALLOC:
+            for ticket in _living(world.web.tickets).values():
+                has = ticket.state is TicketState.OPEN and ticket.resource == number
+                assert not has, f"{run.id} begins while ticket {ticket.id} has resource {number}"
+        elif world.scheduler is not None:
+            self._look_at_limits(world, run.pool)
+
+    def _look_at_limits(self, world: World, name: str) -> None:
+        pool = world.scheduler.farm.snapshot.pools.get(name) if world.scheduler else None
+        living = [found for found in _living(world.web.resources).values() if found.pool == name]
+        living = [found for found in living if found.state is not ResourceState.ENDED]
+        starting = [found for found in living if found.state is ResourceState.STARTING]
+        assert pool is not None, f"a start in pool {name}, which is not configured"
+        assert len(living) <= pool.max, f"{len(living)} resources in pool {name}, whose max is {pool.max}"
+        limit = pool.max_starting
+        assert len(starting) <= limit, f"{len(starting)} start in pool {name}, whose max_starting is {limit}"
+
+
+def _living(collection) -> dict[str, Document]:
+    return {f"{collection.folder.name}/{key}.json": collection.get(key) for key in sorted(collection.living())}
+
+
+def _add_archived(collection: Archived, known: dict[str, Document]) -> None:
+    """Read what came to the archive since the last call: what is there never changes."""
+    for key in collection.archived():
+        path = collection.archive_path(key)
+        if path.name not in known:
+            known[path.name] = collection.form.from_json(path.read_bytes())

@@ -1,0 +1,266 @@
+"""A farm in simulated time: the real store, policy and timed functions; hooks, clock and crashes as the model says."""
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from config.settings import Settings
+from functions.policy import change
+from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.farm import OWN, Farm
+from functions.timed.hooks import HookRun
+from functions.timed.livecheck import Checks, livecheck
+from functions.timed.reconcile import reconcile
+from functions.timed.view import show
+from state import ids
+from state.documents import Intent, IntentKind, Ticket
+from state.errors import StateError, StoreFrozen
+from state.store import Store
+from tests.chaos.model_machine import Ending, Machine, SimulatedHooks
+from tests.chaos.model_trouble import Killed, Trouble
+
+START = 1_800_000_000.0
+CLEANUP_PERIOD = 60.0
+SLEEP_TIME = 20.0
+MOST_TURNS = 60
+"""Turns after which a farm to which nothing happens must be at rest."""
+
+
+class World:
+    """One state folder, the process that writes it for clients (`web`), and a scheduler that may be dead.
+
+    `look` sees each hook run in the instant in which it begins.
+    """
+
+    def __init__(self, folder: Path, look: Callable[[HookRun], None]) -> None:
+        self.state = folder / "state"
+        config = folder / "config"
+        config.mkdir()
+        self.settings = Settings(
+            config_dir=config,
+            pools_file=config / "pools.yaml",
+            state_dir=self.state,
+            log_dir=folder / "log",
+            livechecks_at_once=3,
+        )
+        self.machine = Machine(look)
+        self.wall = START
+        self.scheduler: Scheduler | None = None
+        self.names = (f"random-{number}" for number in itertools.count(1))
+        self.turns = 0
+        self._stamps = itertools.count(1_000_000_000)
+        self._trouble: Trouble | None = None
+        self._patches = ExitStack()
+        self._patches.enter_context(patch.object(ids, "boot_id", lambda: f"boot-{self.machine.boot}"))
+        self.web = self.open()
+        # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
+        self.watch = self.web.watch("tickets", "intents", own=(*OWN, "quarantine"))
+
+    def end(self) -> None:
+        """Leave nothing of this world in the process."""
+        self.watch.close()
+        self._patches.close()
+
+    def open(self) -> Store:
+        """A store as a process has it that was just started. It does one thing after the other: that can be repeated."""
+        store = Store(self.state)
+        store._files._pool = _OneAfterTheOther()  # type: ignore[assignment]
+        return store
+
+    def clock(self) -> float:
+        return self.wall
+
+    def step(self) -> None:
+        """What is no file operation passes here, so that it can be the last that a scheduler does."""
+        if self._trouble is not None:
+            self._trouble.step()
+
+    def write_pools(self, text: str | None) -> None:
+        """Replace pools.yaml as an editor does; None removes it."""
+        if text is None:
+            self.settings.pools_file.unlink(missing_ok=True)
+            return
+        staged = self.settings.pools_file.with_name("pools.new")
+        staged.write_text(text)
+        stamp = next(self._stamps) * 10**9
+        os.utime(staged, ns=(stamp, stamp))
+        staged.rename(self.settings.pools_file)
+
+    # Clients and operators
+
+    def take(self, tags: tuple[str, ...], sandbox: str | None, trouble: Trouble | None = None) -> Ticket | None:
+        """The ticket as it was acknowledged, None when its client got no answer or an error."""
+        return self._ask(
+            trouble,
+            lambda: self.web.tickets.create(
+                lambda number: Ticket(id=number, tags=tags, sandbox=sandbox, created_at=self.wall)
+            ),
+        )
+
+    def close(self, number: int, trouble: Trouble | None = None) -> Ticket | None:
+        """The closed ticket as it was acknowledged, None when its client got no answer or an error."""
+        return self._ask(
+            trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall))
+        )
+
+    def ask_delete(self, resource: int, unused_only: bool) -> None:
+        """Do what `resalloc-maint resource-delete` does."""
+        self.web.intents.create(
+            lambda number: Intent(
+                id=number,
+                kind=IntentKind.DELETE_RESOURCE,
+                resource=resource,
+                unused_only=unused_only,
+                created_at=self.wall,
+            )
+        )
+
+    def _ask(self, trouble: Trouble | None, request: Callable[[], Ticket]) -> Ticket | None:
+        try:
+            with trouble.below(self.state) if trouble else nullcontext():
+                return request()
+        except (Killed, StateError):
+            if trouble is None or not trouble.struck:
+                raise
+            self._disown()
+            self.web = self.open()
+            return None
+
+    # The scheduler
+
+    def turn(self, trouble: Trouble | None = None) -> bool:
+        """One turn of the scheduler, which is started if there is none; whether there is nothing more to do now."""
+        self.turns += 1
+        self._trouble = trouble
+        try:
+            with trouble.below(self.state) if trouble else nullcontext():
+                if self.scheduler is None:
+                    self.scheduler = Scheduler(self)
+                return self.scheduler.turn()
+        except (Killed, StateError):
+            if trouble is None or not trouble.struck:
+                raise
+            self.kill()
+            return False
+        finally:
+            self._trouble = None
+
+    def rest(self) -> None:
+        """Turn until there is nothing more to do now; fails when that never comes."""
+        calm = 0
+        for _ in range(MOST_TURNS):
+            calm = calm + 1 if self.turn() else 0
+            if calm == 2:
+                return
+        raise AssertionError(f"after {MOST_TURNS} turns there is still something to be done")
+
+    def kill(self) -> None:
+        """Let the scheduler be gone, as after SIGKILL."""
+        self.scheduler = None
+        self._disown()
+
+    def reboot(self, counters: bytes | None) -> None:
+        """Boot the machine again. With `counters`, that is what is left of the files that are never synced."""
+        self.kill()
+        self.machine.reboot()
+        self.machine.uptime += 60
+        self.wall += 60
+        if counters is not None:
+            for path in (self.state / "ids").glob("*.next"):
+                path.write_bytes(counters)
+        self.web = self.open()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, on the clock too."""
+        self.machine.uptime += seconds
+        self.wall += seconds
+
+    def live(self, seconds: float, how: Ending = Ending.WELL) -> None:
+        """Let so much time pass at most, hooks ending at once, until nothing is due any more."""
+        until = self.machine.uptime + seconds
+        while True:
+            for started in self.machine.alive():
+                self.machine.end(started.run.id, how)
+            self.rest()
+            assert self.scheduler is not None
+            if self.machine.runs:
+                continue
+            due = self.scheduler.due
+            if due is None or self.machine.uptime >= until:
+                return
+            self.pass_time(max(1.0, min(due - self.wall, SLEEP_TIME * 10)))
+
+    def _disown(self) -> None:
+        """Let what a dead process staged look so: the process of this test lives on."""
+        staging = self.state / "tmp"
+        for name in os.listdir(staging) if staging.is_dir() else ():
+            if not name.startswith("0-"):
+                os.rename(staging / name, staging / f"0-{name}")
+
+
+class Scheduler:
+    """One scheduler process without its threads; `turn` does what `scheduler.process` does in one turn of its loop."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        store = world.open()
+        self.hooks = SimulatedHooks(world.machine, world.clock, world.step)
+        self.hooks.adopt()
+        self.farm = Farm(store, world.settings, self.hooks, world.clock, lambda: next(world.names))
+        self.due: float | None = None
+        self._checks = Checks()
+        self._unknown = Unknown()
+        self._in_doubt = True
+        self._cleanup_due = 0.0
+
+    def turn(self) -> bool:
+        """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
+        try:
+            return self._turn()
+        except StoreFrozen:
+            raise
+        except StateError:
+            self._in_doubt = True
+            return False
+
+    def _turn(self) -> bool:
+        farm = self.farm
+        changes = self._world.watch.wait(0)
+        reloaded = self._in_doubt
+        if self._in_doubt:
+            farm.load()
+            self._in_doubt = False
+        else:
+            farm.refresh(changes)
+            reloaded |= any(names is None for names in changes.values())
+        reloaded |= farm.reload_pools()
+        self.hooks.probe()
+        ended = bool(self.hooks.finished())
+        self.due = reconcile(farm)
+        for resource in farm.touched():
+            self._checks.plan(farm, resource)
+        if reloaded:
+            self._checks.plan_all(farm)
+        livecheck(farm, self._checks)
+        fold_unknown(farm, self._unknown)
+        if self._world.machine.uptime >= self._cleanup_due:
+            self._cleanup_due = self._world.machine.uptime + CLEANUP_PERIOD
+            cleanup(farm, self._unknown)
+            show(farm, {"pid": 0})
+        self.hooks.launch()
+        due_now = self.due is not None and self.due <= farm.clock()
+        return not (changes or reloaded or ended or due_now)
+
+
+class _OneAfterTheOther:
+    """An executor without threads."""
+
+    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(call(*arguments))
+        return done

@@ -1,0 +1,330 @@
+"""Power cuts: all that a working server does to its disk is recorded, then the power is cut after each operation.
+
+Of what was not synced any part may be lost (`cuts.py`). On every disk that can be left, a server starts after the
+reboot: what was acknowledged before the cut must be there. That the syncs are needed is shown by leaving out each.
+"""
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import state.ids
+from functions.view import View
+from state.documents import TicketState
+from state.store import Store
+from tests.chaos import checks, cuts
+from tests.chaos.children import fast_folder, in_child
+from tests.chaos.disk import Operation, meddled
+from tests.chaos.report import Report
+from tests.chaos.simhooks import SimHooks
+from tests.chaos.transitions import AGENTS, REUSING, tell_granted
+from tests.chaos.world import LATER, Tell, World
+
+POOLS = f"""{REUSING}
+bad:
+  max: 1
+  cmd_new: exit 0
+  cmd_delete: exit 1
+  tags: [B]
+"""
+CEILING_STEP = 3
+"""Small, so that ceilings are raised often."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that happened: an operation on the disk (a sync with where it was asked for), or something that the
+    outside world saw, after which it may not be lost.
+    """
+
+    operation: Operation | None = None
+    site: str = ""
+    told: checks.Told | None = None
+    hook: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a server did, in order. `root` is where its state folder was; `config` its configuration."""
+
+    root: str
+    entries: list[Entry]
+
+    def without(self, site: str) -> "Recording":
+        """The same without the syncs that were asked for at one place of the program."""
+        return Recording(self.root, [entry for entry in self.entries if entry.site != site])
+
+    @property
+    def sites(self) -> Counter[str]:
+        """Where syncs were asked for, and how often."""
+        return Counter(entry.site for entry in self.entries if entry.site)
+
+
+class Killed(BaseException):
+    """The process was killed: nothing of what it still tries reaches the disk."""
+
+
+class Recorder:
+    """Stands between a server and its disk, and writes everything down. Syncs are not really made.
+
+    Whenever a ticket's document is put in place, somebody who did not write it reads it at once, as a waiting web
+    function may, and tells what it says to its client. At operation `dies_at`, the process is killed.
+    """
+
+    def __init__(self, folder: Path, entries: list[Entry], dies_at: int | None = None) -> None:
+        self.entries = entries
+        self.dead = False
+        self._root = folder / "state"
+        self._dies_at = dies_at
+        self._operations = 0
+        self._lock = threading.RLock()
+        self._reader: Store | None = None
+
+    def __call__(self, operation: Operation, do: Callable[..., Any]) -> Any:
+        if not operation.changes or operation.name == "spawn":
+            if self.dead:
+                raise Killed
+            return do()
+        with self._lock:
+            if self._operations == self._dies_at:
+                self.dead = True
+            if self.dead:
+                raise Killed
+            self._operations += 1
+            site = ""
+            result = None
+            if operation.name == "fsync":
+                site = _site(operation)
+            else:
+                result = do(operation.data) if operation.name == "write" else do()
+            self.entries.append(Entry(operation, site))
+            self._look(operation)
+        return result
+
+    def tell(self, fact: Any) -> None:
+        """Write down that this was acknowledged."""
+        self.entries.append(Entry(told=fact))
+
+    def hook(self, line: dict[str, Any]) -> None:
+        """Write down that a hook began."""
+        self.entries.append(Entry(hook=line))
+
+    def _look(self, operation: Operation) -> None:
+        target = Path(operation.target or operation.path)
+        if operation.name not in ("rename", "link") or target.parent != self._root / "tickets/open":
+            return
+        if self._reader is None:
+            self._reader = Store(self._root)
+        number = int(target.stem)
+        ticket = self._reader.tickets.read_durable(number)
+        self.tell(("created", number, None))
+        if ticket.state is TicketState.CLOSED:
+            self.tell(("closed", number, None))
+        elif ticket.state is TicketState.OPEN and ticket.resource is not None:
+            self.tell(("granted", number, (ticket.resource, ticket.output)))
+
+
+def _site(operation: Operation) -> str:
+    """Who asked for a sync: the first functions outside of state/files.py, and for what."""
+    what = "folder" if os.path.isdir(operation.path) else "file"
+    frame = sys._getframe(2)
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if os.sep + "state" + os.sep in path and not path.endswith(("files.py", "disk.py")):
+            return f"{what} in {frame.f_code.co_name}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return f"{what} in stage_all"
+
+
+Step = Callable[[World, Callable[[Any], None]], None]
+
+
+def record(seed: int | None = None) -> Recording:
+    """Let a server work through everything; with a seed, in another order, and it is killed and started on the way."""
+    with tempfile.TemporaryDirectory(prefix="powercut-") as folder:
+        messages, _ = in_child(_record, Path(folder), seed)
+        root = str(Path(folder) / "state")
+    assert messages and messages[-1][0] == "done", messages
+    return Recording(root, messages[-1][1])
+
+
+def _record(tell: Tell, folder: Path, seed: int | None) -> None:
+    state.ids.CEILING_STEP = CEILING_STEP
+    _configure(folder)
+    chance = random.Random(seed)
+    steps = list(STEPS) if seed is None else chance.choices(STEPS, k=30)
+    entries: list[Entry] = []
+    while steps:
+        recorder = Recorder(folder, entries, dies_at=None if seed is None else chance.randrange(400))
+        with meddled(folder / "state", recorder):
+            world = World(folder, opened=False, noted=recorder.hook)
+            try:
+                world.open()
+                while steps:
+                    steps.pop(0)(world, recorder.tell)
+            except Killed:
+                pass
+        if world.process is not None:
+            world.process.lease.release()
+    tell(("done", entries))
+
+
+def _configure(folder: Path) -> None:
+    (folder / "config").mkdir(parents=True)
+    (folder / "config/server.yaml").write_text("")
+    (folder / "config/pools.yaml").write_text(POOLS)
+    (folder / "config/agents.yaml").write_text(AGENTS)
+
+
+def _create(world: World, tell: Tell) -> None:
+    tell(("created", world.take("A").id, None))
+
+
+def _create_bad(world: World, tell: Tell) -> None:
+    tell(("created", world.take("B").id, None))
+
+
+def _create_with_key(world: World, tell: Tell) -> None:
+    """The first try is sent again, as by a client that got no answer to it; so are those of earlier calls."""
+    tell(("tried", 0, "key"))
+    for _ in range(2):
+        tell(("created", world.take_once("key", "A").id, "key"))
+    other = f"key {time.time_ns()}"
+    tell(("tried", 0, other))
+    tell(("created", world.take_once(other, "A").id, other))
+
+
+def _work(world: World, tell: Tell) -> None:
+    world.quiet()
+    tell_granted(world, tell)
+
+
+def _close_first(world: World, tell: Tell) -> None:
+    for number in sorted(world.store.tickets.living()):
+        ticket = world.store.tickets.get(number)
+        if ticket is not None and ticket.state is TicketState.OPEN and ticket.created_at:
+            tell(("closed", world.close(number).id, None))
+            return
+
+
+def _delete_first(world: World, tell: Tell) -> None:
+    for number in sorted(world.store.resources.living()):
+        tell(("asked", world.ask_delete(number).resource, None))
+        return
+
+
+def _delete_last(world: World, tell: Tell) -> None:
+    for number in sorted(world.store.resources.living(), reverse=True):
+        tell(("asked", world.ask_delete(number).resource, None))
+        return
+
+
+def _wait(world: World, tell: Tell) -> None:
+    world.ahead += LATER
+    world.quiet()
+
+
+STEPS: tuple[Step, ...] = (
+    _create_with_key,
+    _create,
+    _work,
+    _create,
+    _create_bad,
+    _close_first,
+    _work,
+    _delete_first,
+    _work,
+    _close_first,
+    _delete_last,
+    _work,
+    _create_with_key,
+    _wait,
+    _close_first,
+    _work,
+)
+
+
+class Cutter:
+    """Cuts the power in a recording, and looks what a server finds after the reboot."""
+
+    def __init__(self, recording: Recording, folder: Path) -> None:
+        self.recording = recording
+        self._folder = folder
+
+    def moments(self) -> list[int]:
+        """How many entries were there when the power was cut: before each sync, when most is at stake, and at the end.
+
+        Between two of these moments nothing becomes more certain, and what was told is at stake until the next one.
+        """
+        entries = self.recording.entries
+        return [index for index, entry in enumerate(entries) if entry.site] + [len(entries)]
+
+    def cut(self, moments: list[int], choose: cuts.Choice, name: str) -> list[str]:
+        """Cut the power at these moments, which ascend; faults in words."""
+        disk = cuts.Disk()
+        done = 0
+        faults = []
+        for moment in moments:
+            for entry in self.recording.entries[done:moment]:
+                if entry.operation is not None:
+                    disk.apply(entry.operation, self.recording.root)
+            done = moment
+            what = f"power cut before entry {moment} of {len(self.recording.entries)} ({name})"
+            faults += [f"{what}: {fault}" for fault in self._look(disk, moment, choose)]
+        return faults
+
+    def _look(self, disk: cuts.Disk, moment: int, choose: cuts.Choice) -> list[str]:
+        folder = self._folder / "cut"
+        shutil.rmtree(folder, ignore_errors=True)
+        _configure(folder)
+        disk.lay_out(folder / "state", choose)
+        before = self.recording.entries[:moment]
+        SimHooks.lay_out(folder / "farm", [entry.hook for entry in before if entry.hook is not None])
+        messages, _ = in_child(_start_again, folder, [entry.told for entry in before if entry.told is not None])
+        wrong = [fact for kind, fact in messages if kind == "wrong"]
+        return wrong or ([] if ("done", None) in messages else ["the start after the cut did not end"])
+
+
+def _start_again(tell: Tell, folder: Path, told: list[checks.Told]) -> None:
+    """The machine was booted again: start a server on what is left, run it to quiet, tell all that is wrong."""
+    state.ids.boot_id = lambda: "after the cut"
+    world = World(folder)
+    View(world.store).pools()
+    faults = checks.whole(world) + checks.kept(world, told)
+    world.rest()
+    faults += checks.kept(world, told) + checks.lives(world, told) + checks.holds(world)
+    faults += checks.reuses_no_number(world, told) + checks.keeps_keys(world, told)
+    for fault in faults:
+        tell(("wrong", fault))
+    tell(("done", None))
+
+
+def run(seconds: float, seed: int) -> Report:
+    """Every moment of the whole work with every kind of loss, then works in other orders with kills in between."""
+    report = Report("power cuts")
+    chance = random.Random(seed)
+    until = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory(prefix="powercut-", dir=fast_folder()) as folder:
+        recording: Recording = record()
+        while True:
+            report.count("recordings")
+            report.count("operations", sum(entry.operation is not None for entry in recording.entries))
+            cutter = Cutter(recording, Path(folder))
+            choices = {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
+            for name, choose in choices.items():
+                moments = cutter.moments() if name != "any" else range(len(recording.entries))
+                for moment in chance.sample(moments, len(moments)):
+                    if time.monotonic() > until:
+                        return report
+                    report.count("cuts")
+                    report.faults += cutter.cut([moment], choose, name)
+            recording = record(chance.randrange(1 << 30))

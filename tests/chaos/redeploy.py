@@ -1,0 +1,218 @@
+"""Redeploy under load: clients take, wait, use and close while everything is reloaded, restarted and reconfigured.
+
+Each client does as those of resalloc do: after any fault, HTTP error or lost connection it asks again. None may see a
+failure that this does not cure, none may wait much longer than something was down, and at the end `cmd_list` must
+print the names of the living resources and no others.
+"""
+
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.clients import HOPELESS, NoAnswer, Rpc, Shim, Transport
+from tests.chaos.linear import Call, Ending, Operation, Seen, check
+from tests.chaos.pauses import Pauses, Probe
+from tests.chaos.report import Report
+from tests.chaos.server import LIST, RELEASE, Server
+
+CLIENTS = 200
+SHIMS = 5
+"""One client in so many is a shim."""
+RETRY = 0.5
+"""Seconds between two tries of an XML-RPC client; those of resalloc take three."""
+SHIM_RETRY = 3.0
+"""The longest pause (seconds) between two tries of the shim."""
+ALLOWED = 1.0
+"""Seconds that an answer may take beyond the pause."""
+
+
+def run(seconds: float, seed: int, clients: int = CLIENTS, allowed: float = ALLOWED) -> Report:
+    """Go on for so long and a little more; the seed decides what is done when."""
+    report = Report("redeploy")
+    with tempfile.TemporaryDirectory(prefix="resalloc-redeploy-") as folder:
+        server = Server(Path(folder))
+        server.set_pools(_pools(clients, 0))
+        try:
+            server.start()
+            _Redeploy(server, clients, seed, report).run(seconds, allowed)
+        except AssertionError as error:
+            report.faults.append(str(error))
+        finally:
+            server.stop()
+    return report
+
+
+def _pools(clients: int, edition: int) -> dict[str, dict[str, Any]]:
+    """Resources that clients with a sandbox get again and again, and that are deleted after one use otherwise."""
+    return {
+        "demo": {
+            "description": f"edition {edition}",
+            "max": 4 * clients + edition % 3,
+            "max_starting": 8,
+            "max_prealloc": max(4, clients // 10),
+            "cmd_release": RELEASE if edition % 2 else None,
+            "reuse_opportunity_time": 20,
+            "tags": ["work"],
+        }
+    }
+
+
+class _Redeploy:
+    def __init__(self, server: Server, clients: int, seed: int, report: Report) -> None:
+        self.server = server
+        self.report = report
+        self.pauses = Pauses()
+        self.source = random.Random(seed)
+        self.stop = threading.Event()
+        self.record: list[Operation] = []
+        self.spent: list[tuple[float, float, bool, float]] = []
+        """Of each request: begun, ended (monotonic), whether it had to be repeated, its client's pause for that."""
+        self.edition = 0
+        self.use = max(0.3, clients / 40)
+        """The mean time (seconds) that a client has its resource, such that two processors are not the limit."""
+        self.threads = [
+            threading.Thread(target=self._client, args=(number, f"{seed} client {number}")) for number in range(clients)
+        ]
+
+    def run(self, seconds: float, allowed: float) -> None:
+        deeds = (
+            self._reload_web,
+            self._restart_web,
+            self._kill_scheduler,
+            self._change_pools,
+            self._restart_scheduler,
+            self._kill_web,
+        )
+        end = time.monotonic() + seconds
+        with Probe(self.server.address, self.pauses):
+            for thread in self.threads:
+                thread.start()
+            number = 0
+            while time.monotonic() < end:
+                self.stop.wait(self.source.uniform(0.5, 2.5))
+                what = deeds[number % len(deeds)]
+                what()
+                self.report.count(what.__name__.strip("_").replace("_", " "))
+                self.server.close_lost(self.record)
+                number += 1
+            self.stop.wait(1)
+            self.stop.set()
+            for thread in self.threads:
+                thread.join()
+        self._judge(allowed)
+
+    # What is done to the server
+
+    def _reload_web(self) -> None:
+        self.server.send("web", signal.SIGHUP)
+
+    def _restart_web(self) -> None:
+        self.server.end("web")
+        self.server.begin_ready("web")
+
+    def _kill_web(self) -> None:
+        self.server.end("web", signal.SIGKILL)
+        self.server.begin_ready("web")
+
+    def _kill_scheduler(self) -> None:
+        self._replace_scheduler(signal.SIGKILL)
+
+    def _restart_scheduler(self) -> None:
+        self._replace_scheduler(signal.SIGTERM)
+
+    def _replace_scheduler(self, number: int) -> None:
+        begin = time.monotonic()
+        self.server.end("scheduler", number)
+        self.server.begin_ready("scheduler")
+        self.pauses.add(begin, time.monotonic())
+
+    def _change_pools(self) -> None:
+        self.edition += 1
+        self.server.set_pools(_pools(len(self.threads), self.edition))
+
+    # Clients
+
+    def _client(self, number: int, seed: str) -> None:
+        shim = number % SHIMS == 0
+        try:
+            transport: Transport = Shim(self.server.address, 600) if shim else Rpc(self.server.address, 600)
+            self._live(transport, random.Random(seed), f"sandbox {number}" if number % 10 else None)
+        except Exception as error:
+            self.report.faults.append(f"client {number} ({'shim' if shim else 'XML-RPC'}) saw {error!r}")
+
+    def _live(self, transport: Transport, source: random.Random, sandbox: str | None) -> None:
+        while not self.stop.is_set():
+            ticket = self._ask(transport, Call.TAKE, partial(transport.take, "work", sandbox, ""), sandbox=sandbox)
+            seen, resource = self._ask(transport, Call.LOOK, partial(transport.look, ticket, True), ticket=ticket)
+            if seen is not Seen.UNTOLD or resource is None:
+                raise AssertionError(f"ticket {ticket}: {seen}, resource {resource}")
+            self.stop.wait(source.uniform(0.5, 1.5) * self.use)
+            if self._ask(transport, Call.CLOSE, partial(transport.close, ticket), ticket=ticket) is not Seen.CLOSED:
+                raise AssertionError(f"ticket {ticket} cannot be closed")
+            self.stop.wait(source.uniform(0, 0.5) * self.use)
+
+    def _ask(self, transport: Transport, call: Call, ask: Callable[[], Any], **facts: Any) -> Any:
+        """The answer, asked for until it comes."""
+        begun = time.monotonic()
+        repeated = False
+        while True:
+            invoked = time.time()
+            try:
+                answer = ask()
+            except NoAnswer as error:
+                self.record.append(Operation(call=call, invoked=invoked, **facts))
+                if time.monotonic() - begun > HOPELESS:
+                    raise AssertionError(f"{call}: no answer for {HOPELESS:g} s, at last: {error}") from error
+                repeated = True
+                time.sleep(RETRY)
+                continue
+            pause = SHIM_RETRY if isinstance(transport, Shim) else RETRY
+            self.spent.append((begun, time.monotonic(), repeated, pause))
+            told: dict[str, Any] = dict(facts)
+            if call is Call.TAKE:
+                told["ticket"] = answer
+            elif call is Call.LOOK:
+                told["seen"], told["resource"] = answer
+            self.record.append(Operation(call=call, invoked=invoked, returned=time.time(), **told))
+            return answer
+
+    # The end
+
+    def _judge(self, allowed: float) -> None:
+        report = self.report
+        late = sorted(self._beyond_pauses())
+        report.count("requests", len(late))
+        report.count("requests that clients repeated", sum(repeated for _, _, repeated, _ in self.spent))
+        report.figures["longest pause"] = f"{self.pauses.longest:.2f} s"
+        report.figures["beyond the pauses, 99 % under"] = f"{late[len(late) * 99 // 100]:.2f} s"
+        report.figures["at most"] = f"{late[-1]:.2f} s"
+        if late[-1] > allowed:
+            report.faults.append(f"a client waited {late[-1]:.2f} s longer than something was down")
+        report.faults += self.server.come_to_rest()
+        report.faults += self._unlisted()
+        report.faults += self.server.tracebacks()
+        ending = Ending(self.server.tickets(), self.server.traced("delete"))
+        report.count("tickets", len(ending.tickets))
+        report.faults += [str(fault) for fault in check(self.record, ending)]
+
+    def _beyond_pauses(self) -> list[float]:
+        """How long (seconds) each request took, without the time that something was down and the client's own pause."""
+        return [
+            max(0.0, ended - begun - (down := self.pauses.within(begun, ended)) - (pause if down or repeated else 0.0))
+            for begun, ended, repeated, pause in self.spent
+        ]
+
+    def _unlisted(self) -> list[str]:
+        """Where `cmd_list` and the living resources differ."""
+        command = LIST.format(things=self.server.things)
+        done = subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True, text=True, timeout=30)
+        listed, known = set(done.stdout.split()), {found.name for found in self.server.resources()}
+        self.report.count("resources accounted for", len(listed & known))
+        return [f"{name}: listed {name in listed}, a resource {name in known}" for name in sorted(listed ^ known)]

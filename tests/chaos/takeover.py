@@ -1,0 +1,137 @@
+"""Two schedulers: the second stands by, takes over within a second, and does nothing before.
+
+The leader's role is a lock that the kernel takes from a process when it ends, and only then. So a leader that was
+stopped (SIGSTOP) still leads: nobody takes over, tickets and closes are answered and wait, and when it goes on nothing
+was decided behind its back.
+"""
+
+import os
+import random
+import signal
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.chaos.clients import Http, Recorded, live
+from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.report import Report
+from tests.chaos.server import Server
+from tests.waiting import until
+
+POOLS = {"pool": {"max": 12, "max_starting": 4, "max_prealloc": 4, "reuse_opportunity_time": 20, "tags": ["work"]}}
+TAKEOVER = 1.0
+"""Seconds from the death of the first scheduler until the second one leads."""
+CLIENTS = 4
+
+
+def run(seconds: float, seed: int, allowed: float = TAKEOVER) -> Report:
+    """Let one scheduler after the other die, or stand still, under load; go on for so long and a little more."""
+    report = Report("takeover")
+    with tempfile.TemporaryDirectory(prefix="resalloc-takeover-") as folder:
+        server = Server(Path(folder), work=0.05)
+        server.set_pools(POOLS)
+        try:
+            server.start()
+            _started_by_mistake(server, report)
+            _under_load(server, seconds, seed, report, allowed)
+        except AssertionError as error:
+            report.faults.append(str(error))
+        finally:
+            server.stop()
+    return report
+
+
+def _started_by_mistake(server: Server, report: Report) -> None:
+    """A second scheduler, with another pools.yaml, beside a quiet farm: not one file changes."""
+    until(lambda: len(server.resources()) == 4 and not server.moving(), what="the spares")
+    before = _files(server.state)
+    elsewhere = server.folder / "mistake"
+    elsewhere.mkdir()
+    (elsewhere / "pools.yaml").write_text("other: {cmd_new: echo wrong, cmd_delete: 'true', tags: [work]}\n")
+    server.begin("standby", CONFIG_DIR=str(elsewhere))
+    until(lambda: "standing by" in server.printed("standby"), what="the second scheduler")
+    server.end("standby")
+    changed = {name for name, _ in {*before.items()} ^ {*_files(server.state).items()}}
+    report.count("schedulers started by mistake")
+    report.faults += [f"a second scheduler that stood by changed {name}" for name in sorted(changed)]
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """What tells whether a file was replaced or written, without the view, which the leader renews."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path.parent.name != "view":
+            status = path.stat()
+            found[str(path.relative_to(folder))] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return found
+
+
+def _under_load(server: Server, seconds: float, seed: int, report: Report, allowed: float) -> None:
+    source = random.Random(seed)
+    record: list[Operation] = []
+    stop = threading.Event()
+    threads = [
+        threading.Thread(
+            target=live,
+            args=(Recorded(Http(server.address), record), random.Random(f"{seed} {number}"), ["a", "b", None], stop),
+        )
+        for number in range(CLIENTS)
+    ]
+    for thread in threads:
+        thread.start()
+    took: list[float] = []
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end or len(took) < 2:
+            time.sleep(source.uniform(0.2, 1.0))
+            took.append(_die(server, source, report, stopped=len(took) % 2 == 1))
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    report.figures["from death to leading, median"] = f"{statistics.median(took):.2f} s"
+    report.figures["at most"] = f"{max(took):.2f} s"
+    if max(took) > allowed:
+        report.faults.append(f"the second scheduler led {max(took):.2f} s after the first one's death")
+    report.faults += server.come_to_rest()
+    report.faults += server.unaccounted()
+    report.faults += server.tracebacks()
+    report.count("requests", len(record))
+    report.faults += [str(fault) for fault in check(record, Ending(server.tickets(), server.traced("delete")))]
+
+
+def _die(server: Server, source: random.Random, report: Report, stopped: bool) -> float:
+    """Kill the leader beside a second one, after a time in which it stood still; the seconds until that one leads."""
+    server.begin("standby")
+    until(lambda: "standing by" in server.printed("standby"), 30, "the second scheduler")
+    if stopped:
+        _stand_still(server, source, report)
+    died = time.monotonic()
+    server.end("scheduler", signal.SIGKILL)
+    until(lambda: server.is_ready("standby"), 30, "the second scheduler's lead")
+    took = time.monotonic() - died
+    server.rename("standby", "scheduler")
+    report.count("killed leaders")
+    return took
+
+
+def _stand_still(server: Server, source: random.Random, report: Report) -> None:
+    """Stop the leader for some seconds: nobody takes over, and it goes on as if nothing was."""
+    server.send("scheduler", signal.SIGSTOP)
+    leader = server.leader()
+    client = Http(server.address)
+    ticket = client.take("work", None, os.urandom(8).hex())
+    time.sleep(source.uniform(1.0, 2.0))
+    if server.leader() != leader:
+        report.faults.append("somebody took over from a leader that was only stopped")
+    _, resource = client.look(ticket, wait=False)
+    if resource is not None:
+        report.faults.append(f"ticket {ticket} got resource {resource} while the only leader stood still")
+    server.send("scheduler", signal.SIGCONT)
+    until(lambda: client.look(ticket, wait=True)[1] is not None, 20, "a grant by the leader that went on")
+    if server.leader() != leader:
+        report.faults.append("a leader that was stopped and went on does not lead any more")
+    client.close(ticket)
+    report.count("leaders that stood still")

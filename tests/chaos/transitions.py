@@ -1,0 +1,229 @@
+"""The transitions that are broken at every instant: what is there before, and what is done."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.world import Tell, World
+
+POOLS = """
+vms:
+  max: 2
+  max_prealloc: 1
+  cmd_new: exit 0
+  cmd_delete: exit 0
+  tags: [A]
+"""
+REUSING = f"""{POOLS}
+  cmd_release: exit 0
+  cmd_livecheck: exit 0
+  reuse_opportunity_time: 100
+  named_counters: [port]
+"""
+ON_DEMAND = POOLS.replace("max_prealloc: 1", "max_prealloc: 0").replace("tags:", "tags_on_demand:")
+AGENTS = """
+agent_groups:
+  workers:
+    tags: [A]
+    cmd_converge_to: print 1
+    cmd_check_finished: exit 1
+    cmd_try_release: exit 0
+"""
+REAL = """
+vms:
+  max: 2
+  max_prealloc: 1
+  cmd_new: echo "$RESALLOC_NAME" >>made; echo data
+  cmd_delete: echo "$RESALLOC_NAME" >>deleted
+  cmd_release: "true"
+  reuse_opportunity_time: 100
+  tags: [A]
+"""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """`prepare` brings a new folder to the moment before, `act` is what is broken. `client`: a web function's part.
+
+    `act` tells what it acknowledges, at once. With `real`, hooks are processes. Unless
+    `opened`, opening the store is a part of `act`.
+    """
+
+    name: str
+    act: Callable[[World, Tell], None]
+    prepare: Callable[[World], None] = lambda world: None
+    pools: str = POOLS
+    client: bool = False
+    real: bool = False
+    opened: bool = True
+
+
+def _turns(count: int) -> Callable[[World, Tell], None]:
+    """A scheduler starts and takes this many turns; after each one somebody looks at what was granted."""
+
+    def act(world: World, tell: Tell) -> None:
+        for _ in range(count):
+            world.turn(seconds=0.02 if world.real else 0)
+            tell_granted(world, tell)
+
+    return act
+
+
+def tell_granted(world: World, tell: Tell) -> None:
+    """Acknowledge every grant that can be seen."""
+    for ticket in world.granted():
+        tell(("granted", ticket.id, (ticket.resource, ticket.output)))
+
+
+def _quiet(world: World, tell: Tell) -> None:
+    world.quiet()
+    tell_granted(world, tell)
+
+
+def _create(world: World, tell: Tell) -> None:
+    tell(("created", world.take("A").id, None))
+    tell(("created", world.take("A", sandbox="own").id, None))
+
+
+def _create_with_key(world: World, tell: Tell) -> None:
+    tell(("created", world.take_once("key", "A").id, "key"))
+    tell(("created", world.take_once("key", "A").id, "key"))
+
+
+def _close(world: World, tell: Tell) -> None:
+    tell(("closed", world.close(1).id, None))
+
+
+def _ask(world: World, tell: Tell) -> None:
+    tell(("asked", world.ask_delete(1).resource, None))
+
+
+def _reload(world: World, tell: Tell) -> None:
+    world.turn()
+    world.set_pools(POOLS.replace("vms", "other") + "named: {cmd_new: exit 0, cmd_delete: exit 0}\n")
+    _turns(3)(world, tell)
+
+
+def _show(world: World, tell: Tell) -> None:
+    world.turn()
+    world.process._shown_at = float("-inf")  # type: ignore[union-attr]
+    world.process.farm.changed_since_shown = True  # type: ignore[union-attr]
+    world.turn()
+
+
+def _first_start(world: World, tell: Tell) -> None:
+    world.open()
+    _create(world, tell)
+
+
+def _nothing(world: World) -> None:
+    shutil.rmtree(world.folder / "state")
+
+
+def _spare(world: World) -> None:
+    world.quiet()
+
+
+def _waiting(world: World) -> None:
+    world.quiet()
+    world.take("A")
+
+
+def _taken(world: World) -> None:
+    _waiting(world)
+    world.quiet()
+
+
+def _let_go(world: World) -> None:
+    _taken(world)
+    world.close(1)
+
+
+def _asked_while_taken(world: World) -> None:
+    _taken(world)
+    world.ask_delete(1)
+
+
+def _closed_and_asked(world: World) -> None:
+    _let_go(world)
+    world.ask_delete(1)
+
+
+def _asked(world: World) -> None:
+    world.quiet()
+    world.ask_delete(1)
+
+
+def _started(world: World) -> None:
+    world.take("A")
+    world.lead()
+    world.set_pools(POOLS.replace("cmd_new: exit 0", "cmd_new: hang"))
+    world.turn()
+    world.sim.end_hanging()
+    world.set_pools(POOLS)
+
+
+def _gone_bad(world: World) -> None:
+    _taken(world)
+    world.store.tickets.path(2).write_text("half a docu")
+    world.store.pools.path("vms").write_text("")
+
+
+def _past_retention(world: World) -> None:
+    _let_go(world)
+    world.quiet()
+    world.take_once("key", "A")
+    old = time.time() - 10_000_000
+    for folder in ("tickets/done", "resources/ended"):
+        (world.store.root / folder / "0").rename(world.store.root / folder / "7")
+        (world.store.root / folder / "8").mkdir()
+        os.utime(world.store.root / folder / "7", (old, old))
+    for path in (world.store.root / "tickets/keys").iterdir():
+        os.utime(path, (old, old))
+    (world.store.root / "tmp" / "1-1").write_text("left by a dead process")
+    os.utime(world.store.root / "tmp" / "1-1", (old, old))
+
+
+def _with_agents(world: World) -> None:
+    (world.config / "agents.yaml").write_text(AGENTS)
+
+
+def _too_many_agents(world: World) -> None:
+    _with_agents(world)
+    world.quiet()
+    (world.config / "agents.yaml").write_text(AGENTS.replace("print 1", "print 0"))
+
+
+TRANSITIONS = (
+    Transition("first start", _first_start, _nothing, client=True, opened=False),
+    Transition("create", _create, client=True),
+    Transition("create with a key", _create_with_key, client=True),
+    Transition("close", _close, _taken, client=True),
+    Transition("close while waiting", _close, lambda world: (world.take("A"), None)[1], client=True),
+    Transition("read a grant", tell_granted, _taken, client=True),
+    Transition("ask for a delete", _ask, _spare, client=True),
+    Transition("assign", _turns(2), _waiting),
+    Transition("release", _turns(2), _let_go),
+    Transition("release with a hook", _turns(3), _let_go, REUSING),
+    Transition("start", _turns(2)),
+    Transition("start on demand", _turns(3), lambda world: (world.take("A"), None)[1], ON_DEMAND),
+    Transition("settle", _turns(2), _started),
+    Transition("failed start", _turns(3), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: exit 1")),
+    Transition("start cut off", _turns(4), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: cut")),
+    Transition("fail", _turns(3), _asked_while_taken),
+    Transition("delete", _turns(4), _asked),
+    Transition("delete of a closed ticket's", _turns(4), _closed_and_asked),
+    Transition("failed delete", _turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
+    Transition("archive", _quiet, _let_go),
+    Transition("config reload", _reload, _taken),
+    Transition("view", _show, _taken),
+    Transition("quarantine", _turns(2), _gone_bad),
+    Transition("cleanup", _turns(1), _past_retention),
+    Transition("agents come", _turns(5), _with_agents),
+    Transition("agents go", _turns(5), _too_many_agents),
+    Transition("real start", _turns(6), pools=REAL, real=True),
+    Transition("real release", _turns(6), _let_go, REAL, real=True),
+    Transition("real delete", _turns(8), _asked, REAL, real=True),
+)

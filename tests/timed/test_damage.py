@@ -1,0 +1,238 @@
+"""Files of every kind go bad while the server runs: it goes on, keeps what it knew, tells it, and forgets nothing."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from functions.policy.faults import Kind
+from functions.timed.cleanup import cleanup
+from functions.timed.damage import Patrol
+from state.documents import ResourceState
+from state.errors import StoreUnavailable
+from state.keys import Keys
+from tests.timed.rot import (
+    FINISHED,
+    LIVING,
+    OTHERS,
+    ROTS,
+    a_world,
+    at_rest,
+    copied,
+    documents,
+    faults,
+    path_of,
+    told,
+    up,
+)
+from tests.timed.world import World
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return a_world(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def world(template: World, tmp_path: Path) -> World:
+    return copied(template, tmp_path)
+
+
+@pytest.mark.parametrize("rot", ROTS)
+@pytest.mark.parametrize("kind", LIVING)
+def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
+    world: World, caplog: pytest.LogCaptureFixture, kind: str, rot: str
+) -> None:
+    """Given a server that runs, when a document rots, then the patrol writes the last good one again and tells it."""
+    path = path_of(world, LIVING[kind])
+    before, good = documents(world), path.read_bytes()
+    ROTS[rot](path)
+    assert faults(world) or rot == "deleted"
+    cleanup(world.farm, world.unknown)
+    assert path.read_bytes() == good
+    assert documents(world) == before
+    assert f"{path.stem}: its document was lost or damaged" in caplog.text
+    if rot != "deleted":
+        place = LIVING[kind].removesuffix(".json")
+        assert told(world).startswith(f"{place}: ")
+        assert any(name.startswith(place.replace("/", "-")) for name in os.listdir(world.store.root / "quarantine"))
+    assert faults(world) == []
+    world.restart()
+    assert documents(world) == before
+
+
+@pytest.mark.parametrize("rot", [name for name in ROTS if name != "deleted"])
+@pytest.mark.parametrize("kind", FINISHED)
+def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind: str, rot: str) -> None:
+    """Given a server that runs, when an archived document or a key rots, then the patrol moves and tells it."""
+    path = path_of(world, FINISHED[kind])
+    ROTS[rot](path)
+    assert (Kind.DAMAGED, str(path.relative_to(world.store.root))) in faults(world)
+    cleanup(world.farm, world.unknown)
+    assert not path.exists()
+    assert path.stem in told(world)
+    assert up(world) == 3
+
+
+@pytest.mark.parametrize("rot", ROTS)
+@pytest.mark.parametrize("kind", OTHERS)
+def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world: World, kind: str, rot: str) -> None:
+    """Given a server that runs, when a counter, a view, FORMAT or a lock rots, then it grants and creates as before."""
+    ROTS[rot](world.store.root / OTHERS[kind])
+    cleanup(world.farm, world.unknown)
+    world.close(2)
+    ticket = world.take("A")
+    assert ticket.id >= 4
+    world.until(lambda: world.farm.snapshot.tickets[ticket.id].resource, "an assignment")
+    at_rest(world)
+    resources = [resource.id for resource in world.resources()]
+    assert len(resources) == len(set(resources)) == 3
+    assert min(resources) > 1
+    assert (world.store.root / "FORMAT").read_text().strip() == "1"
+    world.restart()
+    assert up(world) == 3
+
+
+def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Given a server that runs, when a whole but other document stands there, then it is moved and told."""
+    path = world.store.resources.path(2)
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b'"id_in_pool":', b'"id_in_pool":1'))
+    world.farm.refresh({"resources": {"2.json"}})
+    assert path.read_bytes() == good
+    assert "somebody else changed" in caplog.text
+
+
+def test_all_documents_at_once(world: World) -> None:
+    """Given a server that runs, when every document is emptied and it must read all again, then nothing is lost."""
+    before = documents(world)
+    for folder in ("tickets/open", "resources/live", "pools"):
+        for path in (world.store.root / folder).iterdir():
+            path.write_bytes(b"")
+    world.farm.load()
+    assert documents(world) == before
+    assert faults(world) == []
+    world.restart()
+    assert documents(world) == before
+
+
+def test_a_folder_of_documents_that_is_removed(world: World) -> None:
+    """Given a server that runs, when a folder is removed, then it is made anew with all that was in it."""
+    before = documents(world)
+    shutil.rmtree(world.store.resources.folder)
+    world.farm.load()
+    assert documents(world) == before
+    assert faults(world) == []
+
+
+def test_a_state_folder_that_goes_away_is_not_begun_anew(world: World) -> None:
+    """Given a server that runs, when its whole folder is gone, then nothing is made in its place."""
+    before = documents(world)
+    world.store.root.rename(world.folder / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            world.farm.load()
+    assert not world.store.root.exists()
+    assert documents(world) == before
+    (world.folder / "elsewhere").rename(world.store.root)
+    world.farm.load()
+    assert documents(world) == before
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
+    """Let the disk fail to read this file."""
+    open_file = os.open
+
+    def fail(path: str | Path, *arguments: int, **options: int) -> int:
+        if Path(path) == refused:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", fail)
+
+
+@pytest.mark.parametrize("kind", LIVING)
+def test_a_document_that_the_disk_refuses_is_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Given a server that runs, when a file cannot be read, then it is moved and the last good one written again."""
+    before, path = documents(world), path_of(world, LIVING[kind])
+    refuse(monkeypatch, path)
+    if kind == "waiting ticket":
+        world.farm.refresh({"tickets": {path.name}})
+    else:
+        world.farm.load()
+    monkeypatch.undo()
+    assert documents(world) == before
+    world.restart()
+    assert documents(world) == before
+
+
+def test_a_file_that_the_disk_refuses_keeps_nobody_from_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a start with a resource that cannot be read, then the rest goes on and the patrol takes it in later."""
+    refuse(monkeypatch, world.store.resources.path(2))
+    world.restart()
+    world.turn()
+    cleanup(world.farm, world.unknown)
+    assert "resources/live/2.json: Input/output error" in told(world)
+    assert world.farm.has_corrupt_resource()
+    assert up(world) == 2
+    monkeypatch.undo()
+    cleanup(world.farm, world.unknown)
+    assert up(world) == 3
+
+
+def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a document that rots while nothing can be written, then it stays in force and is written later."""
+    before = documents(world)
+    world.store.resources.path(2).write_bytes(b"")
+
+    def full(*_: object, **__: object) -> bool:
+        raise StoreUnavailable(world.store.root, OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(type(world.store.resources), "put_back", full)
+    world.farm.load()
+    assert documents(world) == before
+    monkeypatch.undo()
+    cleanup(world.farm, world.unknown)
+    assert documents(world) == before
+    assert faults(world) == []
+
+
+def test_a_start_that_could_not_be_written_is_not_written_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a resource whose first write failed, when all is read again, then it does not exist."""
+    world.close(2)
+
+    def full(*_: object) -> None:
+        raise StoreUnavailable(world.store.root, OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(world.store._files, "stage_all", full)
+    with pytest.raises(StoreUnavailable):
+        world.until(lambda: False, "a write")
+    monkeypatch.undo()
+    world.farm.load()
+    assert {resource.state for resource in world.resources()} <= {ResourceState.UP, ResourceState.DELETING}
+
+
+def test_the_patrol_looks_at_everything_some_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a patrol that looks at two files a call, when called often enough, then it has found what is bad."""
+    monkeypatch.setattr(Patrol, "LIVING", 2)
+    path = world.store.pools.path("vm")
+    path.write_bytes(b"")
+    calls = 0
+    while not path.read_bytes():
+        world.farm.patrol.walk(world.farm)
+        calls += 1
+        assert calls < 20
+    assert calls > 1
+
+
+def test_old_keys_are_forgotten_by_the_patrol(world: World) -> None:
+    """Given a key older than the retention, when the patrol comes by, then it is removed."""
+    world.ahead += world.settings.ticket_retention + 1
+    world.farm.patrol.walk(world.farm)
+    assert Keys(world.store).names() == []

@@ -1,0 +1,62 @@
+"""A server starts on a folder in which a file has gone bad: fsck tells it, so does the start, and the rest goes on."""
+
+from pathlib import Path
+
+import pytest
+
+from functions.timed.cleanup import cleanup
+from functions.timed.fsck import examine
+from functions.timed.repair import repair
+from state.errors import UnknownFormat
+from state.store import Store
+from tests.timed.rot import FINISHED, LIVING, OTHERS, ROTS, a_world, copied, documents, path_of, told, up
+from tests.timed.world import World
+
+PLACES = {**LIVING, **FINISHED, **OTHERS}
+LOST = {
+    "open ticket": ("tickets", 2),
+    "waiting ticket": ("tickets", 3),
+    "live resource": ("resources", 2),
+    "pool record": ("records", "vm"),
+}
+"""Which document of the mirror is lost with which file."""
+UNSEEN = {"key", "pool record", "settled ticket", "next ticket", "next resource"}
+"""What may be gone without a trace: nothing says that it was there."""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return a_world(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def world(template: World, tmp_path: Path) -> World:
+    return copied(template, tmp_path)
+
+
+@pytest.mark.parametrize("rot", ROTS)
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, rot: str) -> None:
+    """Given a folder with one bad file, when fsck looks and a server starts, then both tell it and the rest goes on."""
+    path, before = path_of(world, PLACES[kind]), documents(world)
+    ROTS[rot](path)
+    harmless = (kind.startswith("lock") and rot != "unreadable") or (kind, rot) == ("FORMAT", "truncated")
+    if not (harmless or kind == "view" or (rot == "deleted" and kind in UNSEEN)):
+        assert examine(world.store.root, world.settings.log_dir, world.clock()) != []
+    if kind == "FORMAT" and rot not in ("deleted", "truncated"):
+        with pytest.raises(UnknownFormat):
+            Store(world.store.root)
+        repair(world.store.root, world.clock())
+    world.restart()
+    for _ in range(3):
+        world.turn()
+        cleanup(world.farm, world.unknown)
+    kept = documents(world)
+    for name, found in before.items():
+        lost = [LOST.get(kind), ("tickets", 2) if (kind, rot) == ("live resource", "deleted") else None]
+        expected = [document for document in found if (name, document.key) not in lost]
+        assert [document for document in kept[name] if document in expected] == expected
+    if rot != "deleted" and kind in LIVING | FINISHED:
+        assert f"{path.stem}: " in told(world)
+    assert up(world) == (2 if kind == "live resource" and rot != "deleted" else 3)
+    assert world.take("A").id >= 4

@@ -1,0 +1,353 @@
+"""fsck: what it finds in a folder, what it repairs, how it exits, and that it changes nothing unasked."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.policy.faults import Fault, Kind
+from functions.timed.fsck import LOOKS, PAUSE, examine_living
+from functions.timed.repair import repair
+from scheduler.__main__ import main
+from state.documents import Agent, Resource, ResourceState, Ticket, TicketState
+from state.errors import CorruptDocument
+from state.keys import Keys
+from state.store import Batch, Put, Store
+from tests.timed.rot import a_world, copied
+from tests.timed.world import World
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return a_world(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def world(template: World, tmp_path: Path) -> World:
+    return copied(template, tmp_path)
+
+
+def fsck(world: World, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    capsys.readouterr()
+    status = main(["fsck", str(world.store.root), "--log-dir", str(world.settings.log_dir), *options])
+    return status, capsys.readouterr().out
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def replace(world: World, place: str, **fields: Any) -> None:
+    """Change fields of a document as nobody should."""
+    path = world.store.root / place
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **fields}))
+
+
+def test_a_healthy_folder_is_clean(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a folder that nothing happened to, when checked, then it says so and exits with 0."""
+    assert fsck(world, capsys) == (0, "0 faults, 0 notes\n")
+
+
+def test_it_changes_nothing_unasked(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a folder with faults, when checked, then every file is as before and none is new."""
+    world.store.tickets.path(2).write_bytes(b"")
+    (world.store.root / "FORMAT").unlink()
+    before = contents(world.store.root)
+    status, text = fsck(world, capsys)
+    assert status == 1
+    assert text.count("fault ") == 2
+    assert contents(world.store.root) == before
+
+
+def test_faults_come_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a fault and a note, when JSON is asked for, then both stand there with file, sentence and repair."""
+    world.store.tickets.path(2).write_bytes(b"")
+    (world.store.tickets.folder / "2.json~").touch()
+    status, text = fsck(world, capsys, "--json")
+    told = json.loads(text)
+    assert status == 1
+    assert [(fault["kind"], fault["file"]) for fault in told["faults"]] == [("damaged", "tickets/open/2.json")]
+    assert [(note["kind"], note["file"]) for note in told["notes"]] == [("stray", "tickets/open/2.json~")]
+    assert all(entry["sentence"] and entry["repair"] for entry in told["faults"] + told["notes"])
+    assert told["repaired"] == []
+
+
+@pytest.mark.parametrize("found", ["2", "unfinished-import"])
+def test_a_folder_of_another_program_is_left_alone(
+    world: World, capsys: pytest.CaptureFixture[str], found: str
+) -> None:
+    """Given a newer FORMAT or an import under way, when checked or repaired, then it exits with 2 and changes nothing."""
+    (world.store.root / "FORMAT").write_text(f"{found}\n")
+    before = contents(world.store.root)
+    assert fsck(world, capsys) == (2, "")
+    assert fsck(world, capsys, "--repair") == (2, "")
+    before["locks/leader"] = b""
+    assert contents(world.store.root) == before
+
+
+def test_what_is_no_state_folder_cannot_be_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given some folder or none, when checked, then it exits with 2 and makes nothing."""
+    assert main(["fsck", str(tmp_path)]) == 2
+    assert main(["fsck", str(tmp_path / "nowhere"), "--repair"]) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "no state folder" in capsys.readouterr().err
+
+
+def test_it_repairs_nothing_while_a_scheduler_leads(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a leader, when a repair is asked for, then it is refused with 2; a check goes on."""
+    world.store.tickets.path(2).write_bytes(b"")
+    lease = world.store.leader_lease()
+    lease.acquire()
+    assert fsck(world, capsys, "--repair") == (2, "")
+    assert world.store.tickets.path(2).read_bytes() == b""
+    lease.release()
+
+
+def test_beside_a_server_only_what_stays_wrong_is_told() -> None:
+    """Given faults that come and go, when looked at several times, then only those that stay are told."""
+
+    def fault(file: str) -> Fault:
+        return Fault(Kind.DAMAGED, file, "bad", "None.")
+
+    looks = [[fault("a"), fault("b"), fault("c")], [fault("b"), fault("c")], [fault("c"), fault("d")]]
+    pauses: list[float] = []
+    assert examine_living(iter(looks).__next__, pauses.append) == [fault("c")]
+    assert pauses == [PAUSE] * (LOOKS - 1)
+    assert examine_living(lambda: [], pauses.append) == []
+    assert len(pauses) == LOOKS - 1
+
+
+def test_repairing_a_healthy_folder_changes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a healthy folder, when repaired, then nothing is done."""
+    before = contents(world.store.root)
+    assert fsck(world, capsys, "--repair") == (0, "0 faults, 0 notes\n")
+    assert contents(world.store.root) == {**before, "locks/leader": b""}
+
+
+def test_a_damaged_resource_is_deleted_with_its_own_numbers(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a resource that lost its end, when repaired, then cmd_delete runs for it, and its ticket fails."""
+    path, known = world.store.resources.path(2), world.farm.snapshot.resources[2]
+    path.write_bytes(path.read_bytes()[:-200])
+    status, text = fsck(world, capsys, "--repair")
+    assert status == 0
+    assert "repaired resource 2 put back as DELETE_REQUEST" in text
+    world.restart()
+    world.until(lambda: 2 not in world.farm.snapshot.resources, "the end of the damaged resource")
+    told = f"{known.name} {known.id_in_pool} {known.counters['address']}"
+    assert told in (world.folder / "deleted").read_text().splitlines()
+    assert world.store.tickets.read(2).state is TicketState.FAILED
+
+
+def test_a_resource_of_which_nothing_is_left_stays_with_the_operator(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given an emptied resource, when repaired and restarted, then it is told until its file is removed."""
+    world.store.resources.path(2).write_bytes(b"")
+    status, text = fsck(world, capsys, "--repair")
+    assert status == 1
+    assert "fault quarantine/resources-live-2." in text
+    world.restart()
+    world.turn()
+    # Its ticket and its place are kept: nobody can know what it is.
+    assert world.farm.snapshot.tickets[2].state is TicketState.OPEN
+    assert len(world.resources()) == 2
+    (aside,) = world.store.quarantine.list()
+    aside.path.unlink()
+    world.farm.refresh({"quarantine": {aside.path.name}})
+    world.until(lambda: len(world.resources()) == 3, "a new resource")
+    assert world.store.tickets.read(2).state is TicketState.FAILED
+
+
+def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
+    """Given a resource in quarantine, when its ticket is closed and the document put back, then it is released once."""
+    path = world.store.resources.path(2)
+    good = path.read_bytes()
+    path.write_bytes(b"")
+    world.restart()
+    world.close(2)
+    for _ in range(3):
+        world.turn()
+    assert world.store.tickets.get(2) is not None
+    mended = world.folder / "mended"
+    mended.write_bytes(good)
+    mended.rename(path)
+    world.farm.patrol.walk(world.farm)
+    world.until(lambda: world.store.tickets.get(2) is None, "the release")
+    world.until(lambda: 2 not in world.farm.snapshot.resources, "the delete after the release")
+    assert world.store.resources.read(2).released_ticket == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "state"), [(b"", TicketState.FAILED), (b'{"id":3,"state":"CLOSED","tags":["Z"],"sand', TicketState.CLOSED)]
+)
+def test_a_damaged_ticket_fails_so_that_its_client_hears_of_it(
+    world: World, capsys: pytest.CaptureFixture[str], left: bytes, state: TicketState
+) -> None:
+    """Given a ticket that nobody can read, when repaired, then it is over, and says why."""
+    world.store.tickets.path(3).write_bytes(left)
+    world.restart()
+    with pytest.raises(CorruptDocument):
+        world.store.tickets.read(3)
+    assert fsck(world, capsys, "--repair")[0] == 0
+    ticket = world.store.tickets.read(3)
+    assert (ticket.state, ticket.reason) == (state, "its document was damaged")
+
+
+def test_a_document_with_only_its_frame_damaged_is_as_before(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given documents that lost a brace but no field, when repaired, then they are as they were."""
+    before = {path: path.read_bytes() for path in (world.store.tickets.path(2), world.store.resources.path(2))}
+    for path, content in before.items():
+        path.write_bytes(content.rstrip()[:-1] + b",")
+    assert fsck(world, capsys, "--repair")[0] == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+REPAIRS = [
+    ("tickets/open/3.json", {"output": "eA==", "assigned_at": 5.0}, "half granted"),
+    ("resources/live/2.json", {"state": "STARTING"}, "wrong run"),
+    ("resources/live/2.json", {"run": {"id": "000002_alloc_1", "kind": "alloc", "started_at": 1.0}}, "wrong run"),
+    ("tickets/done/0/1.json", {"state": "OPEN", "resource": None, "output": None, "assigned_at": None,
+                               "resource_name": None}, "wrong place"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "fields", "kind"), REPAIRS)
+def test_what_the_scheduler_cannot_put_right_is_repaired(
+    world: World, capsys: pytest.CaptureFixture[str], place: str, fields: dict[str, Any], kind: str
+) -> None:
+    """Given a document that says what cannot be, when repaired, then it is told, the original kept, and a start goes on."""
+    replace(world, place, **fields)
+    original = (world.store.root / place).read_bytes()
+    status, text = fsck(world, capsys)
+    assert (status, f"({kind})" in text) == (1, True)
+    status, text = fsck(world, capsys, "--repair")
+    assert status == 0
+    assert f"repaired {place}: " in text
+    assert original in [aside.path.read_bytes() for aside in world.store.quarantine.list()]
+    world.restart()
+    world.until(lambda: not world.hooks.under_way() and len(world.resources()) == 3, "rest")
+
+
+def test_a_double_grant_is_undone(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given two open tickets with one resource, when repaired, then the later one has failed."""
+    known = json.loads(world.store.tickets.path(2).read_bytes())
+    replace(world, "tickets/open/3.json", **{**known, "id": 3, "assigned_at": known["assigned_at"] + 1})
+    assert "(double grant)" in fsck(world, capsys)[1]
+    assert fsck(world, capsys, "--repair")[0] == 0
+    assert [world.store.tickets.read(number).state for number in (2, 3)] == ["OPEN", "FAILED"]
+
+
+def test_a_ticket_that_stands_twice_is_the_settled_one(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a settled ticket that also stands among the open ones, when repaired, then that goes to quarantine."""
+    world.store.commit(Batch([Put(Ticket(id=1))]))
+    assert "(duplicate)" in fsck(world, capsys)[1]
+    assert fsck(world, capsys, "--repair")[0] == 0
+    assert world.store.tickets.read(1).state is TicketState.CLOSED
+
+
+@pytest.mark.parametrize("ceiling", [b"", b"2\n", b"\xff", None])
+def test_counters_are_raised_above_all_that_was_given(
+    world: World, capsys: pytest.CaptureFixture[str], ceiling: bytes | None
+) -> None:
+    """Given a ceiling that is too low, damaged or gone, when repaired, then numbers go on above those in use."""
+    for name in ("tickets", "resources"):
+        path = world.store.root / "ids" / f"{name}.ceiling"
+        path.unlink() if ceiling is None else path.write_bytes(ceiling)
+    assert fsck(world, capsys)[0] == 1
+    assert fsck(world, capsys, "--repair")[0] == 0
+    store = Store(world.store.root)
+    assert store.tickets.create(lambda number: Ticket(id=number)).id == 4
+    assert store.resources.reserve(1).start > max(world.farm.snapshot.resources)
+
+
+def test_keys_and_archives_are_cleared_of_what_is_damaged(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a damaged key and damaged finished documents, when repaired, then they are in quarantine."""
+    (key,) = (world.store.root / "tickets/keys").iterdir()
+    for path in (key, world.store.tickets.archive_path(1), world.store.resources.archive_path(1)):
+        path.write_bytes(path.read_bytes()[:5])
+    fsck(world, capsys, "--repair")
+    assert {aside.folder for aside in world.store.quarantine.list()} == {
+        "tickets/keys",
+        "tickets/done",
+        "resources/ended",
+    }
+    with pytest.raises(CorruptDocument):
+        Keys(world.store).create_once("k", "body", lambda number: Ticket(id=number))
+
+
+def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a file that a dead process staged, when checked, then a note; when repaired, then it is gone."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    (world.store.root / "tmp" / f"{int(gone.stdout)}-1").touch()
+    status, text = fsck(world, capsys)
+    assert (status, "note tmp/" in text) == (0, True)
+    assert fsck(world, capsys, "--repair")[0] == 0
+    assert os.listdir(world.store.root / "tmp") == []
+
+
+def test_a_lost_resource_occupies_what_its_document_still_tells(world: World) -> None:
+    """Given a damaged resource at the start, when others start, then its number, counter and place are not given."""
+    known = world.farm.snapshot.resources[2]
+    path = world.store.resources.path(2)
+    path.write_bytes(path.read_bytes()[:-200])
+    world.restart()
+    for number in [resource.id for resource in world.resources()]:
+        world.store.commit(
+            Batch([Put(world.farm.snapshot.resources[number].replace(state=ResourceState.DELETE_REQUEST))])
+        )
+    world.farm.load()
+    world.until(lambda: min((found.id for found in world.resources()), default=0) > 4, "other resources")
+    assert world.farm.snapshot.living["vm"] == 3
+    assert known.id_in_pool not in [resource.id_in_pool for resource in world.resources()]
+    assert known.counters["address"] not in [resource.counters["address"] for resource in world.resources()]
+
+
+def test_a_lost_resource_of_which_nothing_is_known_counts_everywhere(world: World) -> None:
+    """Given an emptied resource without ticket, when the server starts, then no pool starts one more than it may."""
+    (spare, *_) = [found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None]
+    world.store.resources.path(spare).write_bytes(b"")
+    world.restart()
+    for _ in range(3):
+        world.turn()
+    assert len(world.resources()) == 2
+    assert world.farm.snapshot.lost == {spare}
+
+
+def test_an_agent_that_goes_bad_is_written_again(world: World) -> None:
+    """Given an agent's document, when it rots while the server runs, then it is as before."""
+    agent = Agent(id=3, group="g")
+    world.store.commit(Batch([Put(agent)]))
+    world.farm.load()
+    world.store.agents.path(3).write_bytes(b"{")
+    world.farm.refresh({"agents": {"3.json"}})
+    assert world.store.agents.get(3) == agent
+
+
+def test_repair_as_root_leaves_files_to_their_owner(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a folder of another user, when root repairs it, then all that is new there belongs to that user."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act for others")
+    world.folder.chmod(0o755)
+    for path in [world.store.root, *world.store.root.rglob("*")]:
+        os.chown(path, 12345, 12345)
+    world.store.tickets.path(3).write_bytes(b"")
+    command = [sys.executable, "-m", "scheduler", "fsck", str(world.store.root), "--repair"]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    reachable = all(os.stat(parent).st_mode & 1 for parent in world.store.root.parents)
+    if not reachable:
+        pytest.skip("the folder of the tests is closed to others")
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
+    assert {path.stat().st_uid for path in world.store.root.rglob("*")} == {12345}
+
+
+def test_an_ended_resource_is_put_back_whole(world: World) -> None:
+    """Given an ended resource that lost only its frame, when repaired, then it is there again, to be archived."""
+    path = world.store.resources.archive_path(1)
+    known: Resource = world.store.resources.read(1)
+    path.write_bytes(path.read_bytes().rstrip()[:-1])
+    repair(world.store.root, world.clock())
+    assert world.store.resources.read(1) == known
