@@ -73,8 +73,8 @@ def counters(node: yaml.Node) -> tuple[str, ...]:
 
 def _counter(node: yaml.Node) -> str:
     name = values.text(node)
-    if not re.fullmatch("[A-Za-z0-9_]{1,100}", name):
-        message = f"a counter's name must be letters, digits and underscores, at most 100, not {quoted(name)}"
+    if not re.fullmatch(r"[^\s=\x00-\x1f\x7f]{1,100}", name):
+        message = f"a counter's name must be 1 to 100 characters without spaces and =, not {quoted(name)}"
         raise WrongValue((node, message))
     return name
 

@@ -172,6 +172,8 @@ def _level(node: yaml.Node) -> str:
 
 _path = values.line(4000)
 
+MOST_OUTPUT = 96_000
+"""Bytes of output that still fit, as base64, into one environment variable (128 KiB in Linux)."""
 _OPTIONS: dict[str, values.Convert] = {
     "hostname": _hostname,
     "host": _hostname,
@@ -180,7 +182,7 @@ _OPTIONS: dict[str, values.Convert] = {
     "loglevel": _level,
     "sleeptime": values.seconds(0.1),
     "state_dir": _path,
-    "output_limit": values.whole(1),
+    "output_limit": values.whole(1, MOST_OUTPUT),
     "livechecks_at_once": values.whole(1),
     "hooks_at_once": values.whole(1),
     "wait_timeout": values.seconds(),

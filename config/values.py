@@ -45,14 +45,14 @@ def is_null(node: yaml.Node) -> bool:
     return bool(node.tag == _TAG + "null")
 
 
-def whole(least: int = -_MOST) -> Convert:
-    """A whole number of at least `least`; booleans, quoted numbers and 4.0 are none."""
+def whole(least: int = -_MOST, most: int = _MOST) -> Convert:
+    """A whole number from `least` to `most`; booleans, quoted numbers and 4.0 are none."""
     lower = "" if least == -_MOST else f" of at least {least}"
 
     def convert(node: yaml.Node) -> int:
         value = _constructed(node, "int")
-        if value is None or not least <= value <= _MOST:
-            limit = f" of at most {_MOST}" if value is not None and value > _MOST else lower
+        if value is None or not least <= value <= most:
+            limit = f" of at most {most}" if value is not None and value > most else lower
             raise WrongValue((node, f"must be a whole number{limit}, not {described(node)}"))
         return int(value)
 

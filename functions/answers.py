@@ -43,6 +43,8 @@ def answer_to(error: Exception) -> Answer:
         case errors.KeyReused():
             sentence = f"This Idempotency-Key was sent before with another body, for ticket {error.ticket}."
             return Answer(422, "key_reused", sentence, "Idempotency-Key")
+        case errors.AlreadyUnderWay():
+            return Answer(429, "under_way", f"There is {error.what} under way already.", None, soon)
         case errors.WaitedTooLong():
             headers = {**soon, "Ticket-State": error.ticket.state.value}
             return Answer(408, "still_waiting", f"Ticket {error.ticket.id} still waits: {error.why}.", None, headers)

@@ -10,7 +10,7 @@ from config import logs as server_log
 from config.settings import Settings, load_settings
 from functions import answers, health, http, index
 from functions.context import Context
-from functions.operators import logs, pools, resources
+from functions.operators import fsck, logs, pools, resources
 from functions.operators import tickets as operators_tickets
 from functions.tickets import check, close, create, wait, xmlrpc
 from state.store import Store
@@ -34,6 +34,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/resources/<id_or_name>/logs", logs.every),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
     ("GET", "/logs", logs.of_several),
+    ("GET", "/fsck", fsck.check),
     ("GET", "/pools", pools.every),
     ("GET", "/api/stats", pools.stats),
 )

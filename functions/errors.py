@@ -60,6 +60,14 @@ class KeyReused(Refused):
         self.ticket = ticket
 
 
+class AlreadyUnderWay(Refused):
+    """`what` costs so much that it is done once at a time."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
 class StillWaiting(Refused):
     """`ticket` has no resource yet, and `why`, a clause."""
 

@@ -33,7 +33,7 @@ def command(options: argparse.Namespace) -> int:
     """Check, and repair if asked; returns the exit status: 0 clean, 1 there are faults, 2 it cannot be told."""
     try:
         root, log_dir = _folders(options)
-        repaired = _repair(root) if options.repair else []
+        repaired = _repair(root, log_dir) if options.repair else []
         faults = _examine(root, log_dir)
     except LockTimeout:
         print("fsck: a scheduler leads this folder; stop it before a repair", file=sys.stderr)
@@ -62,7 +62,7 @@ def _examine(root: Path, log_dir: Path | None) -> list[Fault]:
     return examine_living(look, time.sleep) if locks.is_held(root / "locks" / "leader") else look()
 
 
-def _repair(root: Path) -> list[str]:
+def _repair(root: Path, log_dir: Path | None) -> list[str]:
     """Raises LockTimeout while a scheduler leads."""
     _become_owner(root)
     files = Files(root)
@@ -71,7 +71,7 @@ def _repair(root: Path) -> list[str]:
     lease = locks.Lease(root / "locks" / "leader")
     lease.acquire(seconds=0.3, poll=0.05)
     try:
-        return repair(root, time.time())
+        return repair(root, log_dir, time.time())
     finally:
         lease.release()
 

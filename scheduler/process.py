@@ -4,6 +4,7 @@ The main thread runs every timed function, so none meets another. It sleeps in p
 (inotify) or the bell rings; APScheduler rings it when something is due.
 """
 
+import errno
 import logging
 import os
 import select
@@ -11,7 +12,9 @@ import signal
 import time
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any
 
+import msgspec
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from functions.timed.agent_groups import Groups
@@ -19,10 +22,11 @@ from functions.timed.agents import agents
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
-from functions.timed.reconcile import reconcile
+from functions.timed.reconcile import reconcile, start_missing_runs
 from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.hooks import PROBE_PERIOD, Hooks
-from state.errors import LockTimeout, StateError, StoreFrozen, UnknownFormat
+from state.boot import boot_id
+from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 from state.locks import Lease
 from state.watch import Watch
 
@@ -31,6 +35,8 @@ log = logging.getLogger(__name__)
 CLEANUP_PERIOD = 60
 RETRY_PAUSE = 1.0
 """Seconds before trying again when the state folder could not be used."""
+LONGEST_SHOW_PAUSE = 3.0
+"""Seconds for which the view may wait for hooks to be started; under full load there are always some."""
 
 
 class Bell:
@@ -91,7 +97,8 @@ class Process:
         self._checks = Checks()
         self._unknown = Unknown()
         self._groups = Groups()
-        self._leader = {"pid": os.getpid(), "since": farm.clock()}
+        self._leader = {"pid": os.getpid(), "since": farm.clock(), "boot": boot_id()}
+        self._same_boot = _last_shown_boot(farm) == boot_id()
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -148,6 +155,8 @@ class Process:
 
     def _keep_leading(self) -> None:
         """Take the leader's role again when somebody removed its file; raises LockTimeout when another was faster."""
+        if not self.lease.path.parent.is_dir():
+            raise StoreUnavailable(self.lease.path, FileNotFoundError(errno.ENOENT, "the state folder is away"))
         if self.lease.is_lost():
             log.error("%s was removed or replaced while this scheduler led", self.lease.path)
             self.lease.release()
@@ -173,10 +182,11 @@ class Process:
         self._reconcile_alarm.set(due, now)
         self._livecheck_alarm.set(check_due, now)
         self._agents_alarm.set(agents_due, now)
-        if self.hooks.launch():
+        more = self.hooks.launch()
+        if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
         pause = self._show()
-        if any(at is not None and at <= now for at in (due, agents_due)):
+        if more or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
 
@@ -186,6 +196,9 @@ class Process:
         if self._in_doubt:
             farm.load()
             self._in_doubt = False
+            if self._same_boot:
+                start_missing_runs(farm)
+            self._same_boot = True
         else:
             farm.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
             reloaded |= any(names is None for names in changes.values())
@@ -209,3 +222,20 @@ class Process:
         self._shown_at = time.monotonic()
         self.farm.changed_since_shown = False
         return float("inf")
+
+
+def _last_shown_boot(farm: Farm) -> str | None:
+    """The boot of the machine in which a leader last showed what it knew.
+
+    If it is this one, all runs that documents wait for were decided in it: who leads first after a boot counts the
+    others as lost before it shows anything.
+    """
+    try:
+        boot = msgspec.json.decode(farm.store.read_view("pools.json") or b"{}", type=_Shown).leader.get("boot")
+    except (StateError, msgspec.DecodeError):
+        return None
+    return boot if isinstance(boot, str) else None
+
+
+class _Shown(msgspec.Struct):
+    leader: dict[str, Any] = {}

@@ -13,7 +13,7 @@ import msgspec
 
 from state import locks
 from state.documents import Document
-from state.errors import CorruptDocument, NotFound, StoreUnavailable
+from state.errors import CorruptDocument, NotFound, StateError, StoreUnavailable
 from state.files import Files
 from state.ids import Numbers, highest_number, is_number
 from state.quarantine import Quarantine
@@ -156,8 +156,13 @@ class Numbered(Collection[D, int]):
         while True:
             (number,) = self._numbers.reserve()
             document = make(number)
+            try:
+                created = self.create_reserved(document, number)
+            except StateError:
+                self._numbers.give_back(number)
+                raise
             # In use when the counter was lost and somebody restored an older one: then take the next.
-            if self.create_reserved(document, number):
+            if created:
                 return document
 
     def create_reserved(self, document: D, number: int) -> bool:

@@ -37,6 +37,21 @@ class Numbers:
         except OSError as error:
             raise StoreUnavailable(self._next, error) from error
 
+    def give_back(self, number: int) -> None:
+        """Let a reserved number that no document got be given again, if none was reserved after it."""
+        try:
+            with locks.brief(self._lock):
+                descriptor = os.open(self._next, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    counter = read_counter(os.pread(descriptor, _WIDTH, 0))
+                    if counter is not None and counter[:2] == (boot_id(), number + 1):
+                        self._write_next(descriptor, number, counter[2])
+                finally:
+                    os.close(descriptor)
+        except (OSError, StoreUnavailable):
+            # A gap in the numbers harms nobody, and what failed before is what the caller wants to hear.
+            pass
+
     def begin_above(self, number: int) -> int:
         """Let the numbers go on above this one and all in use; returns the next. Raises StoreUnavailable."""
         try:
@@ -56,10 +71,13 @@ class Numbers:
             if after > ceiling:
                 ceiling = after + CEILING_STEP
                 self._write_ceiling(ceiling)
-            os.pwrite(descriptor, _signed(f"{boot_id()} {after} {ceiling}").ljust(_WIDTH - 1).encode() + b"\n", 0)
+            self._write_next(descriptor, after, ceiling)
         finally:
             os.close(descriptor)
         return range(first, after)
+
+    def _write_next(self, descriptor: int, number: int, ceiling: int) -> None:
+        os.pwrite(descriptor, _signed(f"{boot_id()} {number} {ceiling}").ljust(_WIDTH - 1).encode() + b"\n", 0)
 
     def _read_next(self, content: bytes) -> tuple[int, int]:
         counter = read_counter(content)

@@ -21,6 +21,9 @@ from state.keys import read_key
 from state.quarantine import Aside, Quarantine
 from state.tree import FOLDERS, check_format, is_file
 
+_BEING_MADE = 2.0
+"""Seconds for which the run of a new file counts as going on."""
+
 
 @dataclass
 class Survey:
@@ -151,8 +154,13 @@ class _Surveyor:
         for name in self.files.names(self.root / "runs"):
             run, _, ending = name.rpartition(".")
             if ending == "run":
+                path = self.root / "runs" / name
                 try:
-                    runs[run] = locks.is_held(self.root / "runs" / name)
+                    # Not while it may be about to be locked: who looks would be in the way.
+                    new = path.stat().st_mtime > self.now - _BEING_MADE
+                    runs[run] = new or locks.is_held(path)
+                except FileNotFoundError:
+                    continue
                 except OSError as error:
                     self.found.unreadable[f"runs/{name}"] = error.strerror or str(error)
         return runs

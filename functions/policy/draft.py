@@ -39,7 +39,7 @@ class Draft:
 
     def is_free(self, id: int) -> bool:
         """Whether no ticket has the resource any more."""
-        return id in self.freed or self.snapshot.holder(id) is None
+        return id in self.freed or self.snapshot.is_free(id)
 
     def free(self, resource: Resource) -> None:
         """Take this resource, as it is after its ticket let it go, for free."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from config.pools import Pool
 from functions.policy.offers import Tags
+from functions.policy.scale import delayed_until, paused_until
 from functions.policy.snapshot import Snapshot
 from state.documents import ResourceState
 
@@ -31,8 +32,9 @@ def _what_holds(snapshot: Snapshot, pool: Pool, now: float) -> str:
     starting = snapshot.states[pool.name, ResourceState.STARTING]
     living = snapshot.living[pool.name]
     record = snapshot.records.get(pool.name)
-    if record is not None and record.paused_until is not None and record.paused_until > now:
-        until = datetime.fromtimestamp(record.paused_until, UTC).strftime("%H:%M:%S UTC")
+    paused = paused_until(record, pool, now)
+    if record is not None and paused > now:
+        until = datetime.fromtimestamp(paused, UTC).strftime("%H:%M:%S UTC")
         return f"starts nothing until {until} because starts fail: {record.pause_reason or 'unknown'}"
     if starting:
         return f"is starting {starting}"
@@ -43,6 +45,7 @@ def _what_holds(snapshot: Snapshot, pool: Pool, now: float) -> str:
         return "keeps what is free for other sandboxes" if not failing else "has free ones, but their livecheck fails"
     if not pool.on_demand and pool.max_prealloc == 0:
         return "starts nothing: it keeps no spares (max_prealloc is 0)"
-    if record is not None and record.last_start is not None and record.last_start + pool.start_delay > now:
-        return f"waits {record.last_start + pool.start_delay - now:.0f} s more for its start_delay"
+    delayed = delayed_until(record, pool, now)
+    if delayed > now:
+        return f"waits {delayed - now:.0f} s more for its start_delay"
     return "is about to start one"

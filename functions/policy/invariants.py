@@ -167,7 +167,7 @@ def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
         kept = number in known or ("resources", number) in inventory.lost
         if not kept and ("resources", number) not in inventory.forgotten:
             sentence = f"there is no resource {number}, although {why}"
-            repair = "It may still exist: see its logs, delete it by hand; cmd_list finds it, too."
+            repair = "It may still exist: see its hooks' logs, delete it by hand, then remove those logs."
             yield Fault(Kind.MISSING_RESOURCE, f"resources/live/{number}.json", sentence, repair)
 
 
@@ -273,7 +273,9 @@ def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
             continue
         resource = living.get(number)
         waits = resource is not None and resource.run is not None and resource.run.id == name
-        if waits or (kind == HookKind.WATCH and resource is not None) or ("resources", number) in inventory.lost:
+        # A livecheck that hangs may outlast its resource.
+        watches = kind == HookKind.WATCH and (resource is not None or goes_on)
+        if waits or watches or ("resources", number) in inventory.lost:
             continue
         if goes_on:
             sentence = f"a hook of resource {number} runs, and no document waits for it"

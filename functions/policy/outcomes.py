@@ -6,11 +6,13 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.change import request_delete
+from functions.policy.times import SLACK, due, later
 from state.documents import HookKind, PoolRecord, Resource, ResourceState
 from state.lifecycle import ResourceEvent, after_resource_event
 
 _AVERAGE_WEIGHT = 0.2
-_LONGEST_PAUSE = 300
+LONGEST_PAUSE = 300
+"""Seconds, after a failed start or delete; a longer `start_delay` wins."""
 _CHECKED_STATES = (ResourceState.UP, ResourceState.RELEASING)
 
 
@@ -81,25 +83,25 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
     good = outcome.good
     # While starts fail, the last attempt is the previous failure.
     previous_failure = record.last_attempt_to_start if record.start_failures else None
-    same_volley = previous_failure is not None and outcome.started_at < previous_failure
-    last_attempt = max(outcome.ended_at, record.last_attempt_to_start or 0.0)
+    same_volley = previous_failure is not None and _precedes(outcome, previous_failure)
     record = record.replace(
         startup_success_rate=_average(record.startup_success_rate, 1.0 if good else 0.0),
-        last_attempt_to_start=last_attempt,
+        last_attempt_to_start=later(record.last_attempt_to_start, outcome.ended_at),
     )
     if good:
         return record.replace(
             startup_time_avg=_average(record.startup_time_avg, outcome.ended_at - outcome.started_at),
-            last_successful_start=max(outcome.ended_at, record.last_successful_start or 0.0),
+            last_successful_start=later(record.last_successful_start, outcome.ended_at),
             start_failures=0,
             paused_until=None,
             pause_reason=None,
         )
     failures = record.start_failures if same_volley else record.start_failures + 1
     pause = max(start_delay, _growing(1, failures - 1))
+    paused_until = due(record.paused_until or 0.0, max(start_delay, LONGEST_PAUSE), outcome.ended_at)
     return record.replace(
         start_failures=failures,
-        paused_until=max(outcome.ended_at + pause, record.paused_until or 0.0),
+        paused_until=max(outcome.ended_at + pause, paused_until),
         pause_reason=f"cmd_new {outcome.how}",
     )
 
@@ -139,11 +141,16 @@ def _after_delete(resource: Resource, outcome: Outcome, pool: Pool | None) -> Re
 
 def _after_livecheck(resource: Resource, outcome: Outcome) -> Resource:
     last = resource.check_last_time
-    outdated = last is not None and outcome.started_at < last
+    outdated = last is not None and _precedes(outcome, last)
     if outcome.lost or outdated or resource.state not in _CHECKED_STATES:
         return resource
     failed = 0 if outcome.good else resource.check_failed_count + 1
     return resource.replace(check_last_time=outcome.ended_at, check_failed_count=failed)
+
+
+def _precedes(outcome: Outcome, at: float) -> bool:
+    """Whether the run began before this; one that is over before it, too, tells that the clock was set back."""
+    return outcome.started_at < at <= outcome.ended_at + SLACK
 
 
 def _moved(resource: Resource, event: ResourceEvent, **changes: Any) -> Resource:
@@ -162,4 +169,4 @@ def _average(average: float | None, sample: float) -> float:
 
 def _growing(first: float, doublings: int) -> float:
     """`first` seconds doubled so many times, at most five minutes."""
-    return min(_LONGEST_PAUSE, first * 2.0 ** min(doublings, 20))
+    return min(LONGEST_PAUSE, first * 2.0 ** min(doublings, 20))

@@ -1,8 +1,11 @@
 """What lets go, what is to be deleted and why, and which deletes start (steps 1, 3 and 4 of a reconcile pass)."""
 
+from collections.abc import Sequence
+
 from config.pools import Pool
 from functions.policy import change
 from functions.policy.draft import Draft
+from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.steps import (
     AskDelete,
     DropIntent,
@@ -13,6 +16,7 @@ from functions.policy.steps import (
     StartDelete,
     Step,
 )
+from functions.policy.times import due, due_ids
 from state.documents import Intent, Resource, ResourceState, TicketState
 
 
@@ -71,13 +75,8 @@ def delete(draft: Draft) -> list[Step]:
     for name in snapshot.pool_names():
         if snapshot.options_of(name) is None:
             continue
-        due = list(draft.requested[name])
-        for retry_at, id in snapshot.to_delete[name]:
-            if retry_at > draft.now:
-                draft.wake(retry_at)
-                break
-            due.append(id)
-        steps += [StartDelete(id) for id in sorted(due)]
+        ids = _due(draft, snapshot.to_delete[name], 0.0, LONGEST_PAUSE)
+        steps += [StartDelete(id) for id in sorted([*draft.requested[name], *ids])]
     return steps
 
 
@@ -92,6 +91,8 @@ def _decide(draft: Draft, intent: Intent) -> list[Step]:
     resource = draft.resource(intent.resource)
     if resource is None or resource.id in draft.leaving:
         return [drop]
+    if resource.id in draft.snapshot.doubtful:
+        return []
     up = resource.state is ResourceState.UP
     unused = up and draft.is_free(resource.id) and resource.check_failed_count == 0
     if intent.unused_only and not unused:
@@ -141,18 +142,14 @@ def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
 
 def _released(draft: Draft, pool: Pool) -> set[int]:
     """Resources of the pool that are free and were released before, and may have to go."""
-    snapshot, now = draft.snapshot, draft.now
+    snapshot = draft.snapshot
     found = set(draft.freed_in_pool[pool.name])
-    for released_at, id in snapshot.idle[pool.name]:
-        if pool.reuse_opportunity_time and (due := released_at + pool.reuse_opportunity_time) > now:
-            draft.wake(due)
-            break
-        found.add(id)
-    for since, id in snapshot.bound[pool.name] if pool.reuse_max_time else ():
-        if (due := since + pool.reuse_max_time) > now:
-            draft.wake(due)
-            break
-        found.add(id)
+    if pool.reuse_opportunity_time:
+        found.update(_due(draft, snapshot.idle[pool.name], pool.reuse_opportunity_time, pool.reuse_opportunity_time))
+    else:
+        found.update(id for _, id in snapshot.idle[pool.name])
+    if pool.reuse_max_time:
+        found.update(_due(draft, snapshot.bound[pool.name], pool.reuse_max_time, pool.reuse_max_time))
     for minus_releases, id in snapshot.reused[pool.name] if pool.reuse_max_count else ():
         if -minus_releases <= pool.reuse_max_count:
             break
@@ -160,14 +157,22 @@ def _released(draft: Draft, pool: Pool) -> set[int]:
     return found
 
 
+def _due(draft: Draft, entries: Sequence[tuple[float, int]], after: float, longest: float) -> list[int]:
+    """Those of the (time, id) entries that are due; the others will wake the scheduler."""
+    ids, following = due_ids(entries, after, longest, draft.now)
+    if following is not None:
+        draft.wake(following)
+    return ids
+
+
 def _why_not_reused(resource: Resource, pool: Pool, now: float) -> str | None:
     if not pool.reuse_opportunity_time:
         return "released, and its pool does not reuse (reuse_opportunity_time is 0)"
     released_at, since = resource.released_at or 0.0, resource.sandboxed_since or 0.0
-    if released_at + pool.reuse_opportunity_time <= now:
-        return f"idle for {now - released_at:.0f} s, longer than reuse_opportunity_time"
-    if pool.reuse_max_time and since + pool.reuse_max_time <= now:
-        return f"first taken {now - since:.0f} s ago, longer than reuse_max_time"
+    if _is_over(released_at, pool.reuse_opportunity_time, now):
+        return f"idle for {_span(released_at, now)}, longer than reuse_opportunity_time"
+    if pool.reuse_max_time and _is_over(since, pool.reuse_max_time, now):
+        return f"first taken {_span(since, now)} ago, longer than reuse_max_time"
     if pool.reuse_max_count and resource.releases_counter > pool.reuse_max_count:
         return f"reused {_times(resource.releases_counter - 1)} (reuse_max_count)"
     return None
@@ -191,6 +196,14 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
     for resource in spares[: max(0, len(spares) - wanted)]:
         steps += _request(draft, resource, "no waiting ticket needs it, and its pool starts on demand only")
     return steps
+
+
+def _is_over(since: float, span: float, now: float) -> bool:
+    return due(since + span, span, now) <= now
+
+
+def _span(since: float, now: float) -> str:
+    return "who knows how long (the clock was set back)" if since > now else f"{now - since:.0f} s"
 
 
 def _times(number: int) -> str:

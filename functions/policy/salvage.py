@@ -55,6 +55,18 @@ def resource_to_delete(key: int, content: bytes) -> Resource | None:
     )
 
 
+def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool:
+    """Whether ticket `number`, of which `content` was left at that time, may have this resource, which no other has."""
+    fields = fields_of(Ticket, content)
+    if fields.get("state") is TicketState.FAILED or resource.released_ticket == number:
+        return False
+    if "resource" in fields:
+        return bool(fields["resource"] == resource.id)
+    was_there = max(resource.up_at or 0.0, resource.released_at or 0.0) <= at
+    own = resource.sandbox is None or fields.get("sandbox", resource.sandbox) == resource.sandbox
+    return was_there and own and set(fields.get("tags", ())) <= resource.tags.keys()
+
+
 def failed_ticket(key: int, content: bytes, now: float) -> Ticket:
     """The ticket as a FAILED one, so that its client gets an answer and takes another; CLOSED if it was that."""
     fields = fields_of(Ticket, content)

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 from config.pools import Pool
 from functions.policy.draft import Draft
 from functions.policy.offers import Tags
+from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.queues import in_turn
 from functions.policy.steps import StartResource
-from state.documents import ResourceState
+from functions.policy.times import due
+from state.documents import PoolRecord, ResourceState
 
 
 class _Stock:
@@ -92,9 +94,10 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
             wanted = [None] * min(room, missing)
         if not wanted:
             continue
-        due = max(_paused_until(draft, pool), _delayed_until(draft, pool))
-        if due > draft.now:
-            draft.wake(due)
+        record = snapshot.records.get(pool.name)
+        not_before = max(paused_until(record, pool, draft.now), delayed_until(record, pool, draft.now))
+        if not_before > draft.now:
+            draft.wake(not_before)
             continue
         if pool.start_delay > 0:
             wanted = wanted[:1]
@@ -117,9 +120,9 @@ def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
     rooms = {}
     for name in names:
         pool = draft.snapshot.pools[name]
-        paused_until = _paused_until(draft, pool)
-        if paused_until > draft.now:
-            draft.wake(paused_until)
+        until = paused_until(draft.snapshot.records.get(name), pool, draft.now)
+        if until > draft.now:
+            draft.wake(until)
         else:
             rooms[name] = _Stock(name, _room(draft, pool), start=True)
     return rooms
@@ -137,12 +140,14 @@ def _room(draft: Draft, pool: Pool) -> int:
     return min(pool.max - draft.snapshot.living[pool.name], pool.max_starting - starting)
 
 
-def _paused_until(draft: Draft, pool: Pool) -> float:
-    record = draft.snapshot.records.get(pool.name)
-    return (record.paused_until if record else None) or 0.0
+def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
+    """Until when a pool starts nothing because starts failed; 0 when none did."""
+    until = (record.paused_until if record else None) or 0.0
+    return due(until, max(pool.start_delay, LONGEST_PAUSE), now)
 
 
-def _delayed_until(draft: Draft, pool: Pool) -> float:
-    record = draft.snapshot.records.get(pool.name)
-    last_start = record.last_start if record else None
-    return 0.0 if last_start is None or not pool.start_delay else last_start + pool.start_delay
+def delayed_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
+    """Until when a pool starts nothing because of its `start_delay`; 0 when it has none or never started anything."""
+    if record is None or record.last_start is None or not pool.start_delay:
+        return 0.0
+    return due(record.last_start + pool.start_delay, pool.start_delay, now)

@@ -1,7 +1,7 @@
 """The living documents in one place, in the groups that the policy decides about."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -51,6 +51,8 @@ class Snapshot:
         """Ids of OPEN tickets whose resource is gone or on its way to deletion."""
         self.lost: frozenset[int] = frozenset()
         """Ids of resources that exist, although nobody can read their documents."""
+        self.doubtful: frozenset[int] = frozenset()
+        """Ids of resources that a ticket may have whose document nobody can read."""
 
         self.living: Counter[str] = Counter()
         """Number of resources by pool."""
@@ -89,7 +91,8 @@ class Snapshot:
         self._in_run: set[int] = set()
         self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
         self._numbers = NumbersInUse()
-        self._reserved: tuple[Reservation, ...] = ()
+        self._places_held: tuple[str, ...] = ()
+        self._numbers_held: tuple[tuple[str | None, int | None, dict[str, int | None]], ...] = ()
         self._last_good: dict[str, Pool | None] = {}
 
     # Documents
@@ -167,15 +170,32 @@ class Snapshot:
         before, self.lost = self.lost, frozenset(lost)
         for id in before ^ self.lost:
             self._index(id)
-        for held in self._reserved:
-            self._hold(held, -1)
-        self._reserved = ()
-        for wanted in reservations:
-            held = self._numbered(wanted)
-            self._hold(held, 1)
-            self._reserved += (held,)
+        for pool in self._places_held:
+            self.living[pool] -= 1
+        for numbers in self._numbers_held:
+            self._numbers.let_go(*numbers)
+        wanted = list(reservations)
+        self._places_held = tuple(reservation.pool for reservation in wanted if reservation.pool is not None)
+        self._numbers_held = tuple(numbers for reservation in wanted for numbers in self._possible(reservation))
+        for pool in self._places_held:
+            self.living[pool] += 1
+        for numbers in self._numbers_held:
+            self._numbers.hold(*numbers)
+
+    def doubt(self, resources: Collection[int]) -> None:
+        """Take these, instead of those of an earlier call, for resources that a ticket may have which nobody can read.
+
+        They are not free: nobody gets them and nothing deletes them.
+        """
+        before, self.doubtful = self.doubtful, frozenset(resources)
+        for id in before ^ self.doubtful:
+            self._index(id)
 
     # Questions
+
+    def is_free(self, resource_id: int) -> bool:
+        """Whether no ticket has the resource, and none that cannot be read may have it."""
+        return self.holder(resource_id) is None and resource_id not in self.doubtful
 
     def holder(self, resource_id: int) -> Ticket | None:
         """The ticket that has the resource: an OPEN one, or a CLOSED one that has not let it go yet.
@@ -232,20 +252,17 @@ class Snapshot:
 
     # Keeping up
 
-    def _numbered(self, wanted: Reservation) -> Reservation:
-        """With the lowest free number where it is not known: most likely it is that one, for all are given so."""
-        pool, number = wanted.pool, wanted.id_in_pool
-        if pool is not None and number is None:
-            number = self.free_number(pool)
-        counters: dict[str, int | None] = {
-            name: self.free_counter(name) if value is None else value for name, value in wanted.counters.items()
-        }
-        return Reservation(pool=pool, id_in_pool=number, counters=counters)
-
-    def _hold(self, held: Reservation, sign: int) -> None:
-        if held.pool is not None:
-            self.living[held.pool] += sign
-        (self._numbers.hold if sign > 0 else self._numbers.let_go)(held.pool, held.id_in_pool, held.counters)
+    def _possible(self, wanted: Reservation) -> Iterator[tuple[str | None, int | None, dict[str, int | None]]]:
+        """The numbers to hold: where one is not known, all that it can be, so that nobody gets the same."""
+        if wanted.pool is not None:
+            pool = self.options_of(wanted.pool)
+            known = wanted.id_in_pool
+            for number in (known,) if known is not None else range(pool.max if pool else 0):
+                yield wanted.pool, number, {}
+        for name, value in wanted.counters.items():
+            users = sum(pool.max for pool in self.pools.values() if name in pool.named_counters)
+            for number in (value,) if value is not None else range(users):
+                yield None, None, {name: number}
 
     def _last_position(self, pool_name: str) -> tuple[int, str]:
         record = self.records.get(pool_name)
@@ -297,7 +314,7 @@ class Snapshot:
     def _place(self, resource: Resource) -> None:
         id, pool, state = resource.id, resource.pool, resource.state
         up = state is ResourceState.UP
-        free = up and self.holder(id) is None
+        free = up and self.is_free(id)
         released = pool if free and resource.releases_counter > 0 else None
         starts = state is ResourceState.STARTING and resource.delete_asked is None
         self.starting.put(id, pool if starts else None, id)
@@ -306,7 +323,7 @@ class Snapshot:
         self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
         self.reused.put(id, released, (-resource.releases_counter, id))
         failed = resource.check_failed_count
-        self.failing.put(id, pool if up and failed else None, (-failed, id))
+        self.failing.put(id, pool if up and failed and id not in self.doubtful else None, (-failed, id))
         requested = state is ResourceState.DELETE_REQUEST
         self.to_delete.put(id, pool if requested else None, (resource.delete_retry_at or 0.0, id))
         if resource.run is None:
@@ -316,7 +333,7 @@ class Snapshot:
 
     def _cover(self, id: int, resource: Resource | None) -> None:
         old = self.covers.place_of(id)
-        if resource is not None and covers(resource, self.holder(id) is None):
+        if resource is not None and covers(resource, self.is_free(id)):
             group = (self.offer(resource), ready(resource))
             changed = self.covers.put(id, resource.sandbox, group)
         else:

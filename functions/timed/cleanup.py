@@ -8,7 +8,7 @@ import logging
 import re
 
 from config.pools import Pool
-from functions.policy import change
+from functions.policy import change, times
 from functions.policy.outcomes import Outcome
 from functions.timed.environment import list_run, unknown_delete_run
 from functions.timed.farm import Farm
@@ -63,7 +63,7 @@ def start_lists(farm: Farm, unknown: Unknown) -> float | None:
         pool = farm.snapshot.options_of(name)
         if pool is None or pool.cmd_list is None:
             continue
-        due = (record.last_list_at or record.first_seen_at) + LIST_PERIOD
+        due = times.due((record.last_list_at or record.first_seen_at) + LIST_PERIOD, LIST_PERIOD, now)
         if due > now:
             due_times.append(due)
             continue

@@ -100,15 +100,38 @@ def lost_resources(farm: "Farm", aside: list[Aside], refused: list[UnreadableDoc
     lost: dict[int, bytes] = {}
     for thing in aside:
         if thing.folder == "resources/live" and is_number(thing.key) and not store.resources.exists(int(thing.key)):
-            try:
-                lost[int(thing.key)] = thing.path.read_bytes()
-            except OSError:
-                lost[int(thing.key)] = b""
+            lost[int(thing.key)] = _left_of(thing)
     for fault in refused:
         number = store.resources.key_of(fault.path.name)
         if fault.path.parent == store.resources.folder and number is not None:
             lost[number] = b""
     return {number: content for number, content in lost.items() if number not in farm.snapshot.resources}
+
+
+def doubtful_resources(farm: "Farm", aside: list[Aside], refused: list[UnreadableDocument]) -> set[int]:
+    """Resources that a ticket may have whose document nobody can read: in quarantine, or refused by the system."""
+    tickets = farm.store.tickets
+    lost: list[tuple[int, bytes, float]] = []
+    for thing in aside:
+        if thing.folder == "tickets/open" and is_number(thing.key) and not tickets.exists(int(thing.key)):
+            lost.append((int(thing.key), _left_of(thing), thing.at))
+    for fault in refused:
+        number = tickets.key_of(fault.path.name)
+        if fault.path.parent == tickets.folder and number is not None:
+            lost.append((number, b"", farm.clock()))
+    lost = [ticket for ticket in lost if ticket[0] not in farm.snapshot.tickets]
+    if not lost:
+        return set()
+    resources = farm.snapshot.resources.values()
+    free = [found for found in resources if found.state is ResourceState.UP and farm.snapshot.holder(found.id) is None]
+    return {resource.id for resource in free if any(salvage.may_have(*ticket, resource) for ticket in lost)}
+
+
+def _left_of(thing: Aside) -> bytes:
+    try:
+        return thing.path.read_bytes()
+    except OSError:
+        return b""
 
 
 def reservations(snapshot: Snapshot, number: int, content: bytes) -> Iterator[Reservation]:

@@ -13,7 +13,15 @@ from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
 from functions.policy.snapshot import Snapshot
-from functions.timed.damage import Patrol, check_own, lost_resources, put_back, put_back_known, reservations
+from functions.timed.damage import (
+    Patrol,
+    check_own,
+    doubtful_resources,
+    lost_resources,
+    put_back,
+    put_back_known,
+    reservations,
+)
 from functions.timed.hooks import HookRunner
 from state.collection import Collection, D, K
 from state.documents import Agent, Document, PoolRecord, Resource, ResourceState, Ticket, TicketState
@@ -186,6 +194,8 @@ class Farm:
             self.forget_tickets([key])
         else:
             self.keep(ticket)
+            if self._refused.pop(self.store.tickets.path(key), None) is not None:
+                self.look_at_quarantine()
         return True
 
     def _refresh_intent(self, key: int) -> bool:
@@ -229,8 +239,11 @@ class Farm:
         self.changed_since_shown |= quarantined != self.quarantined
         self.quarantined = quarantined
         lost = lost_resources(self, things, list(self._refused.values()))
+        for number in self.snapshot.lost - lost.keys():
+            check_own(self, self.store.resources, number)
         left = lost.items()
         self.snapshot.reserve(lost, [wanted for each in left for wanted in reservations(self.snapshot, *each)])
+        self.snapshot.doubt(doubtful_resources(self, things, list(self._refused.values())))
 
     def reload_pools(self) -> bool:
         """Read pools.yaml if it changed; a broken one keeps the last good one in force. Tells whether it was read."""

@@ -29,7 +29,7 @@ def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
     Raises StoreUnavailable when it is no state folder or cannot be read, UnknownFormat when a newer program wrote it.
     """
     found = survey(root, now)
-    faults = [*_faults_of_files(found), *check(inventory_of(found, _started(root, log_dir)))]
+    faults = [*_faults_of_files(found), *check(inventory_of(found, started(root, log_dir)))]
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
 
@@ -59,7 +59,7 @@ def as_json(faults: list[Fault]) -> dict[str, list[Fault]]:
     }
 
 
-def inventory_of(found: Survey, started: set[int]) -> Inventory:
+def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
     """What the invariants are checked on."""
     return Inventory(
         tickets=found.tickets,
@@ -74,7 +74,7 @@ def inventory_of(found: Survey, started: set[int]) -> Inventory:
         lost=frozenset(_lost(found)),
         forgotten=_Forgotten(found),
         runs=found.runs,
-        started=started,
+        started=was_started,
         told=found.told,
     )
 
@@ -99,7 +99,7 @@ def _options(record: PoolRecord) -> Pool | None:
         return None
 
 
-def _started(root: Path, log_dir: Path | None) -> set[int]:
+def started(root: Path, log_dir: Path | None) -> set[int]:
     """Resources for which `cmd_new` was started since this folder was made: a log is made when its hook starts."""
     if log_dir is None:
         return set()

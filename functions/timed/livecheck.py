@@ -6,6 +6,7 @@ folded in by reconcile.
 
 import heapq
 
+from functions.policy import times
 from functions.policy.change import run_id
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
@@ -25,6 +26,7 @@ class Checks:
         self._due: list[tuple[float, int]] = []
         self._known: dict[int, float] = {}
         self._began: dict[int, float] = {}
+        self._latest = float("-inf")
 
     def plan_all(self, farm: Farm) -> None:
         """Plan for every resource anew: at the start and when periods may have changed."""
@@ -48,12 +50,19 @@ class Checks:
             return None
         period = max(SHORTEST_PERIOD, pool.livecheck_period)
         ended, began = resource.check_last_time, self._began.get(resource.id)
+        now = farm.clock()
         due = (resource.up_at or 0.0) if ended is None else ended + period
-        return due if began is None else max(due, began + period)
+        due = times.due(due, period, now)
+        return due if began is None else max(due, times.due(began + period, period, now))
 
     def begin(self, number: int, now: float) -> None:
         """Take note that a check of this resource begins."""
         self._began[number] = now
+
+    def is_outdated(self, now: float) -> bool:
+        """Whether the clock was set back, so that all is to be planned anew."""
+        before, self._latest = self._latest, now
+        return now < before - times.SLACK
 
     def pop(self, now: float) -> int | None:
         """The next resource that may be due."""
@@ -72,6 +81,8 @@ class Checks:
 def livecheck(farm: Farm, checks: Checks) -> float | None:
     """Start what is due, within the bound; returns when the next one is due, None while the bound is reached."""
     now = farm.clock()
+    if checks.is_outdated(now):
+        checks.plan_all(farm)
     under_way = {int(run.split("_")[0]) for run in farm.hooks.under_way(HookKind.WATCH)}
     while len(under_way) < farm.settings.livechecks_at_once:
         number = checks.pop(now)

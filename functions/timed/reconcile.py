@@ -25,7 +25,7 @@ from functions.policy.plan import (
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
-from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
+from state.documents import HookKind, Resource, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
 
 log = logging.getLogger(__name__)
@@ -92,27 +92,48 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
 
 def missing_runs(farm: Farm) -> list[tuple[HookRun, Outcome]]:
     """Outcomes for documents that wait for a run that nobody knows: the machine or the scheduler stopped before it."""
-    known = set(farm.hooks.under_way())
     missing = []
+    for resource, hook_run in _unknown_runs(farm):
+        started_at = resource.run.started_at if resource.run else 0.0
+        outcome = Outcome(
+            run=hook_run.id,
+            kind=hook_run.kind,
+            started_at=started_at,
+            ended_at=max(farm.clock(), started_at),
+            exit=None,
+            cut_off="it left no result: the machine or the server stopped",
+            lost=True,
+            output=None,
+        )
+        missing.append((hook_run, outcome))
+    return missing
+
+
+def start_missing_runs(farm: Farm) -> None:
+    """Start what documents wait for and nobody knows.
+
+    Only where it is sure that these runs never started: each leaves a file from before its start until its outcome is
+    written down, and only a restart of the machine can lose that. So it is when their turn had not come when the
+    scheduler was stopped.
+    """
+    unknown = _unknown_runs(farm)
+    if not unknown:
+        return
+    # Written once more, for who wrote it may have been stopped before it was on the disk.
+    farm.store.commit(Batch([Put(resource) for resource, _ in unknown]))
+    for _, hook_run in unknown:
+        farm.hooks.start(hook_run)
+
+
+def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
+    known = set(farm.hooks.under_way())
+    unknown = []
     for resource in farm.snapshot.resources_in_run():
         run = resource.run
-        if run is not None and run.id not in known:
-            pool = farm.snapshot.options_of(resource.pool)
-            if pool is None:
-                continue
-            hook_run = resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit)
-            outcome = Outcome(
-                run=run.id,
-                kind=run.kind,
-                started_at=run.started_at,
-                ended_at=max(farm.clock(), run.started_at),
-                exit=None,
-                cut_off="it left no result: the machine or the server stopped",
-                lost=True,
-                output=None,
-            )
-            missing.append((hook_run, outcome))
-    return missing
+        pool = farm.snapshot.options_of(resource.pool)
+        if run is not None and run.id not in known and pool is not None:
+            unknown.append((resource, resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit)))
+    return unknown
 
 
 def apply(farm: Farm, decided: Plan) -> None:
@@ -148,8 +169,9 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
         return
     farm.store.commit(Batch([Put(resource) for resource in changed.values()]))
     for resource in changed.values():
+        under_way = snapshot.resources[resource.id].run
         farm.keep(resource)
-        if resource.state is ResourceState.RELEASING and resource.run is not None:
+        if resource.run is not None and resource.run != under_way:
             _start_hook(farm, resource, resource.run)
 
 

@@ -11,7 +11,7 @@ from functions.policy import change, salvage
 from functions.policy.change import run_id
 from functions.policy.faults import Kind
 from functions.policy.invariants import RUN_OF, check
-from functions.timed.fsck import inventory_of
+from functions.timed.fsck import inventory_of, started
 from state import tree
 from state.collection import Archived, Collection
 from state.documents import HookKind, Resource, Run, Ticket, TicketState
@@ -24,14 +24,16 @@ from state.store import Batch, Put, Store
 from state.survey import survey
 
 
-def repair(root: Path, now: float) -> list[str]:
+def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
     """Put right what can be; returns what was done, in words. The caller holds the leader's role.
+
+    The hooks' logs below `log_dir` tell which resources were started, so that no number of them comes again.
 
     Raises StoreUnavailable, and UnknownFormat when a newer program wrote the folder.
     """
     files = Files(root)
     done = tree.mend(files, Quarantine(files))
-    repairing = _Repair(Store(root), now)
+    repairing = _Repair(Store(root), started(root, log_dir), now)
     for step in (repairing.move_damaged, repairing.salvage, repairing.mend_counters, repairing.mend_documents):
         done += step()
     removed = files.remove_orphans(now)
@@ -39,8 +41,9 @@ def repair(root: Path, now: float) -> list[str]:
 
 
 class _Repair:
-    def __init__(self, store: Store, now: float) -> None:
+    def __init__(self, store: Store, started: set[int], now: float) -> None:
         self.store = store
+        self.started = started
         self.now = now
 
     def move_damaged(self) -> Iterator[str]:
@@ -86,7 +89,7 @@ class _Repair:
             ("intents", self.store.intents),
         ):
             if wrong & {f"{name}.ceiling", f"{name}.next"}:
-                given = inventory_of(found, set()).numbers_given().get(name, set())
+                given = inventory_of(found, self.started).numbers_given().get(name, set())
                 for ending in ("ceiling", "next"):
                     self.store.quarantine.take(self.store.root / "ids" / f"{name}.{ending}")
                 ceiling = collection.begin_above(max(given, default=0))
@@ -94,7 +97,7 @@ class _Repair:
 
     def mend_documents(self) -> Iterator[str]:
         found = survey(self.store.root, self.now)
-        for fault in check(inventory_of(found, set())):
+        for fault in check(inventory_of(found, self.started)):
             path = self.store.root / fault.file
             match fault.kind:
                 case Kind.DUPLICATE:
@@ -130,7 +133,7 @@ class _Repair:
 
     def _faults(self, kind: Kind) -> list[Any]:
         found = survey(self.store.root, self.now)
-        return [fault for fault in check(inventory_of(found, set())) if fault.kind is kind]
+        return [fault for fault in check(inventory_of(found, self.started)) if fault.kind is kind]
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.store.root))

@@ -7,6 +7,7 @@ figures of that file into docs/performance.md.
 import argparse
 import json
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from tests.bench import report
 from tests.bench.farm import PROJECT
-from tests.bench.place import Place
+from tests.bench.place import FILES, Place
 from tests.bench.rows import ROWS
 from tests.bench.table import Row, summary
 
@@ -32,9 +33,11 @@ def main(arguments: list[str]) -> int:
         report.write_docs(kept, PROJECT / "docs" / "performance.md")
         return 0
     _allow_open_files()
+    # A run that is ended from outside must still stop its farm.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     place = Place(options.folder, options.quick, options.runs, options.files)
     machine = report.machine(options.folder)
-    command = " ".join(["python -m tests.bench", *arguments])
+    command = _command(options)
     print(f"{report.heading(machine)}\n{command}")
     try:
         for row in [row for row in ROWS if not options.rows or row.name in options.rows]:
@@ -77,7 +80,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"{', '.join(names)}; all by default")
     parser.add_argument("--quick", action="store_true", help="a fraction of the size: tries the suite, no real figures")
     parser.add_argument("--runs", type=int, help="how often each row is measured (3 to 9 by default)")
-    parser.add_argument("--files", type=int, default=1_000_000, help="finished documents in row 9")
+    parser.add_argument("--files", type=int, default=FILES, help="finished documents in row 9")
     parser.add_argument("--json", type=Path, help="where the last figures are kept (build/bench.json)")
     parser.add_argument("--folder", type=Path, default=build, help="on the disk to measure (build)")
     parser.add_argument("--write-docs", action="store_true", help="write the kept figures into docs/performance.md")
@@ -86,6 +89,15 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"no such row: {', '.join(sorted(unknown))}")
     options.json = options.json or build / ("bench-quick.json" if options.quick else "bench.json")
     return options
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command line that measures the same, wherever it keeps its files."""
+    words = ["python -m tests.bench", *options.rows]
+    words += ["--quick"] if options.quick else []
+    words += [f"--runs {options.runs}"] if options.runs else []
+    words += [f"--files {options.files}"] if options.files != FILES else []
+    return " ".join(words)
 
 
 def _allow_open_files() -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from tests.bench.farm import Farm, Hello
 
+FILES = 1_000_000
+"""Finished documents that row 9 puts on disk."""
+
 
 class Place:
     """Gives each run a fresh folder below `root` and removes them all at the end.
@@ -21,14 +24,13 @@ class Place:
     is measured, None for what the row says; `quick` is for trying the suite, its figures mean nothing.
     """
 
-    def __init__(self, root: Path, quick: bool, runs: int | None = None, files: int = 1_000_000) -> None:
+    def __init__(self, root: Path, quick: bool, runs: int | None = None, files: int = FILES) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._root = Path(tempfile.mkdtemp(prefix="bench-", dir=root))
         _keep_apart(self._root)
         self.quick = quick
         self._runs = runs
         self.files = files
-        """How many finished documents row 9 puts on disk."""
 
     def runs(self, usual: int) -> range:
         """The numbers of the runs, `usual` of them unless the command line says otherwise."""

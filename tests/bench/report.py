@@ -44,7 +44,7 @@ def terminal(name: str, row: dict[str, Any]) -> str:
         median = f"{number(figure['median'])} {figure['unit']}"
         verdict = _VERDICTS[figure["reached"]]
         lines.append(
-            f"       {figure['name']:<42} {median:>18}  {spread:>19}  {figure['target']:>16}  {verdict}".rstrip()
+            f"       {figure['name']:<52} {median:>18}  {spread:>19}  {figure['target']:>16}  {verdict}".rstrip()
         )
     return "\n".join(lines)
 
@@ -74,9 +74,10 @@ def write_docs(kept: dict[str, Any], document: Path) -> None:
 
 
 def _commands(rows: dict[str, dict[str, Any]]) -> str:
-    """When each row was measured, and how busy the machine was before: the load that other work caused."""
+    """When each row was measured, and how busy the machine was before."""
     lines = ["| row | command | when | load before |", "|---|---|---|---:|"]
-    for name, row in rows.items():
+    for name in sorted(rows, key=lambda name: (not name.isdigit(), name.zfill(2))):
+        row = rows[name]
         lines.append(f"| {name} | `{row['command']}` | {row['measured_at']} | {row['load_before']:g} |")
     return "\n".join(lines)
 

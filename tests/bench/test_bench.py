@@ -13,7 +13,8 @@ def test_the_quick_form_measures_all_figures_of_the_rows_that_are_asked_for(tmp_
     figures, place = tmp_path / "bench.json", tmp_path / "place"
 
     # when rows of three kinds are run: tickets over XML-RPC, thousands of connections, the policy alone
-    command = [sys.executable, "-m", "tests.bench", "4", "7", "10", "--quick", "--json", figures, "--folder", place]
+    command = [sys.executable, "-m", "tests.bench", "4", "7", "10", "--quick", "--json", str(figures)]
+    command += ["--folder", str(place)]
     done = subprocess.run(command, check=False, cwd=PROJECT, capture_output=True, text=True, timeout=120)
 
     # then each tells all its figures, the work was done, the terminal says whether targets are reached

@@ -1,17 +1,20 @@
 """What must be true of a farm after it was broken and had time to recover."""
 
+import os
 from collections import Counter
+from collections.abc import Iterator
 
 from functions.policy import invariants
 from functions.policy.faults import Kind
-from state.collection import Archived, Collection
+from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
 from state.documents import Document, HookKind, ResourceState, TicketState
 from state.errors import NotFound, StateError
 from tests.chaos.world import World
 
 Told = tuple[str, int, object]
-"""What was acknowledged: ("created", ticket, key or None), ("closed", ticket, None), ("granted", ticket, (resource,
-output)), ("asked", resource, None); and ("tried", 0, key): a ticket was asked for with a key."""
+"""What was acknowledged: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
+("granted", ticket, (resource, output)), ("asked", resource, None); and ("tried", 0, key): a ticket was asked for with
+a key."""
 
 
 def kept(world: World, told: list[Told]) -> list[str]:
@@ -34,13 +37,13 @@ def kept(world: World, told: list[Told]) -> list[str]:
 
 def keeps_keys(world: World, told: list[Told]) -> list[str]:
     """Keys that stand for another ticket than the one that was acknowledged; this may create tickets."""
-    others = {number for what, number, key in told if what == "created" and key is None} | {world.take("A").id}
+    world.take("A")
     faults = []
     for key in dict.fromkeys(key for what, _, key in told if what in ("tried", "created") and key is not None):
-        found = world.take_once(str(key), "A").id
+        found = world.take_once(str(key), "A")
         meant = {number for what, number, told_key in told if what == "created" and told_key == key}
-        if found in others or meant - {found}:
-            faults.append(f"{key} stands for ticket {found} now, and was told as {sorted(meant)}")
+        if found.sandbox != key or meant - {found.id}:
+            faults.append(f"{key} stands for ticket {found.id} of {found.sandbox} now, and was told as {sorted(meant)}")
     return faults
 
 
@@ -81,11 +84,20 @@ def inventory(world: World) -> invariants.Inventory:
         ceilings=_ceilings(world),
         runs=runs,
         started=started - {0},
+        forgotten={*_forgotten("tickets", store.tickets), *_forgotten("resources", store.resources)},
     )
 
 
+def _forgotten(kind: str, collection: Archived) -> Iterator[tuple[str, int]]:
+    """Numbers in the first subfolder of an archive, which can be removed once there is another one."""
+    if len(os.listdir(collection.archive_folder)) > 1 or not (collection.archive_folder / "0").is_dir():
+        yield from ((kind, number) for number in range(ARCHIVE_FOLDER_SIZE))
+
+
 def _living(collection: Collection) -> dict[str, Document]:
-    return {str(collection.path(key).relative_to(_root(collection))): collection.get(key) for key in collection.living()}
+    return {
+        str(collection.path(key).relative_to(_root(collection))): collection.get(key) for key in collection.living()
+    }
 
 
 def _archive(collection: Archived) -> dict[str, Document]:
@@ -95,14 +107,18 @@ def _archive(collection: Archived) -> dict[str, Document]:
 
 
 def _root(collection: Collection) -> object:
-    return collection.folder.parents[1] if collection.folder.parent.name in ("tickets", "resources") else collection.folder.parent
+    return (
+        collection.folder.parents[1]
+        if collection.folder.parent.name in ("tickets", "resources")
+        else collection.folder.parent
+    )
 
 
 def _ceilings(world: World) -> dict[str, int]:
     found = {}
     for name in ("tickets", "resources"):
         path = world.store.root / "ids" / f"{name}.ceiling"
-        if path.exists():
+        if path.exists() and path.read_text():
             found[name] = int(path.read_text())
     return found
 
@@ -141,15 +157,14 @@ def _lines(world: World, name: str) -> list[str]:
 def lives(world: World, told: list[Told]) -> list[str]:
     """What should have happened by now: every ticket that a pool can serve is served, every wish is fulfilled."""
     faults = []
-    for ticket in world.snapshot.tickets.values():
-        served = any(set(ticket.tags) <= set(pool.offers) and pool.max for pool in world.snapshot.pools.values())
-        if ticket.waiting and served and not world.snapshot.lost:
-            busy = sum(1 for other in world.snapshot.tickets.values() if other.resource is not None)
-            if busy < sum(pool.max for pool in world.snapshot.pools.values()):
-                faults.append(f"ticket {ticket.id} waits, and there is room")
+    snapshot = world.snapshot
+    for ticket in snapshot.tickets.values():
+        able = [pool for pool in snapshot.pools.values() if set(ticket.tags) <= set(pool.offers)]
+        if ticket.waiting and any(snapshot.living[pool.name] < pool.max for pool in able):
+            faults.append(f"ticket {ticket.id} waits, and there is room")
     for what, number, _ in told:
-        resource = world.snapshot.resources.get(number)
-        if what == "asked" and resource is not None:
+        resource = snapshot.resources.get(number)
+        if what == "asked" and resource is not None and resource.state is ResourceState.UP:
             faults.append(f"resource {number} was to be deleted, and is {resource.state}")
     return faults
 

@@ -82,7 +82,8 @@ class Disk:
             case "fsync":
                 self._sync(self._find(place))
             case "mkdir":
-                self._set(place, Folder())
+                if place:
+                    self._set(place, Folder())
             case "unlink" | "rmdir":
                 self._set(place, None)
             case "link":

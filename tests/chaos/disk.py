@@ -64,7 +64,20 @@ def meddled(root: Path, meddle: Meddle) -> Iterator[None]:
 
 
 class _Between:
-    CALLS = ("open", "close", "read", "write", "pwrite", "fsync", "rename", "link", "unlink", "mkdir", "rmdir", "listdir")
+    CALLS = (
+        "open",
+        "close",
+        "read",
+        "write",
+        "pwrite",
+        "fsync",
+        "rename",
+        "link",
+        "unlink",
+        "mkdir",
+        "rmdir",
+        "listdir",
+    )
 
     def __init__(self, root: str, meddle: Meddle) -> None:
         self._inside = root + os.sep

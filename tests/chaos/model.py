@@ -10,16 +10,23 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from state.documents import ResourceState, TicketState
+from state.documents import ResourceState, Ticket, TicketState
 from tests.chaos.model_farms import BROKEN, Farm, as_file, farms, generous, tight
 from tests.chaos.model_machine import Ending
 from tests.chaos.model_promises import Promises
@@ -32,12 +39,23 @@ RUNS, STEPS = 200, 60
 LONG_RUNS, LONG_STEPS = 25, 150
 """Of each batch of the long form."""
 
-TAGS = st.sampled_from([("a",), ("b",), ("a", "b"), ("c",), ("x",), ("a", "x"), (), ("nobody",)])
-SANDBOXES = st.sampled_from(["s", "t", None])
+
+class Then(StrEnum):
+    """What follows on something that happened."""
+
+    NOTHING = "nothing, so far"
+    TURN = "one turn of the scheduler"
+    ALL_IS_WELL = "hooks end well, and soon nothing is left to be done"
+
+
+TAGS = st.sampled_from([("a",), ("b",), ("a", "b"), ("c",), ("x",), ("a", "x"), ("a",), (), ("nobody",)])
+SANDBOXES = st.sampled_from(["s", "s", "t", None])
 CHOSEN = st.integers(0, 20)
 OPERATION = st.integers(1, 60)
-TURNS = st.sampled_from([True, True, False])
+THEN = st.sampled_from([Then.TURN, Then.ALL_IS_WELL, Then.ALL_IS_WELL, Then.NOTHING])
 ENDINGS = st.sampled_from([Ending.WELL, Ending.WELL, Ending.WELL, *Ending])
+Stir = tuple[str, int, Ending]
+STIRRED = st.lists(st.tuples(st.sampled_from(["take", "close", "end", "end", "delete"]), CHOSEN, ENDINGS), max_size=4)
 JUMPS = st.sampled_from([-90_000, -4000, -61, 61, 4000, 90_000, 40 * 86400])
 SPANS = st.sampled_from([1, 20, 61, 400, 1000, 4000])
 REFUSALS = st.sampled_from([errno.ENOSPC, errno.EIO])
@@ -49,8 +67,8 @@ class FarmModel(RuleBasedStateMachine):
     steps = 0
     """Of all runs of this process."""
     machines = 0
-    kills = 0
-    """How often a process really died."""
+    deaths = 0
+    """Of schedulers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,19 +78,28 @@ class FarmModel(RuleBasedStateMachine):
         self.promises = Promises()
         self.world = World(Path(self._folder), lambda run: self.promises.begins(self.world, run))
 
-    @initialize(farm=farms())
+    @initialize(farm=farms(all_pools=True))
     def begin(self, farm: Farm) -> None:
         self._configure(farm)
         self.world.turn()
 
     # Clients
 
-    @rule(tags=TAGS, sandbox=SANDBOXES, turns=TURNS)
-    def take(self, tags: tuple[str, ...], sandbox: str | None, turns: bool) -> None:
-        ticket = self.world.take(tags, sandbox)
-        assert ticket is not None
-        self.promises.took(ticket)
-        self._go_on(turns)
+    @rule(wishes=st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=4), then=THEN)
+    def take(self, wishes: list[tuple[tuple[str, ...], str | None]], then: Then) -> None:
+        for tags, sandbox in wishes:
+            ticket = self.world.take(tags, sandbox)
+            assert ticket is not None
+            self.promises.took(ticket)
+        self._go_on(then)
+
+    @rule(wishes=st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3), then=THEN)
+    def come_and_go(self, wishes: list[tuple[tuple[str, ...], str | None]], then: Then) -> None:
+        """One after the other: take a ticket, be served, close it."""
+        for wish in wishes:
+            self.take([wish], Then.ALL_IS_WELL)
+            self._close(max(self.promises.tickets))
+            self._go_on(then)
 
     @rule(tags=TAGS, sandbox=SANDBOXES, at=OPERATION, refusal=REFUSALS | st.none())
     def take_in_trouble(self, tags: tuple[str, ...], sandbox: str | None, at: int, refusal: int | None) -> None:
@@ -90,13 +117,11 @@ class FarmModel(RuleBasedStateMachine):
         self.promises.saw(self.world.web.tickets.read_durable(self._ticket(which)))
 
     @precondition(lambda self: self.promises.tickets)
-    @rule(which=CHOSEN, turns=TURNS)
-    def close(self, which: int, turns: bool) -> None:
-        closed = self.world.close(self._ticket(which))
-        assert closed is not None
-        assert closed.state is TicketState.CLOSED
-        self._saw(closed)
-        self._go_on(turns)
+    @rule(several=st.lists(CHOSEN, min_size=1, max_size=3), then=THEN)
+    def close(self, several: list[int], then: Then) -> None:
+        for number in [self._ticket(which) for which in several]:
+            self._close(number)
+        self._go_on(then)
 
     @precondition(lambda self: self.promises.tickets)
     @rule(which=CHOSEN, at=OPERATION, refusal=REFUSALS | st.none())
@@ -108,11 +133,11 @@ class FarmModel(RuleBasedStateMachine):
     # Hooks
 
     @precondition(lambda self: self.world.machine.alive())
-    @rule(which=CHOSEN, how=ENDINGS, turns=TURNS)
-    def hook_ends(self, which: int, how: Ending, turns: bool) -> None:
+    @rule(which=CHOSEN, how=ENDINGS, then=THEN)
+    def hook_ends(self, which: int, how: Ending, then: Then) -> None:
         alive = self.world.machine.alive()
         self.world.machine.end(alive[which % len(alive)].run.id, how)
-        self._go_on(turns)
+        self._go_on(then)
 
     @precondition(lambda self: self.world.machine.alive())
     @rule(how=ENDINGS)
@@ -131,15 +156,15 @@ class FarmModel(RuleBasedStateMachine):
 
     # Time
 
-    @rule(seconds=SPANS, turns=TURNS)
-    def time_passes(self, seconds: float, turns: bool) -> None:
+    @rule(seconds=SPANS, then=THEN)
+    def time_passes(self, seconds: float, then: Then) -> None:
         self.world.pass_time(seconds)
-        self._go_on(turns)
+        self._go_on(then)
 
-    @rule(seconds=JUMPS, turns=TURNS)
-    def clock_jumps(self, seconds: float, turns: bool) -> None:
-        self.world.wall += seconds
-        self._go_on(turns)
+    @rule(seconds=JUMPS, then=THEN)
+    def clock_jumps(self, seconds: float, then: Then) -> None:
+        self.world.set_clock(self.world.wall + seconds)
+        self._go_on(then)
 
     @rule(seconds=SPANS)
     def all_goes_well(self, seconds: float) -> None:
@@ -148,20 +173,22 @@ class FarmModel(RuleBasedStateMachine):
 
     # Crashes
 
-    @rule(at=OPERATION)
-    def scheduler_dies(self, at: int) -> None:
+    @rule(stirred=STIRRED, at=OPERATION)
+    def scheduler_dies(self, stirred: list[Stir], at: int) -> None:
         """In the middle of its next turn; right after it when that has fewer operations."""
+        self._stir(stirred)
         self.world.turn(Trouble(at))
-        FarmModel.kills += 1
+        FarmModel.deaths += 1
         self.world.kill()
 
-    @rule(at=OPERATION)
-    def scheduler_dies_at_its_start(self, at: int) -> None:
+    @rule(stirred=STIRRED, at=OPERATION)
+    def scheduler_dies_at_its_start(self, stirred: list[Stir], at: int) -> None:
         self.world.kill()
-        self.scheduler_dies(at)
+        self.scheduler_dies(stirred, at)
 
-    @rule(at=OPERATION, refusal=REFUSALS)
-    def disk_refuses(self, at: int, refusal: int) -> None:
+    @rule(stirred=STIRRED, at=OPERATION, refusal=REFUSALS)
+    def disk_refuses(self, stirred: list[Stir], at: int, refusal: int) -> None:
+        self._stir(stirred)
         self.world.turn(Trouble(at, refusal))
 
     @rule(counters=st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"]))
@@ -169,52 +196,30 @@ class FarmModel(RuleBasedStateMachine):
         self.world.reboot(counters)
         self.promises.in_order = False
 
-    # Races: what others do in the middle of a turn
+    # Races
 
-    @precondition(lambda self: self.promises.tickets)
-    @rule(at=OPERATION, which=CHOSEN)
-    def close_meanwhile(self, at: int, which: int) -> None:
-        number = self._ticket(which)
-
-        def close() -> None:
-            closed = self.world.close(number)
-            assert closed is not None
-            self._saw(closed)
-
-        self.world.turn(Trouble(at, meanwhile=close))
-
-    @rule(at=OPERATION, tags=TAGS, sandbox=SANDBOXES)
-    def take_meanwhile(self, at: int, tags: tuple[str, ...], sandbox: str | None) -> None:
-        self.world.turn(Trouble(at, meanwhile=partial(self.take, tags, sandbox, turns=False)))
-
-    @precondition(lambda self: self.world.machine.alive())
-    @rule(at=OPERATION, which=CHOSEN, how=ENDINGS)
-    def hook_ends_meanwhile(self, at: int, which: int, how: Ending) -> None:
-        def end() -> None:
-            alive = self.world.machine.alive()
-            if alive:
-                self.world.machine.end(alive[which % len(alive)].run.id, how)
-
-        self.world.turn(Trouble(at, meanwhile=end))
+    @rule(stirred=STIRRED, at=OPERATION, then=STIRRED)
+    def much_happens_meanwhile(self, stirred: list[Stir], at: int, then: list[Stir]) -> None:
+        """In the middle of a turn, between two operations of the scheduler."""
+        self._stir(stirred)
+        self.world.turn(Trouble(at, meanwhile=partial(self._stir, then)))
 
     # Operators
 
-    @rule(farm=farms(), turns=TURNS)
-    def pools_are_edited(self, farm: Farm, turns: bool) -> None:
+    @rule(farm=farms(), then=THEN)
+    def pools_are_edited(self, farm: Farm, then: Then) -> None:
         self._configure(farm)
-        self._go_on(turns)
+        self._go_on(then)
 
-    @rule(text=BROKEN, turns=TURNS)
-    def pools_are_broken(self, text: str | None, turns: bool) -> None:
+    @rule(text=BROKEN, then=THEN)
+    def pools_are_broken(self, text: str | None, then: Then) -> None:
         self.world.write_pools(text)
-        self._go_on(turns)
+        self._go_on(then)
 
-    @precondition(lambda self: [*self.world.web.resources.living()])
-    @rule(which=CHOSEN, unused_only=st.booleans(), turns=TURNS)
-    def operator_deletes(self, which: int, unused_only: bool, turns: bool) -> None:
-        resources = sorted(self.world.web.resources.living())
-        self._delete(resources[which % len(resources)], unused_only)
-        self._go_on(turns)
+    @rule(which=CHOSEN, unused_only=st.booleans(), then=THEN)
+    def operator_deletes(self, which: int, unused_only: bool, then: Then) -> None:
+        self._delete_one(which, unused_only)
+        self._go_on(then)
 
     # What holds
 
@@ -248,8 +253,8 @@ class FarmModel(RuleBasedStateMachine):
             served = any(offer.issuperset(ticket.tags) for offer in offers)
             assert not (ticket.waiting and served), f"ticket {ticket.id} waits for {ticket.tags}, and there is room"
         self._configure(tight(farm))
-        for number in self.promises.tickets:
-            self._saw(world.close(number))
+        for number in [*self.promises.tickets]:
+            self._close(number)
         world.rest()
         for number in world.scheduler.farm.snapshot.resources:
             self._delete(number, unused_only=False)
@@ -274,6 +279,9 @@ class FarmModel(RuleBasedStateMachine):
 
     def _nothing_is_left(self) -> None:
         world = self.world
+        # A new scheduler cleans up after the one before it.
+        world.kill()
+        world.rest()
         store = world.web
         for collection in (store.tickets, store.resources, store.intents, store.agents):
             assert not [*collection.living()], f"left over in {collection.folder.name}: {[*collection.living()]}"
@@ -284,25 +292,53 @@ class FarmModel(RuleBasedStateMachine):
 
     # Helpers
 
+    def _stir(self, stirred: list[Stir]) -> None:
+        """Give the scheduler something to do."""
+        for what, which, how in stirred:
+            alive = self.world.machine.alive()
+            if what == "take":
+                self.take([(("a",), "s" if which % 2 else None)], Then.NOTHING)
+            elif what == "close" and self.promises.tickets:
+                self._close(self._ticket(which))
+            elif what == "end" and alive:
+                self.world.machine.end(alive[which % len(alive)].run.id, how)
+            elif what == "delete":
+                self._delete_one(which, unused_only=False)
+
     def _ticket(self, which: int) -> int:
-        """One of the tickets, mostly one of the latest."""
-        numbers = sorted(self.promises.tickets, reverse=True)
+        """One of the tickets; the first are those in use, then the latest."""
+        tickets = self.promises.tickets.values()
+        in_use = [ticket.id for ticket in tickets if ticket.state is TicketState.OPEN and ticket.resource is not None]
+        numbers = in_use + sorted(self.promises.tickets, reverse=True)
         return numbers[which % len(numbers)]
 
-    def _saw(self, ticket) -> None:
+    def _close(self, number: int) -> None:
+        closed = self.world.close(number)
+        assert closed is not None
+        assert closed.state is TicketState.CLOSED
+        self._saw(closed)
+
+    def _saw(self, ticket: Ticket) -> None:
         """A client is told about its ticket; what happened to it before is looked at with the rest."""
         self.promises.check(self.world)
         self.promises.saw(ticket)
 
-    def _go_on(self, turns: bool) -> None:
-        if turns:
+    def _go_on(self, then: Then) -> None:
+        if then is Then.TURN:
             self.world.turn()
+        elif then is Then.ALL_IS_WELL:
+            self.world.live(100)
 
     def _configure(self, farm: Farm) -> None:
         self.world.write_pools(as_file(farm))
         for name, options in farm.items():
             attempts = options.get("livecheck_attempts", 3)
             self.promises.attempts[name] = min(attempts, self.promises.attempts.get(name, attempts))
+
+    def _delete_one(self, which: int, unused_only: bool) -> None:
+        resources = sorted(self.world.web.resources.living())
+        if resources:
+            self._delete(resources[which % len(resources)], unused_only)
 
     def _delete(self, number: int, unused_only: bool) -> None:
         if not unused_only:
@@ -332,7 +368,7 @@ def run(seconds: float, seed: int) -> Report:
     took = 0.0
     while time.monotonic() + took < until:
         began = time.monotonic()
-        machines, steps, kills = FarmModel.machines, FarmModel.steps, FarmModel.kills
+        machines, steps, deaths = FarmModel.machines, FarmModel.steps, FarmModel.deaths
         try:
             check(seed, LONG_RUNS, LONG_STEPS, shrink=False)
         except Exception as broken:
@@ -340,7 +376,7 @@ def run(seconds: float, seed: int) -> Report:
             report.faults.append(f"seed {seed}: {type(broken).__name__}: {broken}\n{notes}")
         report.count("runs", FarmModel.machines - machines)
         report.count("steps", FarmModel.steps - steps)
-        report.count("deaths of the scheduler", FarmModel.kills - kills)
+        report.count("deaths of the scheduler", FarmModel.deaths - deaths)
         took = time.monotonic() - began
         seed += 1
     return report

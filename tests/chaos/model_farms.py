@@ -16,21 +16,23 @@ Farm = dict[str, dict[str, Any]]
 
 
 @st.composite
-def farms(draw: st.DrawFn) -> Farm:
-    """What a pools.yaml holds: some of the pools, in any order."""
-    names = draw(st.lists(st.sampled_from([*PLAIN, *ON_DEMAND]), unique=True, min_size=1))
+def farms(draw: st.DrawFn, all_pools: bool = False) -> Farm:
+    """What a pools.yaml holds: some of the pools, or all, in any order."""
+    order = draw(st.permutations([*PLAIN, *ON_DEMAND]))
+    names = order if all_pools else order[: draw(st.sampled_from([3, 2, 1]))]
     return {name: draw(_pools(name)) for name in names}
 
 
 @st.composite
 def _pools(draw: st.DrawFn, name: str) -> dict[str, Any]:
     first, second = (PLAIN | ON_DEMAND)[name]
-    tags = draw(st.sampled_from([[first], [first, {"name": second, "priority": 5}], [second]]))
+    both = [first, {"name": second, "priority": 5}]
+    tags = draw(st.sampled_from([both, both, [first], [second]]))
     return {
-        "max": draw(st.sampled_from([1, 2, 3, 0])),
-        "max_starting": draw(st.sampled_from([1, 2, 0])),
-        "max_prealloc": draw(st.sampled_from([1, 0, 2])),
-        "start_delay": draw(st.sampled_from([0, 0, 30])),
+        "max": draw(st.sampled_from([3, 4, 6, 2, 1, 0])),
+        "max_starting": draw(st.sampled_from([1, 2, 3, 4, 1, 0])),
+        "max_prealloc": draw(st.sampled_from([1, 2, 1, 0])),
+        "start_delay": draw(st.sampled_from([0, 0, 0, 30])),
         **({"tags": tags} if name in PLAIN else {"tags": [first], "tags_on_demand": [second]}),
         **draw(st.sampled_from(_HOOKS)),
         **draw(st.sampled_from(_REUSE)),
@@ -50,6 +52,7 @@ _HOOKS = (
 _REUSE = (
     {},
     {"reuse_opportunity_time": 300},
+    {"reuse_opportunity_time": 300, "reuse_max_count": 2},
     {"reuse_opportunity_time": 300, "reuse_max_time": 0},
     {"reuse_opportunity_time": 3000, "reuse_max_count": 1, "reuse_max_time": 900},
 )

@@ -72,7 +72,8 @@ class Machine:
         self._look(run)
         listed = tuple(name for name, pool in sorted(self.things.items()) if pool == run.pool)
         started = Started(run, now, self.boot, self.uptime, listed)
-        assert run.kind not in EXCLUSIVE or run.id not in self._names, f"run {run.id} is started twice"
+        again = run.kind in EXCLUSIVE and started.resource and run.id in self._names
+        assert not again, f"run {run.id} is started twice"
         self._names.add(run.id)
         if run.kind in EXCLUSIVE and started.resource:
             others = [each.run.id for each in self.alive() if each.resource == started.resource]
@@ -109,7 +110,9 @@ class Machine:
         number = started.resource
         match started.run.kind, how:
             case HookKind.ALLOC, Ending.WELL:
-                self.printed[number] = b"" if number % 5 == 0 else b"%s \xff\0 %f\n" % (started.name.encode(), started.uptime)
+                self.printed[number] = (
+                    b"" if number % 5 == 0 else b"%s \xff\0 %f\n" % (started.name.encode(), started.uptime)
+                )
             case HookKind.ALLOC, Ending.BADLY:
                 self.failed.add(number)
                 del self.things[started.name]
@@ -145,7 +148,11 @@ class Machine:
         cut_off = None if by_itself else "ended after its time limit" if started.late else str(how)
         output = None
         if how is Ending.WELL and not lost and started.run.output_limit is not None:
-            output = "\n".join(started.listed).encode() if started.run.kind is HookKind.LIST else self.printed[started.resource]
+            output = (
+                "\n".join(started.listed).encode()
+                if started.run.kind is HookKind.LIST
+                else self.printed[started.resource]
+            )
         return Outcome(
             run=run,
             kind=started.run.kind,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from functions.policy import invariants
 from functions.timed.hooks import HookRun
-from state.collection import Archived
+from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
 from state.documents import Document, HookKind, Resource, ResourceState, Ticket, TicketState
 from tests.chaos.model_world import World
 
@@ -35,14 +35,16 @@ class Promises:
     _grants: Counter[int] = field(default_factory=Counter)
     _done: dict[str, Ticket] = field(default_factory=dict)
     _ended: dict[str, Resource] = field(default_factory=dict)
+    _last: int = 0
     _seen_resources: set[int] = field(default_factory=set)
 
     def took(self, ticket: Ticket) -> None:
         """Note a ticket that was acknowledged."""
-        last = max(self.tickets, default=0)
+        last = self._last
         assert ticket.id > last, f"ticket {ticket.id} comes after ticket {last}"
         assert not self.in_order or ticket.id == last + 1, f"ticket {ticket.id} comes right after ticket {last}"
         self.in_order = True
+        self._last = ticket.id
         self.tickets[ticket.id] = ticket
 
     def saw(self, ticket: Ticket) -> None:
@@ -70,8 +72,10 @@ class Promises:
         _add_archived(world.web.resources, self._ended)
         tickets = {ticket.id: ticket for ticket in (*self._done.values(), *living.values())}
         known = {resource.id: resource for resource in (*self._ended.values(), *resources.values())}
-        missing = self.tickets.keys() - tickets.keys()
-        assert not missing, f"the tickets {sorted(missing)} were acknowledged and are gone"
+        for number in self.tickets.keys() - tickets.keys():
+            known_as = self.tickets.pop(number)
+            past = ("tickets", number) in self._forgotten(world)
+            assert past and known_as.state is not TicketState.OPEN, f"ticket {number} was {known_as.state}, and is gone"
         self._adopt({number: ticket for number, ticket in tickets.items() if number not in self.tickets})
         for number, ticket in tickets.items():
             before = self.tickets[number]
@@ -86,27 +90,36 @@ class Promises:
                 done=self._done,
                 resources=resources,
                 ended=self._ended,
-                runs={name: started.ending is None for name, started in machine.runs.items()},
+                runs=dict.fromkeys(machine.runs, False) | {started.run.id: True for started in machine.alive()},
                 intents=_living(world.web.intents) if at_rest else {},
                 started=machine.started,
                 told=self.tickets.keys(),
+                forgotten=self._forgotten(world),
             )
         )
         unsettled = (invariants.Kind.UNSETTLED, invariants.Kind.LEFTOVER)
         bad = [fault for fault in faults if not fault.is_note or (at_rest and fault.kind in unsettled)]
         assert not bad, "\n".join(map(str, bad))
 
+    def _forgotten(self, world: World) -> "_Forgotten":
+        return _Forgotten(world, {"tickets": self._last, "resources": max(self._seen_resources, default=0)})
+
     def _adopt(self, unknown: dict[int, Ticket]) -> None:
         """Take note of tickets whose clients got no answer."""
         assert len(unknown) <= self.lost_answers, f"nobody took the tickets {sorted(unknown)}"
         self.lost_answers -= len(unknown)
+        self._last = max(self._last, *unknown) if unknown else self._last
         self.tickets |= unknown
 
     def _look_at_grant(self, world: World, before: Ticket, ticket: Ticket, resources: dict[int, Resource]) -> None:
         number = ticket.resource
         if number is None:
             return
-        resource, whose = resources[number], f"ticket {ticket.id}"
+        resource, whose = resources.get(number), f"ticket {ticket.id}"
+        if resource is None:
+            gone = world.forgets() and ticket.state is not TicketState.OPEN
+            assert gone, f"{whose} has resource {number}, which is not there"
+            return
         if before.resource is None:
             assert set(ticket.tags) <= resource.tags.keys(), f"{whose} got a resource without its tags"
             assert ticket.output == world.machine.printed[number], f"{whose} got an output that nobody printed"
@@ -169,13 +182,26 @@ class Promises:
         assert len(starting) <= limit, f"{len(starting)} start in pool {name}, whose max_starting is {limit}"
 
 
-def _living(collection) -> dict[str, Document]:
+class _Forgotten:
+    """The numbers whose documents may have been removed after their retention: none of the newest subfolder."""
+
+    def __init__(self, world: World, highest: dict[str, int]) -> None:
+        self._any = world.forgets()
+        self._highest = highest
+
+    def __contains__(self, document: tuple[str, int]) -> bool:
+        kind, number = document
+        return self._any and number // ARCHIVE_FOLDER_SIZE < self._highest[kind] // ARCHIVE_FOLDER_SIZE
+
+
+def _living(collection: Collection) -> dict[str, Document]:
     return {f"{collection.folder.name}/{key}.json": collection.get(key) for key in sorted(collection.living())}
 
 
 def _add_archived(collection: Archived, known: dict[str, Document]) -> None:
-    """Read what came to the archive since the last call: what is there never changes."""
-    for key in collection.archived():
-        path = collection.archive_path(key)
-        if path.name not in known:
-            known[path.name] = collection.form.from_json(path.read_bytes())
+    """Read what came to the archive since the last call, and drop what was removed: what is there never changes."""
+    paths = {path.name: path for path in map(collection.archive_path, collection.archived())}
+    for name in known.keys() - paths.keys():
+        del known[name]
+    for name in paths.keys() - known.keys():
+        known[name] = collection.form.from_json(paths[name].read_bytes())

@@ -27,6 +27,7 @@ class Trouble:
 
     def __init__(self, at: int, refusal: int | None = None, meanwhile: Callable[[], None] | None = None) -> None:
         self.struck = False
+        self.refuses = refusal is not None
         self._left = at
         self._refusal = refusal
         self._meanwhile = meanwhile

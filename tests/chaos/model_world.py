@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, nullcontext
@@ -24,7 +25,8 @@ from state.store import Store
 from tests.chaos.model_machine import Ending, Machine, SimulatedHooks
 from tests.chaos.model_trouble import Killed, Trouble
 
-START = 1_800_000_000.0
+START = float(int(time.time()))
+"""Near the times that files have, for some of them count. Nothing else depends on it."""
 CLEANUP_PERIOD = 60.0
 SLEEP_TIME = 20.0
 MOST_TURNS = 60
@@ -49,10 +51,11 @@ class World:
             livechecks_at_once=3,
         )
         self.machine = Machine(look)
-        self.wall = START
+        self.wall = self.latest = START
         self.scheduler: Scheduler | None = None
         self.names = (f"random-{number}" for number in itertools.count(1))
-        self.turns = 0
+        self.refused = False
+        """Whether the disk ever refused anything to a scheduler."""
         self._stamps = itertools.count(1_000_000_000)
         self._trouble: Trouble | None = None
         self._patches = ExitStack()
@@ -104,9 +107,7 @@ class World:
 
     def close(self, number: int, trouble: Trouble | None = None) -> Ticket | None:
         """The closed ticket as it was acknowledged, None when its client got no answer or an error."""
-        return self._ask(
-            trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall))
-        )
+        return self._ask(trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall)))
 
     def ask_delete(self, resource: int, unused_only: bool) -> None:
         """Do what `resalloc-maint resource-delete` does."""
@@ -135,13 +136,17 @@ class World:
 
     def turn(self, trouble: Trouble | None = None) -> bool:
         """One turn of the scheduler, which is started if there is none; whether there is nothing more to do now."""
-        self.turns += 1
         self._trouble = trouble
         try:
             with trouble.below(self.state) if trouble else nullcontext():
                 if self.scheduler is None:
                     self.scheduler = Scheduler(self)
                 return self.scheduler.turn()
+        except StoreFrozen:
+            # What a refused sync may mean is only known to the process that was refused, so that one ends.
+            assert self.refused, "a sync failed, although the disk refused nothing"
+            self.kill()
+            return False
         except (Killed, StateError):
             if trouble is None or not trouble.struck:
                 raise
@@ -149,6 +154,8 @@ class World:
             return False
         finally:
             self._trouble = None
+            if trouble is not None and trouble.struck:
+                self.refused |= trouble.refuses
 
     def rest(self) -> None:
         """Turn until there is nothing more to do now; fails when that never comes."""
@@ -168,8 +175,7 @@ class World:
         """Boot the machine again. With `counters`, that is what is left of the files that are never synced."""
         self.kill()
         self.machine.reboot()
-        self.machine.uptime += 60
-        self.wall += 60
+        self.pass_time(60)
         if counters is not None:
             for path in (self.state / "ids").glob("*.next"):
                 path.write_bytes(counters)
@@ -178,7 +184,16 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Let time pass, on the clock too."""
         self.machine.uptime += seconds
-        self.wall += seconds
+        self.set_clock(self.wall + seconds)
+
+    def set_clock(self, wall: float) -> None:
+        """Set the wall clock."""
+        self.wall = wall
+        self.latest = max(self.latest, wall)
+
+    def forgets(self) -> bool:
+        """Whether anything can be past its retention."""
+        return self.latest > START + self.settings.ticket_retention
 
     def live(self, seconds: float, how: Ending = Ending.WELL) -> None:
         """Let so much time pass at most, hooks ending at once, until nothing is due any more."""

@@ -22,7 +22,11 @@ class SimHooks:
     """A HookRunner; each line of its journal is told to `noted`. Commands: `exit N`, `print WORDS`, `cut` (killed half way), `hang` (ends when told to)."""
 
     def __init__(
-        self, folder: Path, state: Path, clock: Callable[[], float], noted: Callable[[dict[str, Any]], None] | None = None
+        self,
+        folder: Path,
+        state: Path,
+        clock: Callable[[], float],
+        noted: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self._folder = folder
         self._state = state

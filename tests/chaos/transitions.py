@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.chaos.world import Tell, World
+from tests.waiting import until
 
 POOLS = """
 vms:
@@ -75,11 +76,6 @@ def tell_granted(world: World, tell: Tell) -> None:
     """Acknowledge every grant that can be seen."""
     for ticket in world.granted():
         tell(("granted", ticket.id, (ticket.resource, ticket.output)))
-
-
-def _quiet(world: World, tell: Tell) -> None:
-    world.quiet()
-    tell_granted(world, tell)
 
 
 def _create(world: World, tell: Tell) -> None:
@@ -165,6 +161,11 @@ def _started(world: World) -> None:
     world.set_pools(POOLS)
 
 
+def _really_started(world: World) -> None:
+    world.turn()
+    until(lambda: list(world.store.runs.glob("*.result")), what="an ended hook")
+
+
 def _gone_bad(world: World) -> None:
     _taken(world)
     world.store.tickets.path(2).write_text("half a docu")
@@ -177,9 +178,8 @@ def _past_retention(world: World) -> None:
     world.take_once("key", "A")
     old = time.time() - 10_000_000
     for folder in ("tickets/done", "resources/ended"):
-        (world.store.root / folder / "0").rename(world.store.root / folder / "7")
-        (world.store.root / folder / "8").mkdir()
-        os.utime(world.store.root / folder / "7", (old, old))
+        (world.store.root / folder / "1").mkdir()
+        os.utime(world.store.root / folder / "0", (old, old))
     for path in (world.store.root / "tickets/keys").iterdir():
         os.utime(path, (old, old))
     (world.store.root / "tmp" / "1-1").write_text("left by a dead process")
@@ -216,7 +216,7 @@ TRANSITIONS = (
     Transition("delete", _turns(4), _asked),
     Transition("delete of a closed ticket's", _turns(4), _closed_and_asked),
     Transition("failed delete", _turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
-    Transition("archive", _quiet, _let_go),
+    Transition("archive", _turns(6), _let_go),
     Transition("config reload", _reload, _taken),
     Transition("view", _show, _taken),
     Transition("quarantine", _turns(2), _gone_bad),
@@ -224,6 +224,7 @@ TRANSITIONS = (
     Transition("agents come", _turns(5), _with_agents),
     Transition("agents go", _turns(5), _too_many_agents),
     Transition("real start", _turns(6), pools=REAL, real=True),
+    Transition("real adoption", _turns(6), _really_started, REAL, real=True),
     Transition("real release", _turns(6), _let_go, REAL, real=True),
     Transition("real delete", _turns(8), _asked, REAL, real=True),
 )

@@ -38,8 +38,13 @@ class World:
     """
 
     def __init__(
-        self, folder: Path, pools: str | None = None, options: str = "", real: bool = False, opened: bool = True,
-        noted: Callable[[dict[str, Any]], None] | None = None
+        self,
+        folder: Path,
+        pools: str | None = None,
+        options: str = "",
+        real: bool = False,
+        opened: bool = True,
+        noted: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.folder = folder
         self.config = folder / "config"
@@ -84,8 +89,9 @@ class World:
         )
 
     def take_once(self, key: str, *tags: str) -> Ticket:
+        """A ticket whose sandbox tells the key that it was taken with."""
         made, _ = self.keys.create_once(
-            key, repr(tags), lambda number: Ticket(id=number, tags=tags, created_at=self.clock())
+            key, repr(tags), lambda number: Ticket(id=number, tags=tags, sandbox=key, created_at=self.clock())
         )
         return made
 

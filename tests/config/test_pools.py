@@ -70,7 +70,7 @@ def test_pools_keep_the_order_of_the_file():
         ("reuse_opportunity_time", "60", 60),
         ("reuse_max_count", "8", 8),
         ("reuse_max_time", "0", 0),
-        ("named_counters", "[one, TWO_2, one]", ("one", "TWO_2")),
+        ("named_counters", "[one, TWO-2, one]", ("one", "TWO-2")),
         ("named_counters", "", ()),
         ("name_pattern", "'{pool_name}-{id}'", "{pool_name}-{id}"),
         ("cmd_new_timeout", "10", 10),
@@ -127,8 +127,8 @@ def test_an_option_is_read(option, written, value):
         ("reuse_max_time", "-3", "must be a number of seconds from 0 to 1000000000000, not -3"),
         (
             "named_counters",
-            "[a-b]",
-            'a counter\'s name must be letters, digits and underscores, at most 100, not "a-b"',
+            "[a=b]",
+            'a counter\'s name must be 1 to 100 characters without spaces and =, not "a=b"',
         ),
         (
             "name_pattern",

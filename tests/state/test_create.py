@@ -6,13 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from state.documents import Intent, IntentKind, Ticket
-from state.files import Files
+from state.files import STAGED_FOR, Files
 from state.store import Store
 from tests.state.children import Child, Tell, barrier
 
@@ -111,6 +112,15 @@ def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(
 
     assert swept.staged == 1
     assert os.listdir(store.root / "tmp") == [mine.name]
+
+
+def test_what_was_staged_long_ago_is_removed_although_its_process_id_is_in_use(store: Store) -> None:
+    files = Files(store.root)
+    old, new = files.stage(b"old"), files.stage(b"new")
+    now = time.time()
+    os.utime(old, (now - 2 * STAGED_FOR, now - 2 * STAGED_FOR))
+    assert files.remove_orphans(now) == 1
+    assert os.listdir(store.root / "tmp") == [new.name]
 
 
 NEXT_PROCESS_WITH_THE_SAME_PID = """

@@ -147,3 +147,24 @@ def test_what_is_no_object_is_told_as_such(content: bytes) -> None:
 )
 def test_a_ticket_waits_while_it_is_open_and_has_no_resource(ticket: Ticket, waiting: bool) -> None:
     assert ticket.waiting is waiting
+
+
+def test_unknown_fields_of_a_run_survive_too() -> None:
+    newer = {"id": "000001_alloc_1", "kind": "alloc", "started_at": 1.0, "host": "b", "unknown": {"x": 1}}
+    content = msgspec.json.encode({"id": 1, "name": "n", "pool": "p", "run": newer, "colour": "red"})
+    document = Resource.from_json(content).replace(delete_asked="why")
+    fields = msgspec.json.decode(document.to_json())
+    assert fields["run"] == newer
+    assert (fields["colour"], fields["delete_asked"]) == ("red", "why")
+    assert Resource.from_json(document.to_json()) == document
+
+
+def test_a_run_without_unknown_fields_has_no_word_of_them() -> None:
+    run = Run(id="r", kind=HookKind.ALLOC, started_at=1.0)
+    fields = msgspec.json.decode(Resource(id=1, name="n", pool="p", run=run).to_json())
+    assert list(fields["run"]) == ["id", "kind", "started_at"]
+
+
+def test_a_ticket_may_have_an_unknown_field_called_run() -> None:
+    ticket = Ticket.from_json(b'{"id": 1, "run": {"speed": 3}}')
+    assert msgspec.json.decode(ticket.to_json())["run"] == {"speed": 3}

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from state.documents import Ticket
-from state.errors import UnknownFormat
+from state.errors import StoreUnavailable, UnknownFormat
 from state.store import Store
 from state.tree import FORMAT
 from tests.state.children import Child, Tell, barrier
+from tests.state.snapshot import snapshot
 
 TREE = {
     "tmp",
@@ -95,6 +96,49 @@ def test_another_version_is_refused_and_nothing_is_touched(tmp_path: Path, found
         Store(root)
     assert (caught.value.path, caught.value.found, caught.value.known) == (root / "FORMAT", found, FORMAT)
     assert os.listdir(root) == ["FORMAT"]
+
+
+def test_mending_a_healthy_folder_does_nothing(store: Store) -> None:
+    before = snapshot(store)
+    assert store.mend() == []
+    assert snapshot(store) == before
+
+
+@pytest.mark.parametrize("content", ["", "\n", "q\n", "\x00\x00", "1*", None])
+def test_a_damaged_version_is_mended_while_one_knows_better(store: Store, content: str | None) -> None:
+    version = store.root / "FORMAT"
+    version.unlink()
+    if content is not None:
+        version.write_text(content)
+    (wrong,) = store.mend()
+    assert wrong.startswith("FORMAT ")
+    assert version.read_text() == f"{FORMAT}\n"
+    assert [aside.path.read_text() for aside in store.quarantine.list()] == ([] if content is None else [content])
+
+
+@pytest.mark.parametrize("content", [str(FORMAT + 1), "23", "unfinished-import"])
+def test_the_version_of_another_program_is_never_mended(store: Store, content: str) -> None:
+    (store.root / "FORMAT").write_text(content)
+    with pytest.raises(UnknownFormat):
+        store.mend()
+    assert (store.root / "FORMAT").read_text() == content
+
+
+def test_missing_folders_are_told_and_what_is_no_lock_moved(store: Store) -> None:
+    shutil.rmtree(store.root / "view")
+    (store.root / "locks/tickets/2a").mkdir()
+    (store.root / "ids/tickets.next").mkdir()
+    assert [wrong.partition(" ")[0] for wrong in store.mend()] == ["view/", "locks/tickets/2a", "ids/tickets.next"]
+    assert store.mend() == []
+    assert store.tickets.create(lambda number: Ticket(id=number)).id == 1
+
+
+def test_a_folder_of_which_nearly_all_is_gone_is_not_begun_anew(store: Store) -> None:
+    shutil.rmtree(store.root)
+    store.root.mkdir()
+    with pytest.raises(StoreUnavailable):
+        store.mend()
+    assert os.listdir(store.root) == []
 
 
 def test_a_version_that_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Ids: in order, no gaps within a boot, and none given twice, whatever is lost."""
 
+import errno
 import itertools
 import os
 import tempfile
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from state import ids
 from state.boot import boot_id
 from state.documents import Ticket, TicketState
+from state.errors import StoreUnavailable
 from state.ids import CEILING_STEP
 from state.store import Store
 from tests.state.children import Child, Tell, barrier
@@ -133,6 +135,26 @@ def test_odd_names_in_the_folder_keep_nobody_from_creating(store: Store, name: s
     assert store.tickets.create(make).id >= 1
 
 
+def test_a_counter_with_one_flipped_bit_is_not_believed(store: Store) -> None:
+    taken = store.resources.reserve(17)
+    counter = store.root / "ids" / "resources.next"
+    good = counter.read_bytes()
+    for place in range(len(good.rstrip())):
+        for bit in (1, 4, 16):
+            changed = bytearray(good)
+            changed[place] ^= bit
+            counter.write_bytes(changed)
+            assert store.resources.reserve(1).start >= taken.stop, bytes(changed)
+
+
+def test_numbers_can_be_told_to_go_on_above_another(store: Store) -> None:
+    store.tickets.create(make)
+    assert store.tickets.begin_above(40) == 41
+    assert store.tickets.create(make).id == 41
+    assert store.tickets.begin_above(3) == 42
+    assert store.tickets.create(make).id == 42
+
+
 def test_an_older_counter_never_leads_over_a_document_in_use(store: Store) -> None:
     counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
@@ -172,3 +194,23 @@ def test_whatever_is_lost_no_created_id_comes_again(events: list[str]) -> None:
                         store.tickets.archive(number)
                 case "thin out":
                     store.tickets.thin_out(before=time.time() + 60)
+
+
+def test_a_create_that_the_disk_refuses_leaves_no_gap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = store.tickets.create(lambda number: Ticket(id=number))
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("state.files.os.write", full)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                store.tickets.create(lambda number: Ticket(id=number))
+    assert store.tickets.create(lambda number: Ticket(id=number)).id == first.id + 1
+
+
+def test_a_number_is_given_back_only_while_it_is_the_last(store: Store) -> None:
+    numbers = store.tickets.reserve(2)
+    store.tickets._numbers.give_back(numbers[0])
+    assert store.tickets.reserve(1)[0] == numbers[1] + 1

@@ -141,6 +141,25 @@ def test_a_lock_refused_to_a_child_leaves_no_descriptor(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
+def test_a_role_whose_file_was_removed_or_replaced_is_lost(store: Store) -> None:
+    lease = store.leader_lease()
+    assert not lease.is_lost()
+    lease.acquire()
+    assert not lease.is_lost()
+    lease.path.unlink()
+    assert lease.is_lost()
+    other = store.leader_lease()
+    other.acquire()
+    assert lease.is_lost()
+    assert not other.is_lost()
+    lease.release()
+    with pytest.raises(LockTimeout):
+        lease.acquire()
+    other.release()
+    lease.acquire()
+    assert not lease.is_lost()
+
+
 def test_lock_files_are_never_unlinked_nor_replaced(store: Store) -> None:
     def work() -> None:
         ticket = store.tickets.create(lambda number: Ticket(id=number))

@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -131,6 +132,50 @@ def test_after_an_overflow_everything_is_to_be_read_again(store: Store, watch: W
     # The rest of the queue is gone with it, and the watch goes on.
     store.tickets.create(lambda number: Ticket(id=number))
     assert watch.wait(0) == {"tickets": {"1.json"}}
+
+
+def test_a_folder_that_comes_back_is_watched_again(store: Store, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    watch = store.watch("tickets", config=config)
+    for take_away in (config.rmdir, lambda: config.rename(tmp_path / "old")):
+        take_away()
+        assert watch.wait(0) == {"tickets": None, "config": None}
+        assert watch.wait(0) == {}
+        config.mkdir()
+        assert watch.wait(5) == {"config": None}
+        (config / "pools.yaml").write_text("")
+        assert watch.wait(0) == {"config": {"pools.yaml"}}
+        (config / "pools.yaml").unlink()
+        assert watch.wait(0) == {"config": {"pools.yaml"}}
+    watch.close()
+
+
+def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: Store, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.mkdir()
+    watch = store.watch(config=config)
+    config.rmdir()
+    watch.wait(0)
+    threading.Timer(0.2, config.mkdir).start()
+    assert watch.wait() == {"config": None}
+    watch.close()
+
+
+def test_of_its_own_folders_one_hears_only_what_others_did(store: Store) -> None:
+    watch = store.watch("tickets", own=("resources", "quarantine"))
+    path = store.resources.path(1)
+    for _ in range(2):
+        store.commit(Batch([Put(Resource(id=1, name="vm", pool="p"))]))
+    store.quarantine.keep(path)
+    assert watch.wait(0) == {}
+    path.write_text("by hand")
+    assert watch.wait(0) == {"resources": {"1.json"}}
+    path.unlink()
+    (aside,) = store.quarantine.list()
+    aside.path.unlink()
+    assert watch.wait(0) == {"resources": {"1.json"}, "quarantine": {aside.path.name}}
+    watch.close()
 
 
 def test_a_folder_that_is_removed_means_read_all(store: Store, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, ro
     if kind == "FORMAT" and rot not in ("deleted", "truncated"):
         with pytest.raises(UnknownFormat):
             Store(world.store.root)
-        repair(world.store.root, world.clock())
+        repair(world.store.root, world.settings.log_dir, world.clock())
     world.restart()
     for _ in range(3):
         world.turn()
@@ -58,5 +58,5 @@ def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, ro
         assert [document for document in kept[name] if document in expected] == expected
     if rot != "deleted" and kind in LIVING | FINISHED:
         assert f"{path.stem}: " in told(world)
-    assert up(world) == (2 if kind == "live resource" and rot != "deleted" else 3)
+    assert up(world) == (2 if kind == "live resource" else 3)
     assert world.take("A").id >= 4

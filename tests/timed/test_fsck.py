@@ -80,7 +80,7 @@ def test_faults_come_as_json(world: World, capsys: pytest.CaptureFixture[str]) -
 def test_a_folder_of_another_program_is_left_alone(
     world: World, capsys: pytest.CaptureFixture[str], found: str
 ) -> None:
-    """Given a newer FORMAT or an import under way, when checked or repaired, then it exits with 2 and changes nothing."""
+    """Given a newer FORMAT or an import under way, when checked or repaired, then it exits with 2 and all stays."""
     (world.store.root / "FORMAT").write_text(f"{found}\n")
     before = contents(world.store.root)
     assert fsck(world, capsys) == (2, "")
@@ -158,8 +158,8 @@ def test_a_resource_of_which_nothing_is_left_stays_with_the_operator(
     (aside,) = world.store.quarantine.list()
     aside.path.unlink()
     world.farm.refresh({"quarantine": {aside.path.name}})
-    world.until(lambda: len(world.resources()) == 3, "a new resource")
-    assert world.store.tickets.read(2).state is TicketState.FAILED
+    world.until(lambda: world.store.tickets.read(2).state is TicketState.FAILED, "the end of its ticket")
+    assert not world.farm.has_corrupt_resource()
 
 
 def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
@@ -175,7 +175,7 @@ def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
     mended = world.folder / "mended"
     mended.write_bytes(good)
     mended.rename(path)
-    world.farm.patrol.walk(world.farm)
+    world.farm.look_at_quarantine()
     world.until(lambda: world.store.tickets.get(2) is None, "the release")
     world.until(lambda: 2 not in world.farm.snapshot.resources, "the delete after the release")
     assert world.store.resources.read(2).released_ticket == 2
@@ -219,7 +219,7 @@ REPAIRS = [
 def test_what_the_scheduler_cannot_put_right_is_repaired(
     world: World, capsys: pytest.CaptureFixture[str], place: str, fields: dict[str, Any], kind: str
 ) -> None:
-    """Given a document that says what cannot be, when repaired, then it is told, the original kept, and a start goes on."""
+    """Given a document that says what cannot be, when repaired, then it is told, the original kept, and all goes on."""
     replace(world, place, **fields)
     original = (world.store.root / place).read_bytes()
     status, text = fsck(world, capsys)
@@ -229,7 +229,8 @@ def test_what_the_scheduler_cannot_put_right_is_repaired(
     assert f"repaired {place}: " in text
     assert original in [aside.path.read_bytes() for aside in world.store.quarantine.list()]
     world.restart()
-    world.until(lambda: not world.hooks.under_way() and len(world.resources()) == 3, "rest")
+    world.until(lambda: not world.hooks.under_way() and len(world.resources()) >= 2, "rest")
+    assert fsck(world, capsys)[0] == 0
 
 
 def test_a_double_grant_is_undone(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -349,5 +350,5 @@ def test_an_ended_resource_is_put_back_whole(world: World) -> None:
     path = world.store.resources.archive_path(1)
     known: Resource = world.store.resources.read(1)
     path.write_bytes(path.read_bytes().rstrip()[:-1])
-    repair(world.store.root, world.clock())
+    repair(world.store.root, world.settings.log_dir, world.clock())
     assert world.store.resources.read(1) == known

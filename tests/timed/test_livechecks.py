@@ -118,12 +118,22 @@ def test_a_taken_resource_that_dies_fails_its_ticket(world: World) -> None:
     assert failed.reason == "livecheck failed 3 times in a row"
 
 
-def test_a_check_that_hangs_delays_no_other_and_counts_as_failed_at_its_limit(tmp_path: Path) -> None:
-    hanging = CHECKED.replace("cmd_livecheck: '", "cmd_livecheck: 'test $RESALLOC_ID != 1 || exec sleep 60; ")
-    world = World(tmp_path, hanging.replace("max_prealloc: 1", "max_prealloc: 2\n  cmd_livecheck_timeout: 2"))
-    world.until(lambda: checks(world) == ["2"], "the check of the other")
-    assert [found.id for found in world.resources() if found.check_last_time is None] == [1]
-    world.until(lambda: resource(world).check_failed_count == 1, "the time limit")
+def test_a_check_that_hangs_delays_no_other(tmp_path: Path) -> None:
+    hang = "test $RESALLOC_ID != 1 || while [ ! -e ../go ]; do sleep 0.05; done; "
+    hanging = CHECKED.replace("cmd_livecheck: '", f"cmd_livecheck: '{hang}")
+    world = World(tmp_path, hanging.replace("max_prealloc: 1", "max_prealloc: 2"))
+    world.until(lambda: len(world.resources()) == 2 and resource(world, 2).check_last_time, "the check of the other")
+    assert resource(world).check_last_time is None
+    world.ahead += 601
+    world.until(lambda: checks(world) == ["2", "2"], "another check of the other")
+    (tmp_path / "go").touch()
+    world.until(lambda: resource(world).check_last_time, "the end of the first check")
+
+
+def test_a_check_that_hangs_has_failed_at_its_limit(tmp_path: Path) -> None:
+    hanging = CHECKED.replace("cmd_livecheck: '", "cmd_livecheck: 'exec sleep 60; ")
+    world = World(tmp_path, hanging + "  cmd_livecheck_timeout: 1\n")
+    world.until(lambda: world.resources() and resource(world).check_failed_count == 1, "the time limit")
 
 
 def test_a_period_under_a_second_is_a_second(tmp_path: Path) -> None:

@@ -157,15 +157,14 @@ def test_a_reboot_between_the_document_and_its_hook_is_a_cut_off_too(tmp_path: P
 
 
 def test_what_was_up_and_taken_stays_so_over_a_reboot(tmp_path: Path) -> None:
-    world = World(
-        tmp_path, one("echo here", "cmd_livecheck: sleep 60, cmd_livecheck_timeout: 2, livecheck_attempts: 1")
-    )
+    world = World(tmp_path, one("echo here", "cmd_livecheck: test -e ../quick || sleep 60, livecheck_attempts: 1"))
     ticket = world.take().id
     world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
     os.killpg(int(written(world, "*_watch_*.group")), signal.SIGKILL)
     written(world, "*_watch_*.result")
+    (tmp_path / "quick").touch()
     pretend_reboot(world)
-    world.turn()
+    world.until(lambda: world.resources()[0].check_last_time, "a livecheck of its own")
     assert [(found.state, found.check_failed_count) for found in world.resources()] == [(UP, 0)]
     assert world.store.tickets.read(ticket).resource == 1
 

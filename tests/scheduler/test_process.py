@@ -1,0 +1,101 @@
+"""The scheduler's turn: what it does beside grants, and what it finds at its start."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config.settings import load_settings
+from scheduler.__main__ import make_farm
+from scheduler.hooks import Hooks
+from scheduler.process import Process
+from state.documents import ResourceState
+from state.store import Store
+from tests.waiting import until
+
+POOL = "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1}\n"
+
+
+class AlwaysMore(Hooks):
+    """As under full load: some hooks always wait to be started."""
+
+    def launch(self) -> bool:
+        super().launch()
+        return True
+
+
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def start(store: Store, tmp_path: Path) -> Iterator[Start]:
+    """Starts a scheduler that is turned by hand, once what was started before has been dropped as if killed."""
+    (tmp_path / "pools.yaml").write_text(POOL)
+    environment = {
+        "CONFIG_DIR": str(tmp_path),
+        "RESALLOC_STATE_DIR": str(store.root),
+        "RESALLOC_LOG_DIR": str(tmp_path),
+    }
+    started: list[Process] = []
+
+    def drop() -> None:
+        for process in started:
+            process.watch.close()
+            process.lease.release()
+        started.clear()
+
+    def start(kind: type[Hooks] = Hooks, at_once: int = 10) -> Process:
+        drop()
+        hooks = kind(store.runs, tmp_path / "log", tmp_path, dict(os.environ), time.time, at_once)
+        hooks.adopt()
+        lease = store.leader_lease()
+        lease.acquire()
+        farm = make_farm(store, load_settings(environment), hooks)
+        started.append(Process(farm, hooks, store.watch("tickets", "intents", "runs"), lease))
+        return started[0]
+
+    yield start
+    drop()
+
+
+def states(store: Store) -> dict[int, ResourceState]:
+    return {found.id: found.state for found in store.read_all().resources}
+
+
+def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
+    start(AlwaysMore)._turn({})
+    assert (store.root / "view" / "pools.json").exists()
+
+
+def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(
+    store: Store, start: Start
+) -> None:
+    start(at_once=0)._turn({})
+    assert states(store) == {1: ResourceState.STARTING}
+    assert list(store.runs.iterdir()) == []
+    process = start()
+
+    def is_up() -> bool:
+        process._turn(process.watch.wait(0.1))
+        return states(store) == {1: ResourceState.UP}
+
+    until(is_up, what="resource 1")
+
+
+def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_started_again(
+    store: Store, start: Start
+) -> None:
+    start(at_once=0)._turn({})
+    store.write_view("pools.json", b'{"leader": {"boot": "another"}}')
+    start(at_once=0)._turn({})
+    assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+
+
+@pytest.mark.parametrize("shown", [b"", b"[]", b"{", b'{"leader": 3}', b'{"leader": {"boot": 3}}'])
+def test_a_view_that_does_not_tell_the_boot_counts_as_that_of_another(store: Store, start: Start, shown: bytes) -> None:
+    start(at_once=0)._turn({})
+    store.write_view("pools.json", shown)
+    start(at_once=0)._turn({})
+    assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)

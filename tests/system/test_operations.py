@@ -1,0 +1,85 @@
+"""The commands in docs/operations.md do what it says, on a server that runs and after it was stopped."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from state.store import Store
+from tests.system.farm import PROJECT, Farm
+from tests.waiting import until
+
+TEXT = (PROJECT / "docs" / "operations.md").read_text()
+POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [A]}"
+
+
+def section(title: str) -> str:
+    return TEXT.partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
+def run(farm: Farm, folder: Path, title: str) -> None:
+    """Run the commands of a section, each of which prints what stands below it."""
+    environment = {
+        **farm.environment,
+        "STATE": str(farm.state),
+        "LOGS": str(farm.logs),
+        "FSCK": f"{sys.executable} -m scheduler fsck",
+    }
+    blocks = "".join(re.findall(r"```console\n(.*?)```", section(title), re.DOTALL))
+    commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", blocks, re.MULTILINE)
+    assert commands
+    for command, output in commands:
+        ran = subprocess.run(
+            ["sh", "-c", command],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        printed = ran.stdout.replace(f"{folder}{os.sep}", "")
+        assert (command, printed) == (command, output)
+        assert ran.returncode == 0 or output, command
+
+
+def test_a_living_server_is_backed_up_restored_and_moved(farm: Farm, tmp_path: Path) -> None:
+    """Given a backup of a running server, when restored over what came later, then old tickets hold and new ids are new."""
+    farm.set_pools(POOLS)
+    farm.start()
+    first = farm.take("A")
+    output = farm.wait(first)
+    run(farm, tmp_path, "Backup")
+    later = farm.take("A")
+    farm.wait(later)
+    farm.close(later)
+    until(lambda: len(farm.up()) == 3 and farm.ticket(later)["state"] == "CLOSED", what="rest")
+    highest = max(found["id"] for found in farm.resources() + farm.ended())
+    farm.terminate("scheduler")
+    farm.terminate("web")
+
+    run(farm, tmp_path, "Restore")
+    run(farm, tmp_path, "Move")
+    run(farm, tmp_path, "fsck")
+    assert Store(farm.state).resources.reserve(1).start > highest
+
+    farm.start()
+    assert farm.wait(first) == output
+    assert farm.take("A") == 100_000
+    assert farm.status(f"/tickets/{later}") == 404
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
+def test_links_lead_somewhere(link: str) -> None:
+    """Given a link in the document, when followed, then there is a file."""
+    assert (PROJECT / "docs" / link).exists()
+
+
+@pytest.mark.parametrize("folder", re.findall(r"^([a-z]+)/", "runs/\ntmp/\nview/\nlocks/\nquarantine/", re.MULTILINE))
+def test_every_folder_that_is_not_copied_is_named(folder: str) -> None:
+    """Given a folder that the backup leaves out, when looked for, then the document says why."""
+    assert f"`{folder}/`" in section("Backup")

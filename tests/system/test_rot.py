@@ -1,0 +1,190 @@
+"""Files go bad under a whole running server, and before it starts: it goes on, says so, and fsck finds them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.settings import load_settings
+from functions.app import create_app
+from state import locks
+from tests.system.farm import SHIM, Farm
+from tests.waiting import until
+
+POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [A]}"
+
+
+@pytest.fixture
+def served(farm: Farm) -> Farm:
+    """A farm at rest: ticket 1 has a resource, ticket 2 waits for what nobody offers."""
+    farm.set_pools(POOLS)
+    farm.start()
+    farm.wait(farm.take("A"))
+    farm.take("Z")
+    until(lambda: len(farm.up()) == 3, what="three resources")
+    return farm
+
+
+def fsck(farm: Farm, *options: str) -> subprocess.CompletedProcess[str]:
+    """resalloc-maint fsck, beside the server."""
+    command = [SHIM / "resalloc-maint", "--connection", farm.url, "fsck", *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+def contents(folder: Path, places: list[str]) -> dict[str, bytes]:
+    """What stands in these places, as far as anything does."""
+    return {place: (folder / place).read_bytes() for place in places if (folder / place).exists()}
+
+
+def quarantine(farm: Farm) -> list[str]:
+    found: list[str] = farm.get("/healthz")["quarantine"]
+    return found
+
+
+def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm) -> None:
+    """Given a running server, when a ticket, a resource and a pool are emptied, then all three are as before."""
+    taken = served.ticket(1)["resource"]
+    places = ["tickets/open/1.json", "tickets/open/2.json", f"resources/live/{taken}.json", "pools/echo.json"]
+    before = {place: (served.state / place).read_bytes() for place in places}
+    for place in places:
+        (served.state / place).write_bytes(b"")
+    until(lambda: contents(served.state, places) == before, what="all documents")
+    told = until(lambda: len(found := quarantine(served)) == 4 and found, what="healthz")
+    assert sorted(line.partition(":")[0] + ".json" for line in told) == sorted(places)
+    log = (served.logs / "main.log").read_text()
+    assert all(f"{place} is damaged" in log for place in places)
+    assert served.wait(1) == f"{taken}\n".encode()
+    done = fsck(served)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("note quarantine/") == 4
+    assert done.stdout.endswith("0 faults, 4 notes\n")
+
+
+def test_what_is_removed_is_written_again_at_once(served: Farm) -> None:
+    """Given a running server, when a ticket and a resource are removed, then both are as before."""
+    places = [
+        served.state / "tickets/open/2.json",
+        served.state / f"resources/live/{served.ticket(1)['resource']}.json",
+    ]
+    before = {path: path.read_bytes() for path in places}
+    for path in places:
+        path.unlink()
+    until(lambda: all(path.exists() for path in places), what="both documents")
+    assert {path: path.read_bytes() for path in places} == before
+    assert fsck(served).returncode == 0
+
+
+def test_the_quarantine_is_told_after_a_restart_until_its_files_are_removed(served: Farm) -> None:
+    """Given a resource of which nothing is left at a start, when restarted twice, then it is told until removed."""
+    spare = next(found["id"] for found in served.up() if found["id"] != served.ticket(1)["resource"])
+    served.kill("scheduler")
+    (served.state / f"resources/live/{spare}.json").write_bytes(b"")
+    for _ in range(2):
+        served.start_scheduler()
+        (line,) = until(lambda: quarantine(served), what="healthz")
+        assert line.startswith(f"resources/live/{spare}: ")
+        assert len(served.up()) == 2
+        done = fsck(served, "--json")
+        assert done.returncode == 1
+        (fault,) = json.loads(done.stdout)["faults"]
+        assert fault["kind"] == "quarantined"
+        served.terminate("scheduler")
+    served.start_scheduler()
+    (aside,) = (served.state / "quarantine").iterdir()
+    aside.unlink()
+    until(lambda: quarantine(served) == [], what="an empty quarantine")
+    # It may still exist, and only its logs say so.
+    assert "(missing resource)" in fsck(served).stdout
+    for log in (served.logs / "hooks").glob(f"{spare:06d}_*"):
+        log.unlink()
+    assert fsck(served).returncode == 0
+
+
+def test_fsck_beside_a_busy_server_sees_no_ghosts(served: Farm) -> None:
+    """Given tickets that come and go all the time, when checked again and again, then nothing is wrong."""
+    loop = f"while :; do id=$({SHIM}/resalloc --connection {served.url} ticket --tag A) && " \
+           f"{SHIM}/resalloc --connection {served.url} ticket-wait $id && " \
+           f"{SHIM}/resalloc --connection {served.url} ticket-close $id || exit; done"  # fmt: skip
+    clients = [subprocess.Popen(["sh", "-c", loop], stdout=subprocess.DEVNULL) for _ in range(3)]
+    try:
+        for _ in range(3):
+            done = fsck(served)
+            assert (done.returncode, done.stdout.count("fault ")) == (0, 0), done.stdout
+    finally:
+        for client in clients:
+            client.kill()
+            client.wait()
+
+
+def test_fsck_says_when_it_cannot_tell(served: Farm) -> None:
+    """Given no server, or one check at a time, when checked, then the exit status is 2."""
+    served.terminate("web")
+    done = subprocess.run(
+        [SHIM / "resalloc-maint", "--connection", served.url, "fsck"],
+        env={**os.environ, "RESALLOC_RETRY_SECONDS": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "curl: " in done.stderr
+
+
+def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
+    """Given a leader, when the file of its lock is removed, then it soon leads by a new one."""
+    lock = served.state / "locks/leader"
+    lock.unlink()
+    served.wait(served.take("A"))
+    until(lambda: locks.is_held(lock), what="the leader's lock")
+    assert served.get("/healthz")["scheduler"] == "ok"
+
+
+def test_a_newer_layout_is_refused(served: Farm) -> None:
+    """Given a newer FORMAT, when either piece starts, then it refuses it and touches nothing."""
+    served.terminate("scheduler")
+    served.terminate("web")
+    (served.state / "FORMAT").write_text("2\n")
+    before = {path: path.read_bytes() for path in served.state.rglob("*") if path.is_file()}
+    command = [sys.executable, "-m", "scheduler"]
+    done = subprocess.run(command, env=served.environment, check=False, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "layout 2, this program knows up to 1" in done.stderr
+    app = create_app(load_settings(served.environment))
+    assert app.test_client().get("/tickets").status_code == 503
+    assert {path: path.read_bytes() for path in served.state.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("gone", ["tickets/open", "resources/live"])
+def test_a_folder_that_goes_away_is_filled_again(served: Farm, tmp_path: Path, gone: str) -> None:
+    """Given a running server, when a folder of documents goes away, then it is made anew with what was in it."""
+    folder = served.state / gone
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def content() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+    folder.rename(tmp_path / "away")
+    until(lambda: content() == before, what=gone)
+    # Both pieces watch the new folder.
+    ticket = served.take("A")
+    served.close(1)
+    assert served.wait(ticket) != b""
+
+
+def test_a_state_folder_that_was_moved_away_comes_back_as_it_was(served: Farm, tmp_path: Path) -> None:
+    """Given a running server, when its whole folder is away for a while, then nothing is begun in its place."""
+    before = {path.name: path.read_bytes() for path in (served.state / "tickets/open").iterdir()}
+    served.state.rename(tmp_path / "away")
+    served.set_pools(POOLS)
+    until(lambda: "trying again" in (served.logs / "main.log").read_text(), what="a word in the log")
+    assert served.status("-d", "tag=A", "/tickets") == 503
+    assert not served.state.exists()
+    (tmp_path / "away").rename(served.state)
+    until(lambda: served.status("/healthz") == 200, what="health")
+    assert {path.name: path.read_bytes() for path in (served.state / "tickets/open").iterdir()} == before
+    ticket = served.take("A")
+    served.close(1)
+    assert served.wait(ticket) != b""
