@@ -20,6 +20,7 @@ from functions.timed.hooks import HookRun
 from state import locks
 from state.boot import boot_id, uptime
 from state.documents import HookKind
+from state.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -69,25 +70,45 @@ class Hooks:
         self._logs.mkdir(parents=True, exist_ok=True)
 
     def adopt(self) -> None:
-        """Take over the runs that an earlier scheduler left; those without a living supervisor count as ended."""
-        for name in sorted(os.listdir(self._runs)):
+        """Take over the runs that an earlier scheduler left; those without a living supervisor count as ended.
+
+        Raises StoreUnavailable.
+        """
+        for name in sorted(self._names()):
             if not name.endswith(".run"):
                 continue
             run_id = name.removesuffix(".run")
             try:
                 self._active[run_id] = msgspec.json.decode((self._runs / name).read_bytes(), type=RunFile)
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            except OSError as error:
+                self._give_up(run_id, error)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 # Killed before it wrote what it was about to start: the document that names the run tells the rest.
-                log.warning("run %s: unreadable (%s), dropped", run_id, error)
-                if not self._is_supervised(run_id):
-                    self._kill_group(run_id)
-                    self._remove_files(run_id)
+                log.warning("run %s: unreadable (%s), ended and dropped", run_id, error)
+                self._kill_group(run_id)
+                self._remove_files(run_id)
         self._drop_strays()
         self.probe()
 
+    def _give_up(self, run_id: str, error: OSError) -> None:
+        """End a run whose first file the system refuses to read. It did start, so it must not be started again."""
+        log.error("run %s: cannot be read (%s), so it is ended", run_id, error)
+        self._kill_group(run_id)
+        word = run_id.split("_")[1] if run_id[:1].isdigit() else ""
+        kind = HookKind(word) if word in list(HookKind) else None
+        run = HookRun(id=run_id, kind=kind, pool="", command="", environment={"RESALLOC_NAME": run_id}, limit=0, log="")
+        self._active[run_id] = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
+        self._end(run_id, exit_status=None, cut_off=f"cannot be read: {error.strerror or error}", lost=True)
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self._runs)
+        except OSError as error:
+            raise StoreUnavailable(self._runs, error) from error
+
     def _drop_strays(self) -> None:
         """End and remove what is left of runs whose first file is gone, so that nobody will ever ask for them."""
-        runs = {name.rpartition(".")[0] for name in os.listdir(self._runs) if name.endswith(_ENDINGS)}
+        runs = {name.rpartition(".")[0] for name in self._names() if name.endswith(_ENDINGS)}
         for run_id in sorted(runs - self._active.keys()):
             if not os.path.lexists(self._path(run_id, "run")):
                 log.warning("run %s: its first file is gone, so it is ended", run_id)

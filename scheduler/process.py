@@ -169,6 +169,8 @@ class Process:
         reloaded = self._take_in(changes)
         agents_due = agents(farm, self._groups)
         due = reconcile(farm)
+        # Not before the runs that a boot may have lost are written down as lost.
+        self._same_boot = True
         for resource in farm.touched():
             self._checks.plan(farm, resource)
         if reloaded:
@@ -198,7 +200,6 @@ class Process:
             self._in_doubt = False
             if self._same_boot:
                 start_missing_runs(farm)
-            self._same_boot = True
         else:
             farm.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
             reloaded |= any(names is None for names in changes.values())

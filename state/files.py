@@ -30,6 +30,7 @@ class Files:
         self.root = root
         self.staging = root / "tmp"
         self._failed_sync: Path | None = None
+        self._lasting: set[Path] = set()
         self._pool: ThreadPoolExecutor | None = None
 
     def read(self, path: Path) -> bytes | None:
@@ -150,13 +151,19 @@ class Files:
             path.unlink(missing_ok=True)
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder (and its parents) so that it lasts."""
-        if path.is_dir():
+        """Create a folder (and its parents) so that it lasts; so does one that is there already.
+
+        Who made that may have been killed before it was synced.
+        """
+        there = path.is_dir()
+        if there and path in self._lasting:
             return
-        self.make_folder(path.parent)
-        with _unavailable(path):
-            path.mkdir(exist_ok=True)
+        if not there:
+            self.make_folder(path.parent)
+            with _unavailable(path):
+                path.mkdir(exist_ok=True)
         self.sync_folder(path.parent)
+        self._lasting.add(path)
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder last: what was published or moved there is a promise from now on."""

@@ -77,7 +77,10 @@ class Numbers:
         return range(first, after)
 
     def _write_next(self, descriptor: int, number: int, ceiling: int) -> None:
-        os.pwrite(descriptor, _signed(f"{boot_id()} {number} {ceiling}").ljust(_WIDTH - 1).encode() + b"\n", 0)
+        content = _signed(f"{boot_id()} {number} {ceiling}").ljust(_WIDTH - 1).encode() + b"\n"
+        written = 0
+        while written < len(content):
+            written += os.pwrite(descriptor, content[written:], written)
 
     def _read_next(self, content: bytes) -> tuple[int, int]:
         counter = read_counter(content)

@@ -32,9 +32,10 @@ FOLDERS = (
 
 def make(files: Files) -> None:
     """Make what is missing; raises StoreUnavailable, OSError, and UnknownFormat when a newer program was here."""
-    check_format(files)
+    complete = check_format(files)
     for folder in FOLDERS:
-        files.make_folder(files.root / folder)
+        if not complete or not (files.root / folder).is_dir():
+            files.make_folder(files.root / folder)
     _write_format(files)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Response
 
 from functions import http
-from functions.context import current
+from functions.context import Context, current
 from functions.errors import StillWaiting, TicketOver
 from functions.fields import Query, read_id
 from functions.offload import in_thread
@@ -32,10 +32,16 @@ def output(ticket_id: str) -> Response:
     query = Query()
     closed = query.flag("closed")
     query.finish()
-    found = in_thread(context.store.tickets.read_durable, number)
+    found = read_promised(context, number)
     if found.waiting:
         raise StillWaiting(found, context.view.place_and_reason(found)[1])
     return output_reply(found, closed)
+
+
+def read_promised(context: Context, number: int) -> Ticket:
+    """The ticket, durable unless it still waits: that promises nothing. Raises NotFound."""
+    ticket = context.store.tickets.read(number)
+    return ticket if ticket.waiting else in_thread(context.store.tickets.read_durable, number)
 
 
 def output_reply(ticket: Ticket, closed: bool) -> Response:

@@ -9,8 +9,7 @@ from functions import http, lifetime
 from functions.context import Context, current
 from functions.errors import WaitedTooLong
 from functions.fields import Query, read_id
-from functions.offload import in_thread
-from functions.tickets.check import output_reply
+from functions.tickets.check import output_reply, read_promised
 from state.documents import Ticket
 
 LONGEST = 3600
@@ -49,4 +48,4 @@ def until_served(context: Context, number: int, seconds: float, client: Any) -> 
                 if left <= 0:
                     break
                 spot.wait(min(left, LONGEST))
-    return ticket if ticket.waiting else in_thread(tickets.read_durable, number)
+    return ticket if ticket.waiting else read_promised(context, number)

@@ -11,8 +11,8 @@ from functions import http
 from functions.context import Context, current
 from functions.errors import BadField, CutShort, ended, shown
 from functions.fields import HIGHEST_ID, read_body
-from functions.offload import in_thread
 from functions.tickets import rules
+from functions.tickets.check import read_promised
 from functions.tickets.close import close
 from functions.tickets.create import take
 from functions.tickets.wait import until_served
@@ -97,7 +97,7 @@ def take_ticket(caller: Caller, tags: Any = None, sandbox: Any = None) -> int:
 def collect_ticket(caller: Caller, ticket_id: Any) -> dict[str, Any]:
     """collectTicket(id) gives {ready, output, closed, failed} at once; all nil for a ticket that does not exist."""
     try:
-        ticket = in_thread(caller.context.store.tickets.read_durable, _number(ticket_id))
+        ticket = read_promised(caller.context, _number(ticket_id))
     except (BadField, NotFound):
         return dict.fromkeys(("ready", "output", "closed", "failed"))
     ready = ticket.resource is not None

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
+SHOWN = 100
+"""How many damaged files are told one by one."""
 OWN = ("resources", "pools", "agents")
 """Labels of the folders that only the leader writes."""
 
@@ -236,6 +238,8 @@ class Farm:
         self._why = {aside.path: self._why[aside.path] for aside in things if aside.path in self._why}
         quarantined = [_told(aside, self._why.get(aside.path)) for aside in things]
         quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
+        if len(quarantined) > SHOWN:
+            quarantined[SHOWN:] = [f"and {len(quarantined) - SHOWN} more"]
         self.changed_since_shown |= quarantined != self.quarantined
         self.quarantined = quarantined
         lost = lost_resources(self, things, list(self._refused.values()))

@@ -48,7 +48,7 @@ def examine_living(look: Callable[[], list[Fault]], sleep: Callable[[float], Non
 def as_lines(faults: list[Fault]) -> list[str]:
     """Each fault and note in a line, and how many there are."""
     notes = sum(fault.is_note for fault in faults)
-    return [*map(str, faults), f"{len(faults) - notes} faults, {notes} notes"]
+    return [*map(str, faults), f"faults: {len(faults) - notes}, notes: {notes}"]
 
 
 def as_json(faults: list[Fault]) -> dict[str, list[Fault]]:

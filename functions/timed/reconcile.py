@@ -61,7 +61,8 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
         if run.kind is None:
             continue
         number = int(run.id.split("_")[0])
-        if number == 0:
+        if number == 0 or number in farm.snapshot.lost:
+            # The outcome of a resource that nobody can read now is kept, or its hook would be started again.
             continue
         done.append(run.id)
         resource = resources.get(number) or farm.snapshot.resources.get(number)

@@ -49,7 +49,7 @@ def meddled(root: Path, meddle: Meddle) -> Iterator[None]:
     patched = {
         **{(os, name): getattr(between, name) for name in _Between.CALLS},
         (io, "open"): between.io_open,
-        (Path, "write_bytes"): lambda path, data: between.write_file(path, data),
+        (Path, "write_bytes"): lambda path, data: between.write_file(path, data),  # noqa: PLW0108  # is bound to a path
         (Path, "write_text"): lambda path, text: between.write_file(path, text.encode()),
         (subprocess, "Popen"): between.popen,
     }

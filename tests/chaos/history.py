@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from tests.chaos.clients import Http, Recorded, Rpc, Shim, Transport, live
+from tests.chaos.ending import judge
 from tests.chaos.killing import Killers
-from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.linear import Operation
 from tests.chaos.report import Report
 from tests.chaos.server import RELEASE, Server
 
@@ -70,16 +71,8 @@ def _suffer(server: Server, seconds: float, seed: int, report: Report) -> None:
     for thread in clients:
         thread.join()
     report.faults += killers.troubles
-    report.faults += server.come_to_rest()
-    report.faults += server.unaccounted()
-    report.faults += server.tracebacks()
-    ending = Ending(server.tickets(), server.traced("delete"))
-    report.count("requests", len(record))
-    report.count("requests without an answer", sum(operation.returned is None for operation in record))
-    report.count("tickets", len(ending.tickets))
-    report.count("grants", sum(ticket.resource is not None for ticket in ending.tickets.values()))
     report.count("reuses", len(server.traced("release")))
-    report.faults += [str(fault) for fault in check(record, ending)]
+    judge(server, record, report)
 
 
 def _client(

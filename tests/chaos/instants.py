@@ -23,7 +23,8 @@ from tests.chaos.report import Report
 from tests.chaos.transitions import TRANSITIONS, Transition
 from tests.chaos.world import Tell, World
 
-KILLS = (Fault.KILL, Fault.KILL_HALF_WAY)
+CLOCK = 2_000_000_000.0
+"""When clients act: so that what they write is the same each time."""
 
 
 def run(seconds: float, seed: int) -> Report:
@@ -40,7 +41,7 @@ def run(seconds: float, seed: int) -> Report:
         chance.shuffle(points)
         for place, number, fault in points:
             if time.monotonic() > until:
-                report.faults.append(f"only {report.tried.get('points', 0)} of {len(points)} points in {seconds:g} s")
+                report.figures["short of time"] = f"{report.tried['points']} of {len(points)} points"
                 return report
             report.count("points")
             report.faults += place.attempt([(number, fault)])
@@ -59,19 +60,15 @@ class Place:
         self.transition = transition
         self._folder = folder
         self._template = folder / "template"
-        self._after: dict[str, bytes] = {}
         folder.mkdir()
         told, _ = in_child(_prepare, transition, self._template)
         assert told == ["prepared"], told
         self._copy()
         told, _ = in_child(_dry, transition, self._copied)
-        assert told and told[-1][0] == "done", told
+        assert told[-1:], "the transition did not end"
+        assert told[-1][0] == "done", told
         self.operations: list[Operation] = told[-1][1]
-        if transition.client:
-            self._old_and_new = _documents(self._template) | {
-                path: contents | _documents(self._template).get(path, set())
-                for path, contents in _documents(self._copied).items()
-            }
+        self._old, self._new = _documents(self._template), _documents(self._copied)
 
     @property
     def _copied(self) -> Path:
@@ -98,6 +95,8 @@ class Place:
             told += [fact for kind, fact in messages if kind == "told"]
             wrong = [fact for kind, fact in messages if kind == "wrong"]
             ended = any(kind == "done" for kind, _ in messages)
+            if self.transition.client and index == 0:
+                wrong += self._neither_old_nor_new()
             if wrong or not (ended or killed):
                 return [f"{what}: {each}" for each in wrong or [f"ended with {status}"]]
         messages, _ = in_child(_recover, self.transition, self._copied, told)
@@ -105,6 +104,13 @@ class Place:
         if not wrong and ("done", None) not in messages:
             wrong = ["the recovery did not end"]
         return [f"{what}: afterwards: {each}" for each in wrong]
+
+    def _neither_old_nor_new(self) -> list[str]:
+        """Documents that are neither as before nor as after the transition."""
+        found = _documents(self._copied)
+        paths = found.keys() | self._old.keys()
+        wrong = [path for path in paths if found.get(path) not in (self._old.get(path), self._new.get(path))]
+        return [f"{path} is neither old nor new: {found.get(path)!r}" for path in wrong]
 
     def _describe(self, number: int, fault: Fault) -> str:
         operation = str(self.operations[number]) if number < len(self.operations) else ""
@@ -132,8 +138,11 @@ def _break(tell: Tell, transition: Transition, folder: Path, number: int, fault:
 
 def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injector, recovery: bool) -> None:
     """Act with the injector between, and look at once at what an error left behind."""
+    refused: StateError | None = None
     try:
         world = World(folder, real=transition.real, opened=transition.opened or recovery)
+        if transition.client and not recovery:
+            world.stands_at = CLOCK
         with meddled(folder / "state", injector):
             try:
                 if recovery:
@@ -142,8 +151,6 @@ def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injecto
                     transition.act(world, lambda fact: tell(("told", fact)))
             except StateError as error:
                 refused = error
-            else:
-                refused = None
         if refused is not None and not transition.opened:
             return
         for fault in checks.whole(world) if transition.name != "quarantine" else ():
@@ -172,6 +179,8 @@ def _recover(tell: Tell, transition: Transition, folder: Path, told: list[checks
         faults += checks.whole(world) + checks.kept(world, told) + checks.lives(world, told)
         faults += [fault for fault in checks.holds(world) if not _expected(transition, fault)]
         faults += checks.keeps_keys(world, told) + checks.reuses_no_number(world, told)
+        if transition.client:
+            transition.act(world, lambda fact: None)
         for fault in faults:
             tell(("wrong", fault))
         tell(("done", None))
@@ -179,10 +188,10 @@ def _recover(tell: Tell, transition: Transition, folder: Path, told: list[checks
         tell(("wrong", traceback.format_exc()))
 
 
-def _documents(folder: Path) -> dict[str, set[bytes]]:
+def _documents(folder: Path) -> dict[str, bytes]:
     state = folder / "state"
     return {
-        str(path.relative_to(state)): {path.read_bytes()}
+        str(path.relative_to(state)): path.read_bytes()
         for name in ("tickets", "resources", "pools", "intents")
         for path in (state / name).rglob("*.json")
     }

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from functions.timed.hooks import HookRun
 from state.documents import ResourceState, Ticket, TicketState
 from tests.chaos.model_farms import BROKEN, Farm, as_file, farms, generous, tight
 from tests.chaos.model_machine import Ending
@@ -50,6 +51,8 @@ class Then(StrEnum):
 
 TAGS = st.sampled_from([("a",), ("b",), ("a", "b"), ("c",), ("x",), ("a", "x"), ("a",), (), ("nobody",)])
 SANDBOXES = st.sampled_from(["s", "s", "t", None])
+COUNTERS = st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"])
+"""What a boot leaves of a file that is never synced: all of it, or this."""
 CHOSEN = st.integers(0, 20)
 OPERATION = st.integers(1, 60)
 THEN = st.sampled_from([Then.TURN, Then.ALL_IS_WELL, Then.ALL_IS_WELL, Then.NOTHING])
@@ -76,7 +79,15 @@ class FarmModel(RuleBasedStateMachine):
         place = "/dev/shm" if os.path.isdir("/dev/shm") else None
         self._folder = tempfile.mkdtemp(prefix="resalloc-model-", dir=place)
         self.promises = Promises()
-        self.world = World(Path(self._folder), lambda run: self.promises.begins(self.world, run))
+        self.world = World(Path(self._folder), self)
+
+    def asked(self, run: HookRun) -> None:
+        """A scheduler wants a hook to run."""
+        self.promises.asked(self.world, run)
+
+    def begins(self, run: HookRun) -> None:
+        """A hook begins to run."""
+        self.promises.begins(self.world, run)
 
     @initialize(farm=farms(all_pools=True))
     def begin(self, farm: Farm) -> None:
@@ -191,10 +202,12 @@ class FarmModel(RuleBasedStateMachine):
         self._stir(stirred)
         self.world.turn(Trouble(at, refusal))
 
-    @rule(counters=st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"]))
-    def machine_boots(self, counters: bytes | None) -> None:
-        self.world.reboot(counters)
+    @rule(counters=COUNTERS, runs_lost=st.booleans(), at=OPERATION, refusal=st.none() | REFUSALS)
+    def machine_boots(self, counters: bytes | None, runs_lost: bool, at: int, refusal: int | None) -> None:
+        """With something going wrong in the first turn after it, unless that has fewer operations."""
+        self.world.reboot(counters, runs_lost)
         self.promises.in_order = False
+        self.world.turn(Trouble(at, refusal))
 
     # Races
 
@@ -362,7 +375,7 @@ def check(seed: int, runs: int, steps: int, machine: type[FarmModel] = FarmModel
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Batches of runs from `seed` on until the time is over; a fault tells the seed of its batch and how it came about."""
+    """Batches of runs from `seed` on until the time is over; a fault tells its seed and how it came about."""
     report = Report("model")
     until = time.monotonic() + seconds
     took = 0.0

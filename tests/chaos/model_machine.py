@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
@@ -44,11 +45,21 @@ class Started:
         return self.run.environment["RESALLOC_NAME"]
 
 
-class Machine:
-    """What outlives a scheduler: runs, what they made, and the uptime (seconds). `look` sees each run as it begins."""
+class Witness(Protocol):
+    """Who sees the instants that matter, and may fail then."""
 
-    def __init__(self, look: Callable[[HookRun], None]) -> None:
-        self._look = look
+    def asked(self, run: HookRun) -> None:
+        """A scheduler wants this run."""
+
+    def begins(self, run: HookRun) -> None:
+        """The hook begins."""
+
+
+class Machine:
+    """What outlives a scheduler: runs, what they made, and the uptime (seconds)."""
+
+    def __init__(self, witness: Witness) -> None:
+        self.witness = witness
         self.boot = 1
         self.uptime = 0.0
         self.runs: dict[str, Started] = {}
@@ -69,7 +80,7 @@ class Machine:
 
     def launch(self, run: HookRun, now: float) -> Started:
         """Start a run; fails when it must not begin now."""
-        self._look(run)
+        self.witness.begins(run)
         listed = tuple(name for name, pool in sorted(self.things.items()) if pool == run.pool)
         started = Started(run, now, self.boot, self.uptime, listed)
         again = run.kind in EXCLUSIVE and started.resource and run.id in self._names
@@ -129,12 +140,14 @@ class Machine:
             if self.uptime - started.uptime > started.run.limit:
                 self.end(started.run.id, Ending.KILLED, late=True)
 
-    def reboot(self) -> None:
-        """End all that runs; things stay."""
+    def reboot(self, runs_lost: bool) -> None:
+        """End all that runs; things stay. With `runs_lost`, nothing tells that it ever began."""
         for started in self.alive():
             if started.run.kind is HookKind.RELEASE:
                 self.unclean.add(started.resource)
         self.boot += 1
+        if runs_lost:
+            self.runs.clear()
 
     def outcome(self, run: str, now: float) -> Outcome | None:
         """How a run ended, None while it goes on."""
@@ -182,9 +195,16 @@ class SimulatedHooks:
         self.probe()
 
     def start(self, run: HookRun) -> None:
+        self._machine.witness.asked(run)
         self._waiting.append(run)
 
-    def launch(self) -> None:
+    def notice(self, names: Collection[str]) -> None:
+        pass
+
+    def needs_probe(self) -> bool:
+        return False
+
+    def launch(self) -> bool:
         """Start all that waits, one after the other."""
         while self._waiting:
             self._step()
@@ -198,6 +218,7 @@ class SimulatedHooks:
                 )
             else:
                 self._machine.launch(run, self._clock())
+        return False
 
     def probe(self) -> None:
         """Look how each run fares."""

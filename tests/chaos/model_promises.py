@@ -75,7 +75,8 @@ class Promises:
         for number in self.tickets.keys() - tickets.keys():
             known_as = self.tickets.pop(number)
             past = ("tickets", number) in self._forgotten(world)
-            assert past and known_as.state is not TicketState.OPEN, f"ticket {number} was {known_as.state}, and is gone"
+            forgotten = past and known_as.state is not TicketState.OPEN
+            assert forgotten, f"ticket {number} was {known_as.state}, and is gone"
         self._adopt({number: ticket for number, ticket in tickets.items() if number not in self.tickets})
         for number, ticket in tickets.items():
             before = self.tickets[number]
@@ -168,11 +169,15 @@ class Promises:
             for ticket in _living(world.web.tickets).values():
                 has = ticket.state is TicketState.OPEN and ticket.resource == number
                 assert not has, f"{run.id} begins while ticket {ticket.id} has resource {number}"
-        elif world.scheduler is not None:
-            self._look_at_limits(world, run.pool)
 
-    def _look_at_limits(self, world: World, name: str) -> None:
-        pool = world.scheduler.farm.snapshot.pools.get(name) if world.scheduler else None
+    def asked(self, world: World, run: HookRun) -> None:
+        """Hold a start that was just decided against the limits of its pool."""
+        # One that was decided before is made up for after a crash, whatever the limits are by now.
+        if run.kind is not HookKind.ALLOC or int(run.environment["RESALLOC_ID"]) in self._seen_resources:
+            return
+        assert world.scheduler is not None
+        name = run.pool
+        pool = world.scheduler.farm.snapshot.pools.get(name)
         living = [found for found in _living(world.web.resources).values() if found.pool == name]
         living = [found for found in living if found.state is not ResourceState.ENDED]
         starting = [found for found in living if found.state is ResourceState.STARTING]

@@ -7,27 +7,25 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from config.settings import Settings
 from functions.policy import change
-from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.policy.plan import plan
 from functions.timed.farm import OWN, Farm
-from functions.timed.hooks import HookRun
-from functions.timed.livecheck import Checks, livecheck
-from functions.timed.reconcile import reconcile
-from functions.timed.view import show
+from scheduler import process
+from scheduler.process import Process
 from state import ids
 from state.documents import Intent, IntentKind, Ticket
-from state.errors import StateError, StoreFrozen
+from state.errors import StateError, StoreFrozen, UnknownFormat
 from state.store import Store
-from tests.chaos.model_machine import Ending, Machine, SimulatedHooks
+from tests.chaos.model_machine import Ending, Machine, SimulatedHooks, Witness
 from tests.chaos.model_trouble import Killed, Trouble
 
 START = float(int(time.time()))
 """Near the times that files have, for some of them count. Nothing else depends on it."""
-CLEANUP_PERIOD = 60.0
 SLEEP_TIME = 20.0
 MOST_TURNS = 60
 """Turns after which a farm to which nothing happens must be at rest."""
@@ -36,10 +34,10 @@ MOST_TURNS = 60
 class World:
     """One state folder, the process that writes it for clients (`web`), and a scheduler that may be dead.
 
-    `look` sees each hook run in the instant in which it begins.
+    `witness` sees when hooks are wanted and begin.
     """
 
-    def __init__(self, folder: Path, look: Callable[[HookRun], None]) -> None:
+    def __init__(self, folder: Path, witness: Witness) -> None:
         self.state = folder / "state"
         config = folder / "config"
         config.mkdir()
@@ -50,7 +48,7 @@ class World:
             log_dir=folder / "log",
             livechecks_at_once=3,
         )
-        self.machine = Machine(look)
+        self.machine = Machine(witness)
         self.wall = self.latest = START
         self.scheduler: Scheduler | None = None
         self.names = (f"random-{number}" for number in itertools.count(1))
@@ -59,18 +57,22 @@ class World:
         self._stamps = itertools.count(1_000_000_000)
         self._trouble: Trouble | None = None
         self._patches = ExitStack()
-        self._patches.enter_context(patch.object(ids, "boot_id", lambda: f"boot-{self.machine.boot}"))
+        for place in (ids, process):
+            self._patches.enter_context(patch.object(place, "boot_id", lambda: f"boot-{self.machine.boot}"))
+        monotonic = SimpleNamespace(monotonic=lambda: self.machine.uptime)
+        self._patches.enter_context(patch.object(process, "time", monotonic))
         self.web = self.open()
         # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
         self.watch = self.web.watch("tickets", "intents", own=(*OWN, "quarantine"))
 
     def end(self) -> None:
         """Leave nothing of this world in the process."""
+        self.kill()
         self.watch.close()
         self._patches.close()
 
     def open(self) -> Store:
-        """A store as a process has it that was just started. It does one thing after the other: that can be repeated."""
+        """A store as a process has it that was just started. It does one thing after the other, to be repeatable."""
         store = Store(self.state)
         store._files._pool = _OneAfterTheOther()  # type: ignore[assignment]
         return store
@@ -168,13 +170,15 @@ class World:
 
     def kill(self) -> None:
         """Let the scheduler be gone, as after SIGKILL."""
-        self.scheduler = None
+        if self.scheduler is not None:
+            self.scheduler.end()
+            self.scheduler = None
         self._disown()
 
-    def reboot(self, counters: bytes | None) -> None:
-        """Boot the machine again. With `counters`, that is what is left of the files that are never synced."""
+    def reboot(self, counters: bytes | None, runs_lost: bool) -> None:
+        """Boot the machine again. What is never synced may be lost: runs, and all but `counters` of the counters."""
         self.kill()
-        self.machine.reboot()
+        self.machine.reboot(runs_lost)
         self.pass_time(60)
         if counters is not None:
             for path in (self.state / "ids").glob("*.next"):
@@ -205,7 +209,7 @@ class World:
             assert self.scheduler is not None
             if self.machine.runs:
                 continue
-            due = self.scheduler.due
+            due = self.scheduler.due()
             if due is None or self.machine.uptime >= until:
                 return
             self.pass_time(max(1.0, min(due - self.wall, SLEEP_TIME * 10)))
@@ -219,57 +223,37 @@ class World:
 
 
 class Scheduler:
-    """One scheduler process without its threads; `turn` does what `scheduler.process` does in one turn of its loop."""
+    """One scheduler process, without its main loop: `turn` is one round of that."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        store = world.open()
         self.hooks = SimulatedHooks(world.machine, world.clock, world.step)
         self.hooks.adopt()
-        self.farm = Farm(store, world.settings, self.hooks, world.clock, lambda: next(world.names))
-        self.due: float | None = None
-        self._checks = Checks()
-        self._unknown = Unknown()
-        self._in_doubt = True
-        self._cleanup_due = 0.0
+        self.farm = Farm(world.open(), world.settings, self.hooks, world.clock, lambda: next(world.names))
+        self._process = Process(self.farm, self.hooks, world.watch, lease=None)  # type: ignore[arg-type]
 
     def turn(self) -> bool:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
+        process = self._process
+        doubtful, process._probed_at = process._in_doubt, float("-inf")
+        changes = self._world.watch.wait(0)
+        ended = bool(self.hooks.finished())
         try:
-            return self._turn()
-        except StoreFrozen:
+            pause = process._turn(changes)
+        except (StoreFrozen, UnknownFormat):
             raise
         except StateError:
-            self._in_doubt = True
+            process._in_doubt = True
             return False
+        return pause > 0 and not (changes or doubtful or ended)
 
-    def _turn(self) -> bool:
-        farm = self.farm
-        changes = self._world.watch.wait(0)
-        reloaded = self._in_doubt
-        if self._in_doubt:
-            farm.load()
-            self._in_doubt = False
-        else:
-            farm.refresh(changes)
-            reloaded |= any(names is None for names in changes.values())
-        reloaded |= farm.reload_pools()
-        self.hooks.probe()
-        ended = bool(self.hooks.finished())
-        self.due = reconcile(farm)
-        for resource in farm.touched():
-            self._checks.plan(farm, resource)
-        if reloaded:
-            self._checks.plan_all(farm)
-        livecheck(farm, self._checks)
-        fold_unknown(farm, self._unknown)
-        if self._world.machine.uptime >= self._cleanup_due:
-            self._cleanup_due = self._world.machine.uptime + CLEANUP_PERIOD
-            cleanup(farm, self._unknown)
-            show(farm, {"pid": 0})
-        self.hooks.launch()
-        due_now = self.due is not None and self.due <= farm.clock()
-        return not (changes or reloaded or ended or due_now)
+    def due(self) -> float | None:
+        """When there is something to be done next, if nothing happens."""
+        return plan(self.farm.snapshot, self._world.wall).next_due
+
+    def end(self) -> None:
+        """Let go what a process has."""
+        os.close(self._process.bell.fileno())
 
 
 class _OneAfterTheOther:

@@ -19,11 +19,10 @@ from typing import Any
 
 import state.ids
 from functions.view import View
-from state.boot import boot_id
 from state.documents import TicketState
 from state.store import Store
 from tests.chaos import checks, cuts
-from tests.chaos.children import fast_folder, in_child
+from tests.chaos.children import fast_folder, in_child, reboot
 from tests.chaos.disk import Operation, meddled
 from tests.chaos.report import Report
 from tests.chaos.simhooks import SimHooks
@@ -77,8 +76,8 @@ class Killed(BaseException):
 class Recorder:
     """Stands between a server and its disk, and writes everything down. Syncs are not really made.
 
-    If it is `watched`, somebody who did not write it reads each ticket at once when it is put in place, as a waiting web
-    function may, and tells what it says to its client. At operation `dies_at`, the process is killed.
+    If it is `watched`, somebody who did not write it reads each ticket at once when it is put in place, as a waiting
+    web function may, and tells what it says to its client. At operation `dies_at`, the process is killed.
     """
 
     def __init__(self, folder: Path, entries: list[Entry], watched: bool, dies_at: int | None = None) -> None:
@@ -159,7 +158,8 @@ def record(seed: int | None = None, watched: bool = True) -> Recording:
     with tempfile.TemporaryDirectory(prefix="powercut-") as folder:
         messages, _ = in_child(_record, Path(folder), seed, watched)
         root = str(Path(folder) / "state")
-    assert messages and messages[-1][0] == "done", messages
+    assert messages[-1:], "the work did not end"
+    assert messages[-1][0] == "done", messages
     return Recording(root, messages[-1][1])
 
 
@@ -302,9 +302,7 @@ class Cutter:
 
 def _start_again(tell: Tell, folder: Path, told: list[checks.Told]) -> None:
     """The machine was booted again: start a server on what is left, run it to quiet, tell all that is wrong."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "boot_id", None) is boot_id:
-            module.boot_id = lambda: "after the cut"  # type: ignore[attr-defined]
+    reboot("after the cut")
     world = World(folder)
     View(world.store).pools()
     faults = checks.whole(world) + checks.kept(world, told)

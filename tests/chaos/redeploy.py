@@ -7,7 +7,6 @@ print the names of the living resources and no others.
 
 import random
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.clients import HOPELESS, NoAnswer, Rpc, Shim, Transport
-from tests.chaos.linear import Call, Ending, Operation, Seen, check
+from tests.chaos.ending import judge
+from tests.chaos.linear import Call, Operation, Seen
 from tests.chaos.pauses import Pauses, Probe
 from tests.chaos.report import Report
-from tests.chaos.server import LIST, RELEASE, Server
+from tests.chaos.server import RELEASE, Server
 from tests.waiting import until
 
 CLIENTS = 200
@@ -214,24 +214,10 @@ class _Redeploy:
         report = self.report
         late = sorted(asked.late(self.pauses) for asked in self.asked if asked.ended > self.warm_at)
         report.count("clients", len(self.threads))
-        report.count("requests", len(late))
         report.count("requests that clients repeated", sum(asked.pause > 0 for asked in self.asked))
         report.figures["longest pause"] = f"{self.pauses.longest:.2f} s"
         report.figures["beyond the pauses, 99 % under"] = f"{late[len(late) * 99 // 100]:.2f} s"
         report.figures["at most"] = f"{late[-1]:.2f} s"
         if late[-1] > allowed:
             report.faults.append(f"a client waited {late[-1]:.2f} s longer than something was down")
-        report.faults += self.server.come_to_rest()
-        report.faults += self._unlisted()
-        report.faults += self.server.tracebacks()
-        ending = Ending(self.server.tickets(), self.server.traced("delete"))
-        report.count("tickets", len(ending.tickets))
-        report.faults += [str(fault) for fault in check(self.record, ending)]
-
-    def _unlisted(self) -> list[str]:
-        """Where `cmd_list` and the living resources differ."""
-        command = LIST.format(things=self.server.things)
-        done = subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True, text=True, timeout=30)
-        listed, known = set(done.stdout.split()), {found.name for found in self.server.resources()}
-        self.report.count("resources accounted for", len(listed & known))
-        return [f"{name}: listed {name in listed}, a resource {name in known}" for name in sorted(listed ^ known)]
+        judge(self.server, self.record, report)

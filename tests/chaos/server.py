@@ -212,11 +212,3 @@ class Server(Farm):
             pass
         finally:
             connection.close()
-
-    def unaccounted(self) -> list[str]:
-        """What exists and is no living resource, and living resources of which nothing exists."""
-        listed = set(os.listdir(self.things))
-        known = {found.name for found in self.resources()}
-        return [f"{name} exists, and no resource has this name" for name in sorted(listed - known)] + [
-            f"{name} is a resource, and nothing of it exists" for name in sorted(known - listed)
-        ]

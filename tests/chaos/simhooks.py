@@ -19,7 +19,10 @@ from tests.chaos.disk import unseen_open
 
 
 class SimHooks:
-    """A HookRunner; each line of its journal is told to `noted`. Commands: `exit N`, `print WORDS`, `cut` (killed half way), `hang` (ends when told to)."""
+    """A HookRunner; each line of its journal is told to `noted`.
+
+    Commands: `exit N`, `print WORDS`, `cut` (killed half way), `hang` (ends when told to).
+    """
 
     def __init__(
         self,

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from tests.bench import processes
 from tests.chaos.clients import Http, Recorded, Rpc, live
-from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.ending import judge
+from tests.chaos.linear import Operation
 from tests.chaos.report import Report
 from tests.chaos.server import RELEASE, Server
 from tests.chaos.trend import growth
 
 CLIENTS = 12
+SANDBOXES: list[str | None] = ["a", "b", "c", None, None]
 WARM_UP = 0.4
 """This share of the time is not judged: caches fill, pools of threads come up."""
 SAMPLES = 40
@@ -72,8 +74,8 @@ def _few(server: Server) -> float:
 QUANTITIES = (
     Quantity("descriptors of the web", "", _descriptors("web"), noise=CLIENTS),
     Quantity("descriptors of the scheduler", "", _descriptors("scheduler"), noise=8),
-    Quantity("memory of the web", "MB", _memory("web"), noise=3),
-    Quantity("memory of the scheduler", "MB", _memory("scheduler"), noise=2),
+    Quantity("memory of the web", "MB", _memory("web"), noise=5),
+    Quantity("memory of the scheduler", "MB", _memory("scheduler"), noise=4),
     Quantity("files in tmp/", "", _files("tmp"), noise=CLIENTS),
     Quantity("files in runs/", "", _files("runs"), noise=40),
     Quantity("files in locks/", "", _files("locks"), noise=300),
@@ -109,7 +111,7 @@ def _soak(server: Server, seconds: float, seed: int, report: Report) -> None:
             args=(
                 Recorded((Http if number % 2 else Rpc)(server.address), record),
                 random.Random(f"{seed} client {number}"),
-                ["a", "b", "c", None, None],
+                SANDBOXES,
                 stop,
                 0.0,
             ),
@@ -128,14 +130,7 @@ def _soak(server: Server, seconds: float, seed: int, report: Report) -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    report.faults += server.come_to_rest()
-    report.faults += server.unaccounted()
-    report.faults += server.tracebacks()
-    ending = Ending(server.tickets(), server.traced("delete"))
-    report.faults += [str(fault) for fault in check(record, ending)]
-    report.count("requests", len(record))
-    report.count("tickets", len(ending.tickets))
-    report.count("starts", len(server.traced("new")))
+    judge(server, record, report)
     for quantity in QUANTITIES:
         _judge(quantity, series[quantity.name], report)
 

@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 
 from tests.chaos.clients import Http, Recorded, live
-from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.ending import judge
+from tests.chaos.linear import Operation
 from tests.chaos.report import Report
 from tests.chaos.server import Server
 from tests.waiting import until
 
-POOLS = {"pool": {"max": 12, "max_starting": 4, "max_prealloc": 4, "reuse_opportunity_time": 20, "tags": ["work"]}}
+POOLS = {"pool": {"max": 20, "max_starting": 4, "max_prealloc": 4, "reuse_opportunity_time": 3, "tags": ["work"]}}
 TAKEOVER = 1.0
 """Seconds from the death of the first scheduler until the second one leads."""
 CLIENTS = 4
@@ -95,11 +96,7 @@ def _under_load(server: Server, seconds: float, seed: int, report: Report, allow
     report.figures["at most"] = f"{max(took):.2f} s"
     if max(took) > allowed:
         report.faults.append(f"the second scheduler led {max(took):.2f} s after the first one's death")
-    report.faults += server.come_to_rest()
-    report.faults += server.unaccounted()
-    report.faults += server.tracebacks()
-    report.count("requests", len(record))
-    report.faults += [str(fault) for fault in check(record, Ending(server.tickets(), server.traced("delete")))]
+    judge(server, record, report)
 
 
 def _die(server: Server, source: random.Random, report: Report, stopped: bool) -> float:

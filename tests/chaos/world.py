@@ -54,6 +54,8 @@ class World:
             self.set_pools(pools)
         self.real = real
         self.ahead = 0.0
+        self.stands_at: float | None = None
+        """Unix seconds at which the clock stands, None when it goes on."""
         self._noted = noted
         self.settings = load_settings(
             {
@@ -79,7 +81,7 @@ class World:
         (self.config / "pools.yaml").write_text(pools)
 
     def clock(self) -> float:
-        return time.time() + self.ahead
+        return (time.time() if self.stands_at is None else self.stands_at) + self.ahead
 
     # The web's part
 

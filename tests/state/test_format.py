@@ -77,7 +77,9 @@ def test_a_missing_version_is_written_and_a_known_one_is_left_alone(
     assert version.stat() == before
     version.unlink()
     Store(store.root)
-    assert journal == [("write", "tmp/*"), ("fsync", "tmp/*"), ("rename", "FORMAT"), ("fsync", ".")]
+    # The folders are synced before, for who made them may have been killed before that.
+    assert {name for name, _ in journal[:-4]} == {"fsync"}
+    assert journal[-4:] == [("write", "tmp/*"), ("fsync", "tmp/*"), ("rename", "FORMAT"), ("fsync", ".")]
     assert version.read_text() == f"{FORMAT}\n"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from functions.policy.faults import Kind
+from functions.timed import farm
 from functions.timed.cleanup import cleanup
 from functions.timed.damage import Patrol
 from state.documents import ResourceState
@@ -201,6 +202,22 @@ def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: 
     cleanup(world.farm, world.unknown)
     assert documents(world) == before
     assert faults(world) == []
+
+
+def test_a_reading_that_fails_half_way_forgets_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a document that rotted, when reading all again fails before it was put back, then the next time does it."""
+    before = documents(world)
+    world.store.resources.path(2).write_bytes(b"")
+
+    def fail(*_: object) -> None:
+        raise StoreUnavailable(world.store.root, OSError(errno.EMFILE, "Too many open files"))
+
+    monkeypatch.setattr(farm, "put_back_known", fail)
+    with pytest.raises(StoreUnavailable):
+        world.farm.load()
+    monkeypatch.undo()
+    world.farm.load()
+    assert documents(world) == before
 
 
 def test_a_start_that_could_not_be_written_is_not_written_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

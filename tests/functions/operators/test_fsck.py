@@ -13,14 +13,14 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_healthy_folder_has_no_faults(client, ticket):
     reply = client.get("/fsck")
-    assert (reply.status_code, reply.text) == (200, "0 faults, 0 notes\n")
+    assert (reply.status_code, reply.text) == (200, "faults: 0, notes: 0\n")
 
 
 def test_each_fault_is_a_line(client, store, ticket):
     store.tickets.path(ticket).write_bytes(b"")
     lines = client.get("/fsck").text.splitlines()
     assert lines[0].startswith("fault tickets/open/1.json: it is damaged: ")
-    assert lines[1:] == ["1 faults, 0 notes"]
+    assert lines[1:] == ["faults: 1, notes: 0"]
     # It only looks.
     assert store.tickets.path(ticket).read_bytes() == b""
 

@@ -1,0 +1,204 @@
+"""Power cuts on a real file system: ext4 on a loop device is shut down under a working server, without its journal.
+
+The kernel's own EXT4_IOC_SHUTDOWN drops what was not synced, as a power cut does. Then it is mounted again, which
+replays the journal, and a server starts: what was acknowledged must be there. Only root can do this.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import random
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from state.errors import StateError
+from state.files import Files
+from tests.chaos import checks
+from tests.chaos.children import fast_folder, in_child, reboot
+from tests.chaos.report import Report
+from tests.chaos.transitions import REUSING
+from tests.chaos.world import Tell, World
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NO_LOG_FLUSH = 2
+SIZE = 64 * 1024 * 1024
+ROUNDS = 8
+"""Power cuts of one disk before a new one is made."""
+_FORK = multiprocessing.get_context("fork")
+
+
+def run(seconds: float, seed: int) -> Report:
+    """Cut and look, as long as there is time; at the end once more without syncs, which must be found."""
+    report = Report("power cuts of a real ext4")
+    report.skipped = why_not()
+    if report.skipped is not None:
+        return report
+    chance = random.Random(seed)
+    until = time.monotonic() + seconds * 0.9
+    while time.monotonic() < until:
+        with disk() as folder:
+            told: list[checks.Told] = []
+            for number in range(ROUNDS):
+                if time.monotonic() > until:
+                    break
+                told += cut_under_load(folder, chance.uniform(0.02, 0.6), f"boot {number}")
+                report.count("cuts")
+                report.faults += [f"seed {seed}: {fault}" for fault in look(folder, told, f"boot {number} after")]
+                if report.faults:
+                    return report
+            report.count("promises", len(told))
+    if not finds_missing_syncs(chance):
+        report.faults.append("a server that never syncs lost nothing")
+    return report
+
+
+def why_not() -> str | None:
+    """Why this cannot be done here, None when it can."""
+    if os.geteuid() != 0:
+        return "only root can mount a disk"
+    if not shutil.which("mkfs.ext4"):
+        return "there is no mkfs.ext4"
+    try:
+        with disk():
+            return None
+    except (subprocess.SubprocessError, OSError) as error:
+        return f"no ext4 on a loop device: {error}"
+
+
+@contextmanager
+def disk() -> Iterator[Path]:
+    """The folder of a server whose `state` is a new disk."""
+    with tempfile.TemporaryDirectory(prefix="loopdisk-", dir=fast_folder()) as place:
+        folder = Path(place)
+        image = folder / "image"
+        with image.open("wb") as file:
+            file.truncate(SIZE)
+        _call("mkfs.ext4", "-q", str(image))
+        (folder / "state").mkdir()
+        (folder / "config").mkdir()
+        (folder / "config/server.yaml").write_text("")
+        (folder / "config/pools.yaml").write_text(REUSING)
+        _mount(folder)
+        try:
+            (folder / "state" / "lost+found").rmdir()
+            yield folder
+        finally:
+            _call("umount", str(folder / "state"))
+
+
+def _mount(folder: Path) -> None:
+    _call("mount", "-o", "loop", str(folder / "image"), str(folder / "state"))
+
+
+def _call(*command: str) -> None:
+    subprocess.run(command, check=True, timeout=30, capture_output=True)
+
+
+def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) -> list[checks.Told]:
+    """Let clients and a scheduler work, cut the power after so many seconds; returns what they acknowledged."""
+    writers = [_start(work, folder, boot, syncs) for work in (_take_and_close, _take_with_keys, _lead)]
+    time.sleep(after)
+    descriptor = os.open(folder / "state", os.O_RDONLY)
+    try:
+        fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+    finally:
+        os.close(descriptor)
+    told: list[checks.Told] = []
+    for process, pipe in writers:
+        process.kill()
+        try:
+            while True:
+                told.append(pipe.recv())
+        except EOFError:
+            pass
+        process.join()
+        pipe.close()
+    _call("umount", str(folder / "state"))
+    _mount(folder)
+    shutil.rmtree(folder / "farm" / "runs", ignore_errors=True)
+    return told
+
+
+def _start(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: bool) -> tuple[Any, Any]:
+    pipe, ours = _FORK.Pipe(duplex=False)
+    process = _FORK.Process(target=_write, args=(work, folder, boot, syncs, ours.send), daemon=True)
+    process.start()
+    ours.close()
+    return process, pipe
+
+
+def _write(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: bool, tell: Tell) -> None:
+    reboot(boot)
+    if not syncs:
+        Files._sync = lambda self, descriptor, path: None  # type: ignore[method-assign]
+    try:
+        work(World(folder), tell)
+    except (StateError, OSError):
+        pass
+
+
+def _take_and_close(world: World, tell: Tell) -> None:
+    mine: list[int] = []
+    while True:
+        mine.append(world.take("A").id)
+        tell(("created", mine[-1], None))
+        if len(mine) > 3:
+            number = mine.pop(0)
+            world.close(number)
+            tell(("closed", number, None))
+
+
+def _take_with_keys(world: World, tell: Tell) -> None:
+    while True:
+        key = f"key {time.time_ns()}"
+        tell(("tried", 0, key))
+        number = world.take_once(key, "A").id
+        tell(("created", number, key))
+        world.close(number)
+        tell(("closed", number, None))
+
+
+def _lead(world: World, tell: Tell) -> None:
+    world.lead()
+    while True:
+        process = world.process
+        assert process is not None
+        process._turn(process.watch.wait(0.01))
+        for ticket in world.granted():
+            tell(("granted", ticket.id, (ticket.resource, ticket.output)))
+
+
+def look(folder: Path, told: list[checks.Told], boot: str) -> list[str]:
+    """Start a server after the reboot, run it to quiet; faults in words."""
+    messages, _ = in_child(_look, folder, told, boot)
+    wrong = [fact for kind, fact in messages if kind == "wrong"]
+    return wrong or ([] if ("done", None) in messages else ["the start after the cut did not end"])
+
+
+def _look(tell: Tell, folder: Path, told: list[checks.Told], boot: str) -> None:
+    reboot(boot)
+    world = World(folder)
+    faults = checks.whole(world) + checks.kept(world, told)
+    world.rest()
+    faults += checks.kept(world, told) + checks.holds(world)
+    faults += checks.keeps_keys(world, told[-40:]) + checks.reuses_no_number(world, told)
+    for fault in faults:
+        tell(("wrong", fault))
+    tell(("done", None))
+
+
+def finds_missing_syncs(chance: random.Random, tries: int = 5) -> bool:
+    """Whether a server that leaves out every sync is caught losing something."""
+    for _ in range(tries):
+        with disk() as folder:
+            told = cut_under_load(folder, chance.uniform(0.2, 0.6), "boot", syncs=False)
+            if look(folder, told, "boot after"):
+                return True
+    return False

@@ -1,0 +1,9 @@
+"""The quick form of `soak`."""
+
+from tests.chaos import soak
+
+
+def test_nothing_piles_up_at_full_load(seed: int) -> None:
+    report = soak.run(7, seed)
+    assert report.faults == []
+    assert report.tried["starts"] > 20
