@@ -12,7 +12,6 @@ import signal
 import time
 from datetime import UTC, datetime
 from types import FrameType
-from typing import Any
 
 import msgspec
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -97,8 +96,8 @@ class Process:
         self._checks = Checks()
         self._unknown = Unknown()
         self._groups = Groups()
-        self._leader = {"pid": os.getpid(), "since": farm.clock(), "boot": boot_id()}
-        self._same_boot = _last_shown_boot(farm) == boot_id()
+        self._leader = {"pid": os.getpid(), "since": farm.clock(), "runs": _place_of_runs(farm)}
+        self._no_run_is_lost = _last_shown_place_of_runs(farm) == _place_of_runs(farm)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -170,7 +169,7 @@ class Process:
         agents_due = agents(farm, self._groups)
         due = reconcile(farm)
         # Not before the runs that a boot may have lost are written down as lost.
-        self._same_boot = True
+        self._no_run_is_lost = True
         for resource in farm.touched():
             self._checks.plan(farm, resource)
         if reloaded:
@@ -198,7 +197,7 @@ class Process:
         if self._in_doubt:
             farm.load()
             self._in_doubt = False
-            if self._same_boot:
+            if self._no_run_is_lost:
                 start_missing_runs(farm)
         else:
             farm.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
@@ -225,18 +224,27 @@ class Process:
         return float("inf")
 
 
-def _last_shown_boot(farm: Farm) -> str | None:
-    """The boot of the machine in which a leader last showed what it knew.
+def _place_of_runs(farm: Farm) -> str:
+    """Tells this folder of runs, in this boot of the machine, from every other: a later one, or a copy."""
+    status = farm.store.runs.stat()
+    return f"{boot_id()} {status.st_dev} {status.st_ino}"
 
-    If it is this one, all runs that documents wait for were decided in it: who leads first after a boot counts the
-    others as lost before it shows anything.
+
+def _last_shown_place_of_runs(farm: Farm) -> str | None:
+    """Where the runs were when a leader last showed what it knew.
+
+    If they still are, every run that a document waits for was decided for this place: who leads first elsewhere, or
+    after a boot, counts all others as lost before it shows anything.
     """
     try:
-        boot = msgspec.json.decode(farm.store.read_view("pools.json") or b"{}", type=_Shown).leader.get("boot")
+        return msgspec.json.decode(farm.store.read_view("pools.json") or b"{}", type=_Shown).leader.runs
     except (StateError, msgspec.DecodeError):
         return None
-    return boot if isinstance(boot, str) else None
+
+
+class _ShownLeader(msgspec.Struct):
+    runs: str | None = None
 
 
 class _Shown(msgspec.Struct):
-    leader: dict[str, Any] = {}
+    leader: _ShownLeader = msgspec.field(default_factory=_ShownLeader)

@@ -88,14 +88,26 @@ def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_starte
     store: Store, start: Start
 ) -> None:
     start(at_once=0)._turn({})
-    store.write_view("pools.json", b'{"leader": {"boot": "another"}}')
+    store.write_view("pools.json", b'{"leader": {"runs": "another boot"}}')
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
-@pytest.mark.parametrize("shown", [b"", b"[]", b"{", b'{"leader": 3}', b'{"leader": {"boot": 3}}'])
-def test_a_view_that_does_not_tell_the_boot_counts_as_that_of_another(store: Store, start: Start, shown: bytes) -> None:
+@pytest.mark.parametrize("shown", [b"", b"[]", b"{", b'{"leader": 3}', b'{"leader": {"runs": 3}}'])
+def test_a_view_that_does_not_tell_where_the_runs_were_counts_as_that_of_another_boot(
+    store: Store, start: Start, shown: bytes
+) -> None:
     start(at_once=0)._turn({})
     store.write_view("pools.json", shown)
+    start(at_once=0)._turn({})
+    assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+
+
+def test_a_hook_is_not_started_again_in_a_folder_that_was_put_in_the_place_of_another(
+    store: Store, start: Start
+) -> None:
+    start(at_once=0)._turn({})
+    store.runs.rename(store.root / "other")
+    store.runs.mkdir()
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
