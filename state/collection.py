@@ -159,7 +159,9 @@ class Numbered(Collection[D, int]):
             try:
                 created = self.create_reserved(document, number)
             except StateError:
-                self._numbers.give_back(number)
+                # When only the last sync failed, the document stands there, and its number is in use.
+                if not self.exists(number):
+                    self._numbers.give_back(number)
                 raise
             # In use when the counter was lost and somebody restored an older one: then take the next.
             if created:

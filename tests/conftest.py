@@ -1,10 +1,14 @@
 """What tests of several rooms share."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from state.store import Store
+
+# A shell lets what it starts in the background ignore SIGINT, and that would be inherited by every process under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ def ticket(ticket_id: str) -> Response:
     number = read_id(ticket_id, "ticket")
     Query().finish()
     found = context.store.tickets.read(number)
+    if not found.waiting:
+        # A grant or an end that another process wrote a moment ago is a promise once it is told.
+        found = in_thread(context.store.tickets.read_durable, number)
     fields = described(found)
     if found.waiting:
         fields["place"], fields["why"] = context.view.place_and_reason(found)

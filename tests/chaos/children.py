@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 from state.boot import boot_id
 
 _MEMORY = Path("/dev/shm")
+WORKERS = 2 * (os.cpu_count() or 1)
+"""Processes that try things side by side in a long run; they wait for the kernel a good deal."""
 LONGEST = 60.0
 """Seconds of silence after which a child is ended."""
 
@@ -46,6 +48,33 @@ def in_child(work: Callable[..., None], *arguments: Any) -> tuple[list[Any], int
         told.close()
         _, status = os.waitpid(child, 0)
     return messages, os.waitstatus_to_exitcode(status)
+
+
+def side_by_side(work: Callable[..., None], shares: Sequence[Any], *arguments: Any) -> list[Any]:
+    """Run `work(tell, share, *arguments)` for each share in a process of its own; returns all that they told."""
+    children = []
+    for share in shares:
+        told, ours = Pipe(duplex=False)
+        child = os.fork()
+        if child == 0:
+            told.close()
+            try:
+                work(ours.send, share, *arguments)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    ours.send(("wrong", traceback.format_exc()))
+            finally:
+                os._exit(0)
+        ours.close()
+        children.append((child, told))
+    messages = []
+    for child, told in children:
+        with contextlib.suppress(EOFError):
+            while True:
+                messages.append(told.recv())
+        told.close()
+        os.waitpid(child, 0)
+    return messages
 
 
 def reboot(name: str) -> None:

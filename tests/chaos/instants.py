@@ -16,7 +16,7 @@ from pathlib import Path
 
 from state.errors import StateError, StoreFrozen
 from tests.chaos import checks
-from tests.chaos.children import in_child
+from tests.chaos.children import WORKERS, fast_folder, in_child, side_by_side
 from tests.chaos.disk import Operation, meddled
 from tests.chaos.faults import Fault, Injector, faults_of
 from tests.chaos.report import Report
@@ -32,25 +32,41 @@ def run(seconds: float, seed: int) -> Report:
     report = Report("every instant of every transition")
     until = time.monotonic() + seconds
     chance = random.Random(seed)
-    with tempfile.TemporaryDirectory(prefix="instants-") as folder:
+    with tempfile.TemporaryDirectory(prefix="instants-", dir=fast_folder()) as folder:
         places = [Place(transition, Path(folder) / str(index)) for index, transition in enumerate(TRANSITIONS)]
         points = [(place, number, fault) for place in places for number, fault in place.points()]
         report.count("transitions", len(places))
         report.count("operations", sum(len(place.operations) for place in places))
         # In any order, so that a short run sees something of everything.
         chance.shuffle(points)
-        for place, number, fault in points:
-            if time.monotonic() > until:
-                report.figures["short of time"] = f"{report.tried['points']} of {len(points)} points"
-                return report
-            report.count("points")
-            report.faults += place.attempt([(number, fault)])
-        while time.monotonic() < until:
-            place = chance.choice(places)
-            chain = [(chance.randrange(2 * len(place.operations)), Fault.KILL) for _ in range(chance.randint(2, 4))]
-            report.count("chains of kills")
-            report.faults += place.attempt(chain)
+        shares = [points[start::WORKERS] for start in range(WORKERS)]
+        for what, fact in side_by_side(_try_all, shares, places, until, seed):
+            if what == "tried":
+                report.count(fact)
+            else:
+                report.faults.append(fact)
+    tried = report.tried.get("points", 0)
+    if tried < len(points):
+        report.figures["short of time"] = f"{tried} of {len(points)} points"
     return report
+
+
+def _try_all(
+    tell: Tell, points: list[tuple["Place", int, Fault]], places: list["Place"], until: float, seed: int
+) -> None:
+    for place, number, fault in points:
+        if time.monotonic() > until:
+            return
+        tell(("tried", "points"))
+        for wrong in place.attempt([(number, fault)]):
+            tell(("wrong", wrong))
+    chance = random.Random(f"{seed} {os.getpid()}")
+    while time.monotonic() < until:
+        place = chance.choice(places)
+        chain = [(chance.randrange(2 * len(place.operations)), Fault.KILL) for _ in range(chance.randint(2, 4))]
+        tell(("tried", "chains of kills"))
+        for wrong in place.attempt(chain):
+            tell(("wrong", wrong))
 
 
 class Place:
@@ -72,7 +88,7 @@ class Place:
 
     @property
     def _copied(self) -> Path:
-        return self._folder / "copy"
+        return self._folder / f"copy-{os.getpid()}"
 
     def _copy(self) -> None:
         shutil.rmtree(self._copied, ignore_errors=True)

@@ -35,10 +35,10 @@ from tests.chaos.model_trouble import Trouble
 from tests.chaos.model_world import World
 from tests.chaos.report import Report
 
-RUNS, STEPS = 200, 60
+RUNS, STEPS = 200, 40
 """Of the quick form."""
-LONG_RUNS, LONG_STEPS = 25, 150
-"""Of each batch of the long form."""
+BATCHES = ((50, 40), (10, 200))
+"""Runs and steps of the batches of the long form, in turns: many short runs, and long ones."""
 
 
 class Then(StrEnum):
@@ -46,16 +46,19 @@ class Then(StrEnum):
 
     NOTHING = "nothing, so far"
     TURN = "one turn of the scheduler"
+    ALL_IS_BAD = "what runs then ends badly, until that is dealt with"
     ALL_IS_WELL = "hooks end well, and soon nothing is left to be done"
 
 
 TAGS = st.sampled_from([("a",), ("b",), ("a", "b"), ("c",), ("x",), ("a", "x"), ("a",), (), ("nobody",)])
 SANDBOXES = st.sampled_from(["s", "s", "t", None])
+Wish = tuple[tuple[str, ...], str | None]
+WISHES = st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3)
 COUNTERS = st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"])
 """What a boot leaves of a file that is never synced: all of it, or this."""
 CHOSEN = st.integers(0, 20)
 OPERATION = st.integers(1, 60)
-THEN = st.sampled_from([Then.TURN, Then.ALL_IS_WELL, Then.ALL_IS_WELL, Then.NOTHING])
+THEN = st.sampled_from([Then.TURN, Then.ALL_IS_WELL, Then.ALL_IS_WELL, Then.ALL_IS_BAD, Then.NOTHING])
 ENDINGS = st.sampled_from([Ending.WELL, Ending.WELL, Ending.WELL, *Ending])
 Stir = tuple[str, int, Ending]
 STIRRED = st.lists(st.tuples(st.sampled_from(["take", "close", "end", "end", "delete"]), CHOSEN, ENDINGS), max_size=4)
@@ -96,16 +99,16 @@ class FarmModel(RuleBasedStateMachine):
 
     # Clients
 
-    @rule(wishes=st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=4), then=THEN)
-    def take(self, wishes: list[tuple[tuple[str, ...], str | None]], then: Then) -> None:
+    @rule(wishes=WISHES, then=THEN)
+    def take(self, wishes: list[Wish], then: Then) -> None:
         for tags, sandbox in wishes:
             ticket = self.world.take(tags, sandbox)
             assert ticket is not None
             self.promises.took(ticket)
         self._go_on(then)
 
-    @rule(wishes=st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3), then=THEN)
-    def come_and_go(self, wishes: list[tuple[tuple[str, ...], str | None]], then: Then) -> None:
+    @rule(wishes=WISHES, then=THEN)
+    def come_and_go(self, wishes: list[Wish], then: Then) -> None:
         """One after the other: take a ticket, be served, close it."""
         for wish in wishes:
             self.take([wish], Then.ALL_IS_WELL)
@@ -216,6 +219,17 @@ class FarmModel(RuleBasedStateMachine):
         """In the middle of a turn, between two operations of the scheduler."""
         self._stir(stirred)
         self.world.turn(Trouble(at, meanwhile=partial(self._stir, then)))
+
+    @rule(wishes=WISHES, at=OPERATION)
+    def clients_leave_while_they_are_served(self, wishes: list[Wish], at: int) -> None:
+        self.take(wishes, Then.NOTHING)
+        numbers = sorted(self.promises.tickets)[-len(wishes) :]
+
+        def leave() -> None:
+            for number in numbers:
+                self._close(number)
+
+        self.world.turn(Trouble(1 + at % 20, meanwhile=leave))
 
     # Operators
 
@@ -339,6 +353,9 @@ class FarmModel(RuleBasedStateMachine):
     def _go_on(self, then: Then) -> None:
         if then is Then.TURN:
             self.world.turn()
+        elif then is Then.ALL_IS_BAD:
+            self.world.turn()
+            self.all_hooks_end(Ending.BADLY)
         elif then is Then.ALL_IS_WELL:
             self.world.live(100)
 
@@ -370,6 +387,7 @@ def check(seed: int, runs: int, steps: int, machine: type[FarmModel] = FarmModel
         phases=phases,
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        report_multiple_bugs=False,
     )
     run_state_machine_as_test(hypothesis.seed(seed)(type(machine.__name__, (machine,), {})), settings=options)
 
@@ -383,7 +401,7 @@ def run(seconds: float, seed: int) -> Report:
         began = time.monotonic()
         machines, steps, deaths = FarmModel.machines, FarmModel.steps, FarmModel.deaths
         try:
-            check(seed, LONG_RUNS, LONG_STEPS, shrink=False)
+            check(seed, *BATCHES[seed % len(BATCHES)], shrink=False)
         except Exception as broken:
             notes = "\n".join(getattr(broken, "__notes__", []))
             report.faults.append(f"seed {seed}: {type(broken).__name__}: {broken}\n{notes}")

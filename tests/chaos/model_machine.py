@@ -131,7 +131,7 @@ class Machine:
                 self.things.pop(started.name, None)
             case HookKind.RELEASE, _ if how is not Ending.WELL:
                 self.unclean.add(number)
-            case HookKind.WATCH, _ if how is not Ending.WELL:
+            case HookKind.WATCH, _ if how not in (Ending.WELL, Ending.VANISHED):
                 self.failed_checks[number] += 1
 
     def enforce_limits(self) -> None:

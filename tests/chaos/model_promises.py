@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from functions.policy import invariants
 from functions.timed.hooks import HookRun
-from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
-from state.documents import Document, HookKind, Resource, ResourceState, Ticket, TicketState
+from state.collection import ARCHIVE_FOLDER_SIZE
+from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from tests.chaos.model_world import World
 
 _ORDER = [TicketState.OPEN, TicketState.FAILED, TicketState.CLOSED]
@@ -33,8 +33,6 @@ class Promises:
     """Whether nothing happened that may leave a gap between the numbers of tickets."""
     _owners: dict[int, str | None] = field(default_factory=dict)
     _grants: Counter[int] = field(default_factory=Counter)
-    _done: dict[str, Ticket] = field(default_factory=dict)
-    _ended: dict[str, Resource] = field(default_factory=dict)
     _last: int = 0
     _seen_resources: set[int] = field(default_factory=set)
 
@@ -66,12 +64,11 @@ class Promises:
 
     def check(self, world: World, at_rest: bool = False) -> None:
         """Hold all documents against what was promised; `at_rest`: also that nothing is left undone."""
-        living = _living(world.web.tickets)
-        resources = _living(world.web.resources)
-        _add_archived(world.web.tickets, self._done)
-        _add_archived(world.web.resources, self._ended)
-        tickets = {ticket.id: ticket for ticket in (*self._done.values(), *living.values())}
-        known = {resource.id: resource for resource in (*self._ended.values(), *resources.values())}
+        documents = world.documents
+        living, done = documents.tickets(), documents.done()
+        resources, ended = documents.resources(), documents.ended()
+        tickets = {ticket.id: ticket for ticket in (*done.values(), *living.values())}
+        known = {resource.id: resource for resource in (*ended.values(), *resources.values())}
         for number in self.tickets.keys() - tickets.keys():
             known_as = self.tickets.pop(number)
             past = ("tickets", number) in self._forgotten(world)
@@ -88,11 +85,11 @@ class Promises:
         faults = invariants.check(
             invariants.Inventory(
                 tickets=living,
-                done=self._done,
+                done=done,
                 resources=resources,
-                ended=self._ended,
+                ended=ended,
                 runs=dict.fromkeys(machine.runs, False) | {started.run.id: True for started in machine.alive()},
-                intents=_living(world.web.intents) if at_rest else {},
+                intents=documents.intents() if at_rest else {},
                 started=machine.started,
                 told=self.tickets.keys(),
                 forgotten=self._forgotten(world),
@@ -156,17 +153,17 @@ class Promises:
         if number == 0:
             if run.kind is HookKind.TERMINATE:
                 name = run.environment["RESALLOC_NAME"]
-                living = {resource.name for resource in _living(world.web.resources).values()}
+                living = {resource.name for resource in world.documents.resources().values()}
                 assert name not in living, f"{name} is deleted as unknown, and is known"
             return
-        resource = world.web.resources.get(number)
+        resource = world.documents.resource(number)
         assert resource is not None, f"{run.id} begins for a resource that is not there"
         if run.kind is HookKind.WATCH:
             return
         waits = resource.state is _WAITS_FOR[run.kind] and resource.run is not None and resource.run.id == run.id
         assert waits, f"{run.id} begins, and its resource is {resource.state} with {resource.run}"
         if run.kind is not HookKind.ALLOC:
-            for ticket in _living(world.web.tickets).values():
+            for ticket in world.documents.tickets().values():
                 has = ticket.state is TicketState.OPEN and ticket.resource == number
                 assert not has, f"{run.id} begins while ticket {ticket.id} has resource {number}"
 
@@ -178,7 +175,7 @@ class Promises:
         assert world.scheduler is not None
         name = run.pool
         pool = world.scheduler.farm.snapshot.pools.get(name)
-        living = [found for found in _living(world.web.resources).values() if found.pool == name]
+        living = [found for found in world.documents.resources().values() if found.pool == name]
         living = [found for found in living if found.state is not ResourceState.ENDED]
         starting = [found for found in living if found.state is ResourceState.STARTING]
         assert pool is not None, f"a start in pool {name}, which is not configured"
@@ -197,16 +194,3 @@ class _Forgotten:
     def __contains__(self, document: tuple[str, int]) -> bool:
         kind, number = document
         return self._any and number // ARCHIVE_FOLDER_SIZE < self._highest[kind] // ARCHIVE_FOLDER_SIZE
-
-
-def _living(collection: Collection) -> dict[str, Document]:
-    return {f"{collection.folder.name}/{key}.json": collection.get(key) for key in sorted(collection.living())}
-
-
-def _add_archived(collection: Archived, known: dict[str, Document]) -> None:
-    """Read what came to the archive since the last call, and drop what was removed: what is there never changes."""
-    paths = {path.name: path for path in map(collection.archive_path, collection.archived())}
-    for name in known.keys() - paths.keys():
-        del known[name]
-    for name in paths.keys() - known.keys():
-        known[name] = collection.form.from_json(paths[name].read_bytes())

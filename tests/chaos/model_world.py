@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from config.settings import Settings
 from functions.policy import change
-from functions.policy.plan import plan
+from functions.policy.plan import Plan, plan
 from functions.timed.farm import OWN, Farm
 from scheduler import process
 from scheduler.process import Process
@@ -21,6 +21,7 @@ from state import ids
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen, UnknownFormat
 from state.store import Store
+from tests.chaos.model_documents import Documents
 from tests.chaos.model_machine import Ending, Machine, SimulatedHooks, Witness
 from tests.chaos.model_trouble import Killed, Trouble
 
@@ -29,6 +30,8 @@ START = float(int(time.time()))
 SLEEP_TIME = 20.0
 MOST_TURNS = 60
 """Turns after which a farm to which nothing happens must be at rest."""
+MOST_ROUNDS = 2000
+"""The same for turns after each of which all hooks end at once."""
 
 
 class World:
@@ -62,6 +65,7 @@ class World:
         monotonic = SimpleNamespace(monotonic=lambda: self.machine.uptime)
         self._patches.enter_context(patch.object(process, "time", monotonic))
         self.web = self.open()
+        self.documents = Documents(self.state)
         # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
         self.watch = self.web.watch("tickets", "intents", own=(*OWN, "quarantine"))
 
@@ -161,10 +165,8 @@ class World:
 
     def rest(self) -> None:
         """Turn until there is nothing more to do now; fails when that never comes."""
-        calm = 0
         for _ in range(MOST_TURNS):
-            calm = calm + 1 if self.turn() else 0
-            if calm == 2:
+            if self.turn() and self.scheduler is not None and not self.scheduler.plan().steps:
                 return
         raise AssertionError(f"after {MOST_TURNS} turns there is still something to be done")
 
@@ -202,17 +204,18 @@ class World:
     def live(self, seconds: float, how: Ending = Ending.WELL) -> None:
         """Let so much time pass at most, hooks ending at once, until nothing is due any more."""
         until = self.machine.uptime + seconds
-        while True:
+        for _ in range(MOST_ROUNDS):
             for started in self.machine.alive():
                 self.machine.end(started.run.id, how)
             self.rest()
             assert self.scheduler is not None
             if self.machine.runs:
                 continue
-            due = self.scheduler.due()
+            due = self.scheduler.plan().next_due
             if due is None or self.machine.uptime >= until:
                 return
             self.pass_time(max(1.0, min(due - self.wall, SLEEP_TIME * 10)))
+        raise AssertionError(f"hooks start and end without end: {[*self.machine.runs]}")
 
     def _disown(self) -> None:
         """Let what a dead process staged look so: the process of this test lives on."""
@@ -237,7 +240,6 @@ class Scheduler:
         process = self._process
         doubtful, process._probed_at = process._in_doubt, float("-inf")
         changes = self._world.watch.wait(0)
-        ended = bool(self.hooks.finished())
         try:
             pause = process._turn(changes)
         except (StoreFrozen, UnknownFormat):
@@ -245,11 +247,11 @@ class Scheduler:
         except StateError:
             process._in_doubt = True
             return False
-        return pause > 0 and not (changes or doubtful or ended)
+        return pause > 0 and not (changes or doubtful or self.hooks.finished())
 
-    def due(self) -> float | None:
-        """When there is something to be done next, if nothing happens."""
-        return plan(self.farm.snapshot, self._world.wall).next_due
+    def plan(self) -> Plan:
+        """What it would do next."""
+        return plan(self.farm.snapshot, self._world.wall)
 
     def end(self) -> None:
         """Let go what a process has."""

@@ -22,7 +22,7 @@ from functions.view import View
 from state.documents import TicketState
 from state.store import Store
 from tests.chaos import checks, cuts
-from tests.chaos.children import fast_folder, in_child, reboot
+from tests.chaos.children import WORKERS, fast_folder, in_child, reboot, side_by_side
 from tests.chaos.disk import Operation, meddled
 from tests.chaos.report import Report
 from tests.chaos.simhooks import SimHooks
@@ -36,6 +36,8 @@ bad:
   cmd_delete: exit 1
   tags: [B]
 """
+NOT_VITAL = "folder in _write_format"
+"""The one sync that nothing depends on: without FORMAT, the next start writes it again."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
 
@@ -50,6 +52,11 @@ class Entry:
     site: str = ""
     told: checks.Told | None = None
     hook: dict[str, Any] | None = None
+
+    @property
+    def is_promise(self) -> bool:
+        """Whether the outside world can count on something from here on."""
+        return self.hook is not None or (self.told is not None and self.told[0] != "tried")
 
 
 @dataclass(frozen=True)
@@ -289,7 +296,7 @@ class Cutter:
         return faults
 
     def _look(self, disk: cuts.Disk, moment: int, choose: cuts.Choice) -> list[str]:
-        folder = self._folder / "cut"
+        folder = self._folder / f"cut-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         _configure(folder)
         disk.lay_out(folder / "state", choose)
@@ -315,22 +322,72 @@ def _start_again(tell: Tell, folder: Path, told: list[checks.Told]) -> None:
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Every moment of the whole work with every kind of loss, then works in other orders with kills in between."""
+    """Every moment of the whole work with every kind of loss, then works in other orders with kills in between.
+
+    Before, each sync of the program is left out in turn, and the loss must be found.
+    """
     report = Report("power cuts")
-    chance = random.Random(seed)
     until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="powercut-", dir=fast_folder()) as folder:
-        recording: Recording = record()
-        while True:
-            report.count("recordings")
-            report.count("operations", sum(entry.operation is not None for entry in recording.entries))
-            cutter = Cutter(recording, Path(folder))
-            choices = {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
-            for name, choose in choices.items():
-                moments = cutter.moments() if name != "any" else range(len(recording.entries))
-                for moment in chance.sample(moments, len(moments)):
-                    if time.monotonic() > until:
-                        return report
-                    report.count("cuts")
-                    report.faults += cutter.cut([moment], choose, name)
-            recording = record(chance.randrange(1 << 30))
+        alone, watched = record(watched=False), record()
+        sites = sorted(alone.sites | watched.sites)
+        for what, fact in side_by_side(_leave_out, sites, alone, watched, Path(folder)):
+            if what == "needed":
+                report.count("syncs left out and missed")
+            elif fact != NOT_VITAL:
+                needless = f"the sync of the {fact} can be left out, and nothing is lost"
+                report.faults.append(needless if what == "needless" else fact)
+        for what, fact in side_by_side(_cut_all, range(WORKERS), watched, Path(folder), until, seed):
+            if what == "tried":
+                report.count(*fact)
+            else:
+                report.faults.append(fact)
+    return report
+
+
+def _leave_out(tell: Tell, site: str, alone: Recording, watched: Recording, folder: Path) -> None:
+    missed = any(is_missed(recording, site, folder) for recording in (alone, watched))
+    tell(("needed" if missed else "needless", site))
+
+
+def is_missed(recording: Recording, site: str, folder: Path) -> bool:
+    """Whether a loss is found when the syncs of one place in the program are left out.
+
+    It is looked for at the moments after each of these syncs, before the next syncs make good for it, and after the
+    next promise.
+    """
+    left_out = recording.without(site)
+    cutter = Cutter(left_out, folder)
+    moments = cutter.moments()
+    promises = [index for index, entry in enumerate(left_out.entries) if entry.is_promise]
+    gone = [index for index, entry in enumerate(recording.entries) if entry.site == site]
+    tried: set[int] = set()
+    for count, index in enumerate(gone):
+        following = [moment for moment in moments if moment >= index - count][:5]
+        promise = next((promise for promise in promises if promise >= index - count), len(left_out.entries))
+        after_promise = [moment for moment in moments if moment > promise][:1]
+        for moment in dict.fromkeys([*following, *after_promise]):
+            if moment not in tried and cutter.cut([moment], cuts.LEAST, "least"):
+                return True
+            tried.add(moment)
+    return False
+
+
+def _cut_all(tell: Tell, worker: int, recording: Recording, folder: Path, until: float, seed: int) -> None:
+    chance = random.Random(f"{seed} {worker}")
+    choices = {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
+    own = False
+    while True:
+        cutter = Cutter(recording, folder)
+        for name, choose in choices.items():
+            moments = list(range(len(recording.entries))) if name == "any" else cutter.moments()
+            # The first recording is shared; each worker has its own ones after that.
+            for moment in moments if own else moments[worker::WORKERS]:
+                if time.monotonic() > until:
+                    return
+                tell(("tried", ("cuts", 1)))
+                for wrong in cutter.cut([moment], choose, name):
+                    tell(("wrong", wrong))
+        own = True
+        recording = record(chance.randrange(1 << 30))
+        tell(("tried", ("works with kills", 1)))

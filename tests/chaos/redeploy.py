@@ -32,7 +32,9 @@ RETRY = 0.5
 SHIM_RETRY = 3.0
 """The longest pause (seconds) between two tries of the shim."""
 ALLOWED = 1.0
-"""Seconds that an answer may take beyond the pause."""
+"""Seconds that an answer may take beyond the pause: 99 of 100 of them always, all of them on an idle machine."""
+BUSY = 3
+"""All of them may take so many times as long where clients, server and others share two processors."""
 
 
 def run(seconds: float, seed: int, clients: int = CLIENTS, allowed: float = ALLOWED) -> Report:
@@ -68,18 +70,21 @@ def _pools(clients: int, edition: int) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One request until its answer, tries included. Times are seconds of the monotonic clock; `pause` is how long its
-    client may have slept between two tries, 0 when the first was answered.
+    """One request until its answer, tries included. Times are seconds of the monotonic clock; `repeated` tells whether
+    its client asked again, which the shim does by itself, unseen.
     """
 
     call: Call
     begun: float
     ended: float
-    pause: float
+    shim: bool
+    repeated: bool
 
     def late(self, pauses: Pauses) -> float:
         """How many seconds it took, without the time that something was down and the client's own pause."""
-        return max(0.0, self.ended - self.begun - pauses.within(self.begun, self.ended) - self.pause)
+        down = pauses.within(self.begun, self.ended)
+        own = (SHIM_RETRY if down else 0.0) if self.shim else (RETRY if self.repeated else 0.0)
+        return max(0.0, self.ended - self.begun - down - own)
 
 
 class _Redeploy:
@@ -94,7 +99,7 @@ class _Redeploy:
         self.edition = 0
         self.warm: set[int] = set()
         self.warm_at = 0.0
-        self.use = max(0.3, clients / 40)
+        self.use = max(0.3, clients / 20)
         """The mean time (seconds) that a client has its resource, such that two processors are not the limit."""
         self.threads = [
             threading.Thread(target=self._client, args=(number, f"{seed} client {number}")) for number in range(clients)
@@ -198,8 +203,7 @@ class _Redeploy:
                 repeated = True
                 time.sleep(RETRY)
                 continue
-            pause = SHIM_RETRY if isinstance(transport, Shim) else RETRY
-            self.asked.append(_Asked(call, begun, time.monotonic(), pause if repeated else 0.0))
+            self.asked.append(_Asked(call, begun, time.monotonic(), isinstance(transport, Shim), repeated))
             told: dict[str, Any] = dict(facts)
             if call is Call.TAKE:
                 told["ticket"] = answer
@@ -213,11 +217,14 @@ class _Redeploy:
     def _judge(self, allowed: float) -> None:
         report = self.report
         late = sorted(asked.late(self.pauses) for asked in self.asked if asked.ended > self.warm_at)
+        if not late:
+            raise AssertionError(f"no client was served: {report.faults}")
         report.count("clients", len(self.threads))
-        report.count("requests that clients repeated", sum(asked.pause > 0 for asked in self.asked))
+        report.count("requests that clients repeated", sum(asked.repeated for asked in self.asked))
         report.figures["longest pause"] = f"{self.pauses.longest:.2f} s"
-        report.figures["beyond the pauses, 99 % under"] = f"{late[len(late) * 99 // 100]:.2f} s"
-        report.figures["at most"] = f"{late[-1]:.2f} s"
-        if late[-1] > allowed:
-            report.faults.append(f"a client waited {late[-1]:.2f} s longer than something was down")
+        most = late[len(late) * 99 // 100]
+        report.figures["beyond the pauses, 99 % under"] = f"{most:.2f} s"
+        report.figures["beyond the pauses, at most"] = f"{late[-1]:.2f} s"
+        if most > allowed or late[-1] > allowed * BUSY:
+            report.faults.append(f"clients waited {late[-1]:.2f} s ({most:.2f} s) longer than something was down")
         judge(self.server, self.record, report)

@@ -13,7 +13,7 @@ from tests.chaos.faults import Fault, faults_of
 from tests.chaos.instants import Place
 from tests.chaos.transitions import TRANSITIONS
 
-AT_MOST = 30
+AT_MOST = 15
 """Operations of one transition that are tried here."""
 FOUND = (
     ("create", "rename", "ids/tickets.ceiling", Fault.EACCES),

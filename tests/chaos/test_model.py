@@ -1,20 +1,182 @@
-"""The quick form of the model, and that the model sees what it is there to see."""
+"""The quick form of the model, and that it sees what it is there to see."""
 
+import errno
 import logging
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.chaos.model import RUNS, STEPS, check
+from functions.policy import change, times
+from scheduler import process
+from state.documents import HookKind, ResourceState
+from state.ids import Numbers
+from state.store import Batch, Put, Store
+from tests.chaos.model import RUNS, STEPS, FarmModel, Then, check, run
+from tests.chaos.model_farms import generous
+from tests.chaos.model_machine import Ending
+
+SEED = int(os.environ.get("MODEL_SEED", "1"))
+"""Another one makes other runs."""
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """Thousands of lines about what goes wrong on purpose help nobody."""
+def _quiet() -> Iterator[None]:
+    """The server says much about all that is done to it."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
+@pytest.fixture
+def farm() -> Iterator[FarmModel]:
+    """A model to which the test makes things happen; at the end all must come to rest."""
+    model = FarmModel()
+    yield model
+    model.teardown()
+
+
+def pools(**options: Any) -> dict[str, dict[str, Any]]:
+    """A pool `p` for resources with the tags a and b."""
+    return {"p": {**generous(2)["p"], "max_prealloc": 1, **options}}
+
+
 def test_whatever_happens_all_promises_are_kept() -> None:
-    check(1, RUNS, STEPS)
+    print(f"MODEL_SEED={SEED}")
+    check(SEED, RUNS, STEPS)
+
+
+# The model sees defects
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_conflicts(patch: pytest.MonkeyPatch) -> None:
+    """A grant overwrites the close that came in between."""
+    commit = Store.commit
+
+    def careless(store: Store, batch: Batch) -> list[Any]:
+        writes = [Put(write.document) for write in batch.writes]
+        return commit(store, Batch(writes, batch.archived_tickets, batch.archived_resources, batch.removed_intents))
+
+    patch.setattr(Store, "commit", careless)
+
+
+def numbers_from_1(patch: pytest.MonkeyPatch) -> None:
+    """After a boot, numbers begin again."""
+    read_next = Numbers._read_next
+
+    def forgetful(numbers: Numbers, content: bytes) -> tuple[int, int]:
+        first, ceiling = read_next(numbers, content)
+        return (first, ceiling) if ceiling else (1, 0)
+
+    patch.setattr(Numbers, "_read_next", forgetful)
+
+
+def no_owners(patch: pytest.MonkeyPatch) -> None:
+    """A resource forgets whose it was."""
+    let_go = change.let_go
+    patch.setattr(change, "let_go", lambda *arguments: let_go(*arguments).replace(sandbox=None, sandboxed_since=None))
+
+
+def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
+    """What was about to be started when the scheduler died is never missed."""
+    patch.setattr("functions.timed.reconcile.missing_runs", lambda farm: [])
+    patch.setattr(process, "start_missing_runs", lambda farm: None)
+
+
+def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
+    """Nobody expects the clock to be set back."""
+    patch.setattr(times, "SLACK", 1e9)
+
+
+@pytest.mark.parametrize(
+    ("plant", "told"),
+    [
+        (no_conflicts, "was CLOSED and is OPEN"),
+        (numbers_from_1, "comes after|comes right after"),
+        (no_owners, "of .* got resource .* of"),
+        (no_search_for_runs, "waits for the run .*, which is not there"),
+        (clocks_go_on, "spares of|waits|is still"),
+    ],
+)
+def test_a_planted_defect_is_found(plant: Plant, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError, match=told):
+        check(SEED, RUNS, STEPS, shrink=False)
+
+
+# What it found
+
+
+def test_a_delete_that_is_asked_for_while_cmd_release_runs_does_not_run_that_again(farm: FarmModel) -> None:
+    farm.begin(pools(cmd_release="release", reuse_opportunity_time=300))
+    farm.come_and_go([(("a",), "s")], Then.NOTHING)
+    farm.world.turn()
+    assert [started.run.id for started in farm.world.machine.alive()] == ["000001_release_1"]
+    farm.operator_deletes(which=0, unused_only=False, then=Then.TURN)
+    assert farm.world.documents.resource(1).delete_asked
+    assert [started.run.id for started in farm.world.machine.alive()] == ["000001_release_1"]
+
+
+def test_a_number_is_not_given_again_when_its_document_was_seen_but_not_synced(farm: FarmModel) -> None:
+    farm.begin(pools())
+    for at in range(12):
+        farm.take_in_trouble(("a",), None, at=at, refusal=errno.EIO)
+        farm.promises.check(farm.world)
+        if farm.promises.tickets:
+            farm.close([*range(len(farm.promises.tickets))], Then.TURN)
+        farm.come_and_go([(("a",), None)], Then.ALL_IS_WELL)
+
+
+def test_a_run_that_a_boot_lost_is_not_started_again_although_the_disk_then_refused_to_note_it(farm: FarmModel) -> None:
+    farm.begin(pools())
+    assert farm.world.machine.started == {1}
+    farm.machine_boots(counters=None, runs_lost=True, at=2, refusal=errno.ENOSPC)
+    farm.world.turn()
+    assert farm.world.documents.resource(1).state is ResourceState.DELETING
+    assert farm.world.machine.deletes[1] == 1
+
+
+@pytest.mark.parametrize("new_process", [False, True])
+@pytest.mark.parametrize("pause", ["a start failed", "start_delay", "a delete failed", "a check", "reuse"])
+def test_what_waits_does_not_wait_longer_because_the_clock_was_set_back(
+    farm: FarmModel, pause: str, new_process: bool
+) -> None:
+    farm.begin(pools(start_delay=30, cmd_livecheck="check", livecheck_period=60, reuse_opportunity_time=300))
+    world = farm.world
+    if pause == "a start failed":
+        farm.all_hooks_end(Ending.BADLY)
+    elif pause == "start_delay":
+        farm.all_hooks_end(Ending.WELL)
+        farm.take([(("a",), None)], Then.TURN)
+    else:
+        farm.come_and_go([(("a",), "s")], Then.ALL_IS_WELL)
+    if pause == "a delete failed":
+        farm.operator_deletes(which=0, unused_only=False, then=Then.TURN)
+        farm.all_hooks_end(Ending.BADLY)
+    if new_process:
+        world.kill()
+    farm.clock_jumps(-90_000, Then.TURN)
+    done = {
+        "a start failed": lambda: len(world.machine.started) > 1,
+        "start_delay": lambda: len(world.machine.started) > 1,
+        "a delete failed": lambda: world.machine.deletes[1] > 1,
+        "a check": lambda: any(started.run.kind is HookKind.WATCH for started in world.machine.alive()),
+        "reuse": lambda: world.machine.deletes[1] > 0,
+    }
+    for _ in range(40):
+        if done[pause]():
+            return
+        farm.time_passes(10, Then.TURN)
+    pytest.fail(f"{pause}: still waited for")
+
+
+def test_the_long_form_tells_what_it_did_and_ends_in_time() -> None:
+    began = time.monotonic()
+    report = run(0.1, SEED)
+    assert report.faults == []
+    assert report.tried["runs"] > 0
+    assert time.monotonic() - began < 60

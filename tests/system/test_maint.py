@@ -17,7 +17,7 @@ ECHO = """
 echo:
   max: 4
   max_prealloc: 2
-  max_starting: 2
+  max_starting: 1
   cmd_new: echo 10.0.0.$RESALLOC_ID
   cmd_delete: 'true'
   tags: [{name: A, priority: 5}, B]

@@ -107,6 +107,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(farm: Farm) -> None:
     try:
         log = farm.logs / "main.log"
         until(lambda: "standing by" in log.read_text(), what="the second scheduler")
+        until(farm.up, what="the first spare")
         farm.kill("scheduler")
         assert farm.wait(farm.take("A")) == b"1\n"
         assert log.read_text().count("leading the farm") == 2
@@ -148,6 +149,7 @@ def test_a_broken_configuration_keeps_the_last_good_one_and_is_told(farm: Farm) 
     assert "pools.yaml:2" in fault
     assert "max" in fault
     assert farm.wait(farm.take("A")) == b"1\n"
+    until(lambda: len(farm.up()) == 2, what="the next spare, before the kill may cut off its start")
     farm.kill("scheduler")
     farm.start_scheduler()
     assert farm.wait(farm.take("A")) == b"2\n"

@@ -59,7 +59,7 @@ POOLS = """
 vm:
   max: 3
   max_prealloc: 2
-  max_starting: 3
+  max_starting: 1
   tags: [A]
   named_counters: [address]
   cmd_new: 'echo $RESALLOC_ID'

@@ -1,0 +1,30 @@
+"""Whoever tells what another process wrote makes sure first that it lasts."""
+
+from pathlib import Path
+
+import pytest
+
+from config.settings import Settings
+from functions.app import create_app
+from state.documents import Ticket
+from state.store import Batch, Put, Store
+from tests.chaos.disk import meddled
+from tests.chaos.faults import Injector
+
+GRANTED = Ticket(id=1, tags=("A",), resource=1, resource_name="vm", pool="p", output=b"10.0.0.1\n", assigned_at=1.0)
+
+
+@pytest.mark.parametrize("path", ["/tickets/1", "/tickets/1/output", "/tickets/1/wait"])
+def test_a_grant_is_told_when_its_folder_is_synced(path: str, tmp_path: Path) -> None:
+    """Given a grant that its writer did not sync so far, when somebody is told of it, then it is synced before that."""
+    store = Store(tmp_path / "state")
+    store.commit(Batch([Put(GRANTED)]))
+    settings = Settings(
+        config_dir=tmp_path, pools_file=tmp_path / "pools.yaml", state_dir=store.root, log_dir=tmp_path / "log"
+    )
+    client = create_app(settings, store).test_client()
+    asked = Injector()
+    with meddled(store.root, asked):
+        assert client.get(path).status_code == 200
+    synced = [operation.path for operation in asked.operations if operation.name == "fsync"]
+    assert str(store.tickets.folder) in synced
