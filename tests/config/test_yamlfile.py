@@ -1,6 +1,7 @@
 """YAML as real sites write it, and YAML that must not stop the server."""
 
 import contextlib
+import re
 import time
 
 import pytest
@@ -105,7 +106,8 @@ def test_a_syntax_error_is_told_with_its_line(text, line):
 def test_deep_nesting_is_refused_at_once(text):
     started = time.monotonic()
 
-    assert "nests deeper than 20 levels" in fault_of(text)
+    # Newer parsers have a limit of their own and say so in their own words.
+    assert re.search("nests deeper than 20 levels|maximum nesting depth", fault_of(text))
     assert time.monotonic() - started < 5
 
 
