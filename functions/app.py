@@ -8,7 +8,7 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import answers, health, http, index
+from functions import answers, health, http, index, openapi
 from functions.context import Context
 from functions.operators import fsck, logs, pools, resources
 from functions.operators import tickets as operators_tickets
@@ -18,6 +18,7 @@ from state.store import Store
 ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/", index.page),
     ("GET", "/healthz", health.report),
+    ("GET", "/openapi.json", openapi.document),
     ("POST", "/", xmlrpc.call),
     ("POST", "/RPC2", xmlrpc.call),
     ("POST", "/tickets", create.ticket),

@@ -1,0 +1,86 @@
+"""The description at /openapi.json against a real server: whatever is sent, the reply is as described, never 5xx."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import checks
+from xprocess import XProcess
+
+from functions.openapi import description
+from tests.system.farm import Farm
+from tests.waiting import until
+
+POOL = """
+echo:
+  max: 8
+  max_starting: 4
+  cmd_new: echo 10.0.0.$RESALLOC_ID
+  cmd_delete: 'true'
+  tags: [A]
+  reuse_opportunity_time: 60
+  name_pattern: '{pool_name}-{id}'
+"""
+KNOWN = 5
+"""Every second number is one from 1 to this, so that it is somebody's."""
+LONGEST = 0.2
+"""Seconds that a request may ask to wait here."""
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+schema = schemathesis.openapi.from_dict(msgspec.json.decode(bytes(description())))
+
+
+@schema.hook
+def map_path_parameters(_context: Any, values: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {name: _known(name, value) for name, value in values.items()} if values else values
+
+
+@schema.hook
+def map_query(_context: Any, values: dict[str, Any] | None) -> dict[str, Any] | None:
+    if values:
+        for name in {"timeout", "wait"} & values.keys():
+            if isinstance(values[name], int | float) and values[name] > LONGEST:
+                values[name] = LONGEST
+    return values
+
+
+def _known(name: str, value: Any) -> Any:
+    if isinstance(value, int):
+        return value % KNOWN + 1 if value % 2 else value
+    if name == "id_or_name" and isinstance(value, str) and len(value) % 2:
+        return f"echo-{len(value) % KNOWN + 1:08d}"
+    return value
+
+
+@pytest.fixture(scope="module")
+def farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """A farm with tickets that have a resource, that wait, and that are over."""
+    farm = Farm(xprocess, tmp_path_factory.mktemp("openapi") / "farm")
+    try:
+        farm.set_pools(POOL)
+        farm.start()
+        for tag in ("A", "A", "A", "Z", "Z"):
+            farm.take(tag)
+        farm.wait(1)
+        farm.close(1)
+        farm.close(5)
+        until(lambda: len(farm.up()) >= 4, what="some resources")
+        yield farm
+    finally:
+        farm.stop()
+
+
+@schema.parametrize()
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_replies_are_as_described(case: schemathesis.Case, farm: Farm) -> None:
+    """Given any request, when sent, then the status, the headers and the body are as described."""
+    case.call_and_validate(base_url=farm.url, checks=CHECKS, timeout=20)
