@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 from config.errors import ConfigError
 from config.settings import load_settings
@@ -26,6 +27,34 @@ keepalive = 75
 control_socket_disable = True
 loglevel = _settings.loglevel
 accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
+
+
+def on_starting(_server: object) -> None:
+    """Make room for the counts of all workers; while a reload is under way there are twice as many, or more."""
+    from functions import tally
+
+    tally.share(4 * workers + 16)
+
+
+def pre_fork(_server: object, worker: Any) -> None:
+    """Give each worker a place for what it counts ..."""
+    from functions import tally
+
+    worker.tally_place = tally.take()
+
+
+def post_fork(_server: object, worker: Any) -> None:
+    """... tell it ..."""
+    from functions import tally
+
+    tally.begin(worker.tally_place)
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """... and let another one go on there."""
+    from functions import tally
+
+    tally.give_back(worker.tally_place)
 
 
 def post_worker_init(worker: object) -> None:

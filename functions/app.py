@@ -8,9 +8,9 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import answers, health, http, index, openapi
+from functions import answers, health, http, index, openapi, tally
 from functions.context import Context
-from functions.operators import fsck, logs, pools, resources
+from functions.operators import fsck, logs, metrics, pools, resources
 from functions.operators import tickets as operators_tickets
 from functions.tickets import check, close, create, wait, xmlrpc
 from state.store import Store
@@ -19,6 +19,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/", index.page),
     ("GET", "/healthz", health.report),
     ("GET", "/openapi.json", openapi.document),
+    ("GET", "/metrics", metrics.report),
     ("POST", "/", xmlrpc.call),
     ("POST", "/RPC2", xmlrpc.call),
     ("POST", "/tickets", create.ticket),
@@ -50,13 +51,16 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.config["MAX_CONTENT_LENGTH"] = answers.BODY_LIMIT
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
-    context = Context(settings, store, time.time)
+    routes = [metrics.route(method, path) for method, path, _ in ROUTES]
+    context = Context(settings, store, time.time, tally.of([*routes, metrics.NO_ROUTE]))
     context.open()
     app.extensions["resalloc"] = context
+    app.before_request(metrics.note_route)
     app.before_request(http.refuse_cross_site)
     app.after_request(http.finish)
     app.register_error_handler(Exception, http.reply_to_error)
     for method, path, function in ROUTES:
-        name = f"{function.__module__}.{function.__name__} {method} {path}"
-        app.add_url_rule(path, name.replace(".", "-"), function, methods=[method], provide_automatic_options=False)
+        name = metrics.route(method, path)
+        app.add_url_rule(path, name, function, methods=[method], provide_automatic_options=False)
+    app.wsgi_app = tally.counting(app.wsgi_app, context.tally, metrics.NO_ROUTE)  # type: ignore[assignment,method-assign]
     return app

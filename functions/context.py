@@ -13,6 +13,7 @@ from config.settings import Settings
 from functions import lifetime
 from functions.offload import in_thread
 from functions.parking import Parking
+from functions.tally import Tally
 from functions.view import View
 from state.errors import StateError
 from state.keys import Keys
@@ -29,9 +30,10 @@ class Context:
     each one again: a process that serves explains more than one that is gone.
     """
 
-    def __init__(self, settings: Settings, store: Store | None, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, store: Store | None, clock: Callable[[], float], tally: Tally) -> None:
         self.settings = settings
         self.clock = clock
+        self.tally = tally
         self._store = store
         self._probed_at = -math.inf
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ until the file is another one.
 from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -59,6 +59,23 @@ class Waiting(msgspec.Struct, frozen=True):
     groups: tuple[Group, ...] = ()
 
 
+class Family(NamedTuple):
+    """One family of metrics; a sample is its name, its labels and its value."""
+
+    name: str
+    help: str
+    type: str
+    samples: tuple[tuple[str, dict[str, str], float], ...]
+
+
+class Metrics(msgspec.Struct, frozen=True):
+    """`view/metrics.json`: what the leader counts. `oldest` is by tag set when its oldest waiting ticket was taken."""
+
+    last_pass: float | None = None
+    oldest: dict[str, float] = {}
+    families: tuple[Family, ...] = ()
+
+
 class _Shown(Generic[V]):
     """One shown file, parsed again only when it was replaced."""
 
@@ -92,10 +109,15 @@ class View:
         self._leader_lock = store.root / "locks" / "leader"
         self._pools = _Shown(store.root / "view" / "pools.json", Pools)
         self._waiting = _Shown(store.root / "view" / "waiting.json", Waiting)
+        self._metrics = _Shown(store.root / "view" / "metrics.json", Metrics)
 
     def pools(self) -> Pools | None:
         """None when no scheduler has shown any."""
         return self._pools.read()
+
+    def metrics(self) -> Metrics | None:
+        """None when no scheduler has shown any."""
+        return self._metrics.read()
 
     def has_leader(self) -> bool:
         """Whether a scheduler leads at this moment."""

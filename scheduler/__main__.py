@@ -16,6 +16,7 @@ from config.settings import Settings, load_settings
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import OWN, Farm
 from functions.timed.livecheck import Checks, livecheck
+from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler import fsck
 from scheduler.hooks import Hooks
@@ -71,10 +72,11 @@ def lead(store: Store, settings: Settings) -> int:
     log.info("leading the farm in %s", store.root)
     with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
     watch = store.watch("tickets", "intents", "runs", own=(*OWN, "quarantine"), **with_pools_folder)
-    hooks = make_hooks(store, settings)
+    measures = Measures()
+    hooks = make_hooks(store, settings, measures)
     hooks.adopt()
     try:
-        return Process(make_farm(store, settings, hooks), hooks, watch, lease).run()
+        return Process(make_farm(store, settings, hooks, measures), hooks, watch, lease).run()
     finally:
         log.info("stopped; resources and running hooks stay")
         lease.release()
@@ -89,9 +91,10 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     except LockTimeout:
         print("another scheduler leads; it calls the timed functions itself", file=sys.stderr)
         return EXIT_BUSY
-    hooks = make_hooks(store, settings)
+    measures = Measures()
+    hooks = make_hooks(store, settings, measures)
     hooks.adopt()
-    farm = make_farm(store, settings, hooks)
+    farm = make_farm(store, settings, hooks, measures)
     farm.load()
     farm.reload_pools()
     unknown = Unknown()
@@ -115,18 +118,19 @@ def livecheck_all(farm: Farm) -> None:
     livecheck(farm, checks)
 
 
-def make_hooks(store: Store, settings: Settings) -> Hooks:
-    """The hook runner of this server; its helpers stand on the hooks' PATH."""
+def make_hooks(store: Store, settings: Settings, measures: Measures) -> Hooks:
+    """The hook runner of this server, measured; its helpers stand on the hooks' PATH."""
     environment = dict(os.environ)
     if SHIMS.is_dir():
         environment["PATH"] = f"{SHIMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
     directory = settings.config_dir if settings.config_dir.is_dir() else Path("/")
-    return Hooks(store.runs, settings.log_dir, directory, environment, time.time, settings.hooks_at_once)
+    at_once, on_end = settings.hooks_at_once, measures.hook_ended
+    return Hooks(store.runs, settings.log_dir, directory, environment, time.time, at_once, on_end)
 
 
-def make_farm(store: Store, settings: Settings, hooks: Hooks) -> Farm:
+def make_farm(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Farm:
     """The mirror of this state folder, with the real clock and real randomness."""
-    return Farm(store, settings, hooks, clock=time.time, random_name=lambda: secrets.token_hex(8))
+    return Farm(store, settings, hooks, time.time, lambda: secrets.token_hex(8), measures)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ class Hooks:
         environment: Mapping[str, str],
         clock: Callable[[], float],
         at_once: int,
+        on_end: Callable[[HookRun, Outcome], None] = lambda _run, _outcome: None,
     ) -> None:
         self._runs = runs
         self._logs = log_dir / "hooks"
@@ -60,6 +61,7 @@ class Hooks:
         self._environment = {name: value for name, value in environment.items() if not name.startswith("RESALLOC_")}
         self._clock = clock
         self._at_once = at_once
+        self._on_end = on_end
         self._waiting: deque[HookRun] = deque()
         self._waiting_checks: deque[HookRun] = deque()
         self._active: dict[str, RunFile] = {}
@@ -291,7 +293,7 @@ class Hooks:
                 output = self._path(run_id, "out").read_bytes()
             except OSError as error:
                 cut_off = f"what it printed cannot be read: {error.strerror or error}"
-        self._ended[run_id] = Outcome(
+        self._ended[run_id] = outcome = Outcome(
             run=run_id,
             kind=file.run.kind,
             started_at=file.started_at,
@@ -302,6 +304,7 @@ class Hooks:
             output=output,
             last_line="" if exit_status == 0 else self._last_line(file.run.log),
         )
+        self._on_end(file.run, outcome)
 
     def _kill(self, run_id: str, how: signal.Signals) -> None:
         if self._active[run_id].boot == boot_id():

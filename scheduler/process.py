@@ -21,6 +21,7 @@ from functions.timed.agents import agents
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
+from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.reconcile import reconcile, start_missing_runs
 from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.hooks import PROBE_PERIOD, Hooks
@@ -96,7 +97,8 @@ class Process:
         self._checks = Checks()
         self._unknown = Unknown()
         self._groups = Groups()
-        self._leader = {"pid": os.getpid(), "since": farm.clock(), "runs": _place_of_runs(farm)}
+        self._since = farm.clock()
+        self._leader = {"pid": os.getpid(), "since": self._since, "runs": _place_of_runs(farm)}
         self._no_run_is_lost = _last_shown_place_of_runs(farm) == _place_of_runs(farm)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
@@ -107,6 +109,8 @@ class Process:
         self._cleanup_due = 0.0
         self._probed_at = 0.0
         self._shown_at = float("-inf")
+        self._metrics_shown_at = float("-inf")
+        self._metrics_outdated = True
         self._in_doubt = True
 
     def run(self) -> int:
@@ -167,7 +171,9 @@ class Process:
         farm = self.farm
         reloaded = self._take_in(changes)
         agents_due = agents(farm, self._groups)
+        began = time.monotonic()
         due = reconcile(farm)
+        farm.measures.passed(farm.clock(), time.monotonic() - began)
         # Not before the runs that a boot may have lost are written down as lost.
         self._no_run_is_lost = True
         for resource in farm.touched():
@@ -186,7 +192,7 @@ class Process:
         more = self.hooks.launch()
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = self._show()
+        pause = min(self._show_metrics(), self._show())
         if more or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
@@ -221,6 +227,20 @@ class Process:
         show(self.farm, self._leader)
         self._shown_at = time.monotonic()
         self.farm.changed_since_shown = False
+        return float("inf")
+
+    def _show_metrics(self) -> float:
+        """Renew what is shown for Prometheus, if it is time; returns when it must be renewed next (seconds from now).
+
+        Also when nothing changed: that a pass was made is told, but nobody is woken up for that.
+        """
+        self._metrics_outdated |= self.farm.changed_since_shown
+        wait = self._metrics_shown_at + METRICS_PAUSE - time.monotonic()
+        if wait > 0:
+            return wait if self._metrics_outdated else float("inf")
+        show_metrics(self.farm, self._since)
+        self._metrics_shown_at = time.monotonic()
+        self._metrics_outdated = False
         return float("inf")
 
 

@@ -23,6 +23,7 @@ from functions.timed.damage import (
     reservations,
 )
 from functions.timed.hooks import HookRunner
+from functions.timed.measures import Measures
 from state.collection import Collection, D, K
 from state.documents import Agent, Document, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
@@ -53,17 +54,21 @@ class Farm:
         hooks: HookRunner,
         clock: Callable[[], float],
         random_name: Callable[[], str],
+        measures: Measures | None = None,
     ) -> None:
         self.store = store
         self.settings = settings
         self.hooks = hooks
         self.clock = clock
         self.random_name = random_name
+        self.measures = measures or Measures()
         self.snapshot = Snapshot()
         self.config_faults: tuple[str, ...] = ()
         self.config_warnings: tuple[str, ...] = ()
         self.quarantined: list[str] = []
         """What is damaged, in words: all that is in quarantine, and what the system refuses to read."""
+        self.damaged = 0
+        """How many of these there are; there may be more than words for them."""
         self.agents: dict[int, Agent] = {}
         self.agent_faults: tuple[str, ...] = ()
         self.configured = False
@@ -238,6 +243,7 @@ class Farm:
         self._why = {aside.path: self._why[aside.path] for aside in things if aside.path in self._why}
         quarantined = [_told(aside, self._why.get(aside.path)) for aside in things]
         quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
+        self.damaged = len(quarantined)
         if len(quarantined) > SHOWN:
             quarantined[SHOWN:] = [f"and {len(quarantined) - SHOWN} more"]
         self.changed_since_shown |= quarantined != self.quarantined

@@ -25,7 +25,7 @@ from functions.policy.plan import (
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
-from state.documents import HookKind, Resource, Run, Ticket, TicketState
+from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
             continue
         resources[number] = folded
         _tell(resource, folded, outcome)
+        if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
+            farm.measures.gave_up(resource.pool)
         if outcome.kind is HookKind.ALLOC:
             record = farm.snapshot.records.get(resource.pool)
             options = farm.snapshot.options_of(resource.pool)
@@ -205,7 +207,10 @@ def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
             farm.refresh({"tickets": {f"{number}.json"}})
         else:
             farm.keep(update.document)
-            if update.base.waiting and not update.document.waiting:
+            if update.document.state is TicketState.FAILED:
+                farm.measures.ticket_failed(update.document)
+            elif update.base.waiting and not update.document.waiting:
+                farm.measures.granted(update.document)
                 _tell_assignment(update.document)
     for resource in started:
         if resource.run is not None:

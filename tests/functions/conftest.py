@@ -55,6 +55,9 @@ class Scheduler:
     def show_waiting(self, *groups: dict[str, Any]) -> None:
         self.store.write_view("waiting.json", msgspec.json.encode({"at": 1.0, "groups": groups}))
 
+    def show_metrics(self, *families: list[Any], **fields: Any) -> None:
+        self.store.write_view("metrics.json", msgspec.json.encode({"families": families, **fields}))
+
     @contextmanager
     def leading(self) -> Iterator[None]:
         lease = self.store.leader_lease()

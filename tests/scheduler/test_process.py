@@ -1,5 +1,6 @@
 """The scheduler's turn: what it does beside grants, and what it finds at its start."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
+from functions.timed.measures import Measures
+from functions.timed.metrics_view import METRICS_PAUSE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
@@ -52,7 +55,7 @@ def start(store: Store, tmp_path: Path) -> Iterator[Start]:
         hooks.adopt()
         lease = store.leader_lease()
         lease.acquire()
-        farm = make_farm(store, load_settings(environment), hooks)
+        farm = make_farm(store, load_settings(environment), hooks, Measures())
         started.append(Process(farm, hooks, store.watch("tickets", "intents", "runs"), lease))
         return started[0]
 
@@ -67,6 +70,26 @@ def states(store: Store) -> dict[int, ResourceState]:
 def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
     start(AlwaysMore)._turn({})
     assert (store.root / "view" / "pools.json").exists()
+
+
+def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_nothing(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = store.root / "view" / "metrics.json"
+    process = start()
+    process._turn({})
+    first = shown.read_bytes()
+    process.farm.changed_since_shown = False
+    process._metrics_outdated = False
+    assert process._show_metrics() == float("inf")
+    process.farm.changed_since_shown = True
+    assert 0 < process._show_metrics() <= METRICS_PAUSE
+    assert shown.read_bytes() == first
+    monkeypatch.setattr("scheduler.process.METRICS_PAUSE", 0.0)
+    process.farm.changed_since_shown = False
+    process.farm.measures.passed(9.0, 1.0)
+    assert process._show_metrics() == float("inf")
+    assert json.loads(shown.read_bytes())["last_pass"] == 9.0
 
 
 def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(

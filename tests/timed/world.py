@@ -10,6 +10,7 @@ from functions.policy import change
 from functions.timed.cleanup import Unknown, fold_unknown
 from functions.timed.farm import Farm
 from functions.timed.livecheck import Checks, livecheck
+from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
 from state.documents import Resource, Ticket
@@ -46,10 +47,12 @@ class World:
     def restart(self) -> None:
         """A new scheduler: everything that it knows comes from the folder."""
         environment = {"PATH": os.environ["PATH"]}
-        self.hooks = Hooks(self.store.runs, self.settings.log_dir, self.config, environment, self.clock, 100)
+        measures = Measures()
+        folders = (self.store.runs, self.settings.log_dir, self.config)
+        self.hooks = Hooks(*folders, environment, self.clock, 100, measures.hook_ended)
         self.hooks.adopt()
         names = iter(f"random-{number}" for number in range(1000))
-        self.farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names))
+        self.farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names), measures)
         self.farm.load()
         self.checks = Checks()
         self.unknown = Unknown()

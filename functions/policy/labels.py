@@ -1,0 +1,29 @@
+"""How metrics name the tag sets that tickets wait for: few of them, whatever clients ask for."""
+
+import heapq
+from collections.abc import Callable, Mapping
+
+from functions.policy.offers import Tags
+
+MOST_NAMED = 20
+"""Tag sets that have a name of their own at the same time."""
+LONGEST_NAME = 120
+"""Characters of a name; what is longer goes without."""
+OTHER = "other"
+"""The name of all others together."""
+_LOOKED_AT = 5 * MOST_NAMED
+
+
+def named(sizes: Mapping[Tags, int], can_serve: Callable[[Tags], bool]) -> dict[Tags, str]:
+    """Names for the largest of these groups of tickets; those that are not in the result are `OTHER`.
+
+    Only tag sets that a pool can serve are named: clients can make up any number of others.
+    """
+    names: dict[Tags, str] = {}
+    for tags in heapq.nsmallest(_LOOKED_AT, sizes, key=lambda tags: (-sizes[tags], sorted(tags))):
+        name = ",".join(sorted(tags))
+        if 0 < len(name) <= LONGEST_NAME and can_serve(tags):
+            names[tags] = name
+            if len(names) == MOST_NAMED:
+                break
+    return names

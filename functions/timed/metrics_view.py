@@ -1,0 +1,126 @@
+"""`view/metrics.json`: what the leader has counted and what it knows of pools and tickets, for `GET /metrics`.
+
+Written behind the grants, as a whole, without reading a document. It is the sign of life of the leader, too: written at
+least each `sleeptime`, it says when the last pass ended.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from functions.policy.labels import OTHER, named
+from functions.policy.offers import Tags
+from functions.timed.farm import Farm
+from state.documents import ResourceState
+
+METRICS_PAUSE = 2.0
+"""Least seconds between two writings."""
+_STATES = {
+    ResourceState.STARTING: "starting",
+    ResourceState.RELEASING: "releasing",
+    ResourceState.DELETE_REQUEST: "delete_requested",
+    ResourceState.DELETING: "deleting",
+}
+
+
+def show_metrics(farm: Farm, leader_since: float) -> None:
+    """Write the view."""
+    farm.store.write_view("metrics.json", msgspec.json.encode(metrics_view(farm, leader_since)) + b"\n")
+
+
+def metrics_view(farm: Farm, leader_since: float) -> dict[str, Any]:
+    """When the last pass ended, since when the oldest ticket waits for each tag set, and all families of metrics."""
+    names = _names_of_waiting(farm)
+    families = [*_of_pools(farm), *_of_leader(farm, leader_since), _waiting(farm, names)]
+    for pool in farm.snapshot.pools.values():
+        farm.measures.know(pool)
+    return {
+        "last_pass": farm.measures.last_pass,
+        "oldest": _oldest(farm, names),
+        "families": [_plain(family) for family in (*families, *farm.measures.families())],
+    }
+
+
+def _of_pools(farm: Farm) -> Iterator[Metric]:
+    snapshot = farm.snapshot
+    counts = GaugeMetricFamily("resalloc_pool_resources", "Resources by pool and state.", labels=("pool", "state"))
+    most = GaugeMetricFamily("resalloc_pool_resources_max", "Most resources of the pool: its max.", labels=("pool",))
+    failing = GaugeMetricFamily(
+        "resalloc_pool_livecheck_failing", "UP resources whose last livecheck failed.", labels=("pool",)
+    )
+    failures = GaugeMetricFamily(
+        "resalloc_pool_start_failures", "Starts that failed in a row, side by side ones once.", labels=("pool",)
+    )
+    paused = GaugeMetricFamily(
+        "resalloc_pool_paused_until_timestamp_seconds",
+        "Until when the pool starts nothing because starts fail; 0 when they do not.",
+        labels=("pool",),
+    )
+    for name in snapshot.pool_names():
+        free = len(snapshot.spares[name]) + len(snapshot.idle[name])
+        counts.add_metric((name, "ready"), free)
+        counts.add_metric((name, "taken"), snapshot.states[name, ResourceState.UP] - free)
+        for state, word in _STATES.items():
+            counts.add_metric((name, word), snapshot.states[name, state])
+        pool, record = snapshot.pools.get(name), snapshot.records.get(name)
+        most.add_metric((name,), pool.max if pool else 0)
+        failing.add_metric((name,), len(snapshot.failing[name]))
+        failures.add_metric((name,), record.start_failures if record else 0)
+        paused.add_metric((name,), record.paused_until or 0.0 if record else 0.0)
+    yield from (counts, most, failing, failures, paused)
+
+
+def _of_leader(farm: Farm, leader_since: float) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "resalloc_quarantined_documents", "Documents that are damaged or cannot be read.", farm.damaged
+    )
+    faults = len(farm.config_faults) + len(farm.agent_faults)
+    yield GaugeMetricFamily(
+        "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept.", faults
+    )
+    yield GaugeMetricFamily(
+        "resalloc_leader_since_timestamp_seconds", "Since when the scheduler leads that led last.", leader_since
+    )
+    yield GaugeMetricFamily(
+        "resalloc_last_pass_timestamp_seconds", "When the last reconcile pass ended.", farm.measures.last_pass or 0.0
+    )
+
+
+def _names_of_waiting(farm: Farm) -> dict[Tags, str]:
+    """A name for the tag set of each waiting ticket."""
+    snapshot = farm.snapshot
+    sizes = {tags: len(snapshot.waiting[tags]) for tags in snapshot.waiting}
+    names = named(sizes, lambda tags: any(pool.max and tags <= pool.offers.keys() for pool in snapshot.pools.values()))
+    return {tags: names.get(tags, OTHER) for tags in sizes}
+
+
+def _waiting(farm: Farm, names: Mapping[Tags, str]) -> Metric:
+    numbers = {OTHER: 0}
+    for tags, name in names.items():
+        numbers[name] = numbers.get(name, 0) + len(farm.snapshot.waiting[tags])
+    family = GaugeMetricFamily(
+        "resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", labels=("tags",)
+    )
+    for name, number in sorted(numbers.items()):
+        family.add_metric((name,), number)
+    return family
+
+
+def _oldest(farm: Farm, names: Mapping[Tags, str]) -> dict[str, float]:
+    """By the name of a tag set, when the oldest of its waiting tickets was taken."""
+    snapshot = farm.snapshot
+    oldest: dict[str, float] = {}
+    for tags, name in names.items():
+        taken_at = snapshot.tickets[snapshot.waiting[tags][0]].created_at
+        oldest[name] = min(taken_at, oldest.get(name, taken_at))
+    return oldest
+
+
+def _plain(family: Metric) -> list[Any]:
+    """A family for JSON, without the samples that tell when each series began."""
+    samples = [
+        (sample.name, sample.labels, sample.value) for sample in family.samples if not sample.name.endswith("_created")
+    ]
+    return [family.name, family.documentation, family.type, samples]

@@ -1,0 +1,40 @@
+"""docs/monitoring.md names every metric with its type and labels, and no other."""
+
+import re
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from functions.app import create_app
+from functions.timed.metrics_view import show_metrics
+from tests.timed.world import World
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "monitoring.md").read_text()
+POOL = """
+p: {max: 2, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', cmd_livecheck: 'true', tags: [x],
+    cmd_release: 'true', cmd_list: 'true'}
+"""
+
+
+def scraped(folder: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Type and labels of each metric that a server tells once it has done something of everything."""
+    world = World(folder, POOL)
+    world.take("x")
+    world.until(lambda: not world.farm.snapshot.waiting and world.farm.snapshot.tickets, "the grant")
+    show_metrics(world.farm, 1.0)
+    client = create_app(world.settings, world.store).test_client()
+    client.get("/tickets")
+    found = {}
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = frozenset(label for sample in family.samples for label in sample.labels) - {"le"}
+        found[name] = (family.type, labels)
+    return found
+
+
+def test_every_metric_is_told_with_its_type_and_labels(tmp_path):
+    rows = re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE)
+    told = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert len(told) == len(rows)
+    assert told == scraped(tmp_path)

@@ -1,0 +1,130 @@
+"""What the leader tells Prometheus, after real passes and hooks."""
+
+from pathlib import Path
+from typing import Any
+
+from functions.timed.metrics_view import metrics_view
+from state.documents import Ticket
+from tests.timed.world import World
+
+POOL = "p: {max: 3, max_prealloc: 1, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [x]}"
+
+
+def shown(world: World) -> dict[tuple[str, ...], float]:
+    """The samples of the view, by name and label values."""
+    found: dict[tuple[str, ...], float] = {}
+    for _, _, _, samples in metrics_view(world.farm, 5.0)["families"]:
+        for name, labels, value in samples:
+            assert (name, *labels.values()) not in found
+            found[name, *labels.values()] = value
+    return found
+
+
+def start(folder: Path, pools: str = POOL, options: str = "") -> World:
+    world = World(folder, pools, options)
+    world.until(lambda: not world.farm.snapshot.starting and world.farm.snapshot.resources, "the first start")
+    return world
+
+
+def test_a_grant_is_counted_with_its_wait_and_its_start(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    ticket = world.store.tickets.create(lambda number: _ticket(number, created_at=world.clock() - 30)).id
+    world.until(lambda: world.store.tickets.read(ticket).resource, "the grant")
+    found = shown(world)
+    assert found["resalloc_ticket_wait_seconds_count", "p"] == 1
+    assert found["resalloc_ticket_wait_seconds_bucket", "p", "15.0"] == 0
+    assert found["resalloc_ticket_wait_seconds_bucket", "p", "60.0"] == 1
+    assert found["resalloc_pool_resources", "p", "taken"] == 1
+    assert found["resalloc_start_seconds_count", "p"] >= 1
+    assert found["resalloc_hook_seconds_count", "alloc", "ok"] >= 1
+
+
+def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
+    world = start(tmp_path, "p: {max: 3, max_prealloc: 3, max_starting: 3, cmd_new: echo 1, cmd_delete: 'true'}")
+    world.until(lambda: not world.farm.snapshot.starting and len(world.resources()) == 3, "three spares")
+    found = shown(world)
+    states = {key[2]: value for key, value in found.items() if key[:2] == ("resalloc_pool_resources", "p")}
+    assert states.pop("ready") == 3
+    assert set(states) == {"taken", "starting", "releasing", "delete_requested", "deleting"}
+    assert set(states.values()) == {0}
+    assert found["resalloc_pool_resources_max", "p"] == 3
+
+
+def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
+    world = World(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: exit 3, cmd_delete: 'true'}")
+    world.until(lambda: world.farm.snapshot.records["p"].start_failures, "a failure")
+    found = shown(world)
+    assert found["resalloc_hook_failures_total", "p", "alloc"] == 1
+    assert found["resalloc_hook_seconds_count", "alloc", "failed"] == 1
+    assert found["resalloc_pool_start_failures", "p"] == 1
+    assert found["resalloc_pool_paused_until_timestamp_seconds", "p"] > world.clock() - 60
+    assert found["resalloc_start_seconds_count", "p"] == 0
+
+
+def test_a_hook_that_is_cut_off_is_told_apart_from_one_that_fails(tmp_path: Path) -> None:
+    pool = "p: {max: 1, max_prealloc: 1, cmd_new: sleep 60, cmd_new_timeout: 1, cmd_delete: 'true'}"
+    world = World(tmp_path, pool)
+    key = ("resalloc_hook_seconds_count", "alloc", "cut_off")
+    world.until(lambda: shown(world).get(key), "a start that is cut off")
+
+
+def test_a_delete_that_is_given_up_is_counted(tmp_path: Path) -> None:
+    pool = """
+p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: exit 1, delete_attempts: 1, tags: [x], cmd_livecheck: exit 1,
+    livecheck_attempts: 1}
+"""
+    world = World(tmp_path, pool)
+    world.take("x")
+    world.until(lambda: shown(world)["resalloc_deletes_given_up_total", "p"], "the end of the delete")
+    found = shown(world)
+    assert found["resalloc_hook_failures_total", "p", "terminate"] >= 1
+    assert found["resalloc_hook_failures_total", "p", "watch"] >= 1
+
+
+def test_a_ticket_whose_resource_dies_is_counted(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    ticket = world.take("x").id
+    world.until(lambda: world.store.tickets.read(ticket).resource, "the grant")
+    world.set_pools(POOL.replace("tags", "cmd_livecheck: exit 1, livecheck_attempts: 1, tags"))
+    world.until(lambda: shown(world)["resalloc_tickets_failed_total", "p"] == 1, "the failure")
+
+
+def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_path: Path) -> None:
+    world = start(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x, y]}")
+    world.take("x")
+    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    for tags in (("x",), ("y", "x"), ("x", "y"), ("z",), ("nonsense",)):
+        world.store.tickets.create(lambda number, tags=tags: _ticket(number, tags, created_at=float(number)))
+    world.turn()
+    found = shown(world)
+    waiting = {key[1]: value for key, value in found.items() if key[0] == "resalloc_tickets_waiting"}
+    assert waiting == {"x": 1, "x,y": 2, "other": 2}
+    assert metrics_view(world.farm, 5.0)["oldest"] == {"x": 2.0, "x,y": 3.0, "other": 5.0}
+
+
+def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    assert (shown(world)["resalloc_config_faults",], shown(world)["resalloc_quarantined_documents",]) == (0, 0)
+    world.set_pools("p: {max: none}")
+    (world.store.root / "quarantine" / "tickets-open-9.1").write_text("?")
+    world.turn()
+    world.farm.look_at_quarantine()
+    found = shown(world)
+    assert found["resalloc_config_faults",] >= 1
+    assert found["resalloc_quarantined_documents",] == 1
+    assert found["resalloc_leader_since_timestamp_seconds",] == 5
+
+
+def test_a_pool_that_left_the_file_is_told_while_it_has_resources(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    world.take("x")
+    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    world.set_pools("q: {max: 0, cmd_new: 'true', cmd_delete: 'true'}")
+    world.until(lambda: "q" in world.farm.snapshot.pools, "the new file")
+    found = shown(world)
+    assert found["resalloc_pool_resources", "p", "taken"] == 1
+    assert found["resalloc_pool_resources_max", "p"] == 0
+
+
+def _ticket(number: int, tags: tuple[str, ...] = ("x",), **fields: Any) -> Ticket:
+    return Ticket(id=number, tags=tags, **fields)
