@@ -79,9 +79,15 @@ def side_by_side(work: Callable[..., None], shares: Sequence[Any], *arguments: A
 
 def reboot(name: str) -> None:
     """From now on, this process runs in the boot of the machine that has this name."""
+
+    def new_boot_id() -> str:
+        return name
+
+    # This module's own is among those that are replaced.
+    old_boot_id = boot_id
     for module in list(sys.modules.values()):
-        if getattr(module, "boot_id", None) is boot_id:
-            module.boot_id = lambda: name  # type: ignore[attr-defined]
+        if getattr(module, "boot_id", None) is old_boot_id:
+            module.boot_id = new_boot_id  # type: ignore[attr-defined]
 
 
 def fast_folder() -> Path | None:

@@ -373,13 +373,17 @@ def is_missed(recording: Recording, site: str, folder: Path) -> bool:
     return False
 
 
+def choices(chance: random.Random) -> dict[str, cuts.Choice]:
+    """By name: what of that which was not synced may be left."""
+    return {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
+
+
 def _cut_all(tell: Tell, worker: int, recording: Recording, folder: Path, until: float, seed: int) -> None:
     chance = random.Random(f"{seed} {worker}")
-    choices = {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
     own = False
     while True:
         cutter = Cutter(recording, folder)
-        for name, choose in choices.items():
+        for name, choose in choices(chance).items():
             moments = list(range(len(recording.entries))) if name == "any" else cutter.moments()
             # The first recording is shared; each worker has its own ones after that.
             for moment in moments if own else moments[worker::WORKERS]:

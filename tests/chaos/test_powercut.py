@@ -2,13 +2,17 @@
 
 import logging
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.chaos import cuts, loopdisk
-from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, is_missed, record
+from state import boot
+from tests.chaos import children, cuts, loopdisk
+from tests.chaos.children import in_child
+from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record
+from tests.chaos.world import Tell
 
 
 @pytest.fixture(autouse=True)
@@ -19,13 +23,36 @@ def quiet_log() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def test_nothing_that_was_acknowledged_is_lost(quick_folder: Path, seed: int) -> None:
-    """Given a day's work, when the power is cut before any of its syncs, then all that was told is there."""
-    recording = record()
+@pytest.fixture(scope="module")
+def recordings() -> tuple[Recording, Recording]:
+    """What a server does that nobody looks at, and what one does that is watched by readers."""
+    return record(watched=False), record()
+
+
+def test_a_reboot_reaches_every_module() -> None:
+    """Given modules that ask which boot this is, when the machine of a test is booted, then all of them hear it."""
+    messages, _ = in_child(_tell_boots)
+    assert set(messages) == {"another boot", "a third boot"}
+
+
+def _tell_boots(tell: Tell) -> None:
+    asking = [module for module in sys.modules.values() if getattr(module, "boot_id", None) is boot.boot_id]
+    for name in ("another boot", "a third boot"):
+        children.reboot(name)
+        for module in asking:
+            tell(module.boot_id())
+
+
+@pytest.mark.parametrize("left", ["least", "names", "most", "any"])
+def test_nothing_that_was_acknowledged_is_lost(
+    left: str, recordings: tuple[Recording, Recording], quick_folder: Path, seed: int
+) -> None:
+    """Given a day's work, when the power is cut, then all that was told is there, whatever is left of the rest."""
+    _, recording = recordings
     cutter = Cutter(recording, quick_folder)
     chance = random.Random(seed)
-    least = sorted(chance.sample(cutter.moments(), 40))
-    assert cutter.cut(least, cuts.LEAST, "least") == []
+    moments = range(len(recording.entries)) if left == "any" else cutter.moments()
+    assert cutter.cut(sorted(chance.sample(moments, 30)), choices(chance)[left], left) == []
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -35,12 +62,6 @@ def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -
     chance = random.Random(seed)
     moments = cutter.moments()
     assert cutter.cut(sorted(chance.sample(moments, min(25, len(moments)))), cuts.LEAST, "least") == []
-
-
-@pytest.fixture(scope="module")
-def recordings() -> tuple[Recording, Recording]:
-    """What a server does that nobody looks at, and what one does that is watched by readers."""
-    return record(watched=False), record()
 
 
 @pytest.mark.parametrize(
