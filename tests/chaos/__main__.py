@@ -12,7 +12,7 @@ import time
 
 from tests.chaos.report import Report
 
-MODULES = ("instants", "powercut", "loopdisk", "history", "redeploy", "takeover", "soak")
+MODULES = ("instants", "powercut", "loopdisk", "model", "history", "redeploy", "takeover", "soak")
 """In tests/chaos/, with the share of the time that each gets being equal; one that ends early leaves more to others."""
 
 

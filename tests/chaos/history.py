@@ -62,14 +62,15 @@ def _suffer(server: Server, seconds: float, seed: int, report: Report) -> None:
     end = time.monotonic() + seconds
     for thread in clients:
         thread.start()
-    killers.start()
-    while time.monotonic() < end:
-        stop.wait(min(5.0, end - time.monotonic()))
-        server.close_lost(record)
-    killers.stop()
-    stop.set()
-    for thread in clients:
-        thread.join()
+    try:
+        with killers:
+            while time.monotonic() < end:
+                stop.wait(min(5.0, end - time.monotonic()))
+                server.close_lost(record)
+    finally:
+        stop.set()
+        for thread in clients:
+            thread.join()
     report.faults += killers.troubles
     report.count("reuses", len(server.traced("release")))
     judge(server, record, report)

@@ -5,13 +5,15 @@ import random
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import TracebackType
 
 from tests.chaos.report import Report
 from tests.chaos.server import Server
 
 
-class Killers:
+class Killers(AbstractContextManager["Killers"]):
     """One thread each for the web, the scheduler and the hooks, so that more than one may be down. `seed` decides
     what they do and after which pauses; what runs at that instant, the machine does.
     """
@@ -33,11 +35,12 @@ class Killers:
             for number, (pause, deeds) in enumerate(plans)
         ]
 
-    def start(self) -> None:
+    def __enter__(self) -> "Killers":
         for thread in self._threads:
             thread.start()
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         """Returns when everything runs again."""
         self._stop.set()
         for thread in self._threads:

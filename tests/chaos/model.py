@@ -12,6 +12,7 @@ import tempfile
 import time
 from enum import StrEnum
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import hypothesis
@@ -28,14 +29,16 @@ from hypothesis.stateful import (
 
 from functions.timed.hooks import HookRun
 from state.documents import ResourceState, Ticket, TicketState
+from tests.chaos.children import WORKERS, side_by_side
 from tests.chaos.model_farms import BROKEN, Farm, as_file, farms, generous, tight
 from tests.chaos.model_machine import Ending
 from tests.chaos.model_promises import Promises
 from tests.chaos.model_trouble import Trouble
 from tests.chaos.model_world import World
 from tests.chaos.report import Report
+from tests.chaos.world import Tell
 
-RUNS, STEPS = 200, 40
+RUNS, STEPS = 80, 40
 """Of the quick form."""
 BATCHES = ((50, 40), (10, 200))
 """Runs and steps of the batches of the long form, in turns: many short runs, and long ones."""
@@ -393,21 +396,36 @@ def check(seed: int, runs: int, steps: int, machine: type[FarmModel] = FarmModel
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Batches of runs from `seed` on until the time is over; a fault tells its seed and how it came about."""
+    """Batches of runs side by side until the time is over; a fault tells its seed and how it came about."""
     report = Report("model")
     until = time.monotonic() + seconds
-    took = 0.0
-    while time.monotonic() + took < until:
+    for what, fact in side_by_side(_run_batches, range(WORKERS), until, seed):
+        if what == "tried":
+            report.count(*fact)
+        else:
+            report.faults.append(fact)
+    return report
+
+
+def _run_batches(tell: Tell, worker: int, until: float, seed: int) -> None:
+    """Batches of the seeds from `seed * 1000 + worker` on, one in `WORKERS`; begins none that would end too late."""
+    took: dict[int, float] = {}
+    for batch in count(seed * 1000 + worker, WORKERS):
+        kind = batch // WORKERS % len(BATCHES)
         began = time.monotonic()
+        if began + took.get(kind, 0.0) > until:
+            return
         machines, steps, deaths = FarmModel.machines, FarmModel.steps, FarmModel.deaths
         try:
-            check(seed, *BATCHES[seed % len(BATCHES)], shrink=False)
+            check(batch, *BATCHES[kind], shrink=False)
         except Exception as broken:
             notes = "\n".join(getattr(broken, "__notes__", []))
-            report.faults.append(f"seed {seed}: {type(broken).__name__}: {broken}\n{notes}")
-        report.count("runs", FarmModel.machines - machines)
-        report.count("steps", FarmModel.steps - steps)
-        report.count("deaths of the scheduler", FarmModel.deaths - deaths)
-        took = time.monotonic() - began
-        seed += 1
-    return report
+            fault = f"{type(broken).__name__}: {broken}\n{notes}"
+            tell(("wrong", f"check({batch}, *BATCHES[{kind}]): {fault}"))
+        for what, times in (
+            ("runs", FarmModel.machines - machines),
+            ("steps", FarmModel.steps - steps),
+            ("deaths of the scheduler", FarmModel.deaths - deaths),
+        ):
+            tell(("tried", (what, times)))
+        took[kind] = time.monotonic() - began

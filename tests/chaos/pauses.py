@@ -8,8 +8,8 @@ from types import TracebackType
 
 PERIOD = 0.05
 """Seconds between two questions to the web."""
-SHORTEST = 0.1
-"""Answers that come after less than that (seconds) are no pause."""
+SHORTEST = 0.5
+"""Answers that come after less than that (seconds) are no pause: the web is there, and only slow."""
 
 
 class Pauses:

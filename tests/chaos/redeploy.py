@@ -32,9 +32,9 @@ RETRY = 0.5
 SHIM_RETRY = 3.0
 """The longest pause (seconds) between two tries of the shim."""
 ALLOWED = 1.0
-"""Seconds that an answer may take beyond the pause: 99 of 100 of them always, all of them on an idle machine."""
-BUSY = 3
-"""All of them may take so many times as long where clients, server and others share two processors."""
+"""Seconds that any answer may take beyond the pause. Two processors are busy for two thirds of the time with clients,
+server and hooks; other work on the machine takes its share of the second.
+"""
 
 
 def run(seconds: float, seed: int, clients: int = CLIENTS, allowed: float = ALLOWED) -> Report:
@@ -99,13 +99,28 @@ class _Redeploy:
         self.edition = 0
         self.warm: set[int] = set()
         self.warm_at = 0.0
-        self.use = max(0.3, clients / 20)
+        self.use = max(0.3, clients / 40)
         """The mean time (seconds) that a client has its resource, such that two processors are not the limit."""
         self.threads = [
             threading.Thread(target=self._client, args=(number, f"{seed} client {number}")) for number in range(clients)
         ]
 
     def run(self, seconds: float, allowed: float) -> None:
+        with Probe(self.server.address, self.pauses):
+            for thread in self.threads:
+                thread.start()
+            try:
+                self._redeploy(seconds)
+            finally:
+                self.stop.set()
+                for thread in self.threads:
+                    thread.join()
+        self._judge(allowed)
+
+    # What is done to the server
+
+    def _redeploy(self, seconds: float) -> None:
+        """One deed after the other, for so long."""
         deeds = (
             self._reload_web,
             self._restart_web,
@@ -114,30 +129,18 @@ class _Redeploy:
             self._restart_scheduler,
             self._kill_web,
         )
-        with Probe(self.server.address, self.pauses):
-            for thread in self.threads:
-                thread.start()
-            # Until the first resource of each client has been made, they wait for those and not for what is done here.
-            until(
-                lambda: self.warm == set(range(len(self.threads))) or self.report.faults, 120, "all clients' resources"
-            )
-            self.warm_at = time.monotonic()
-            end = self.warm_at + seconds
-            number = 0
-            while time.monotonic() < end:
-                self.stop.wait(self.source.uniform(0.5, 2.5))
-                what = deeds[number % len(deeds)]
-                what()
-                self.report.count(what.__name__.strip("_").replace("_", " "))
-                self.server.close_lost(self.record)
-                number += 1
-            self.stop.wait(1)
-            self.stop.set()
-            for thread in self.threads:
-                thread.join()
-        self._judge(allowed)
-
-    # What is done to the server
+        # Until the first resource of each client has been made, they wait for those and not for what is done here.
+        until(lambda: self.warm == set(range(len(self.threads))) or self.report.faults, 120, "all clients' resources")
+        self.warm_at = time.monotonic()
+        number = 0
+        while time.monotonic() < self.warm_at + seconds:
+            self.stop.wait(self.source.uniform(0.5, 2.5))
+            what = deeds[number % len(deeds)]
+            what()
+            self.report.count(what.__name__.strip("_").replace("_", " "))
+            self.server.close_lost(self.record)
+            number += 1
+        self.stop.wait(1)
 
     def _reload_web(self) -> None:
         self.server.send("web", signal.SIGHUP)
@@ -222,9 +225,8 @@ class _Redeploy:
         report.count("clients", len(self.threads))
         report.count("requests that clients repeated", sum(asked.repeated for asked in self.asked))
         report.figures["longest pause"] = f"{self.pauses.longest:.2f} s"
-        most = late[len(late) * 99 // 100]
-        report.figures["beyond the pauses, 99 % under"] = f"{most:.2f} s"
+        report.figures["beyond the pauses, 99 % under"] = f"{late[len(late) * 99 // 100]:.2f} s"
         report.figures["beyond the pauses, at most"] = f"{late[-1]:.2f} s"
-        if most > allowed or late[-1] > allowed * BUSY:
-            report.faults.append(f"clients waited {late[-1]:.2f} s ({most:.2f} s) longer than something was down")
+        if late[-1] > allowed:
+            report.faults.append(f"clients waited up to {late[-1]:.2f} s longer than something was down")
         judge(self.server, self.record, report)

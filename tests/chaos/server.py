@@ -137,7 +137,7 @@ class Server(Farm):
                 os.kill(worker, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-            until(lambda worker=worker: not Path(f"/proc/{worker}").exists(), 5, "the end of a worker")  # type: ignore[misc]
+            until(lambda worker=worker: _has_ended(worker), 5, "the end of a worker")  # type: ignore[misc]
 
     def printed(self, name: str) -> str:
         """What a piece has printed since it was started last."""
@@ -212,3 +212,11 @@ class Server(Farm):
             pass
         finally:
             connection.close()
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether the process is gone, or waits for nothing but that its new parent looks at how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

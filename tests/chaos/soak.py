@@ -122,14 +122,16 @@ def _soak(server: Server, seconds: float, seed: int, report: Report) -> None:
         thread.start()
     series: dict[str, list[tuple[float, float]]] = {quantity.name: [] for quantity in QUANTITIES}
     began = time.monotonic()
-    stop.wait(seconds * WARM_UP)
-    while (now := time.monotonic()) < began + seconds:
-        for quantity in QUANTITIES:
-            series[quantity.name].append((now, quantity.measure(server)))
-        stop.wait(seconds * (1 - WARM_UP) / SAMPLES)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    try:
+        stop.wait(seconds * WARM_UP)
+        while (now := time.monotonic()) < began + seconds:
+            for quantity in QUANTITIES:
+                series[quantity.name].append((now, quantity.measure(server)))
+            stop.wait(seconds * (1 - WARM_UP) / SAMPLES)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
     judge(server, record, report)
     for quantity in QUANTITIES:
         _judge(quantity, series[quantity.name], report)

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +13,9 @@ from scheduler import process
 from state.documents import HookKind, ResourceState
 from state.ids import Numbers
 from state.store import Batch, Put, Store
-from tests.chaos.model import RUNS, STEPS, FarmModel, Then, check, run
+from tests.chaos import model
+from tests.chaos.children import WORKERS
+from tests.chaos.model import RUNS, STEPS, FarmModel, Then, check
 from tests.chaos.model_farms import generous
 from tests.chaos.model_machine import Ending
 
@@ -174,9 +175,10 @@ def test_what_waits_does_not_wait_longer_because_the_clock_was_set_back(
     pytest.fail(f"{pause}: still waited for")
 
 
-def test_the_long_form_tells_what_it_did_and_ends_in_time() -> None:
-    began = time.monotonic()
-    report = run(0.1, SEED)
+def test_the_long_form_tells_what_it_did_and_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "BATCHES", ((2, 20), (1, 40)))
+    report = model.run(0.1, SEED)
     assert report.faults == []
-    assert report.tried["runs"] > 0
-    assert time.monotonic() - began < 60
+    assert report.tried["runs"] >= 2 * WORKERS
+    monkeypatch.setattr(FarmModel, "finish", lambda self: pytest.fail("a planted fault"))
+    assert any("a planted fault" in fault and "check(" in fault for fault in model.run(0.1, SEED).faults)
