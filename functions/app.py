@@ -12,6 +12,11 @@ from functions import answers, health, http, index, openapi, tally
 from functions.context import Context
 from functions.operators import fsck, logs, metrics, pools, resources
 from functions.operators import tickets as operators_tickets
+from functions.pages import assets, overview, pool, resource
+from functions.pages import pools as pools_page
+from functions.pages import resources as resources_page
+from functions.pages import ticket as ticket_page
+from functions.pages import tickets as tickets_page
 from functions.tickets import check, close, create, wait, xmlrpc
 from state.store import Store
 
@@ -38,8 +43,21 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/logs", logs.of_several),
     ("GET", "/fsck", fsck.check),
     ("GET", "/pools", pools.every),
+    ("GET", "/pools/<name>", pools.one),
     ("GET", "/api/stats", pools.stats),
+    ("GET", "/assets/<name>", assets.file),
 )
+
+PAGES: dict[tuple[str, str], Any] = {
+    ("GET", "/"): overview.show,
+    ("GET", "/tickets"): tickets_page.show,
+    ("GET", "/tickets/<ticket_id>"): ticket_page.show,
+    ("GET", "/resources"): resources_page.show,
+    ("GET", "/resources/<id_or_name>"): resource.show,
+    ("GET", "/pools"): pools_page.show,
+    ("GET", "/pools/<name>"): pool.show,
+}
+"""What browsers get at these routes; everybody else gets what `ROUTES` says."""
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:
@@ -60,7 +78,9 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.after_request(http.finish)
     app.register_error_handler(Exception, http.reply_to_error)
     for method, path, function in ROUTES:
+        page = PAGES.get((method, path))
+        view = http.for_browsers(page, function) if page else function
         name = metrics.route(method, path)
-        app.add_url_rule(path, name, function, methods=[method], provide_automatic_options=False)
+        app.add_url_rule(path, name, view, methods=[method], provide_automatic_options=False)
     app.wsgi_app = tally.counting(app.wsgi_app, context.tally, metrics.NO_ROUTE)  # type: ignore[assignment,method-assign]
     return app

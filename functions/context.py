@@ -12,6 +12,7 @@ from flask import current_app
 from config.settings import Settings
 from functions import lifetime
 from functions.offload import in_thread
+from functions.pages.look import Looking
 from functions.parking import Parking
 from functions.tally import Tally
 from functions.view import View
@@ -50,6 +51,10 @@ class Context:
     @functools.cached_property
     def view(self) -> View:
         return View(self.store)
+
+    @functools.cached_property
+    def looking(self) -> Looking:
+        return Looking(self.store, self.view, self.clock)
 
     @functools.cached_property
     def keys(self) -> Keys:

@@ -2,6 +2,7 @@
 
 import heapq
 import logging
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from state.collection import Collection
@@ -31,7 +32,7 @@ def read_living(collection: Collection[D, int]) -> list[D]:
     return documents
 
 
-def holders(tickets: list[Ticket]) -> dict[int, Ticket]:
+def holders(tickets: Iterable[Ticket]) -> dict[int, Ticket]:
     """By resource, the ticket that has it or had it last: an OPEN one rather than a CLOSED one, the oldest first."""
     found: dict[int, Ticket] = {}
     for ticket in tickets:
@@ -42,7 +43,7 @@ def holders(tickets: list[Ticket]) -> dict[int, Ticket]:
     return found
 
 
-def holder(resource: Resource, by_resource: dict[int, Ticket]) -> Ticket | None:
+def holder(resource: Resource, by_resource: Mapping[int, Ticket]) -> Ticket | None:
     """The ticket that has the resource: a CLOSED one only until its resource is free again."""
     ticket = by_resource.get(resource.id)
     return None if ticket is None or ticket.id == resource.released_ticket else ticket

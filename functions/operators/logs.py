@@ -18,6 +18,8 @@ from state.documents import HookKind
 
 LONGEST_WAIT = 60
 MOST_AT_ONCE = 1024 * 1024
+TAIL = 16 * 1024
+"""Bytes of each log that a page shows before it follows."""
 _LOOK_EVERY = 0.2
 
 
@@ -40,7 +42,7 @@ def every(id_or_name: str) -> Response:
     seen = query.whole("seen", 0, 2**53)
     query.finish()
     number = _number(context, id_or_name)
-    logs = _until(seconds, lambda: _logs(context, number), lambda logs: sum(log.size for log in logs) != seen)
+    logs = _until(seconds, lambda: logs_of(context, number), lambda logs: sum(log.size for log in logs) != seen)
     if http.wants_json():
         return http.json_reply({"logs": logs})
     return http.text_reply("".join(f"{log.kind} {log.size} {log.file}\n" for log in logs))
@@ -63,7 +65,7 @@ def of_several() -> Response:
     numbers = list(dict.fromkeys(_number(context, id_or_name) for id_or_name in named))
     logs = _until(
         seconds,
-        lambda: [(number, log) for number in numbers for log in _logs(context, number)],
+        lambda: [(number, log) for number in numbers for log in logs_of(context, number)],
         lambda logs: sum(1 + log.size for _, log in logs) != seen,
     )
     if http.wants_json():
@@ -91,15 +93,8 @@ def one(id_or_name: str, kind: str) -> Response:
     return http.bytes_reply(content, {"Log-Size": str(size), "Log-Next": str(following)})
 
 
-def _number(context: Context, id_or_name: str) -> int:
-    return in_thread(find, context.store, id_or_name).id
-
-
-def _path(context: Context, number: int, kind: HookKind) -> Path:
-    return context.settings.log_dir / "hooks" / f"{number:06d}_{kind}"
-
-
-def _logs(context: Context, number: int) -> list[Log]:
+def logs_of(context: Context, number: int) -> list[Log]:
+    """The logs that a resource has."""
     logs = []
     for kind in HookKind:
         path = _path(context, number, kind)
@@ -108,6 +103,32 @@ def _logs(context: Context, number: int) -> list[Log]:
         except FileNotFoundError:
             pass
     return logs
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """The end of a log: all of its `size` bytes, or the last of them; `next` is the offset of what follows."""
+
+    kind: HookKind
+    size: int
+    next: int
+    content: bytes
+
+
+def tails_of(context: Context, number: int) -> list[Tail]:
+    """The logs that a resource has, each with its last `TAIL` bytes."""
+    tails = []
+    for log in logs_of(context, number):
+        content, size = _read(Path(log.file), max(0, log.size - TAIL))
+        tails.append(Tail(log.kind, size, max(0, log.size - TAIL) + len(content), content))
+    return tails
+
+
+def _number(context: Context, id_or_name: str) -> int:
+    return in_thread(find, context.store, id_or_name).id
+
+
+def _path(context: Context, number: int, kind: HookKind) -> Path:
+    return context.settings.log_dir / "hooks" / f"{number:06d}_{kind}"
 
 
 def _read(path: Path, offset: int) -> tuple[bytes, int]:

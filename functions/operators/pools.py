@@ -1,4 +1,7 @@
-"""Pools: `GET /pools` with counts, `GET /api/stats` for monitoring. Reads pool records, resources and tickets."""
+"""Pools: `GET /pools` and `GET /pools/NAME` with counts, `GET /api/stats` for monitoring.
+
+Reads pool records, resources and tickets.
+"""
 
 from typing import Any
 
@@ -8,19 +11,11 @@ from functions import http
 from functions.context import current
 from functions.fields import Query
 from functions.offload import in_thread
-from functions.operators.living import holder, holders, read_living
-from state.documents import PoolRecord, ResourceState
-from state.errors import CorruptDocument
+from functions.operators.counts import COUNTS, counted, in_order
+from functions.operators.living import holders, read_living
+from state.documents import PoolRecord
+from state.errors import CorruptDocument, NotFound
 from state.store import Store
-
-COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
-_BY_STATE = {
-    ResourceState.UP: "up",
-    ResourceState.STARTING: "starting",
-    ResourceState.DELETE_REQUEST: "delete_requested",
-    ResourceState.DELETING: "deleting",
-    ResourceState.RELEASING: "releasing",
-}
 
 
 def every() -> Response:
@@ -30,8 +25,16 @@ def every() -> Response:
     total = {name: sum(pool[name] for pool in pools) for name in ("max", *COUNTS)}
     if http.wants_json():
         return http.json_reply({"pools": pools, "total": total})
-    lines = [" ".join([pool["name"], *(f"{name}={pool[name]}" for name in total)]) for pool in pools]
-    return http.text_reply("".join(f"{line}\n" for line in lines))
+    return http.text_reply("".join(map(_line, pools)))
+
+
+def one(name: str) -> Response:
+    """200 with the counts of one pool: a line, or JSON. 404 when it is not known."""
+    Query().finish()
+    found = next((pool for pool in in_thread(count, current().store) if pool["name"] == name), None)
+    if found is None:
+        raise NotFound("pool", name)
+    return http.json_reply(found) if http.wants_json() else http.text_reply(_line(found))
 
 
 def stats() -> Response:
@@ -52,36 +55,14 @@ def stats() -> Response:
     )
 
 
-def count(store: Store) -> list[dict[str, Any]]:
-    """Each pool with its counts; those that left the file are there while they have resources.
+def _line(pool: dict[str, Any]) -> str:
+    return " ".join([pool["name"], *(f"{name}={pool[name]}" for name in ("max", *COUNTS))]) + "\n"
 
-    `up` are all UP resources, of which `taken` have a ticket and `ready` have none.
-    """
+
+def count(store: Store) -> list[dict[str, Any]]:
+    """Each pool with its counts; those that left the file are there while they have resources."""
     by_resource = holders(read_living(store.tickets))
-    records = read_records(store)
-    known = {record.name for record in records}
-    counted = {record.name: dict.fromkeys(COUNTS, 0) for record in records}
-    for resource in read_living(store.resources):
-        if resource.state not in _BY_STATE:
-            continue
-        counts = counted.setdefault(resource.pool, dict.fromkeys(COUNTS, 0))
-        counts[_BY_STATE[resource.state]] += 1
-        if resource.state is ResourceState.UP:
-            counts["taken" if holder(resource, by_resource) else "ready"] += 1
-    unrecorded = [PoolRecord(name=name, configured=False) for name in counted if name not in known]
-    return [
-        {
-            "name": record.name,
-            "description": record.options.get("description"),
-            "configured": record.configured,
-            "max": record.options.get("max", 0),
-            **counted[record.name],
-            "paused_until": record.paused_until,
-            "pause_reason": record.pause_reason,
-        }
-        for record in [*records, *unrecorded]
-        if record.configured or any(counted[record.name].values())
-    ]
+    return counted(read_records(store), read_living(store.resources), by_resource)
 
 
 def read_records(store: Store) -> list[PoolRecord]:
@@ -94,4 +75,4 @@ def read_records(store: Store) -> list[PoolRecord]:
             continue
         if record is not None:
             records.append(record)
-    return sorted(records, key=lambda record: (not record.configured, record.position, record.name))
+    return in_order(records)

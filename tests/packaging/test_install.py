@@ -21,6 +21,8 @@ def test_files_lie_where_a_distribution_puts_them(installed: Installed):
         *shims,
         f"{HOME}/venv/bin/python",
         f"{HOME}/scheduler/run-hook.sh",
+        f"{HOME}/functions/pages/templates/base.html",
+        f"{HOME}/functions/pages/assets/style.css",
         "usr/lib/systemd/system/resalloc-functions.target",
         "usr/lib/systemd/system/resalloc-functions-web.service",
         "usr/lib/systemd/system/resalloc-functions-scheduler.service",

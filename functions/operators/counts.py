@@ -1,0 +1,53 @@
+"""How many resources each pool has, by what they are used for."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from functions.operators.living import holder
+from state.documents import PoolRecord, Resource, ResourceState, Ticket
+
+COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
+_BY_STATE = {
+    ResourceState.UP: "up",
+    ResourceState.STARTING: "starting",
+    ResourceState.DELETE_REQUEST: "delete_requested",
+    ResourceState.DELETING: "deleting",
+    ResourceState.RELEASING: "releasing",
+}
+
+
+def counted(
+    records: Sequence[PoolRecord], resources: Iterable[Resource], by_resource: Mapping[int, Ticket]
+) -> list[dict[str, Any]]:
+    """Each pool with its counts; those that left the file are there while they have resources.
+
+    `up` are all UP resources, of which `taken` have a ticket and `ready` have none.
+    """
+    known = {record.name for record in records}
+    found = {record.name: dict.fromkeys(COUNTS, 0) for record in records}
+    for resource in resources:
+        if resource.state not in _BY_STATE:
+            continue
+        counts = found.setdefault(resource.pool, dict.fromkeys(COUNTS, 0))
+        counts[_BY_STATE[resource.state]] += 1
+        if resource.state is ResourceState.UP:
+            counts["taken" if holder(resource, by_resource) else "ready"] += 1
+    unrecorded = [PoolRecord(name=name, configured=False) for name in found if name not in known]
+    return [
+        {
+            "name": record.name,
+            "description": record.options.get("description"),
+            "configured": record.configured,
+            "max": record.options.get("max", 0),
+            **found[record.name],
+            "paused_until": record.paused_until,
+            "pause_reason": record.pause_reason,
+        }
+        for record in [*records, *unrecorded]
+        if record.configured or any(found[record.name].values())
+    ]
+
+
+def in_order(records: Iterable[PoolRecord]) -> list[PoolRecord]:
+    """As pools.yaml has them, those that left it last."""
+    return sorted(records, key=lambda record: (not record.configured, record.position, record.name))

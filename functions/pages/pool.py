@@ -1,0 +1,28 @@
+"""The page of one pool: `GET /pools/NAME`."""
+
+from typing import Any
+
+from flask import Response
+
+from functions.fields import Query
+from functions.pages import page
+from functions.pages.look import Look
+from state.errors import NotFound
+
+_LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")
+_REUSE = ("reuse_opportunity_time", "reuse_max_count", "reuse_max_time")
+OPTIONS = (*_LIMITS, *_REUSE)
+"""What is shown. Commands are not: whoever writes them may put more into them than everybody should read."""
+
+
+def show(name: str) -> Response:
+    """200 with how it does, its limits, resources and the tickets that wait for it; 404 when it is not known."""
+    Query().finish()
+
+    def make(look: Look) -> dict[str, Any]:
+        pool = next((pool for pool in look.pools if pool.name == name), None)
+        if pool is None:
+            raise NotFound("pool", name)
+        return {"pool": pool, "options": OPTIONS}
+
+    return page.reply("pool.html", make)

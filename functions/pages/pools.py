@@ -1,0 +1,13 @@
+"""The page of all pools: `GET /pools`."""
+
+from flask import Response
+
+from functions.fields import Query
+from functions.operators.counts import COUNTS
+from functions.pages import page
+
+
+def show() -> Response:
+    """200 with the table that users of resalloc know: limits, counts, a total row, descriptions."""
+    Query().finish()
+    return page.reply("pools.html", lambda look: {"columns": ("max", *COUNTS)})

@@ -1,0 +1,26 @@
+"""The page of one resource: `GET /resources/ID|NAME`."""
+
+from typing import Any
+
+from flask import Response
+
+from functions.context import current
+from functions.fields import Query
+from functions.operators.living import find
+from functions.operators.logs import tails_of
+from functions.pages import page
+from functions.pages.look import Look
+from state.documents import ResourceState
+
+
+def show(id_or_name: str) -> Response:
+    """200 with what it is, who has it, what happened to it and what its hooks wrote; 404 when it is not known."""
+    Query().finish()
+    context = current()
+
+    def make(look: Look) -> dict[str, Any]:
+        resource = find(context.store, id_or_name)
+        ticket = None if resource.state is ResourceState.ENDED else look.holder(resource)
+        return {"resource": resource, "ticket": ticket, "logs": tails_of(context, resource.id)}
+
+    return page.reply("resource.html", make)

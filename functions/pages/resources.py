@@ -1,0 +1,63 @@
+"""The page of all resources: `GET /resources`, filtered by `?pool=`, `?state=` and `?q=`, a text."""
+
+from typing import Any
+
+from flask import Response
+
+from functions.fields import Query
+from functions.pages import page
+from functions.pages.look import Look
+from functions.pages.words import text
+from state.documents import Resource, ResourceState, Ticket
+
+_MORE_STATES = ("TAKEN", "READY", "TROUBLE")
+STATES = (*(state.value for state in ResourceState if state is not ResourceState.ENDED), *_MORE_STATES)
+"""What can be chosen: the states, UP ones with and without a ticket, and those that a check or a delete failed."""
+
+
+def show() -> Response:
+    """200 with the resources that are not ENDED; 400 when the query cannot be taken."""
+    query = Query()
+    wanted = {
+        "pool": page.read_text(query, "pool"),
+        "state": page.read_choice(query, "state", STATES),
+        "q": page.read_text(query, "q"),
+    }
+    number = query.whole("page", 1, 10_000)
+    query.finish()
+
+    def make(look: Look) -> dict[str, Any]:
+        found = [
+            (resource, ticket)
+            for resource in look.resources
+            if _is_wanted(resource, ticket := look.holder(resource), **wanted)
+        ]
+        return {"rows": page.Rows(found, number), "wanted": wanted, "states": STATES}
+
+    return page.reply("resources.html", make)
+
+
+def _is_wanted(resource: Resource, ticket: Ticket | None, pool: str, state: str, q: str) -> bool:
+    if pool and resource.pool != pool:
+        return False
+    if state and not _is_in(resource, ticket, state):
+        return False
+    return not q or any(q.lower() in word.lower() for word in _words(resource, ticket))
+
+
+def _is_in(resource: Resource, ticket: Ticket | None, state: str) -> bool:
+    match state:
+        case "TAKEN":
+            return ticket is not None
+        case "READY":
+            return resource.state is ResourceState.UP and ticket is None
+        case "TROUBLE":
+            return resource.check_failed_count > 0 or resource.delete_failures > 0
+        case _:
+            return resource.state == state
+
+
+def _words(resource: Resource, ticket: Ticket | None) -> tuple[str, ...]:
+    sandbox = resource.sandbox or (ticket.sandbox if ticket else None) or ""
+    numbers = (str(resource.id), str(ticket.id) if ticket else "")
+    return (*numbers, resource.name, resource.user or "", sandbox, *resource.tags, text(resource.data))

@@ -1,0 +1,72 @@
+"""What is to be seen at a glance: full, failing, idle, leaking. Pure: documents and a time in, signs out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from functions.operators.living import holder
+from functions.pages.words import plural, span
+from state.documents import PoolRecord, Resource, ResourceState, Ticket
+
+HELD_LONG = 86400.0
+"""Seconds after which it is told that somebody still has a resource."""
+
+
+class Sign(NamedTuple):
+    """`level` is bad, warn, note or good; `word` stands in a list, `sentence` tells more."""
+
+    level: str
+    word: str
+    sentence: str
+
+
+def signs_of_pool(
+    record: PoolRecord,
+    counts: Mapping[str, Any],
+    resources: Sequence[Resource],
+    by_resource: Mapping[int, Ticket],
+    waiting: int,
+    now: float,
+) -> tuple[Sign, ...]:
+    """The signs of one pool, the most urgent first; never none."""
+    found = sorted(_signs(record, counts, resources, by_resource, waiting, now), key=lambda sign: _URGENCY[sign.level])
+    return tuple(found) or (Sign("good", "working", "Nothing is wrong here."),)
+
+
+_URGENCY = {"bad": 0, "warn": 1, "note": 2, "good": 3}
+
+
+def _signs(
+    record: PoolRecord,
+    counts: Mapping[str, Any],
+    resources: Sequence[Resource],
+    by_resource: Mapping[int, Ticket],
+    waiting: int,
+    now: float,
+) -> Iterator[Sign]:
+    if record.paused_until is not None and record.paused_until > now:
+        again = span(record.paused_until - now)
+        yield Sign("bad", "failing", f"Starts fail; the next try is in {again}: {record.pause_reason or 'unknown'}")
+    elif record.start_failures:
+        failed = "start" if record.start_failures == 1 else f"{record.start_failures} starts"
+        yield Sign("warn", "failing", f"The last {failed} failed: {record.pause_reason or 'unknown'}")
+    leaking = sum(resource.delete_failures > 0 for resource in resources)
+    if leaking:
+        yield Sign("bad", "leaking", f"{plural(leaking, 'resource')} could not be deleted so far.")
+    sick = sum(resource.check_failed_count > 0 and resource.state is ResourceState.UP for resource in resources)
+    if sick:
+        yield Sign("warn", "sick", f"The livecheck of {plural(sick, 'resource')} fails.")
+    if not record.configured:
+        yield Sign("note", "left", "It is no longer in pools.yaml, and empties.")
+    elif counts["max"] and len(resources) >= counts["max"] and not counts["ready"]:
+        full = f"All {counts['max']} are in use"
+        yield Sign("warn", "full", f"{full}, and {waiting} wait.") if waiting else Sign("note", "full", f"{full}.")
+    held = sum(_held_long(resource, by_resource, now) for resource in resources)
+    if held:
+        yield Sign("note", "held", f"{plural(held, 'resource')} taken for more than {span(HELD_LONG)}.")
+    if not (counts["taken"] or waiting or counts["starting"] or counts["releasing"] or counts["deleting"]):
+        yield Sign("note", "idle", "Nobody uses it.")
+
+
+def _held_long(resource: Resource, by_resource: Mapping[int, Ticket], now: float) -> bool:
+    ticket = holder(resource, by_resource)
+    return ticket is not None and ticket.assigned_at is not None and now - ticket.assigned_at > HELD_LONG

@@ -1,0 +1,59 @@
+"""The page of all tickets: `GET /tickets`, filtered by `?state=`, `?pool=` and `?q=`, a text."""
+
+from typing import Any
+
+from flask import Response
+
+from functions.context import current
+from functions.fields import Query
+from functions.pages import page
+from functions.pages.look import Look
+from state.documents import Ticket, TicketState
+
+STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))
+"""What can be chosen: open ones with and without a resource, and the states."""
+
+
+def show() -> Response:
+    """200 with the tickets that are not CLOSED, or those chosen; 400 when the query cannot be taken."""
+    query = Query()
+    wanted = {
+        "state": page.read_choice(query, "state", STATES),
+        "pool": page.read_text(query, "pool"),
+        "q": page.read_text(query, "q"),
+    }
+    number = query.whole("page", 1, 10_000)
+    query.finish()
+    view = current().view
+
+    def make(look: Look) -> dict[str, Any]:
+        offers = {pool.name: frozenset(pool.offers) for pool in look.pools}
+        offered = offers.get(wanted["pool"], frozenset())
+        found = [ticket for ticket in look.tickets if _is_wanted(ticket, offered, **wanted)]
+        groups = sorted(look.waiting_by_tags.items(), key=lambda group: group[1][0].id)
+        queues = [
+            {"tags": sorted(tags), "tickets": tickets, "why": view.place_and_reason(tickets[0])[1]}
+            for tags, tickets in groups
+        ]
+        return {"rows": page.Rows(found, number), "wanted": wanted, "states": STATES, "queues": queues}
+
+    return page.reply("tickets.html", make)
+
+
+def _is_wanted(ticket: Ticket, offered: frozenset[str], state: str, pool: str, q: str) -> bool:
+    match state:
+        case "":
+            right = ticket.state is not TicketState.CLOSED
+        case "WAITING":
+            right = ticket.waiting
+        case "SERVED":
+            right = ticket.state is TicketState.OPEN and not ticket.waiting
+        case _:
+            right = ticket.state == state
+    if pool:
+        right = right and (offered >= set(ticket.tags) if ticket.waiting else ticket.pool == pool)
+    return right and (not q or any(q.lower() in word.lower() for word in _words(ticket)))
+
+
+def _words(ticket: Ticket) -> tuple[str, ...]:
+    return (str(ticket.id), *ticket.tags, ticket.sandbox or "", ticket.resource_name or "", ticket.reason or "")
