@@ -1,8 +1,8 @@
 """The documents that last: tickets, resources, pool records, intents, agents, and the states they go through.
 
 Times are Unix seconds. Bytes (`data`, `output`) stand in JSON as base64. Every document keeps the fields that
-this version does not know in `unknown`, so that an older program beside a newer one loses nothing; so does a `Run`
-inside of one.
+this version does not know in `unknown`, so that an older program beside a newer one loses nothing; so do a `Run` and
+an `Event` inside of one.
 """
 
 import functools
@@ -17,8 +17,10 @@ def _known(form: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(form.__struct_fields__) - {"unknown"}
 
 
-def _gather_unknown(form: type[msgspec.Struct], fields: dict[str, Any]) -> dict[str, Any]:
+def _gather_unknown(form: type[msgspec.Struct], fields: Any) -> Any:
     """The fields, with those that this version does not know together under `unknown`."""
+    if not isinstance(fields, dict):
+        return fields
     unknown = fields.keys() - _known(form)
     if not unknown:
         return fields
@@ -60,8 +62,44 @@ class HookKind(StrEnum):
     LIST = "list"
 
 
+class Actor(StrEnum):
+    """Who made a transition."""
+
+    CLIENT = "client"
+    OPERATOR = "operator"
+    LEADER = "leader"
+    """The leading scheduler, as its policy decides."""
+    HOOK = "hook"
+    """A hook, by how it ended."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One transition: what a document's `history` holds, and a line of the files in `events/`.
+
+    `n` counts the transitions of one document, `before` and `after` are its states. `ticket` is the one that the event
+    is about; for a resource, the one that had it `since` then. A line also tells what it is about: `kind` (ticket,
+    resource, pool, leader or config) and `pool`, `resource` and `name`, as far as there are any. The words are texts,
+    so that those of a newer version are kept.
+    """
+
+    at: float = 0.0
+    kind: str | None = None
+    n: int = 0
+    event: str = ""
+    before: str | None = None
+    after: str | None = None
+    pool: str | None = None
+    resource: int | None = None
+    name: str | None = None
+    ticket: int | None = None
+    since: float | None = None
+    actor: str = ""
+    reason: str | None = None
+    unknown: dict[str, Any] | None = None
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Base of all documents: conversion from and to JSON that keeps unknown fields."""
+    """Base of all documents: conversion from and to JSON that keeps unknown fields, also inside of runs and events."""
 
     KEY: ClassVar[str] = "id"
     """The field that names its file."""
@@ -80,8 +118,10 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         if not isinstance(fields, dict):
             raise msgspec.ValidationError("Expected an object")
         fields = _gather_unknown(cls, fields)
-        if isinstance(fields.get("run"), dict):
+        if "run" in fields:
             fields["run"] = _gather_unknown(Run, fields["run"])
+        if isinstance(fields.get("history"), list):
+            fields["history"] = [_gather_unknown(Event, event) for event in fields["history"]]
         return msgspec.convert(fields, cls)
 
     def to_json(self) -> bytes:
@@ -90,6 +130,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         unknown = fields.pop("unknown")
         if fields.get("run") is not None:
             fields["run"] |= fields["run"].pop("unknown", {})
+        for event in fields.get("history", ()):
+            event.update(event.pop("unknown", {}))
         return msgspec.json.encode({**fields, **unknown}) + b"\n"
 
     def replace(self, **changes: Any) -> Self:
@@ -139,7 +181,8 @@ class Resource(Document, frozen=True, kw_only=True):
     `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_asked` is
     the reason for deleting it once the run under way has ended, `delete_began_at` when its last `cmd_delete` began.
     `released_ticket` is the last ticket that let it go, so that letting go twice changes nothing. While a ticket has
-    it, sandbox and first taking are on that ticket; they are copied here on release.
+    it, sandbox and first taking are on that ticket; they are copied here on release. `history` holds its last
+    transitions.
     """
 
     id: int
@@ -167,6 +210,7 @@ class Resource(Document, frozen=True, kw_only=True):
     delete_retry_at: float | None = None
     ended_at: float | None = None
     reason: str | None = None
+    history: tuple[Event, ...] = ()
 
 
 class PoolRecord(Document, frozen=True, kw_only=True):
@@ -174,7 +218,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
     release and delete its resources. `position` is its place in the file, `configured` whether it still stands
-    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages.
+    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages. `history`
+    holds what became of it lately.
     """
 
     KEY: ClassVar[str] = "name"
@@ -193,6 +238,7 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     paused_until: float | None = None
     pause_reason: str | None = None
     last_list_at: float | None = None
+    history: tuple[Event, ...] = ()
 
 
 class IntentKind(StrEnum):

@@ -1,4 +1,7 @@
-"""Which event takes a ticket, a resource or an agent from which state to which: a table each, anything else raises."""
+"""Which event takes a ticket, a resource or an agent from which state to which: a table each, anything else raises.
+
+The words of the events stand in the histories of documents and in the files of events, too.
+"""
 
 from enum import StrEnum
 
@@ -7,12 +10,16 @@ from state.errors import ImpossibleTransition
 
 
 class TicketEvent(StrEnum):
-    ASSIGN = "assign"
-    CLOSE = "close"
-    FAIL = "fail"
+    TAKE = "taken"
+    """How it begins, out of no state."""
+    ASSIGN = "assigned"
+    FAIL = "failed"
+    CLOSE = "closed"
 
 
 class ResourceEvent(StrEnum):
+    START_BEGAN = "start began"
+    """How it begins, out of no state."""
     START_SUCCEEDED = "start succeeded"
     START_FAILED = "start failed"
     START_CUT_OFF = "start cut off"
@@ -20,11 +27,28 @@ class ResourceEvent(StrEnum):
     RELEASE_BEGAN = "release began"
     RELEASE_SUCCEEDED = "release succeeded"
     RELEASE_FAILED = "release failed"
+    CHECK_FAILED = "livecheck failed"
+    """The first of a row."""
+    CHECK_GOOD = "livecheck good again"
+    DELETE_PLANNED = "delete planned"
+    """Asked for while a hook runs; it is to be deleted when that has ended."""
     DELETE_ASKED = "delete asked"
     DELETE_BEGAN = "delete began"
     DELETE_SUCCEEDED = "delete succeeded"
     DELETE_FAILED = "delete failed"
     DELETE_GIVEN_UP = "delete given up"
+
+
+class PoolEvent(StrEnum):
+    """What becomes of a pool. Words only: what a pool may do is told by its record."""
+
+    CONFIGURED = "configured"
+    """It stands in the file, for the first time or again."""
+    CHANGED = "options changed"
+    LEFT = "left the file"
+    STARTS_FAIL = "starts fail"
+    """It pauses, longer after each failure."""
+    STARTS_SUCCEED = "starts succeed again"
 
 
 class AgentEvent(StrEnum):
@@ -51,11 +75,17 @@ _RESOURCE = {
     (_S.STARTING, _E.START_SUCCEEDED): _S.UP,
     (_S.STARTING, _E.START_FAILED): _S.ENDED,
     (_S.STARTING, _E.START_CUT_OFF): _S.DELETE_REQUEST,
+    (_S.STARTING, _E.DELETE_PLANNED): _S.STARTING,
     (_S.UP, _E.LET_GO): _S.UP,
     (_S.UP, _E.RELEASE_BEGAN): _S.RELEASING,
+    (_S.UP, _E.CHECK_FAILED): _S.UP,
+    (_S.UP, _E.CHECK_GOOD): _S.UP,
     (_S.UP, _E.DELETE_ASKED): _S.DELETE_REQUEST,
     (_S.RELEASING, _E.RELEASE_SUCCEEDED): _S.UP,
     (_S.RELEASING, _E.RELEASE_FAILED): _S.DELETE_REQUEST,
+    (_S.RELEASING, _E.CHECK_FAILED): _S.RELEASING,
+    (_S.RELEASING, _E.CHECK_GOOD): _S.RELEASING,
+    (_S.RELEASING, _E.DELETE_PLANNED): _S.RELEASING,
     (_S.DELETE_REQUEST, _E.DELETE_BEGAN): _S.DELETING,
     (_S.DELETING, _E.DELETE_SUCCEEDED): _S.ENDED,
     (_S.DELETING, _E.DELETE_FAILED): _S.DELETE_REQUEST,

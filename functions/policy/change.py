@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from config.pools import Pool
-from state.documents import HookKind, Resource, ResourceState, Run, Ticket
-from state.errors import ImpossibleTransition
-from state.lifecycle import ResourceEvent, TicketEvent, after_resource_event, after_ticket_event
+from functions.policy.history import moved
+from state.documents import Actor, Event, HookKind, Resource, ResourceState, Run, Ticket
+from state.lifecycle import ResourceEvent, TicketEvent, after_ticket_event
 
 ASKABLE = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
@@ -30,8 +30,12 @@ def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resour
     if hook:
         run = Run(id=run_id(resource.id, HookKind.RELEASE, releases), kind=HookKind.RELEASE, started_at=now)
     bound = resource.sandbox is not None
-    return resource.replace(
-        state=after_resource_event(resource.state, event),
+    return moved(
+        resource,
+        event,
+        now,
+        Actor.CLIENT,
+        holder=ticket,
         releases_counter=releases,
         released_at=now,
         released_ticket=ticket.id,
@@ -65,23 +69,26 @@ def close(ticket: Ticket, now: float) -> Ticket:
     return ticket if state is ticket.state else ticket.replace(state=state, closed_at=now)
 
 
-def request_delete(resource: Resource, reason: str) -> Resource:
-    """The UP resource, to be deleted at once."""
-    return resource.replace(state=after_resource_event(resource.state, ResourceEvent.DELETE_ASKED), reason=reason)
+def request_delete(
+    resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER, holder: Ticket | None = None
+) -> Resource:
+    """The UP resource, to be deleted at once; `holder` is the ticket that has it."""
+    return moved(resource, ResourceEvent.DELETE_ASKED, now, actor, why=reason, holder=holder, reason=reason)
 
 
-def ask_delete(resource: Resource, reason: str) -> Resource:
+def ask_delete(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:
     """The STARTING or RELEASING resource, to be deleted when its run has ended."""
-    if resource.state not in ASKABLE:
-        raise ImpossibleTransition(resource.state, ResourceEvent.DELETE_ASKED)
-    return resource.replace(delete_asked=reason)
+    return moved(resource, ResourceEvent.DELETE_PLANNED, now, actor, why=reason, delete_asked=reason)
 
 
 def begin_delete(resource: Resource, now: float) -> Resource:
     """The resource in DELETE_REQUEST after its `cmd_delete` began."""
     id = run_id(resource.id, HookKind.TERMINATE, resource.delete_failures + 1)
-    return resource.replace(
-        state=after_resource_event(resource.state, ResourceEvent.DELETE_BEGAN),
+    return moved(
+        resource,
+        ResourceEvent.DELETE_BEGAN,
+        now,
+        Actor.LEADER,
         run=Run(id=id, kind=HookKind.TERMINATE, started_at=now),
         delete_began_at=now,
         delete_retry_at=None,
@@ -93,6 +100,7 @@ def new_resource(id: int, pool: Pool, id_in_pool: int, counters: dict[str, int],
     name = pool.name_pattern.format(
         pool_name=pool.name, id=f"{id:08d}", datetime=datetime.fromtimestamp(now).strftime("%Y%m%d_%H%M%S")
     )
+    began = Event(at=now, n=1, event=ResourceEvent.START_BEGAN, after=ResourceState.STARTING, actor=Actor.LEADER)
     return Resource(
         id=id,
         name=name,
@@ -102,4 +110,5 @@ def new_resource(id: int, pool: Pool, id_in_pool: int, counters: dict[str, int],
         counters=counters,
         created_at=now,
         run=Run(id=run_id(id, HookKind.ALLOC, 1), kind=HookKind.ALLOC, started_at=now),
+        history=(began,),
     )

@@ -6,9 +6,10 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.change import request_delete
+from functions.policy.history import moved, note
 from functions.policy.times import SLACK, due, later
-from state.documents import HookKind, PoolRecord, Resource, ResourceState
-from state.lifecycle import ResourceEvent, after_resource_event
+from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState
+from state.lifecycle import PoolEvent, ResourceEvent
 
 _AVERAGE_WEIGHT = 0.2
 LONGEST_PAUSE = 300
@@ -89,6 +90,8 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
         last_attempt_to_start=later(record.last_attempt_to_start, outcome.ended_at),
     )
     if good:
+        if record.start_failures:
+            record = note(record, PoolEvent.STARTS_SUCCEED, outcome.ended_at, Actor.HOOK, "paused", "starting")
         return record.replace(
             startup_time_avg=_average(record.startup_time_avg, outcome.ended_at - outcome.started_at),
             last_successful_start=later(record.last_successful_start, outcome.ended_at),
@@ -96,47 +99,56 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
             paused_until=None,
             pause_reason=None,
         )
+    reason = f"cmd_new {outcome.how}"
+    if not record.start_failures:
+        record = note(record, PoolEvent.STARTS_FAIL, outcome.ended_at, Actor.HOOK, "starting", "paused", reason)
     failures = record.start_failures if same_volley else record.start_failures + 1
     pause = max(start_delay, _growing(1, failures - 1))
     paused_until = due(record.paused_until or 0.0, max(start_delay, LONGEST_PAUSE), outcome.ended_at)
     return record.replace(
         start_failures=failures,
         paused_until=max(outcome.ended_at + pause, paused_until),
-        pause_reason=f"cmd_new {outcome.how}",
+        pause_reason=reason,
     )
 
 
 def _after_start(resource: Resource, outcome: Outcome) -> Resource:
     if outcome.good:
-        up = _moved(resource, ResourceEvent.START_SUCCEEDED, data=outcome.output, up_at=outcome.ended_at)
-        return _deleted_if_asked(up)
+        up = _ended(resource, outcome, ResourceEvent.START_SUCCEEDED, data=outcome.output, up_at=outcome.ended_at)
+        return _deleted_if_asked(up, outcome.ended_at)
     reason = f"cmd_new {outcome.how}"
     if outcome.by_itself:
-        return _moved(resource, ResourceEvent.START_FAILED, ended_at=outcome.ended_at, reason=reason)
-    return _moved(resource, ResourceEvent.START_CUT_OFF, reason=reason)
+        event, ended_at = ResourceEvent.START_FAILED, outcome.ended_at
+        return _ended(resource, outcome, event, why=reason, ended_at=ended_at, reason=reason)
+    return _ended(resource, outcome, ResourceEvent.START_CUT_OFF, why=reason, reason=reason)
 
 
 def _after_release(resource: Resource, outcome: Outcome) -> Resource:
     if outcome.good:
-        return _deleted_if_asked(_moved(resource, ResourceEvent.RELEASE_SUCCEEDED))
-    return _moved(resource, ResourceEvent.RELEASE_FAILED, reason=f"cmd_release {outcome.how}")
+        return _deleted_if_asked(_ended(resource, outcome, ResourceEvent.RELEASE_SUCCEEDED), outcome.ended_at)
+    reason = f"cmd_release {outcome.how}"
+    return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED, why=reason, reason=reason)
 
 
 def _after_delete(resource: Resource, outcome: Outcome, pool: Pool | None) -> Resource:
     if outcome.good:
-        return _moved(resource, ResourceEvent.DELETE_SUCCEEDED, ended_at=outcome.ended_at)
+        return _ended(resource, outcome, ResourceEvent.DELETE_SUCCEEDED, ended_at=outcome.ended_at)
     failures = resource.delete_failures + 1
     if pool is not None and failures >= pool.delete_attempts:
         given_up = f"cmd_delete failed {failures} times and is not tried again; at last it {outcome.how}"
-        return _moved(
+        return _ended(
             resource,
+            outcome,
             ResourceEvent.DELETE_GIVEN_UP,
+            why=given_up,
             delete_failures=failures,
             ended_at=outcome.ended_at,
             reason=f"{resource.reason}; {given_up}" if resource.reason else given_up,
         )
     retry_at = outcome.ended_at + _growing(2, failures - 1)
-    return _moved(resource, ResourceEvent.DELETE_FAILED, delete_failures=failures, delete_retry_at=retry_at)
+    why = f"cmd_delete {outcome.how}"
+    event = ResourceEvent.DELETE_FAILED
+    return _ended(resource, outcome, event, why=why, delete_failures=failures, delete_retry_at=retry_at)
 
 
 def _after_livecheck(resource: Resource, outcome: Outcome) -> Resource:
@@ -145,6 +157,11 @@ def _after_livecheck(resource: Resource, outcome: Outcome) -> Resource:
     if outcome.lost or outdated or resource.state not in _CHECKED_STATES:
         return resource
     failed = 0 if outcome.good else resource.check_failed_count + 1
+    if failed == 1:
+        why = f"cmd_livecheck {outcome.how}"
+        resource = moved(resource, ResourceEvent.CHECK_FAILED, outcome.ended_at, Actor.HOOK, why=why)
+    elif outcome.good and resource.check_failed_count:
+        resource = moved(resource, ResourceEvent.CHECK_GOOD, outcome.ended_at, Actor.HOOK)
     return resource.replace(check_last_time=outcome.ended_at, check_failed_count=failed)
 
 
@@ -153,14 +170,14 @@ def _precedes(outcome: Outcome, at: float) -> bool:
     return outcome.started_at < at <= outcome.ended_at + SLACK
 
 
-def _moved(resource: Resource, event: ResourceEvent, **changes: Any) -> Resource:
-    return resource.replace(state=after_resource_event(resource.state, event), run=None, **changes)
+def _ended(resource: Resource, outcome: Outcome, event: ResourceEvent, **changes: Any) -> Resource:
+    return moved(resource, event, outcome.ended_at, Actor.HOOK, run=None, **changes)
 
 
-def _deleted_if_asked(resource: Resource) -> Resource:
+def _deleted_if_asked(resource: Resource, now: float) -> Resource:
     if resource.delete_asked is None:
         return resource
-    return request_delete(resource, resource.delete_asked).replace(delete_asked=None)
+    return request_delete(resource, resource.delete_asked, now).replace(delete_asked=None)
 
 
 def _average(average: float | None, sample: float) -> float:

@@ -17,7 +17,7 @@ from functions.policy.steps import (
     Step,
 )
 from functions.policy.times import due, due_ids
-from state.documents import Intent, Resource, ResourceState, TicketState
+from state.documents import Actor, Intent, Resource, ResourceState, TicketState
 
 
 def let_go(draft: Draft) -> list[Step]:
@@ -98,16 +98,16 @@ def _decide(draft: Draft, intent: Intent) -> list[Step]:
     if intent.unused_only and not unused:
         return [drop]
     if up:
-        return [*_request(draft, resource, intent.reason), drop]
+        return [*_request(draft, resource, intent.reason, Actor.OPERATOR), drop]
     if resource.state in change.ASKABLE and resource.delete_asked is None:
         draft.leave(resource)
-        return [AskDelete(resource.id, intent.reason), drop]
+        return [AskDelete(resource.id, intent.reason, Actor.OPERATOR), drop]
     return [drop]
 
 
-def _request(draft: Draft, resource: Resource, reason: str) -> list[Step]:
+def _request(draft: Draft, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
     draft.leave(resource)
-    steps: list[Step] = [RequestDelete(resource.id, reason)]
+    steps: list[Step] = [RequestDelete(resource.id, reason, actor)]
     holder = draft.snapshot.holder(resource.id)
     if holder is not None and holder.state is TicketState.OPEN:
         steps.append(FailTicket(holder.id, reason))

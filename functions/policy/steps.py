@@ -2,6 +2,8 @@
 
 import msgspec
 
+from state.documents import Actor
+
 
 class _Step(msgspec.Struct, frozen=True, gc=False):
     """Numbers and words only, so the garbage collector need not look at the many that one plan may have."""
@@ -33,6 +35,7 @@ class RequestDelete(_Step, frozen=True, gc=False):
 
     resource: int
     reason: str
+    actor: Actor = Actor.LEADER
 
 
 class AskDelete(_Step, frozen=True, gc=False):
@@ -40,6 +43,7 @@ class AskDelete(_Step, frozen=True, gc=False):
 
     resource: int
     reason: str
+    actor: Actor = Actor.LEADER
 
 
 class DropIntent(_Step, frozen=True, gc=False):

@@ -12,6 +12,7 @@ import msgspec
 from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
+from functions.policy.records import configured, left
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
     Patrol,
@@ -283,17 +284,11 @@ class Farm:
         return True
 
     def _remember_pools(self, pools: Iterable[Pool]) -> None:
-        records: dict[str, PoolRecord] = {}
-        for position, pool in enumerate(pools):
-            record = self.snapshot.records.get(pool.name) or PoolRecord(name=pool.name, first_seen_at=self.clock())
-            # Options that only a newer version knows stay.
-            newer = {name: value for name, value in record.options.items() if name not in Pool.__struct_fields__}
-            # As they come back from JSON, so that the record compares with what stands on the disk.
-            options = newer | msgspec.json.decode(msgspec.json.encode(pool))
-            records[pool.name] = record.replace(position=position, configured=True, options=options)
-        for name, record in self.snapshot.records.items():
-            if name not in records:
-                records[name] = record.replace(configured=False)
+        known, now = self.snapshot.records, self.clock()
+        records = {
+            pool.name: configured(known.get(pool.name), pool, position, now) for position, pool in enumerate(pools)
+        }
+        records |= {name: left(record, now) for name, record in known.items() if name not in records}
         changed = [record for name, record in records.items() if record != self.snapshot.records.get(name)]
         if changed:
             self.store.commit(Batch([Put(record) for record in changed]))

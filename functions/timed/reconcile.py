@@ -160,13 +160,14 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
         match step:
             case LetGo(ticket=ticket, resource=number, hook=hook):
                 changed[number] = change.let_go(snapshot.resources[number], snapshot.tickets[ticket], hook, now)
-            case RequestDelete(resource=number, reason=reason):
+            case RequestDelete(resource=number, reason=reason, actor=actor):
                 resource = changed.get(number) or snapshot.resources[number]
-                changed[number] = change.request_delete(resource, reason)
+                holder = None if number in changed else snapshot.holder(number)
+                changed[number] = change.request_delete(resource, reason, now, actor, holder)
                 log.info("resource %d (%s): to be deleted: %s", number, resource.name, reason)
-            case AskDelete(resource=number, reason=reason):
+            case AskDelete(resource=number, reason=reason, actor=actor):
                 resource = changed.get(number) or snapshot.resources[number]
-                changed[number] = change.ask_delete(resource, reason)
+                changed[number] = change.ask_delete(resource, reason, now, actor)
                 log.info("resource %d (%s): to be deleted when its hook ends: %s", number, resource.name, reason)
     if not changed:
         return

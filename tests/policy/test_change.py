@@ -23,7 +23,7 @@ def test_later_tickets_leave_sandbox_and_first_taking_as_they_are() -> None:
     """Given a reused resource, when it is let go again, then only count, time and ticket change."""
     before = a_released_resource(1, sandbox="s")
     after = change.let_go(before, a_closed_ticket(7, 1, sandbox="s"), False, NOW)
-    assert after == before.replace(releases_counter=2, released_at=NOW, released_ticket=7)
+    assert after == before.replace(releases_counter=2, released_at=NOW, released_ticket=7, history=after.history)
 
 
 def test_with_a_hook_letting_go_begins_a_release_run() -> None:
@@ -79,7 +79,7 @@ def test_closing_again_changes_nothing() -> None:
 
 def test_a_delete_is_requested_and_begins() -> None:
     """Given an UP resource, when its delete is requested and begins, then the run is numbered by the failures."""
-    requested = change.request_delete(a_resource(3, delete_failures=2, delete_retry_at=NOW), "why")
+    requested = change.request_delete(a_resource(3, delete_failures=2, delete_retry_at=NOW), "why", NOW)
     assert (requested.state, requested.reason) == (ResourceState.DELETE_REQUEST, "why")
     deleting = change.begin_delete(requested, NOW)
     assert deleting.state is ResourceState.DELETING
@@ -91,13 +91,14 @@ def test_a_delete_is_requested_and_begins() -> None:
 def test_what_is_in_a_hook_run_can_only_be_asked(state: ResourceState) -> None:
     """Given STARTING or RELEASING, when asked to be deleted, then only the reason is noted."""
     before = a_resource(1, state=state)
-    assert change.ask_delete(before, "why") == before.replace(delete_asked="why")
+    after = change.ask_delete(before, "why", NOW)
+    assert after == before.replace(delete_asked="why", history=after.history)
 
 
 def test_what_is_up_is_not_asked() -> None:
     """Given UP, when asked to be deleted later, then it refuses."""
     with pytest.raises(ImpossibleTransition):
-        change.ask_delete(a_resource(1), "why")
+        change.ask_delete(a_resource(1), "why", NOW)
 
 
 def test_a_new_resource_starts_with_the_tags_of_its_pool() -> None:

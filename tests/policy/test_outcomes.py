@@ -35,7 +35,8 @@ LOST = {"exit": None, "lost": True}
 def test_a_start_that_succeeds_is_up_with_its_data() -> None:
     """Given exit 0, when folded in, then the resource is UP with what was printed, and its run is over."""
     resource = after(STARTING, output=b"10.0.0.1\n")
-    assert resource == STARTING.replace(state=ResourceState.UP, data=b"10.0.0.1\n", up_at=NOW, run=None)
+    expected = STARTING.replace(state=ResourceState.UP, data=b"10.0.0.1\n", up_at=NOW, run=None)
+    assert resource == expected.replace(history=resource.history)
 
 
 def test_a_start_that_was_to_be_deleted_is_deleted_after_success() -> None:
@@ -74,7 +75,8 @@ def test_a_start_that_was_cut_off_may_have_left_something(ending: dict[str, Any]
 
 def test_a_release_that_succeeds_is_up_again() -> None:
     """Given exit 0, when folded in, then the resource is UP and otherwise as before."""
-    assert after(RELEASING) == RELEASING.replace(state=ResourceState.UP, run=None)
+    resource = after(RELEASING)
+    assert resource == RELEASING.replace(state=ResourceState.UP, run=None, history=resource.history)
 
 
 def test_a_release_that_was_to_be_deleted_is_deleted_after_success() -> None:
@@ -102,7 +104,9 @@ def test_a_release_that_fails_means_delete(ending: dict[str, Any], reason: str) 
 
 def test_a_delete_that_succeeds_has_ended() -> None:
     """Given exit 0, when folded in, then the resource is ENDED and keeps why it was deleted."""
-    assert after(DELETING) == DELETING.replace(state=ResourceState.ENDED, ended_at=NOW, run=None)
+    resource = after(DELETING)
+    ended = DELETING.replace(state=ResourceState.ENDED, ended_at=NOW, run=None)
+    assert resource == ended.replace(history=resource.history)
 
 
 @pytest.mark.parametrize("ending", [{"exit": 1}, CUT_OFF, LOST])
@@ -146,7 +150,8 @@ def checked(resource: Resource, **fields: Any) -> Resource:
 @pytest.mark.parametrize("resource", [a_resource(1, check_failed_count=2), RELEASING.replace(check_failed_count=2)])
 def test_a_good_livecheck_forgets_failures(resource: Resource) -> None:
     """Given failures before, when a check is good, then the count is 0, and the end of the check is remembered."""
-    assert checked(resource) == resource.replace(check_failed_count=0, check_last_time=NOW)
+    after = checked(resource)
+    assert after == resource.replace(check_failed_count=0, check_last_time=NOW, history=after.history)
 
 
 @pytest.mark.parametrize("ending", [{"exit": 1}, CUT_OFF])

@@ -3,7 +3,7 @@
 import pytest
 
 from functions.policy.plan import AskDelete, Assign, DropIntent, FailTicket, LetGo, RequestDelete, Settle, StartDelete
-from state.documents import ResourceState
+from state.documents import Actor, ResourceState
 from tests.policy.world import (
     NOW,
     a_closed_ticket,
@@ -227,7 +227,7 @@ def test_an_open_ticket_fails_when_its_resource_is_gone() -> None:
 def test_an_operator_deletes_a_free_resource() -> None:
     """Given an intent for a free UP resource, when planned, then its delete starts and the intent is dropped."""
     assert steps_of([REUSING], an_intent(1, 5), a_resource(5)) == [
-        RequestDelete(5, "deleted by an operator"),
+        RequestDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
         StartDelete(5),
     ]
@@ -237,7 +237,7 @@ def test_an_operator_deletes_a_taken_resource_and_its_ticket_fails() -> None:
     """Given an intent for a taken resource, when planned, then its ticket fails, too, with the operator's reason."""
     intent = an_intent(1, 5, reason="broken disk")
     assert steps_of([REUSING], intent, a_resource(5), an_assigned_ticket(2, 5)) == [
-        RequestDelete(5, "broken disk"),
+        RequestDelete(5, "broken disk", Actor.OPERATOR),
         FailTicket(2, "broken disk"),
         DropIntent(1),
         StartDelete(5),
@@ -248,7 +248,7 @@ def test_an_operator_deletes_a_taken_resource_and_its_ticket_fails() -> None:
 def test_a_resource_in_a_hook_run_is_deleted_when_that_ends(state: ResourceState) -> None:
     """Given an intent for a STARTING or RELEASING resource, when planned, then it is only marked."""
     assert steps_of([REUSING], an_intent(1, 5), a_resource(5, state=state)) == [
-        AskDelete(5, "deleted by an operator"),
+        AskDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
     ]
 
@@ -269,7 +269,7 @@ def test_an_intent_for_what_is_going_or_gone_is_void(state: ResourceState) -> No
 def test_two_intents_for_one_resource_are_decided_once() -> None:
     """Given two intents for the same resource, when planned, then one removal stands in the plan."""
     assert steps_of([REUSING], an_intent(1, 5), an_intent(2, 5), a_resource(5)) == [
-        RequestDelete(5, "deleted by an operator"),
+        RequestDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
         DropIntent(2),
         StartDelete(5),
@@ -278,7 +278,7 @@ def test_two_intents_for_one_resource_are_decided_once() -> None:
 
 def test_unused_only_deletes_what_is_up_free_and_healthy() -> None:
     """Given unused_only, when the resource is UP, free and its last check was good, then it goes."""
-    assert RequestDelete(5, "deleted by an operator") in steps_of(
+    assert RequestDelete(5, "deleted by an operator", Actor.OPERATOR) in steps_of(
         [REUSING], an_intent(1, 5, unused_only=True), a_released_resource(5)
     )
 
@@ -304,7 +304,7 @@ def test_what_was_let_go_in_this_plan_counts_as_unused() -> None:
     steps = steps_of([REUSING], an_intent(1, 5, unused_only=True), a_closed_ticket(2, 5), a_resource(5))
     assert steps == [
         LetGo(2, 5, False),
-        RequestDelete(5, "deleted by an operator"),
+        RequestDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
         StartDelete(5),
     ]
@@ -315,7 +315,7 @@ def test_a_resource_whose_release_begins_in_this_plan_is_only_marked() -> None:
     pool = a_pool(cmd_release="release")
     assert steps_of([pool], an_intent(1, 5), a_closed_ticket(2, 5), a_resource(5)) == [
         LetGo(2, 5, True),
-        AskDelete(5, "deleted by an operator"),
+        AskDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
     ]
 
@@ -331,7 +331,7 @@ def test_several_reasons_make_one_removal() -> None:
     pool = a_pool(livecheck_attempts=1, reuse_opportunity_time=0, tags_on_demand={"gpu": 0})
     dead = a_released_resource(1, pool, check_failed_count=1)
     assert steps_of([pool], dead) == [RequestDelete(1, "livecheck failed 1 time in a row"), StartDelete(1)]
-    by_hand = [RequestDelete(1, "deleted by an operator"), DropIntent(1), StartDelete(1)]
+    by_hand = [RequestDelete(1, "deleted by an operator", Actor.OPERATOR), DropIntent(1), StartDelete(1)]
     assert steps_of([pool], an_intent(1, 1), dead) == by_hand
     assert steps_of([pool], an_intent(1, 1), a_resource(1, pool)) == by_hand
 

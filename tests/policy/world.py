@@ -140,9 +140,11 @@ def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
             case FailTicket():
                 snapshot.put_ticket(change.fail(snapshot.tickets[step.ticket], step.reason, now))
             case RequestDelete():
-                snapshot.put_resource(change.request_delete(snapshot.resources[step.resource], step.reason))
+                resource, holder = snapshot.resources[step.resource], snapshot.holder(step.resource)
+                snapshot.put_resource(change.request_delete(resource, step.reason, now, step.actor, holder))
             case AskDelete():
-                snapshot.put_resource(change.ask_delete(snapshot.resources[step.resource], step.reason))
+                resource = snapshot.resources[step.resource]
+                snapshot.put_resource(change.ask_delete(resource, step.reason, now, step.actor))
             case DropIntent():
                 snapshot.drop_intent(step.intent)
             case StartDelete():

@@ -11,26 +11,32 @@ from state.errors import ImpossibleTransition
 from state.lifecycle import ResourceEvent, TicketEvent, after_resource_event, after_ticket_event
 
 TICKET = """
-OPEN    assign  OPEN
-OPEN    close   CLOSED
-OPEN    fail    FAILED
-FAILED  close   CLOSED
-CLOSED  close   CLOSED
+OPEN    assigned  OPEN
+OPEN    closed    CLOSED
+OPEN    failed    FAILED
+FAILED  closed    CLOSED
+CLOSED  closed    CLOSED
 """
 
 RESOURCE = """
-STARTING        start_succeeded    UP
-STARTING        start_failed       ENDED
-STARTING        start_cut_off      DELETE_REQUEST
-UP              let_go             UP
-UP              release_began      RELEASING
-UP              delete_asked       DELETE_REQUEST
-RELEASING       release_succeeded  UP
-RELEASING       release_failed     DELETE_REQUEST
-DELETE_REQUEST  delete_began       DELETING
-DELETING        delete_succeeded   ENDED
-DELETING        delete_failed      DELETE_REQUEST
-DELETING        delete_given_up    ENDED
+STARTING        start_succeeded       UP
+STARTING        start_failed          ENDED
+STARTING        start_cut_off         DELETE_REQUEST
+STARTING        delete_planned        STARTING
+UP              let_go                UP
+UP              release_began         RELEASING
+UP              livecheck_failed      UP
+UP              livecheck_good_again  UP
+UP              delete_asked          DELETE_REQUEST
+RELEASING       release_succeeded     UP
+RELEASING       release_failed        DELETE_REQUEST
+RELEASING       livecheck_failed      RELEASING
+RELEASING       livecheck_good_again  RELEASING
+RELEASING       delete_planned        RELEASING
+DELETE_REQUEST  delete_began          DELETING
+DELETING        delete_succeeded      ENDED
+DELETING        delete_failed         DELETE_REQUEST
+DELETING        delete_given_up       ENDED
 """
 
 

@@ -1,0 +1,120 @@
+"""What happened to a document: its short history, and the lines that become of it in the files of events.
+
+A resource and the record of a pool list their last transitions, for the same ones come again and again. A ticket makes
+each of its transitions once at most, so that its fields tell them all.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from state.documents import Actor, Document, Event, PoolRecord, Resource, Ticket, TicketState
+from state.lifecycle import PoolEvent, ResourceEvent, TicketEvent, after_resource_event
+
+KEPT = 16
+"""How many transitions a document lists. Those before stand in the files of events only."""
+
+Key = tuple[str, int | str]
+"""Whose events: a kind (ticket, resource or pool) and a number or name."""
+
+
+def moved(
+    resource: Resource,
+    event: ResourceEvent,
+    at: float,
+    actor: Actor,
+    *,
+    why: str | None = None,
+    holder: Ticket | None = None,
+    **changes: Any,
+) -> Resource:
+    """The resource after this event, with it at the end of its history; raises ImpossibleTransition.
+
+    `why` is told with the event, `holder` is the ticket that has the resource, or had it until now.
+    """
+    state = after_resource_event(resource.state, event)
+    told = Event(
+        at=at,
+        n=last_number(resource.history) + 1,
+        event=event,
+        before=resource.state,
+        after=state,
+        ticket=holder.id if holder else None,
+        since=holder.assigned_at if holder else None,
+        actor=actor,
+        reason=why,
+    )
+    return resource.replace(state=state, history=longer(resource.history, told), **changes)
+
+
+def note(
+    record: PoolRecord, event: PoolEvent, at: float, actor: Actor, before: str, after: str, why: str | None = None
+) -> PoolRecord:
+    """The record of a pool with this event at the end of its history; `before` and `after` say in words how it was."""
+    number = last_number(record.history) + 1
+    told = Event(at=at, n=number, event=event, before=before, after=after, actor=actor, reason=why)
+    return record.replace(history=longer(record.history, told))
+
+
+def longer(history: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
+    """The history with this event as its last one."""
+    return (*history[1 - KEPT :], event)
+
+
+def last_number(history: tuple[Event, ...]) -> int:
+    """The number of the last event; 0 when there was none."""
+    return history[-1].n if history else 0
+
+
+def key_of(document: Document) -> Key | None:
+    """Whose events a document tells; None for those that tell none."""
+    match document:
+        case Ticket():
+            return "ticket", document.id
+        case Resource():
+            return "resource", document.id
+        case PoolRecord():
+            return "pool", document.name
+        case _:
+            return None
+
+
+def key_of_line(line: Event) -> Key | None:
+    """Whose event a line of a file of events is; None for one that no document tells."""
+    keys: dict[str | None, int | str | None] = {"ticket": line.ticket, "resource": line.resource, "pool": line.pool}
+    key = keys.get(line.kind)
+    return None if line.kind is None or key is None else (line.kind, key)
+
+
+def lines_of(document: Document, beyond: int = 0) -> list[Event]:
+    """The events with a number above `beyond` that a document tells, as lines for the files of events."""
+    match document:
+        case Ticket():
+            return [line for line in _of_ticket(document) if line.n > beyond]
+        case Resource():
+            about = {"kind": "resource", "pool": document.pool, "resource": document.id, "name": document.name}
+        case PoolRecord():
+            about = {"kind": "pool", "pool": document.name}
+        case _:
+            return []
+    return [msgspec.structs.replace(event, **about) for event in document.history if event.n > beyond]
+
+
+def _of_ticket(ticket: Ticket) -> Iterator[Event]:
+    opened, closed, failed = TicketState.OPEN, TicketState.CLOSED, TicketState.FAILED
+    mine: dict[str, Any] = {"kind": "ticket", "ticket": ticket.id}
+    wish = f"wants {', '.join(ticket.tags)}" if ticket.tags else "wants any resource"
+    at, event, actor = ticket.created_at, TicketEvent.TAKE, Actor.CLIENT
+    yield Event(at=at, n=1, event=event, after=opened, actor=actor, reason=wish, **mine)
+    mine |= {"pool": ticket.pool, "resource": ticket.resource, "name": ticket.resource_name}
+    if ticket.assigned_at is not None:
+        at, event = ticket.assigned_at, TicketEvent.ASSIGN
+        yield Event(at=at, n=2, event=event, before=opened, after=opened, actor=Actor.LEADER, **mine)
+    mine |= {"since": ticket.assigned_at, "before": opened}
+    if ticket.failed_at is not None:
+        at, event, why = ticket.failed_at, TicketEvent.FAIL, ticket.reason
+        yield Event(at=at, n=3, event=event, after=failed, actor=Actor.LEADER, reason=why, **mine)
+        mine |= {"before": failed}
+    if ticket.closed_at is not None:
+        yield Event(at=ticket.closed_at, n=4, event=TicketEvent.CLOSE, after=closed, actor=Actor.CLIENT, **mine)
