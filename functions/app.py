@@ -8,7 +8,7 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import answers, health, http, index, openapi, tally
+from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
 from functions.operators import fsck, logs, metrics, pools, resources
 from functions.operators import tickets as operators_tickets
@@ -24,6 +24,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/", index.page),
     ("GET", "/healthz", health.report),
     ("GET", "/openapi.json", openapi.document),
+    ("GET", "/readyz", readiness.report),
     ("GET", "/metrics", metrics.report),
     ("POST", "/", xmlrpc.call),
     ("POST", "/RPC2", xmlrpc.call),

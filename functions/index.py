@@ -11,7 +11,7 @@ This server gives resources to tickets. Try:
   curl -fsS --retry 1000 --retry-delay 1 --retry-connrefused {url}/tickets/$id/wait
   curl -fsS -X DELETE {url}/tickets/$id
 
-More: /healthz  /metrics  /tickets  /resources  /pools  /api/stats
+More: /healthz  /readyz  /metrics  /tickets  /resources  /pools  /api/stats
 """
 
 

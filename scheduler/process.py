@@ -111,6 +111,7 @@ class Process:
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
         self._metrics_outdated = True
+        self._metrics_refused = False
         self._in_doubt = True
 
     def run(self) -> int:
@@ -238,9 +239,17 @@ class Process:
         wait = self._metrics_shown_at + METRICS_PAUSE - time.monotonic()
         if wait > 0:
             return wait if self._metrics_outdated else float("inf")
-        show_metrics(self.farm, self._since)
         self._metrics_shown_at = time.monotonic()
         self._metrics_outdated = False
+        try:
+            show_metrics(self.farm, self._since)
+        except StoreUnavailable as error:
+            # The mirror is in no doubt for that: only a fact that cannot be written would be a reason to read all anew.
+            if not self._metrics_refused:
+                log.error("metrics cannot be shown: %s", error)
+            self._metrics_refused = True
+        else:
+            self._metrics_refused = False
         return float("inf")
 
 

@@ -38,3 +38,10 @@ def test_every_metric_is_told_with_its_type_and_labels(tmp_path):
     told = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
     assert len(told) == len(rows)
     assert told == scraped(tmp_path)
+
+
+def test_the_example_of_readiness_is_what_is_answered(tmp_path):
+    example = TEXT.partition("$ curl -sS http://localhost:49100/readyz\n")[2].partition("\n\n")[0]
+    world = World(tmp_path, POOL)
+    reply = create_app(world.settings, world.store).test_client().get("/readyz")
+    assert [line.strip() for line in example.splitlines()] == reply.text.splitlines()

@@ -1,0 +1,108 @@
+import pytest
+
+from functions import readiness
+from functions.app import create_app
+
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture
+def shown(scheduler, app):
+    """A scheduler has made a pass at 1000 and shows what it knows; it is 1010 now."""
+    scheduler.show_pools({"name": "p"})
+    scheduler.show_metrics(last_pass=1000.0)
+    app.extensions["resalloc"].clock = lambda: 1010.0
+    return scheduler
+
+
+def test_a_server_with_all_its_pieces_is_ready(client, shown):
+    with shown.leading():
+        reply = client.get("/readyz")
+        assert (reply.status_code, reply.text) == (200, "ready\n")
+        assert client.get("/readyz", headers=JSON).json == {"ready": True, "problems": [], "warnings": []}
+
+
+def test_without_a_leader_it_is_not(client, shown):
+    reply = client.get("/readyz")
+    assert reply.status_code == 503
+    assert reply.text == "not ready\nproblem: No scheduler leads, so nothing is granted, started or deleted.\n"
+
+
+def test_json_tells_the_problems_and_the_error_that_all_replies_have(client, shown):
+    told = client.get("/readyz", headers=JSON)
+    sentence = "No scheduler leads, so nothing is granted, started or deleted."
+    error = {"code": "not_ready", "message": sentence, "field": None, "status": 503}
+    assert told.status_code == 503
+    assert told.json == {"ready": False, "problems": [sentence], "warnings": [], "error": error}
+
+
+@pytest.mark.parametrize("now", [1000.0 + 2 * 20 + readiness.PATIENCE + 1, 1000.0 - 2 * 20 - readiness.PATIENCE - 1])
+def test_a_scheduler_that_makes_no_passes_is_not_well(client, shown, app, now):
+    app.extensions["resalloc"].clock = lambda: now
+    with shown.leading():
+        reply = client.get("/readyz")
+    assert reply.status_code == 503
+    assert "The scheduler made its last pass 71 s ago, although it makes one each 20 s." in reply.text
+
+
+def test_a_scheduler_that_is_a_little_late_is_well(client, shown, app):
+    app.extensions["resalloc"].clock = lambda: 1000.0 + 2 * 20 + readiness.PATIENCE - 1
+    with shown.leading():
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_leader_that_has_made_no_pass_is_not_ready(client, scheduler):
+    with scheduler.leading():
+        assert "The scheduler has not made a pass so far." in client.get("/readyz").text
+        scheduler.show_metrics(last_pass=None)
+        assert "The scheduler has not made a pass so far." in client.get("/readyz").text
+
+
+def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
+    shown.show_pools({"name": "p"}, faults=["pools.yaml:3: no"], quarantine=["a", "b"])
+    with shown.leading():
+        reply = client.get("/readyz")
+    assert reply.status_code == 200
+    assert reply.text.splitlines() == [
+        "ready",
+        "warning: pools.yaml:3: no; the last good ones are in force.",
+        "warning: Damaged or unreadable documents: 2; /healthz names them.",
+    ]
+
+
+def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
+    shown.show_pools(faults=["pools.yaml:3: no"])
+    with shown.leading():
+        reply = client.get("/readyz")
+    assert reply.status_code == 503
+    assert "problem: pools.yaml:3: no; there are no last good pools, so nothing is started." in reply.text
+
+
+def test_of_very_many_faults_some_are_told(client, shown):
+    shown.show_pools({"name": "p"}, faults=[f"fault {number}" for number in range(500)])
+    with shown.leading():
+        warnings = client.get("/readyz", headers=JSON).json["warnings"]
+    assert len(warnings) == 11
+    assert warnings[-1].startswith("490 more faults in the configuration")
+
+
+def test_a_store_that_cannot_be_written_is_told_in_words(client, shown, store):
+    (store.root / "tmp").rmdir()
+    with shown.leading():
+        reply = client.get("/readyz")
+    assert reply.status_code == 503
+    assert reply.text == "not ready\nproblem: The state folder cannot be written: No such file or directory.\n"
+
+
+def test_a_state_folder_that_cannot_be_opened_is_told(settings):
+    settings.state_dir.mkdir()
+    (settings.state_dir / "FORMAT").write_text("99\n")
+    reply = create_app(settings).test_client().get("/readyz")
+    assert (reply.status_code, reply.text) == (
+        503,
+        "not ready\nproblem: The state folder belongs to a newer version.\n",
+    )
+
+
+def test_unknown_parameters_are_refused(client):
+    assert client.get("/readyz?x=1").status_code == 400
