@@ -64,6 +64,10 @@ class Quarantine:
         found = [self._parse(name) for name in self._files.names(self.folder)]
         return sorted((aside for aside in found if aside), key=lambda aside: aside.at)
 
+    def read(self, aside: Aside) -> bytes:
+        """What is left of it, nothing of a folder or of what is gone; raises StoreUnavailable."""
+        return b"" if aside.path.is_dir() else self._files.read(aside.path) or b""
+
     def holds(self, folder: str, key: object) -> bool:
         """Whether something that stood there is here."""
         start = f"{_prefix(folder)}{key}."

@@ -15,7 +15,7 @@ from functions.timed.fsck import inventory_of, started
 from state import tree
 from state.collection import Archived, Collection
 from state.documents import HookKind, Resource, Run, Ticket, TicketState
-from state.errors import CorruptDocument
+from state.errors import CorruptDocument, StoreUnavailable
 from state.files import Files
 from state.ids import is_number
 from state.keys import Keys
@@ -61,7 +61,13 @@ class _Repair:
     def salvage(self) -> Iterator[str]:
         """Make of documents in quarantine what can be made of them."""
         for aside in reversed(self.store.quarantine.list()):
-            content = aside.path.read_bytes() if aside.path.is_file() else b""
+            try:
+                content = self.store.quarantine.read(aside)
+            except StoreUnavailable as refused:
+                if not refused.of_one_file:
+                    raise
+                yield f"quarantine/{aside.path.name} left as it is, since it cannot be read: {refused.error.strerror}"
+                continue
             if aside.folder.startswith("tickets/") and is_number(aside.key):
                 ticket = salvage.whole(Ticket, content, int(aside.key))
                 yield from self._put_back(

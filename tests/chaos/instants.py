@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from state.errors import StateError, StoreFrozen
@@ -169,15 +169,12 @@ def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injecto
                 refused = error
         if refused is not None and not transition.opened:
             return
-        for fault in checks.whole(world) if transition.name != "quarantine" else ():
+        for fault in checks.whole(world) if not transition.damaged else ():
             tell(("wrong", fault))
         sync_failed = injector.happened is not None and injector.happened.name == "fsync"
         if transition.client and sync_failed:
-            try:
-                world.take("A")
-                tell(("wrong", "after a failed sync a ticket was acknowledged"))
-            except StoreFrozen:
-                pass
+            for what in _acknowledged(world):
+                tell(("wrong", f"after a failed sync {what} was acknowledged"))
         staged = [path.name for path in (folder / "state" / "tmp").glob(f"{os.getpid()}-*")]
         if staged and refused is not None and injector.happened.name != "unlink":  # type: ignore[union-attr]
             tell(("wrong", f"{refused!r} left {staged} in tmp/"))
@@ -185,11 +182,33 @@ def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injecto
         tell(("wrong", f"no typed error: {traceback.format_exc()}"))
 
 
+def _acknowledged(world: World) -> Iterator[str]:
+    """Which calls of clients and operators get an answer that they may count on."""
+    calls: dict[str, Callable[[], object]] = {
+        "a ticket": lambda: world.take("A"),
+        "a ticket with a key": lambda: world.take_once("another key", "A"),
+        "a close": lambda: world.close(min(world.store.tickets.living())),
+        "a grant": lambda: world.store.tickets.read_durable(min(world.store.tickets.living())),
+        "a wish": lambda: world.ask_delete(1),
+    }
+    for what, call in calls.items():
+        try:
+            call()
+        except StoreFrozen:
+            continue
+        except ValueError:
+            # There is no living ticket.
+            continue
+        yield what
+
+
 def _recover(tell: Tell, transition: Transition, folder: Path, told: list[checks.Told]) -> None:
     """Start again on what is left, run to quiet, and tell all that is wrong."""
     try:
         world = World(folder, real=transition.real)
-        faults = checks.whole(world) if transition.name != "quarantine" else []
+        if transition.damaged:
+            transition.act(world, lambda fact: None)
+        faults = checks.whole(world) if not transition.damaged else []
         faults += checks.kept(world, told)
         world.rest()
         faults += checks.whole(world) + checks.kept(world, told) + checks.lives(world, told)
@@ -214,4 +233,4 @@ def _documents(folder: Path) -> dict[str, bytes]:
 
 
 def _expected(transition: Transition, fault: str) -> bool:
-    return transition.name == "quarantine" and fault.startswith("in quarantine")
+    return transition.damaged and fault.startswith("in quarantine")

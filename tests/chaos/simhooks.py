@@ -21,7 +21,8 @@ from tests.chaos.disk import unseen_open
 class SimHooks:
     """A HookRunner; each line of its journal is told to `noted`.
 
-    Commands: `exit N`, `print WORDS`, `cut` (killed half way), `hang` (ends when told to).
+    Commands: `exit N`, `fails ID` (exits 1 for this resource only), `print WORDS`, `cut` (killed half way), `hang` (ends
+    when told to).
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class SimHooks:
     def _outcome(self, run: HookRun) -> Outcome:
         word, _, rest = run.command.partition(" ")
         status = int(rest) if word == "exit" else 0
+        if word == "fails" and run.environment.get("RESALLOC_ID") == rest:
+            status = 1
         cut = "killed by signal 9" if word == "cut" else None
         name = run.environment.get("RESALLOC_NAME", "")
         thing = self._folder / "things" / name

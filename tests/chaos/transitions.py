@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from functions.timed.repair import repair
+from state.store import Batch, Put
 from tests.chaos.world import Tell, World
 from tests.waiting import until
 
@@ -22,6 +24,10 @@ REUSING = f"""{POOLS}
   cmd_livecheck: exit 0
   reuse_opportunity_time: 100
   named_counters: [port]
+"""
+FAILING = f"""{POOLS}
+  cmd_livecheck: fails 1
+  livecheck_attempts: 1
 """
 ON_DEMAND = POOLS.replace("max_prealloc: 1", "max_prealloc: 0").replace("tags:", "tags_on_demand:")
 AGENTS = """
@@ -48,8 +54,8 @@ vms:
 class Transition:
     """`prepare` brings a new folder to the moment before, `act` is what is broken. `client`: a web function's part.
 
-    `act` tells what it acknowledges, at once. With `real`, hooks are processes. Unless
-    `opened`, opening the store is a part of `act`.
+    `act` tells what it acknowledges, at once. With `real`, hooks are processes. Unless `opened`, opening the store is a
+    part of `act`. With `damaged`, files are damaged before, and may be until `act` was done again.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Transition:
     client: bool = False
     real: bool = False
     opened: bool = True
+    damaged: bool = False
 
 
 def _turns(count: int) -> Callable[[World, Tell], None]:
@@ -172,6 +179,28 @@ def _gone_bad(world: World) -> None:
     world.store.pools.path("vms").write_text("")
 
 
+def _in_need_of_repair(world: World) -> None:
+    """A double grant, a ticket that stands twice, and a resource, a ticket and a counter that are damaged."""
+    for _ in range(3):
+        world.take("A")
+    world.quiet()
+    world.close(1)
+    world.quiet()
+    store = world.store
+    granted = store.tickets.read(2)
+    store.commit(
+        Batch([Put(store.tickets.read(1)), Put(granted.replace(id=world.take("A").id, assigned_at=world.clock()))])
+    )
+    resource = store.resources.path(min(store.resources.living()))
+    resource.write_bytes(resource.read_bytes()[:-200])
+    store.tickets.path(world.take("B").id).write_bytes(b"")
+    (store.root / "ids/tickets.ceiling").write_text("2\n")
+
+
+def _repair(world: World, tell: Tell) -> None:
+    repair(world.store.root, None, world.clock())
+
+
 def _past_retention(world: World) -> None:
     _let_go(world)
     world.quiet()
@@ -213,13 +242,15 @@ TRANSITIONS = (
     Transition("failed start", _turns(3), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: exit 1")),
     Transition("start cut off", _turns(4), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: cut")),
     Transition("fail", _turns(3), _asked_while_taken),
+    Transition("livecheck that fails", _turns(6), _waiting, FAILING),
     Transition("delete", _turns(4), _asked),
     Transition("delete of a closed ticket's", _turns(4), _closed_and_asked),
     Transition("failed delete", _turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
     Transition("archive", _turns(6), _let_go),
     Transition("config reload", _reload, _taken),
     Transition("view", _show, _taken),
-    Transition("quarantine", _turns(2), _gone_bad),
+    Transition("quarantine", _turns(2), _gone_bad, damaged=True),
+    Transition("repair", _repair, _in_need_of_repair, damaged=True),
     Transition("cleanup", _turns(1), _past_retention),
     Transition("agents come", _turns(5), _with_agents),
     Transition("agents go", _turns(5), _too_many_agents),

@@ -1,5 +1,6 @@
 """fsck: what it finds in a folder, what it repairs, how it exits, and that it changes nothing unasked."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,8 @@ from functions.timed.fsck import LOOKS, PAUSE, examine_living
 from functions.timed.repair import repair
 from scheduler.__main__ import main
 from state.documents import Agent, Resource, ResourceState, Ticket, TicketState
-from state.errors import CorruptDocument
+from state.errors import CorruptDocument, StoreUnavailable
+from state.files import Files
 from state.keys import Keys
 from state.store import Batch, Put, Store
 from tests.state.children import Child
@@ -354,3 +356,27 @@ def test_an_ended_resource_is_put_back_whole(world: World) -> None:
     path.write_bytes(path.read_bytes().rstrip()[:-1])
     repair(world.store.root, world.settings.log_dir, world.clock())
     assert world.store.resources.read(1) == known
+
+
+def test_what_cannot_be_read_in_quarantine_keeps_nobody_from_being_repaired(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two lost tickets, one of which the disk refuses to read, when repaired, then the other is put back."""
+    before = world.store.tickets.path(2).read_bytes()
+    for number in (2, 3):
+        path = world.store.tickets.path(number)
+        path.write_bytes(path.read_bytes().rstrip()[:-1])
+    read = Files.read
+
+    def refuse(files: Files, path: Path) -> bytes | None:
+        if path.name.startswith("tickets-open-3."):
+            raise StoreUnavailable(path, OSError(errno.EIO, os.strerror(errno.EIO)))
+        return read(files, path)
+
+    monkeypatch.setattr(Files, "read", refuse)
+    status, text = fsck(world, capsys, "--repair")
+    assert status == 1
+    assert "left as it is, since it cannot be read: Input/output error" in text
+    assert world.store.tickets.path(2).read_bytes() == before
+    (aside,) = (aside for aside in world.store.quarantine.list() if aside.key == "3")
+    assert aside.path.exists()
