@@ -13,6 +13,7 @@ from itertools import pairwise
 from config.pools import Pool
 from functions.policy.faults import Fault, Kind
 from state.documents import HookKind, Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.lifecycle import ResourceEvent
 
 RUN_OF = {
     ResourceState.STARTING: HookKind.ALLOC,
@@ -211,12 +212,18 @@ def _ends(inventory: Inventory) -> Iterator[Fault]:
         # Without a time it ended before it was imported.
         if resource.state is not ResourceState.ENDED or resource.ended_at is None:
             continue
-        if resource.delete_began_at is None and resource.up_at is not None:
-            sentence = f"resource {resource.id} ({resource.name}) came up and ended without a cmd_delete"
+        if resource.delete_began_at is None and (resource.up_at is not None or not _start_failed(resource)):
+            came_up = "came up and" if resource.up_at is not None else "was started, did not fail by itself, and"
+            sentence = f"resource {resource.id} ({resource.name}) {came_up} ended without a cmd_delete"
             yield Fault(Kind.NEVER_DELETED, file, sentence, "See whether it still exists, and delete it by hand.")
         if resource.reason is None:
             sentence = f"resource {resource.id} ended and does not say why"
             yield Fault(Kind.NO_REASON, file, sentence, "Nothing needs to be done.")
+
+
+def _start_failed(resource: Resource) -> bool:
+    """Whether its `cmd_new` itself said that there is nothing; so it is believed of one without a history."""
+    return not resource.history or any(event.event == ResourceEvent.START_FAILED for event in resource.history)
 
 
 def _numbers(inventory: Inventory) -> Iterator[Fault]:

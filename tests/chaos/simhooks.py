@@ -21,8 +21,8 @@ from tests.chaos.disk import unseen_open
 class SimHooks:
     """A HookRunner; each line of its journal is told to `noted`.
 
-    Commands: `exit N`, `fails ID` (exits 1 for this resource only), `print WORDS`, `cut` (killed half way), `hang` (ends
-    when told to).
+    Commands: `exit N`, `fails ID` (exits 1 for this resource only), `print WORDS`, `cut` (killed half way), `hang`
+    (ends when told to).
     """
 
     def __init__(

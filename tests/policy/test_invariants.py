@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from config.pools import Pool
 from functions.policy.faults import NOTES, Fault, Kind
 from functions.policy.invariants import Inventory, check
-from state.documents import HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
+from state import documents
+from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
+from state.lifecycle import ResourceEvent
 from tests.policy.farms import Event, History, events, pools
 from tests.policy.world import (
     NOW,
@@ -42,6 +44,12 @@ def failed(id: int, resource: int = 1, **fields: Any) -> Ticket:
     return an_assigned_ticket(
         id, resource, **{"state": TicketState.FAILED, "failed_at": NOW, "reason": "its resource died", **fields}
     )
+
+
+def cut_off(id: int, fields: dict[str, Any]) -> Resource:
+    """A resource that never came up, and ended without a delete although nobody knows what its start left behind."""
+    event = documents.Event(at=NOW, n=1, event=ResourceEvent.START_CUT_OFF, actor=Actor.HOOK)
+    return a_resource(id, **{**fields, "up_at": None, "delete_began_at": None, "history": (event,)})
 
 
 HEALTHY = Inventory.of(
@@ -142,6 +150,10 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
     ),
     "an end without a delete": (
         Inventory.of(ended=at("resources/ended", a_resource(1, **{**ENDED, "delete_began_at": None}))),
+        {(Kind.NEVER_DELETED, "resources/ended/0/1.json")},
+    ),
+    "an end of a start that was cut off": (
+        Inventory.of(ended=at("resources/ended", cut_off(1, ENDED))),
         {(Kind.NEVER_DELETED, "resources/ended/0/1.json")},
     ),
     "the same number twice in a pool": (
