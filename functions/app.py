@@ -17,7 +17,7 @@ from functions.pages import pools as pools_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
-from functions.tickets import check, close, create, wait, xmlrpc
+from functions.tickets import check, close, create, explain, wait, xmlrpc
 from state.store import Store
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (
@@ -31,6 +31,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/tickets", create.ticket),
     ("GET", "/tickets", operators_tickets.every),
     ("GET", "/tickets/<ticket_id>", check.ticket),
+    ("GET", "/tickets/<ticket_id>/explain", explain.ticket),
     ("DELETE", "/tickets/<ticket_id>", close.ticket),
     ("POST", "/tickets/<ticket_id>/close", close.ticket),
     ("GET", "/tickets/<ticket_id>/output", check.output),

@@ -2,21 +2,17 @@
 until the file is another one.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from functions.policy.estimate import Forecast
 from state import locks
-from state.documents import Ticket
 from state.store import Store
 
 V = TypeVar("V", bound=msgspec.Struct)
-
-NOT_LOOKED_AT = "the scheduler has not looked at it yet"
-NO_SCHEDULER = "no scheduler is running"
 
 
 class ShownPool(msgspec.Struct, frozen=True):
@@ -44,19 +40,44 @@ class Pools(msgspec.Struct, frozen=True):
     quarantine: tuple[str, ...] = ()
 
 
+class Case(msgspec.Struct, frozen=True):
+    """Why tickets of one kind wait.
+
+    `pools` are those that could serve them, each with its name, what holds it in words (`sentence`) and the facts;
+    without any, `missing` are the tags that no pool has. `on_demand` tickets come before the others.
+    """
+
+    on_demand: bool = False
+    missing: tuple[str, ...] = ()
+    why: str = ""
+    brief: str = ""
+    pools: tuple[dict[str, Any], ...] = ()
+    forecast: Forecast = Forecast()
+
+
 class Group(msgspec.Struct, frozen=True):
-    """Tickets that wait for the same tags, ids ascending, and why the first of them still waits."""
+    """Tickets that wait for the same tags, ids ascending, and the place of their case."""
 
     tags: tuple[str, ...]
     ids: tuple[int, ...]
-    why: str
+    case: int
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class Own(msgspec.Struct, frozen=True):
+    """What a sandbox has of its own for tickets with these tags, a clause."""
+
+    tags: tuple[str, ...]
+    sandbox: str
+    sentence: str
+
+
+class Waiting(msgspec.Struct, frozen=True, eq=False):
     """`view/waiting.json`."""
 
     at: float = 0.0
+    cases: tuple[Case, ...] = ()
     groups: tuple[Group, ...] = ()
+    own: tuple[Own, ...] = ()
 
 
 class Family(NamedTuple):
@@ -123,17 +144,9 @@ class View:
         """Whether a scheduler leads at this moment."""
         return locks.is_held(self._leader_lock)
 
-    def place_and_reason(self, ticket: Ticket) -> tuple[int | None, str]:
-        """The ticket's place among those that wait for the same (1 is next), and why it waits, a clause."""
-        waiting = self._waiting.read()
-        if waiting is not None and self.has_leader():
-            tags = tuple(sorted(ticket.tags))
-            for group in waiting.groups:
-                if group.tags == tags:
-                    index = bisect_left(group.ids, ticket.id)
-                    if index < len(group.ids) and group.ids[index] == ticket.id:
-                        return index + 1, group.why
-        return None, NOT_LOOKED_AT if self.has_leader() else NO_SCHEDULER
+    def waiting(self) -> Waiting | None:
+        """None when no scheduler has shown who waits."""
+        return self._waiting.read()
 
     def is_on_offer(self, tags: Iterable[str]) -> bool:
         """Whether a pool in force has all these tags; true as well when it is not known what pools there are."""

@@ -112,6 +112,7 @@ class Process:
         self._metrics_shown_at = float("-inf")
         self._metrics_outdated = True
         self._metrics_refused = False
+        self._outdated_at = float("inf")
         self._in_doubt = True
 
     def run(self) -> int:
@@ -220,12 +221,12 @@ class Process:
 
     def _show(self) -> float:
         """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""
-        if not self.farm.changed_since_shown:
+        if not self.farm.changed_since_shown and self.farm.clock() < self._outdated_at:
             return float("inf")
         wait = self._shown_at + SHORTEST_PAUSE - time.monotonic()
         if wait > 0:
             return wait
-        show(self.farm, self._leader)
+        self._outdated_at = show(self.farm, self._leader)
         self._shown_at = time.monotonic()
         self.farm.changed_since_shown = False
         return float("inf")

@@ -25,6 +25,10 @@ class Draft:
         """By pool: those that become DELETE_REQUEST in this plan."""
         self.lost_spares: Counter[str] = Counter()
         """By pool: how many of them were fresh spares, UP or STARTING."""
+        self.planned: dict[str, list[int]] = {}
+        """By on-demand pool: the waiting tickets for which this plan wants a start there."""
+        self.covered: dict[int, str] = {}
+        """Waiting tickets with an on-demand tag for which nothing need start, and the pool that has one for each."""
         self._freed_in_sandbox: defaultdict[str | None, list[Resource]] = defaultdict(list)
         self._lost_covers: Counter[tuple[str | None, Offer]] = Counter()
 

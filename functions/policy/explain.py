@@ -1,51 +1,190 @@
-"""Why tickets wait, in words, from the same snapshot that the plan is made from."""
+"""Why tickets wait: the plan is made once more, and what it saw is told, so that nothing else can be said.
 
-from datetime import UTC, datetime
+Tickets with the same tags wait for the same, but for what belongs to their sandboxes. Tag sets that see the same pools
+and the same resources share one explanation, so that the cost is that of the kinds of tickets, not of the tickets.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from config.pools import Pool
-from functions.policy.offers import Tags
-from functions.policy.scale import delayed_until, paused_until
+from functions.policy.draft import Draft
+from functions.policy.estimate import Forecast
+from functions.policy.holds import Hold, Reason, start_holds
+from functions.policy.offers import Offer, Tags
+from functions.policy.plan import Plan, StartResource, decide
 from functions.policy.snapshot import Snapshot
 from state.documents import ResourceState
 
-
-def capable_pools(snapshot: Snapshot, tags: Tags) -> list[Pool]:
-    """The configured pools that have all these tags, in the order of the file."""
-    return [pool for pool in snapshot.pools.values() if tags <= pool.offers.keys()]
+MOST_OWN = 1000
+"""How many pairs of tags and sandbox are explained one by one."""
 
 
-def why_waiting(snapshot: Snapshot, tags: Tags, now: float) -> str:
-    """One sentence on why a ticket with these tags and a sandbox of its own has no resource yet."""
-    if not snapshot.pools:
-        return "no pools are configured"
-    pools = capable_pools(snapshot, tags)
-    if not pools:
-        offered = frozenset[str]().union(*(pool.offers for pool in snapshot.pools.values()))
-        missing = sorted(tags - offered)
-        if missing:
-            return f"no configured pool has the tag {', '.join(missing)}"
-        return "no configured pool has all of these tags together"
-    return "; ".join(f"pool {pool.name} {_what_holds(snapshot, pool, now)}" for pool in pools)
+class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool that could serve a kind of tickets: how full it is, what is on its way, and what holds it.
+
+    `starting` are those on their way that can serve the tickets, `about_to_start` those that this very plan starts in
+    the pool. `living` are all its resources, `taken` those that are UP and not free.
+    """
+
+    pool: str
+    max: int
+    living: int
+    taken: int
+    starting: int = 0
+    about_to_start: int = 0
+    holds: tuple[Hold, ...] = ()
 
 
-def _what_holds(snapshot: Snapshot, pool: Pool, now: float) -> str:
-    starting = snapshot.states[pool.name, ResourceState.STARTING]
-    living = snapshot.living[pool.name]
-    record = snapshot.records.get(pool.name)
-    paused = paused_until(record, pool, now)
-    if record is not None and paused > now:
-        until = datetime.fromtimestamp(paused, UTC).strftime("%H:%M:%S UTC")
-        return f"starts nothing until {until} because starts fail: {record.pause_reason or 'unknown'}"
-    if starting:
-        return f"is starting {starting}"
-    if living >= pool.max:
-        return f"is at its max of {pool.max}"
-    if len(snapshot.spares[pool.name]) + len(snapshot.idle[pool.name]) > 0:
-        failing = len(snapshot.failing[pool.name])
-        return "keeps what is free for other sandboxes" if not failing else "has free ones, but their livecheck fails"
-    if not pool.on_demand and pool.max_prealloc == 0:
-        return "starts nothing: it keeps no spares (max_prealloc is 0)"
-    delayed = delayed_until(record, pool, now)
-    if delayed > now:
-        return f"waits {delayed - now:.0f} s more for its start_delay"
-    return "is about to start one"
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Why tickets of one kind wait.
+
+    Without `prospects` no pool can ever serve them: `missing` are the tags that no pool has; when there are none of
+    those either, no pool has all of the tags together. `on_demand` tickets come before the others.
+    """
+
+    on_demand: bool
+    prospects: tuple[Prospect, ...] = ()
+    missing: tuple[str, ...] = ()
+    forecast: Forecast = Forecast()
+
+
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox has of its own that serves its tickets with these tags as soon as it can."""
+
+    tags: Tags
+    sandbox: str
+    releasing: int = 0
+    """Their `cmd_release` runs."""
+    failing: int = 0
+    """Their last livecheck failed."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why all tickets wait. Equal cases are one object."""
+
+    at: float
+    cases: dict[Tags, Case]
+    own: tuple[Own, ...] = ()
+    pools: bool = True
+    """Whether there are any pools."""
+
+
+def explain(snapshot: Snapshot, now: float) -> Explanation:
+    """Explain all waiting tickets at `now` (Unix seconds)."""
+    draft = Draft(snapshot, now)
+    look = _Look(draft, decide(draft))
+    cases: dict[object, Case] = {}
+    by_tags = {}
+    for tags in snapshot.waiting:
+        pools = tuple(name for name, offered in look.offers.items() if tags <= offered)
+        found = tuple(offer for offer in look.found if tags <= offer.names)
+        on_demand = snapshot.wants_on_demand(tags)
+        all_covered = on_demand and look.covered[tags] == len(snapshot.waiting[tags])
+        if pools or found:
+            key: object = (pools, found, on_demand, all_covered)
+            if key not in cases:
+                cases[key] = Case(
+                    on_demand=on_demand, prospects=tuple(look.prospects(pools, found, on_demand, all_covered))
+                )
+        else:
+            key = missing = tuple(sorted(tags - look.known_tags))
+            if key not in cases:
+                cases[key] = Case(on_demand=on_demand, missing=missing)
+        by_tags[tags] = cases[key]
+    own = []
+    for tags, sandbox in draft.kept_pairs()[:MOST_OWN]:
+        if tags in by_tags:
+            own.append(look.own(tags, sandbox))
+    return Explanation(at=now, cases=by_tags, own=tuple(own), pools=bool(snapshot.pools))
+
+
+class _Look:
+    """What is asked again and again while one explanation is made."""
+
+    def __init__(self, draft: Draft, decided: Plan) -> None:
+        snapshot = draft.snapshot
+        self.draft = draft
+        self.snapshot = snapshot
+        self.offers = {pool.name: pool.offers.keys() for pool in snapshot.pools.values()}
+        self.known_tags: Tags = frozenset[str]().union(*self.offers.values())
+        self.covered = Counter(frozenset(snapshot.tickets[ticket].tags) for ticket in draft.covered)
+        self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
+        self.found: dict[Offer, tuple[int, int]] = {}
+        """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
+        shelf = snapshot.covers[None]
+        for offer, ready in shelf:
+            self.found.setdefault(offer, (0, 0))
+            if not ready:
+                self.found[offer] = self._coming(shelf[offer, ready], ResourceState.STARTING)
+        self._start_holds: dict[str, tuple[Hold, ...]] = {}
+
+    def prospects(
+        self, pools: Iterable[str], found: Iterable[Offer], on_demand: bool, all_covered: bool
+    ) -> Iterator[Prospect]:
+        """Of the pools that have the tags, then of those that only have resources with them."""
+        starting: Counter[str] = Counter()
+        failing: Counter[str] = Counter()
+        others: list[str] = []
+        for offer in found:
+            starting[offer.pool] += self.found[offer][0]
+            failing[offer.pool] += self.found[offer][1]
+            if offer.pool not in pools and offer.pool not in others:
+                others.append(offer.pool)
+        for name in pools:
+            pool = self.snapshot.pools[name]
+            holds = self._not_starting(pool, on_demand, all_covered)
+            yield self._prospect(name, starting[name], [*holds, *self._not_given(name, failing[name])])
+        for name in sorted(others):
+            reason = Reason.OLD_TAGS if name in self.snapshot.pools else Reason.NOT_CONFIGURED
+            yield self._prospect(name, starting[name], [Hold(reason), *self._not_given(name, failing[name])])
+
+    def own(self, tags: Tags, sandbox: str) -> Own:
+        shelf = self.snapshot.covers[sandbox]
+        releasing = failing = 0
+        for offer, ready in shelf:
+            if not ready and tags <= offer.names:
+                coming = self._coming(shelf[offer, ready], ResourceState.RELEASING)
+                releasing, failing = releasing + coming[0], failing + coming[1]
+        return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)
+
+    def _not_starting(self, pool: Pool, on_demand: bool, all_covered: bool) -> Iterable[Hold]:
+        if pool.on_demand and not on_demand:
+            return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
+        holds = self._start_holds.get(pool.name)
+        if holds is None:
+            holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
+        if all_covered:
+            return [*holds, Hold(Reason.ENOUGH_COMING)]
+        has_room = all(hold.reason is Reason.START_DELAY for hold in holds)
+        if pool.on_demand and has_room and pool.name not in self.draft.planned:
+            return [*holds, Hold(Reason.BETTER_POOL)]
+        return holds
+
+    def _not_given(self, name: str, failing: int) -> Iterator[Hold]:
+        if idle := len(self.snapshot.idle[name]):
+            yield Hold(Reason.OTHER_SANDBOXES, idle)
+        if failing:
+            yield Hold(Reason.LIVECHECK_FAILING, failing)
+
+    def _prospect(self, name: str, starting: int, holds: Iterable[Hold]) -> Prospect:
+        snapshot = self.snapshot
+        pool = snapshot.pools.get(name)
+        free = len(snapshot.spares[name]) + len(snapshot.idle[name])
+        return Prospect(
+            pool=name,
+            max=pool.max if pool else 0,
+            living=snapshot.living[name],
+            taken=snapshot.states[name, ResourceState.UP] - free,
+            starting=starting,
+            about_to_start=self.about_to_start[name],
+            holds=tuple(holds),
+        )
+
+    def _coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:
+        """How many of these are in that state, and how many of the others fail their livecheck."""
+        resources = [self.snapshot.resources[id] for id in ids if id not in self.draft.leaving]
+        coming = sum(resource.state is state for resource in resources)
+        return coming, len(resources) - coming

@@ -30,6 +30,7 @@ __all__ = [
     "StartDelete",
     "StartResource",
     "Step",
+    "decide",
     "plan",
 ]
 
@@ -48,7 +49,11 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     so that no start is saved for the sake of a resource that is about to go. The cost is that of the steps and of the
     number of groups in the snapshot, not that of the number of documents.
     """
-    draft = Draft(snapshot, now)
+    return decide(Draft(snapshot, now))
+
+
+def decide(draft: Draft) -> Plan:
+    """The plan that is made in this new draft, in which more can be seen of it afterwards."""
     let_go = retire.let_go(draft)
     removals = retire.remove(draft)
     on_demand = scale.on_demand_starts(draft)

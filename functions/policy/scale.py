@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from config.pools import Pool
 from functions.policy.draft import Draft
+from functions.policy.holds import Hold, Reason, missing_spares, room, start_holds
 from functions.policy.offers import Tags
-from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.queues import in_turn
 from functions.policy.steps import StartResource
-from functions.policy.times import due
-from state.documents import PoolRecord, ResourceState
 
 
 class _Stock:
@@ -66,7 +63,7 @@ def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
         },
         {(tags, sandbox): _Demand(_fitting(bound[sandbox], tags, capable[tags])) for tags, sandbox in pairs},
     )
-    planned: dict[str, list[int]] = {}
+    planned = draft.planned
     for ticket, stock, own in queues:
         own_first = own is not None and (stock is None or stock.start or own.pool <= stock.pool)
         counted = own if own_first else stock
@@ -74,6 +71,8 @@ def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
             counted.left -= 1
             if counted.start:
                 planned.setdefault(counted.pool, []).append(ticket)
+            else:
+                draft.covered[ticket] = counted.pool
     return planned
 
 
@@ -82,26 +81,18 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
 
     `on_demand` is what step 2 planned. Fresh spares that are assigned in the same plan are replaced by the next.
     """
-    snapshot = draft.snapshot
     steps: list[StartResource] = []
-    for pool in snapshot.pools.values():
-        room = _room(draft, pool)
-        if pool.on_demand:
-            wanted: list[int | None] = [*on_demand.get(pool.name, ())][: max(0, room)]
-        else:
-            spares = len(snapshot.spares[pool.name]) + len(snapshot.starting[pool.name])
-            missing = pool.max_prealloc - (spares - draft.lost_spares[pool.name])
-            wanted = [None] * min(room, missing)
-        if not wanted:
+    for pool in draft.snapshot.pools.values():
+        tickets = on_demand.get(pool.name)
+        if pool.on_demand and not tickets:
             continue
-        record = snapshot.records.get(pool.name)
-        not_before = max(paused_until(record, pool, draft.now), delayed_until(record, pool, draft.now))
-        if not_before > draft.now:
-            draft.wake(not_before)
-            continue
-        if pool.start_delay > 0:
-            wanted = wanted[:1]
-        steps += [StartResource(pool.name, ticket) for ticket in wanted]
+        holds = start_holds(draft, pool)
+        if not holds:
+            most = 1 if pool.start_delay > 0 else room(draft, pool)
+            wanted = tickets if tickets else [None] * missing_spares(draft, pool)
+            steps += [StartResource(pool.name, ticket) for ticket in wanted[:most]]
+        elif (until := _all_over(holds)) is not None:
+            draft.wake(until)
     return steps
 
 
@@ -117,15 +108,22 @@ def _fitting(covers: Iterable[tuple[Tags, _Stock]], tags: Tags, capable: list[st
 
 
 def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
+    """Where starts have room; a `start_delay` does not count here."""
     rooms = {}
     for name in names:
         pool = draft.snapshot.pools[name]
-        until = paused_until(draft.snapshot.records.get(name), pool, draft.now)
-        if until > draft.now:
+        holds = [hold for hold in start_holds(draft, pool) if hold.reason is not Reason.START_DELAY]
+        if not holds:
+            rooms[name] = _Stock(name, room(draft, pool), start=True)
+        elif (until := _all_over(holds)) is not None:
             draft.wake(until)
-        else:
-            rooms[name] = _Stock(name, _room(draft, pool), start=True)
     return rooms
+
+
+def _all_over(holds: Iterable[Hold]) -> float | None:
+    """When time has ended all of these; None when it does not."""
+    ends = [hold.until for hold in holds]
+    return None if None in ends else max(end for end in ends if end is not None)
 
 
 def _by_priority(
@@ -133,21 +131,3 @@ def _by_priority(
 ) -> list[_Stock]:
     found = [(-sum(offers[name][tag] for tag in tags), name) for name in capable if name in rooms]
     return [rooms[name] for _, name in sorted(found)]
-
-
-def _room(draft: Draft, pool: Pool) -> int:
-    starting = draft.snapshot.states[pool.name, ResourceState.STARTING]
-    return min(pool.max - draft.snapshot.living[pool.name], pool.max_starting - starting)
-
-
-def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
-    """Until when a pool starts nothing because starts failed; 0 when none did."""
-    until = (record.paused_until if record else None) or 0.0
-    return due(until, max(pool.start_delay, LONGEST_PAUSE), now)
-
-
-def delayed_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
-    """Until when a pool starts nothing because of its `start_delay`; 0 when it has none or never started anything."""
-    if record is None or record.last_start is None or not pool.start_delay:
-        return 0.0
-    return due(record.last_start + pool.start_delay, pool.start_delay, now)

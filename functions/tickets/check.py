@@ -10,6 +10,7 @@ from functions.context import Context, current
 from functions.errors import StillWaiting, TicketOver
 from functions.fields import Query, read_id
 from functions.offload import in_thread
+from functions.tickets.waiting import fields_of, wait_of
 from state.documents import Ticket, TicketState
 
 
@@ -24,7 +25,7 @@ def ticket(ticket_id: str) -> Response:
         found = in_thread(context.store.tickets.read_durable, number)
     fields = described(found)
     if found.waiting:
-        fields["place"], fields["why"] = context.view.place_and_reason(found)
+        fields |= fields_of(wait_of(context, found))
     return http.json_reply(fields)
 
 
@@ -37,7 +38,7 @@ def output(ticket_id: str) -> Response:
     query.finish()
     found = read_promised(context, number)
     if found.waiting:
-        raise StillWaiting(found, context.view.place_and_reason(found)[1])
+        raise StillWaiting(found, wait_of(context, found).summary)
     return output_reply(found, closed)
 
 

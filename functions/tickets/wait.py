@@ -10,6 +10,7 @@ from functions.context import Context, current
 from functions.errors import WaitedTooLong
 from functions.fields import Query, read_id
 from functions.tickets.check import output_reply, read_promised
+from functions.tickets.waiting import wait_of
 from state.documents import Ticket
 
 LONGEST = 3600
@@ -28,7 +29,7 @@ def output(ticket_id: str) -> Response:
     def answer() -> Response:
         ticket = until_served(context, number, seconds, client)
         if ticket.waiting:
-            raise WaitedTooLong(ticket, context.view.place_and_reason(ticket)[1])
+            raise WaitedTooLong(ticket, wait_of(context, ticket).summary)
         return output_reply(ticket, closed)
 
     return http.Later(answer)

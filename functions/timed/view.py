@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
-from functions.policy.explain import why_waiting
+from functions.policy import words
+from functions.policy.explain import Case, Explanation, Prospect, explain
 from functions.timed.farm import Farm
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two writings of the view."""
+LONGEST_AGE = 15.0
+"""Seconds after which the view is written again although no document changed, while pools work for those who wait."""
 
 
 def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
@@ -29,23 +32,44 @@ def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def waiting_view(farm: Farm) -> dict[str, Any]:
+def waiting_view(farm: Farm, explanation: Explanation) -> dict[str, Any]:
     """The waiting tickets of each tag set, in the order in which they are served, and why they wait."""
-    now = farm.clock()
+    waiting = farm.snapshot.waiting
+    places: dict[int, int] = {}
+    cases: list[dict[str, Any]] = []
+    groups = []
+    for tags, case in explanation.cases.items():
+        place = places.setdefault(id(case), len(places))
+        if place == len(cases):
+            cases.append(_shown_case(case, explanation.pools))
+        groups.append({"tags": sorted(tags), "ids": list(waiting[tags]), "case": place})
+    own = [
+        {"tags": sorted(own.tags), "sandbox": own.sandbox, "sentence": sentence}
+        for own in explanation.own
+        if (sentence := words.own_sentence(own))
+    ]
+    return {"at": explanation.at, "cases": cases, "groups": groups, "own": own}
+
+
+def _shown_case(case: Case, any_pools: bool) -> dict[str, Any]:
     return {
-        "at": now,
-        "groups": [
-            {
-                "tags": sorted(tags),
-                "ids": list(farm.snapshot.waiting[tags]),
-                "why": why_waiting(farm.snapshot, tags, now),
-            }
-            for tags in farm.snapshot.waiting
-        ],
+        "on_demand": case.on_demand,
+        "missing": case.missing,
+        "why": words.why(case, any_pools),
+        "brief": words.brief(case) if case.prospects else words.why(case, any_pools),
+        "pools": [_shown_prospect(prospect) for prospect in case.prospects],
+        "forecast": case.forecast,
     }
 
 
-def show(farm: Farm, leader: dict[str, Any]) -> None:
-    """Write both views."""
+def _shown_prospect(prospect: Prospect) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(prospect), "sentence": words.pool_sentence(prospect)}
+
+
+def show(farm: Farm, leader: dict[str, Any]) -> float:
+    """Write both views; returns when they are outdated (Unix seconds) even if nothing changes until then."""
+    explanation = explain(farm.snapshot, farm.clock())
     farm.store.write_view("pools.json", msgspec.json.encode(pools_view(farm, leader)) + b"\n")
-    farm.store.write_view("waiting.json", msgspec.json.encode(waiting_view(farm)) + b"\n")
+    farm.store.write_view("waiting.json", msgspec.json.encode(waiting_view(farm, explanation)) + b"\n")
+    in_vain = all(not case.prospects for case in explanation.cases.values())
+    return float("inf") if in_vain else explanation.at + LONGEST_AGE

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,8 +53,15 @@ class Scheduler:
         shown = {"at": 1.0, "leader": {"pid": 1, "since": 1.0}, "pools": pools, **fields}
         self.store.write_view("pools.json", msgspec.json.encode(shown))
 
-    def show_waiting(self, *groups: dict[str, Any]) -> None:
-        self.store.write_view("waiting.json", msgspec.json.encode({"at": 1.0, "groups": groups}))
+    def show_waiting(self, *groups: dict[str, Any], at: float | None = None, **fields: Any) -> None:
+        """Each group: `tags`, `ids`, and what makes up its case (`why`, `pools`, ...); shown now, unless `at` says."""
+        cases = [
+            {"brief": group.get("why", ""), **{name: group[name] for name in group.keys() - {"tags", "ids"}}}
+            for group in groups
+        ]
+        shown = [{"tags": group["tags"], "ids": group["ids"], "case": case} for case, group in enumerate(groups)]
+        view = {"at": time.time() if at is None else at, "cases": cases, "groups": shown, **fields}
+        self.store.write_view("waiting.json", msgspec.json.encode(view))
 
     def show_metrics(self, *families: list[Any], **fields: Any) -> None:
         self.store.write_view("metrics.json", msgspec.json.encode({"families": families, **fields}))

@@ -1,0 +1,60 @@
+"""How long a ticket will wait, as far as the history of its pools tells."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Confidence(StrEnum):
+    """How sure an estimate is."""
+
+    NONE = "none"
+    """Nothing is known to estimate from."""
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """When (Unix seconds) one more resource can be expected, and how sure that is."""
+
+    at: float
+    confidence: Confidence
+
+
+class Forecast(msgspec.Struct, frozen=True, kw_only=True):
+    """When the resources come that tickets of one kind wait for: the first ones, then one each so many seconds."""
+
+    arrivals: tuple[Arrival, ...] = ()
+    each: float | None = None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The expected wait from now on, and a range that it should be in, in seconds; null when nothing is known."""
+
+    seconds: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: Confidence = Confidence.NONE
+
+
+_RANGES = {Confidence.LOW: (0.2, 4.0), Confidence.MEDIUM: (0.4, 2.5), Confidence.HIGH: (0.5, 2.0)}
+"""By confidence: what an estimate times these is the range."""
+
+
+def estimate(forecast: Forecast, before: int, now: float) -> Estimate:
+    """The wait of a ticket with so many others before it."""
+    arrivals = forecast.arrivals
+    if before < len(arrivals):
+        at, confidence = arrivals[before].at, arrivals[before].confidence
+    elif arrivals and forecast.each is not None:
+        at, confidence = arrivals[-1].at + (before + 1 - len(arrivals)) * forecast.each, Confidence.LOW
+    else:
+        return Estimate()
+    if confidence is Confidence.NONE:
+        return Estimate()
+    seconds = max(0.0, at - now)
+    least, most = _RANGES[confidence]
+    return Estimate(
+        seconds=round(seconds, 1), low=round(seconds * least, 1), high=round(seconds * most, 1), confidence=confidence
+    )
