@@ -15,7 +15,7 @@ class Confidence(StrEnum):
     HIGH = "high"
 
 
-class Arrival(msgspec.Struct, frozen=True, gc=False):
+class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When (Unix seconds) one more resource can be expected, and how sure that is."""
 
     at: float

@@ -38,8 +38,8 @@ class Scheduler:
         self.put(PoolRecord(name=name, **fields))
 
     def assign(self, ticket: int, output: bytes = b"10.0.0.1\n", resource: int = 1, **fields: Any) -> Ticket:
-        changes = {"resource": resource, "resource_name": f"p_{resource:08d}", "pool": "p", "output": output, **fields}
-        return self.store.tickets.update(ticket, lambda found: found.replace(assigned_at=5.0, **changes))
+        changes = {"resource": resource, "resource_name": f"p_{resource:08d}", "pool": "p", "output": output}
+        return self.store.tickets.update(ticket, lambda found: found.replace(**changes | {"assigned_at": 5.0} | fields))
 
     def fail(self, ticket: int, reason: str = "its resource died") -> Ticket:
         return self.store.tickets.update(

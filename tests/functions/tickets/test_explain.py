@@ -1,0 +1,171 @@
+import time
+
+import pytest
+
+from functions.tickets.words import ordinal, span
+
+JSON = {"Accept": "application/json"}
+VMS = {
+    "pool": "vms",
+    "max": 2,
+    "living": 2,
+    "taken": 2,
+    "starting": 0,
+    "about_to_start": 0,
+    "holds": [{"reason": "at_max", "count": 2}],
+    "sentence": "is at its max of 2, all taken",
+}
+FULL = {"why": "pool vms is at its max of 2, all taken", "brief": "pool vms at its max of 2", "pools": [VMS]}
+
+
+def take(client, *tags, sandbox=None):
+    fields = {"tag": list(tags)} | ({"sandbox": sandbox} if sandbox else {})
+    return int(client.post("/tickets", data=fields).text)
+
+
+def test_a_waiting_ticket_is_explained_for_people(client, scheduler):
+    for _ in range(3):
+        take(client, "A")
+    scheduler.show_waiting({"tags": ["A"], "ids": [1, 3], **FULL})
+    with scheduler.leading():
+        assert client.get("/tickets/3/explain").text == (
+            "Ticket 3 has waited for 0 s for a resource with these tags: A\n"
+            "It is 2nd in line among the tickets that the same pools could serve.\n"
+            "How long it will take cannot be told: its pools have no history yet.\n"
+            "\n"
+            "pool vms is at its max of 2, all taken\n"
+        )
+        assert client.get("/tickets/3/explain?brief=1").text == "2nd in line; pool vms at its max of 2\n"
+        assert client.get("/tickets/3/output").text == (
+            "Ticket 3 still waits: 2nd in line; pool vms at its max of 2.\n"
+        )
+
+
+def test_programs_get_the_same_as_json(client, scheduler, ticket):
+    scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL}, at=5.0)
+    with scheduler.leading():
+        told = client.get("/tickets/1/explain", headers=JSON).json
+        shown = client.get("/tickets/1").json
+    for fields in (told, shown):
+        assert (fields["place"], fields["before"], fields["why"]) == (1, 0, FULL["why"])
+        assert (fields["pools"], fields["nearest_tags"], fields["as_of"]) == ([VMS], {}, 5.0)
+        assert fields["estimate"] == {"seconds": None, "low": None, "high": None, "confidence": "none"}
+    assert (told["id"], told["state"]) == (1, "OPEN")
+    assert told["text"][-1].startswith("This is as the scheduler saw it")
+
+
+def test_tickets_with_other_tags_that_the_same_pools_could_serve_come_before(client, scheduler):
+    """Given tickets for the same pool, another one, and with on-demand tags, when asked, then the right ones count."""
+    for _ in range(6):
+        take(client, "A")
+    scheduler.show_waiting(
+        {"tags": ["A"], "ids": [2, 4], **FULL},
+        {"tags": ["A", "B"], "ids": [1, 5], **FULL},
+        {"tags": ["C"], "ids": [3], **FULL, "pools": [{"pool": "other"}]},
+        {"tags": ["X"], "ids": [6], **FULL, "on_demand": True},
+    )
+    with scheduler.leading():
+        found = {id: client.get(f"/tickets/{id}").json for id in (2, 4)}
+    # Before 4: 1 and 2, which have lower numbers, and 6, which has an on-demand tag.
+    assert [(one["place"], one["before"]) for one in found.values()] == [(1, 2), (2, 3)]
+
+
+def test_an_estimate_counts_down_and_goes_on_behind_what_is_known(client, scheduler):
+    for _ in range(3):
+        take(client, "A")
+    now = time.time()
+    forecast = {"arrivals": [[now + 240, "high"]], "each": 60}
+    scheduler.show_waiting({"tags": ["A"], "ids": [1, 2, 3], **FULL, "forecast": forecast})
+    with scheduler.leading():
+        first, third = (client.get(f"/tickets/{id}").json["estimate"] for id in (1, 3))
+        brief = client.get("/tickets/1/explain?brief=1").text
+    assert 235 <= first["seconds"] <= 240
+    assert (first["confidence"], third["confidence"]) == ("high", "low")
+    assert first["low"] < first["seconds"] < first["high"]
+    assert 355 <= third["seconds"] <= 360
+    assert brief == "1st in line; pool vms at its max of 2; about 4 min\n"
+
+
+def test_tags_that_no_pool_has_are_told_with_the_nearest(client, scheduler):
+    take(client, "x86_46", "made-up")
+    scheduler.show_pools({"name": "vms", "offers": {"x86_64": 0, "arm": 0}, "max": 1})
+    why = "no configured pool has the tags made-up, x86_46"
+    scheduler.show_waiting({"tags": ["made-up", "x86_46"], "ids": [1], "missing": ["made-up", "x86_46"], "why": why})
+    with scheduler.leading():
+        assert client.get("/tickets/1").json["nearest_tags"] == {"made-up": None, "x86_46": "x86_64"}
+        assert client.get("/tickets/1/explain?brief=1").text == f"{why} (is x86_64 meant?)\n"
+        assert client.get("/tickets/1/explain").text.endswith(f"\nIt waits because {why} (is x86_64 meant?).\n")
+
+
+def test_what_the_sandbox_has_of_its_own_comes_first(client, scheduler):
+    take(client, "A", sandbox="mine")
+    take(client, "A", sandbox="other")
+    own = {"tags": ["A"], "sandbox": "mine", "sentence": "1 of its own sandbox is being released"}
+    scheduler.show_waiting({"tags": ["A"], "ids": [1, 2], **FULL}, own=[own])
+    with scheduler.leading():
+        assert client.get("/tickets/1/explain?brief=1").text.startswith("1st in line; 1 of its own sandbox is being")
+        assert "\n1 of its own sandbox is being released.\n" in client.get("/tickets/1/explain").text
+        assert "own sandbox" not in client.get("/tickets/2/explain").text
+
+
+def test_without_a_scheduler_nobody_knows(client, scheduler, ticket):
+    scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL})
+    assert client.get("/tickets/1/explain?brief=1").text == "no scheduler is running\n"
+    assert client.get("/tickets/1/explain").text.endswith("\nIt waits because no scheduler is running.\n")
+
+
+def test_a_view_that_is_old_says_so(client, scheduler, ticket):
+    scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL}, at=time.time() - 600)
+    with scheduler.leading():
+        brief = client.get("/tickets/1/explain?brief=1").text
+    assert brief == "1st in line; pool vms at its max of 2 (as the scheduler saw it 10 min ago)\n"
+
+
+def test_a_view_of_another_version_is_as_good_as_none(client, scheduler, ticket):
+    scheduler.store.write_view("waiting.json", b'{"groups": [{"tags": ["A"], "ids": [1]}]}')
+    with scheduler.leading():
+        assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
+
+
+def test_a_served_ticket_tells_what_it_got(client, scheduler, ticket):
+    scheduler.assign(1, assigned_at=100.0, created_at=40.0)
+    assert client.get("/tickets/1/explain").text == (
+        "Ticket 1 was taken at 1970-01-01 00:00:40 UTC, for the tags: A\n"
+        "It got resource 1 (p_00000001) of pool p at 1970-01-01 00:01:40 UTC, after 60 s.\n"
+    )
+    brief = client.get("/tickets/1/explain?brief=1").text
+    assert brief == "has resource 1 (p_00000001) since 1970-01-01 00:01:40 UTC\n"
+
+
+def test_a_failed_ticket_tells_why(client, scheduler, ticket):
+    scheduler.assign(1)
+    scheduler.fail(1, "livecheck failed 3 times in a row")
+    text = "failed at 1970-01-01 00:00:06 UTC: livecheck failed 3 times in a row"
+    assert client.get("/tickets/1/explain?brief=1").text == f"{text}\n"
+    assert f"\nIt {text}.\n" in client.get("/tickets/1/explain").text
+    assert client.get("/tickets/1/explain", headers=JSON).json["summary"] == text
+
+
+def test_a_ticket_that_was_closed_without_a_resource_tells_so(client, ticket):
+    client.delete("/tickets/1")
+    lines = client.get("/tickets/1/explain").text.splitlines()
+    assert lines[1] == "It never had a resource."
+    assert lines[2].startswith("It was closed at ")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field"),
+    [("2/explain", 404, "id"), ("x/explain", 400, "id"), ("1/explain?brief=2", 400, "brief")],
+)
+def test_what_cannot_be_asked_is_named(client, ticket, path, status, field):
+    reply = client.get(f"/tickets/{path}", headers=JSON)
+    assert (reply.status_code, reply.json["error"]["field"]) == (status, field)
+
+
+def test_numbers_and_spans_are_said_as_people_say_them():
+    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 101, 111)] == [
+        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "101st", "111th"
+    ]  # fmt: skip
+    assert [span(seconds) for seconds in (0, 7.4, 42, 89, 240, 5000, 9000, 400_000)] == [
+        "0 s", "7 s", "40 s", "90 s", "4 min", "83 min", "2.5 h", "4.6 days"
+    ]  # fmt: skip
