@@ -8,6 +8,7 @@ from functions.context import current
 from functions.fields import Query, read_id
 from functions.pages import page
 from functions.pages.look import Look
+from functions.tickets.waiting import wait_of
 
 
 def show(ticket_id: str) -> Response:
@@ -18,8 +19,8 @@ def show(ticket_id: str) -> Response:
 
     def make(look: Look) -> dict[str, Any]:
         ticket = context.store.tickets.read_durable(number)
-        place, why = context.view.place_and_reason(ticket) if ticket.waiting else (None, None)
+        wait = wait_of(context, ticket) if ticket.waiting else None
         able = [pool for pool in look.pools if pool.record.configured and set(ticket.tags) <= pool.offers.keys()]
-        return {"ticket": ticket, "place": place, "why": why, "able": able}
+        return {"ticket": ticket, "wait": wait, "able": able}
 
     return page.reply("ticket.html", make)

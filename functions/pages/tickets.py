@@ -8,6 +8,7 @@ from functions.context import current
 from functions.fields import Query
 from functions.pages import page
 from functions.pages.look import Look
+from functions.tickets.waiting import wait_of
 from state.documents import Ticket, TicketState
 
 STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))
@@ -24,7 +25,7 @@ def show() -> Response:
     }
     number = query.whole("page", 1, 10_000)
     query.finish()
-    view = current().view
+    context = current()
 
     def make(look: Look) -> dict[str, Any]:
         offers = {pool.name: frozenset(pool.offers) for pool in look.pools}
@@ -32,7 +33,7 @@ def show() -> Response:
         found = [ticket for ticket in look.tickets if _is_wanted(ticket, offered, **wanted)]
         groups = sorted(look.waiting_by_tags.items(), key=lambda group: group[1][0].id)
         queues = [
-            {"tags": sorted(tags), "tickets": tickets, "why": view.place_and_reason(tickets[0])[1]}
+            {"tags": sorted(tags), "tickets": tickets, "why": wait_of(context, tickets[0]).why}
             for tags, tickets in groups
         ]
         return {"rows": page.Rows(found, number), "wanted": wanted, "states": STATES, "queues": queues}
