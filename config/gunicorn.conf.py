@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any
 
+from config import logs
 from config.errors import ConfigError
 from config.settings import load_settings
 
@@ -26,6 +27,7 @@ keepalive = 75
 # The control socket is a file in the home folder: several servers of one user would collide.
 control_socket_disable = True
 loglevel = _settings.loglevel
+logconfig_dict = logs.json_of_gunicorn(_settings.loglevel) if _settings.log_format == logs.JSON else {}
 accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
 
 

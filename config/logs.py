@@ -1,13 +1,37 @@
-"""The server's own log: LOGDIR/main.log (appended to, so that logrotate may truncate it) and standard error."""
+"""The server's own log: LOGDIR/main.log (appended to, so that logrotate may truncate it) and standard error.
 
+A line is text for people, or one JSON object for programs, with what the call passes as `extra` in fields of their own.
+"""
+
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+TEXT, JSON = FORMATS = ("text", "json")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def set_up(log_dir: Path, level: str) -> None:
+class JsonFormatter(logging.Formatter):
+    """One line of ASCII for each record: time (UTC), level, logger, message, its own fields, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _USUAL and name not in line}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:
     """Send all logging of this process to standard error and to main.log; a folder that cannot be used is told."""
     root = logging.getLogger()
     root.setLevel(level.upper())
@@ -17,12 +41,28 @@ def set_up(log_dir: Path, level: str) -> None:
     problem: OSError | None = None
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_dir / "main.log", delay=False))
+        handlers.append(logging.FileHandler(log_dir / "main.log", delay=False, errors="backslashreplace"))
     except OSError as error:
         problem = error
     for handler in handlers:
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(JsonFormatter() if form == JSON else logging.Formatter(FORMAT))
         root.addHandler(handler)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     if problem is not None:
         root.warning("%s cannot be written, so the log goes to standard error only: %s", log_dir, problem.strerror)
+
+
+def json_of_gunicorn(level: str) -> dict[str, Any]:
+    """gunicorn's `logconfig_dict` that makes its own lines JSON, too, where it writes them anyway."""
+    return {
+        "root": {"level": level.upper(), "handlers": []},
+        "loggers": {
+            "gunicorn.error": {"level": level.upper(), "handlers": ["error"], "propagate": False},
+            "gunicorn.access": {"level": "INFO", "handlers": ["access"], "propagate": False},
+        },
+        "handlers": {
+            "error": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"},
+            "access": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
+        },
+        "formatters": {"json": {"()": JsonFormatter}},
+    }

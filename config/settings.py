@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from config import values
+from config import logs, values
 from config.errors import ConfigError, Problem, quoted
 from config.yamlfile import YamlFile, read_text
 
@@ -28,6 +28,8 @@ class Settings:
     hostname: str = "localhost"
     port: int = 49100
     loglevel: str = "info"
+    log_format: str = "text"
+    """How lines of the log are written: `text` or `json`."""
     sleeptime: float = 20
     """The longest pause between two reconcile passes."""
     output_limit: int = 65536
@@ -66,9 +68,10 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """Read server.yaml in `$CONFIG_DIR`; the variables PORT, RESALLOC_STATE_DIR and RESALLOC_LOG_DIR win over it.
+    """Read server.yaml in `$CONFIG_DIR`.
 
-    Without the file everything has its default. Raises ConfigError with all faults.
+    The variables PORT, RESALLOC_STATE_DIR, RESALLOC_LOG_DIR and RESALLOC_LOG_FORMAT win over it. Without the file
+    everything has its default. Raises ConfigError with all faults.
     """
     folder = config_dir(environ)
     faults: list[Problem] = []
@@ -134,14 +137,19 @@ def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    port = environ.get("PORT")
-    if not port:
-        return {}
-    try:
-        return {"port": _port(yaml.ScalarNode("tag:yaml.org,2002:int", port))}
-    except values.WrongValue as wrong:
-        message = f"the variable PORT {wrong.faults[0][1]}"
-        raise ConfigError([Problem("environment", None, None, None, message)]) from None
+    options = {}
+    faults = []
+    for variable, option, kind in (("PORT", "port", "int"), ("RESALLOC_LOG_FORMAT", "log_format", "str")):
+        value = environ.get(variable)
+        if value:
+            try:
+                options[option] = _OPTIONS[option](yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", value))
+            except values.WrongValue as wrong:
+                message = f"the variable {variable} {wrong.faults[0][1]}"
+                faults.append(Problem("environment", None, None, None, message))
+    if faults:
+        raise ConfigError(faults)
+    return options
 
 
 def _port(node: yaml.Node) -> int:
@@ -163,6 +171,13 @@ def _hostname(node: yaml.Node) -> str:
     return name
 
 
+def _log_format(node: yaml.Node) -> str:
+    form = values.text(node).lower()
+    if form not in logs.FORMATS:
+        raise values.WrongValue((node, f"must be {' or '.join(logs.FORMATS)}, not {values.described(node)}"))
+    return form
+
+
 def _level(node: yaml.Node) -> str:
     level = values.text(node).lower()
     if level not in _LEVELS:
@@ -180,6 +195,7 @@ _OPTIONS: dict[str, values.Convert] = {
     "port": _port,
     "logdir": _path,
     "loglevel": _level,
+    "log_format": _log_format,
     "sleeptime": values.seconds(0.1),
     "state_dir": _path,
     "output_limit": values.whole(1, MOST_OUTPUT),

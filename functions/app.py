@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     """Build the application. Settings come from the environment unless given, the store from the settings."""
     if settings is None:
         settings = load_settings(os.environ)
-        server_log.set_up(settings.log_dir, settings.loglevel)
+        server_log.set_up(settings.log_dir, settings.loglevel, settings.log_format)
     app = Flask("functions", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = answers.BODY_LIMIT
     app.url_map.merge_slashes = False

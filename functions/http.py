@@ -13,6 +13,7 @@ from flask import Response, request
 from functions import errors
 from functions.answers import answer_to
 from functions.fields import is_json
+from functions.logfields import of_request
 from functions.pages.layout import render
 from state.errors import StateError
 
@@ -120,9 +121,9 @@ def reply_to_error(error: Exception) -> Response:
 def _error_reply(error: Exception, form: Form, asked: str) -> Response:
     answer = answer_to(error)
     if isinstance(error, StateError | OSError) and answer.status == 503:
-        log.error("%s: %s", asked, error)
+        log.error("%s: %s", asked, error, extra=of_request(asked))
     elif answer.status == 500:
-        log.error("%s failed", asked, exc_info=error)
+        log.error("%s failed", asked, exc_info=error, extra=of_request(asked))
     if form is Form.PAGE:
         return page_reply("error.html", answer.status, answer.headers, answer=answer, asked=asked)
     if form is Form.JSON:

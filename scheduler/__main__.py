@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return EXIT_CONFIG
-    logs.set_up(settings.log_dir, settings.loglevel)
+    logs.set_up(settings.log_dir, settings.loglevel, settings.log_format)
     for notice in settings.notices:
         log.warning("%s", notice)
     try:

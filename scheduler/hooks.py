@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from functions.logfields import of_run, of_run_id
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from state import locks
@@ -86,7 +87,7 @@ class Hooks:
                 self._give_up(run_id, error)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 # Killed before it wrote what it was about to start: the document that names the run tells the rest.
-                log.warning("run %s: unreadable (%s), ended and dropped", run_id, error)
+                log.warning("run %s: unreadable (%s), ended and dropped", run_id, error, extra=of_run_id(run_id))
                 self._kill_group(run_id)
                 self._remove_files(run_id)
         self._drop_strays()
@@ -94,7 +95,7 @@ class Hooks:
 
     def _give_up(self, run_id: str, error: OSError) -> None:
         """End a run whose first file the system refuses to read. It did start, so it must not be started again."""
-        log.error("run %s: cannot be read (%s), so it is ended", run_id, error)
+        log.error("run %s: cannot be read (%s), so it is ended", run_id, error, extra=of_run_id(run_id))
         self._kill_group(run_id)
         word = run_id.split("_")[1] if run_id[:1].isdigit() else ""
         kind = HookKind(word) if word in list(HookKind) else None
@@ -113,7 +114,7 @@ class Hooks:
         runs = {name.rpartition(".")[0] for name in self._names() if name.endswith(_ENDINGS)}
         for run_id in sorted(runs - self._active.keys()):
             if not os.path.lexists(self._path(run_id, "run")):
-                log.warning("run %s: its first file is gone, so it is ended", run_id)
+                log.warning("run %s: its first file is gone, so it is ended", run_id, extra=of_run_id(run_id))
                 self._kill_group(run_id)
                 self._remove_files(run_id)
 
@@ -169,7 +170,7 @@ class Hooks:
             finally:
                 os.close(lock)
         except OSError as error:
-            log.error("run %s: cannot be started: %s", run.id, error)
+            log.error("run %s: cannot be started: %s", run.id, error, extra=of_run(run))
             self._end(run.id, exit_status=None, cut_off=f"cannot be started: {error.strerror or error}", lost=True)
 
     def _make_log(self, name: str) -> None:
@@ -239,14 +240,14 @@ class Hooks:
             self._cut(run_id, f"printed more than {run.output_limit} bytes", signal.SIGKILL)
 
     def _cut(self, run_id: str, why: str, how: signal.Signals) -> None:
-        log.warning("run %s: %s", run_id, why)
+        log.warning("run %s: %s", run_id, why, extra=of_run(self._active[run_id].run))
         self._cuts[run_id] = (uptime(), why)
         try:
             self._path(run_id, "cut").write_text(why)
             with open(self._logs / self._active[run_id].run.log, "a") as run_log:
                 run_log.write(f"{why}\n")
         except OSError as error:
-            log.error("run %s: why it was ended cannot be written down: %s", run_id, error)
+            log.error("run %s: why it was ended cannot be written down: %s", run_id, error, extra=of_run_id(run_id))
         self._kill(run_id, how)
 
     def _why_cut(self, run_id: str) -> str | None:
@@ -321,7 +322,7 @@ class Hooks:
         except ProcessLookupError:
             pass
         except OSError as error:
-            log.warning("run %s: its process group cannot be ended: %s", run_id, error)
+            log.warning("run %s: its process group cannot be ended: %s", run_id, error, extra=of_run_id(run_id))
 
     def _is_supervised(self, run_id: str) -> bool:
         """Whether its supervisor lives, as far as its first file tells."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from functions.logfields import of_file
 from state.collection import Collection
 from state.documents import Document, Resource, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
@@ -25,7 +26,7 @@ def read_living(collection: Collection[D, int]) -> list[D]:
         try:
             document = collection.get(number)
         except CorruptDocument as error:
-            log.warning("%s", error)
+            log.warning("%s", error, extra=of_file(error.path))
             continue
         if document is not None:
             documents.append(document)

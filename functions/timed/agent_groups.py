@@ -8,6 +8,7 @@ import msgspec
 
 from config.agents import AgentGroup, AgentsFile, agents_file, load_agents
 from config.errors import ConfigError
+from functions.logfields import of_group, of_problem
 from functions.policy.agents import Wanted, number_printed
 from functions.policy.outcomes import Outcome
 from functions.timed.farm import Farm, stamp
@@ -47,8 +48,8 @@ class Groups:
             file = load_agents(farm.settings.config_dir)
         except ConfigError as error:
             farm.agent_faults = tuple(str(problem) for problem in error.problems)
-            for fault in farm.agent_faults:
-                log.error("%s (the last good groups of agents stay in force)", fault)
+            for fault in error.problems:
+                log.error("%s (the last good groups of agents stay in force)", fault, extra=of_problem(fault))
             if not self._loaded:
                 agents = farm.agents.values()
                 self.in_force = {agent.group: msgspec.convert(agent.options, AgentGroup) for agent in agents}
@@ -60,7 +61,7 @@ class Groups:
         if file is not None:
             self.period = file.period
             for warning in file.warnings:
-                log.warning("%s", warning)
+                log.warning("%s", warning, extra=of_problem(warning))
         if before or self.in_force:
             log.info("%s: %d groups of agents in force", path, len(self.in_force))
 
@@ -99,7 +100,9 @@ class Groups:
         if count is None:
             if group not in self._silent:
                 why = f"printed {(outcome.output or b'')[:100]!r}" if outcome.good else outcome.how
-                log.warning("agents of %s: cmd_converge_to %s, so their number stays", group, why)
+                log.warning(
+                    "agents of %s: cmd_converge_to %s, so their number stays", group, why, extra=of_group(group)
+                )
             self._silent.add(group)
             return
         self._silent.discard(group)

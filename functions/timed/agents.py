@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from config.agents import AgentGroup
+from functions.logfields import of_agent, of_group
 from functions.policy import change
 from functions.policy.agents import (
     AgentHook,
@@ -80,7 +81,7 @@ def _fold_outcomes(farm: Farm, groups: Groups) -> None:
             continue
         folded = fold_agent(agent, hook, outcome)
         if not outcome.by_itself or (hook is AgentHook.TERMINATE and not outcome.good):
-            log.warning("agent %d (%s): its %s hook %s", number, agent.group, hook, outcome.how)
+            log.warning("agent %d (%s): its %s hook %s", number, agent.group, hook, outcome.how, extra=of_agent(agent))
         if folded is not agent:
             changed[number] = folded
     _write(farm, changed.values())
@@ -137,7 +138,9 @@ def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
                 changed.append(moved(farm.agents[number], event, now, reason))
             case NewAgents(group=name, count=count):
                 options = _plain(groups.in_force[name])
-                log.info("agents of %s: %d wanted, %d new", name, groups.wanted[name].count, count)
+                log.info(
+                    "agents of %s: %d wanted, %d new", name, groups.wanted[name].count, count, extra=of_group(name)
+                )
                 for number in _free_numbers(farm, count):
                     changed.append(Agent(id=number, group=name, options=options, created_at=now, changed_at=now))
     _write(farm, changed)
@@ -175,7 +178,7 @@ def _write(farm: Farm, changed: Iterable[Agent]) -> None:
         farm.agents[agent.id] = agent
         if before is None or before.state is not agent.state:
             why = f": {agent.reason}" if agent.reason else ""
-            log.info("agent %d (%s): %s%s", agent.id, agent.group, agent.state, why)
+            log.info("agent %d (%s): %s%s", agent.id, agent.group, agent.state, why, extra=of_agent(agent))
 
 
 def _free_numbers(farm: Farm, count: int) -> list[int]:
@@ -192,7 +195,7 @@ def _drop(farm: Farm, ended: list[int]) -> None:
         try:
             ticket = farm.store.tickets.update(number, lambda found: change.close(found, now))
         except (NotFound, CorruptDocument) as error:
-            log.warning("agent %d: its ticket cannot be closed: %s", number, error)
+            log.warning("agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(farm.agents[number]))
             continue
         if number in farm.snapshot.tickets:
             farm.keep(ticket)

@@ -8,6 +8,7 @@ import logging
 import re
 
 from config.pools import Pool
+from functions.logfields import of_run
 from functions.policy import change, times
 from functions.policy.outcomes import Outcome
 from functions.timed.environment import list_run, unknown_delete_run
@@ -85,30 +86,39 @@ def fold_unknown(farm: Farm, unknown: Unknown) -> None:
             _delete_unknown(farm, unknown, run, outcome)
         elif outcome.exit != 0:
             name = run.environment["RESALLOC_NAME"]
-            log.warning("pool %s: cmd_delete of the unknown %s failed: %s", run.pool, name, outcome.last_line)
+            log.warning(
+                "pool %s: cmd_delete of the unknown %s failed: %s", run.pool, name, outcome.last_line, extra=of_run(run)
+            )
         farm.hooks.forget(run.id)
 
 
 def _delete_unknown(farm: Farm, unknown: Unknown, run: HookRun, outcome: Outcome) -> None:
     if outcome.exit != 0 or outcome.cut_off is not None or outcome.output is None:
         why = outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}"
-        log.warning("pool %s: cmd_list failed, so nothing is cleaned: %s", run.pool, why)
+        log.warning("pool %s: cmd_list failed, so nothing is cleaned: %s", run.pool, why, extra=of_run(run))
         return
     pool = farm.snapshot.options_of(run.pool)
     if pool is None:
         return
     if farm.has_corrupt_resource():
-        log.warning("pool %s: unknown resources are not cleaned while a resource's document is in quarantine", run.pool)
+        log.warning(
+            "pool %s: unknown resources are not cleaned while a resource's document is in quarantine",
+            run.pool,
+            extra=of_run(run),
+        )
         return
     known = {resource.name for resource in farm.snapshot.resources.values()}
     for name in unknown_names(outcome.output, known):
         if pool.delete_any_unknown or fits_pattern(name, pool):
-            log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name)
+            log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name, extra=of_run(run))
             farm.hooks.start(unknown_delete_run(pool, name, unknown.number(farm.clock())))
         elif (pool.name, name) not in unknown.skipped and len(unknown.skipped) < KEPT_SKIPS:
             unknown.skipped[pool.name, name] = None
             log.warning(
-                "pool %s: %s belongs to no resource, but does not fit name_pattern: left alone", pool.name, name
+                "pool %s: %s belongs to no resource, but does not fit name_pattern: left alone",
+                pool.name,
+                name,
+                extra=of_run(run),
             )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from functions.logfields import of_file
 from functions.policy import salvage
 from functions.policy.snapshot import Reservation, Snapshot
 from state.collection import Collection
@@ -50,12 +51,13 @@ def put_back_known(farm: "Farm", before: Snapshot, agents: dict[int, Agent], ref
 def put_back(farm: "Farm", collection: Collection[Any, Any], document: Document) -> bool:
     """Keep the last good version of a document in force, and write it again; False when it has moved on meanwhile."""
     what = f"{collection.kind} {document.key}"
+    about = of_file(collection.path(document.key))
     try:
         if not collection.put_back(document):
             return False
-        log.error("%s: its document was lost or damaged; the last good one was written again", what)
+        log.error("%s: its document was lost or damaged; the last good one was written again", what, extra=about)
     except StoreUnavailable as error:
-        log.error("%s: its document was lost or damaged, and cannot be written again now: %s", what, error)
+        log.error("%s: its document was lost or damaged, and cannot be written again now: %s", what, error, extra=about)
     farm.keep(document)
     return True
 
@@ -79,11 +81,17 @@ def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
             put_back(farm, collection, known)
     elif known is None:
         if key not in farm.finished_resources or collection is not farm.store.resources:
-            log.info("%s %s: its document was put back", collection.kind, key)
+            log.info("%s %s: its document was put back", collection.kind, key, extra=of_file(collection.path(key)))
             farm.keep(found)
     elif found != known:
         aside = farm.store.quarantine.take(collection.path(key))
-        log.error("%s %s: somebody else changed its document; that was moved to %s", collection.kind, key, aside)
+        log.error(
+            "%s %s: somebody else changed its document; that was moved to %s",
+            collection.kind,
+            key,
+            aside,
+            extra=of_file(collection.path(key)),
+        )
         put_back(farm, collection, known)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
+from functions.logfields import of_file, of_pool, of_problem
 from functions.policy.records import configured, left
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
@@ -119,7 +120,7 @@ class Farm:
             self._note(fault)
         self._refused = {refused.path: refused for refused in contents.unreadable}
         for refused in contents.unreadable:
-            log.error("%s; it stays where it is, and is tried again", refused)
+            log.error("%s; it stays where it is, and is tried again", refused, extra=of_file(refused.path))
         put_back_known(self, before, agents_before, contents.unreadable)
         if before.pools:
             self.snapshot.set_pools(list(before.pools.values()))
@@ -222,14 +223,16 @@ class Farm:
         self.look_at_quarantine()
 
     def _note(self, fault: CorruptDocument) -> None:
-        log.error("%s is damaged (%s); moved to %s", fault.path, fault.why, fault.quarantined)
+        log.error(
+            "%s is damaged (%s); moved to %s", fault.path, fault.why, fault.quarantined, extra=of_file(fault.path)
+        )
         if fault.quarantined is not None:
             self._why[fault.quarantined] = fault.why
 
     def note_refused(self, fault: UnreadableDocument) -> None:
         """Tell, once, that the system refuses to read a document."""
         if fault.path not in self._refused:
-            log.error("%s; it stays where it is, and is tried again", fault)
+            log.error("%s; it stays where it is, and is tried again", fault, extra=of_file(fault.path))
             self._refused[fault.path] = fault
             self.look_at_quarantine()
 
@@ -269,13 +272,13 @@ class Farm:
         except ConfigError as error:
             self.config_faults = tuple(str(problem) for problem in error.problems)
             kept = "the last good pools stay in force" if self.snapshot.pools else "nothing is started"
-            for fault in self.config_faults:
-                log.error("%s (%s)", fault, kept)
+            for problem in error.problems:
+                log.error("%s (%s)", problem, kept, extra=of_problem(problem))
             return True
         self.config_faults = ()
         self.config_warnings = tuple(str(problem) for problem in file.warnings)
-        for warning in self.config_warnings:
-            log.warning("%s", warning)
+        for warning in file.warnings:
+            log.warning("%s", warning, extra=of_problem(warning))
         self._remember_pools(file.pools)
         self.snapshot.set_pools(file.pools)
         self.configured = True
@@ -315,7 +318,12 @@ def _last_good(records: Iterable[PoolRecord]) -> list[Pool]:
         try:
             pools.append(msgspec.convert(record.options, Pool))
         except msgspec.ValidationError as error:
-            log.error("pool %s: the options that it last had cannot be used: %s", record.name, error)
+            log.error(
+                "pool %s: the options that it last had cannot be used: %s",
+                record.name,
+                error,
+                extra=of_pool(record.name),
+            )
     return pools
 
 

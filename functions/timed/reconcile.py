@@ -7,6 +7,7 @@ resources, pool records and assignments. Everything that it starts stands in a d
 import logging
 from collections.abc import Iterable
 
+from functions.logfields import Fields, of_resource, of_ticket
 from functions.policy import change
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
 from functions.policy.plan import (
@@ -73,7 +74,7 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
             farm.touch(resource)
             continue
         resources[number] = folded
-        _tell(resource, folded, outcome)
+        _tell(farm, resource, folded, outcome)
         if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
             farm.measures.gave_up(resource.pool)
         if outcome.kind is HookKind.ALLOC:
@@ -164,11 +165,19 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
                 resource = changed.get(number) or snapshot.resources[number]
                 holder = None if number in changed else snapshot.holder(number)
                 changed[number] = change.request_delete(resource, reason, now, actor, holder)
-                log.info("resource %d (%s): to be deleted: %s", number, resource.name, reason)
+                log.info(
+                    "resource %d (%s): to be deleted: %s", number, resource.name, reason, extra=_about(farm, resource)
+                )
             case AskDelete(resource=number, reason=reason, actor=actor):
                 resource = changed.get(number) or snapshot.resources[number]
                 changed[number] = change.ask_delete(resource, reason, now, actor)
-                log.info("resource %d (%s): to be deleted when its hook ends: %s", number, resource.name, reason)
+                log.info(
+                    "resource %d (%s): to be deleted when its hook ends: %s",
+                    number,
+                    resource.name,
+                    reason,
+                    extra=_about(farm, resource),
+                )
     if not changed:
         return
     farm.store.commit(Batch([Put(resource) for resource in changed.values()]))
@@ -191,7 +200,7 @@ def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
             case FailTicket(ticket=number, reason=reason):
                 ticket = snapshot.tickets[number]
                 updates[number] = Update(ticket, change.fail(ticket, reason, now))
-                log.info("ticket %d: failed: %s", number, reason)
+                log.info("ticket %d: failed: %s", number, reason, extra=of_ticket(ticket))
             case Assign(ticket=number, resource=resource_number):
                 ticket, resource = snapshot.tickets[number], snapshot.resources[resource_number]
                 sandbox = ticket.sandbox or farm.random_name()
@@ -215,7 +224,7 @@ def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
                 _tell_assignment(update.document)
     for resource in started:
         if resource.run is not None:
-            log.info("resource %d (%s): starting", resource.id, resource.name)
+            log.info("resource %d (%s): starting", resource.id, resource.name, extra=of_resource(resource))
             _start_hook(farm, resource, resource.run)
 
 
@@ -246,7 +255,13 @@ def _begin_deletes(farm: Farm, decided: Plan) -> None:
     for resource in deleting:
         farm.keep(resource)
         if resource.run is not None:
-            log.info("resource %d (%s): deleting: %s", resource.id, resource.name, resource.reason)
+            log.info(
+                "resource %d (%s): deleting: %s",
+                resource.id,
+                resource.name,
+                resource.reason,
+                extra=of_resource(resource),
+            )
             _start_hook(farm, resource, resource.run)
 
 
@@ -261,12 +276,18 @@ def _archive(farm: Farm, tickets: list[int]) -> None:
 def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:
     pool = farm.snapshot.options_of(resource.pool)
     if pool is None:
-        log.error("resource %d (%s): the options of pool %s are lost", resource.id, resource.name, resource.pool)
+        log.error(
+            "resource %d (%s): the options of pool %s are lost",
+            resource.id,
+            resource.name,
+            resource.pool,
+            extra=_about(farm, resource),
+        )
         return
     farm.hooks.start(resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit))
 
 
-def _tell(before: Resource, after: Resource, outcome: Outcome) -> None:
+def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> None:
     if outcome.kind is HookKind.WATCH:
         if after.check_failed_count:
             log.warning(
@@ -275,6 +296,7 @@ def _tell(before: Resource, after: Resource, outcome: Outcome) -> None:
                 after.name,
                 after.check_failed_count,
                 outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}",
+                extra=_about(farm, after),
             )
         return
     took = outcome.ended_at - outcome.started_at
@@ -286,8 +308,16 @@ def _tell(before: Resource, after: Resource, outcome: Outcome) -> None:
         after.state,
         took,
         f": {after.reason}" if after.reason else "",
+        extra=_about(farm, after),
     )
 
 
 def _tell_assignment(ticket: Ticket) -> None:
-    log.info("ticket %d: got resource %s (%s)", ticket.id, ticket.resource, ticket.resource_name)
+    log.info(
+        "ticket %d: got resource %s (%s)", ticket.id, ticket.resource, ticket.resource_name, extra=of_ticket(ticket)
+    )
+
+
+def _about(farm: Farm, resource: Resource) -> Fields:
+    """The fields of a line of the log about a resource: it, and who has it."""
+    return of_resource(resource, farm.snapshot.holder(resource.id))

@@ -1,10 +1,12 @@
 """gunicorn.conf.py: every name is one of gunicorn's settings, with a value that it takes."""
 
+import json
 import runpy
 from pathlib import Path
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.glogging import Logger
 
 import config
 
@@ -51,13 +53,21 @@ def test_every_name_is_a_setting_of_gunicorn(load):
     load()
     names = {name for name in runpy.run_path(str(FILE)) if not name.startswith("_")}
 
-    assert names - {"os", "sys", "Any", "ConfigError", "load_settings"} <= set(Config().settings)
+    assert names - {"os", "sys", "Any", "ConfigError", "load_settings", "logs"} <= set(Config().settings)
 
 
 def test_requests_are_logged_only_when_asked_for(load, monkeypatch):
     assert load().accesslog is None
     monkeypatch.setenv("RESALLOC_ACCESS_LOG", "1")
     assert load().accesslog == "-"
+
+
+def test_its_own_lines_are_json_when_those_of_the_server_are(load, capfd):
+    assert load().logconfig_dict == {}
+    logger = Logger(load("log_format: json\n"))
+    logger.warning("worker %s is gone", 7)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "worker 7 is gone"
 
 
 def test_a_broken_server_yaml_ends_it_with_the_faults_and_no_traceback(load):

@@ -62,6 +62,7 @@ def test_the_folder_of_the_configuration_is_etc_by_default():
         ("port", "8080", "port", 8080),
         ("logdir", "/srv/log", "log_dir", Path("/srv/log")),
         ("loglevel", "DEBUG", "loglevel", "debug"),
+        ("log_format", "JSON", "log_format", "json"),
         ("sleeptime", "0.5", "sleeptime", 0.5),
         ("state_dir", "/srv/state", "state_dir", Path("/srv/state")),
         ("output_limit", "1000", "output_limit", 1000),
@@ -92,6 +93,7 @@ def test_an_option_is_read(folder, option, written, field, value):
         ("port", '"80"', 'must be a whole number of at least 1, not "80"'),
         ("logdir", "null", "must be text, not null"),
         ("loglevel", "loud", 'must be one of debug, info, warning, error, critical, not "loud"'),
+        ("log_format", "xml", 'must be text or json, not "xml"'),
         ("sleeptime", "0", "must be a number of seconds from 0.1 to 1000000000000, not 0"),
         ("state_dir", "{a: b}", "must be text, not a mapping"),
         ("output_limit", "64k", 'must be a whole number of at least 1, not "64k"'),
@@ -140,11 +142,22 @@ def test_a_syntax_error_is_told_with_its_line(folder):
 def test_variables_win_over_the_file(folder):
     text = "port: 1\nstate_dir: /one\nlogdir: /two\n"
 
-    settings = load(folder, text, PORT="2000", RESALLOC_STATE_DIR="here/state", RESALLOC_LOG_DIR="/three")
+    variables = {"PORT": "2000", "RESALLOC_STATE_DIR": "here/state", "RESALLOC_LOG_DIR": "/three"}
+    settings = load(folder, text, RESALLOC_LOG_FORMAT="json", **variables)
 
     assert settings.port == 2000
     assert settings.state_dir == folder / "here/state"
     assert settings.log_dir == Path("/three")
+    assert settings.log_format == "json"
+
+
+def test_all_variables_that_are_wrong_are_told(folder):
+    with pytest.raises(ConfigError) as caught:
+        load(folder, "", PORT="x", RESALLOC_LOG_FORMAT="xml")
+    assert str(caught.value).splitlines() == [
+        "environment: the variable PORT must be a whole number of at least 1, not x",
+        'environment: the variable RESALLOC_LOG_FORMAT must be text or json, not "xml"',
+    ]
 
 
 def test_relative_paths_in_the_file_count_from_its_folder(folder, monkeypatch):

@@ -1,12 +1,18 @@
 """docs/monitoring.md names every metric with its type and labels, and no other."""
 
+import json
 import re
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.logs import JsonFormatter
+from functions import logfields
 from functions.app import create_app
+from functions.timed import reconcile
+from functions.timed.hooks import HookRun
 from functions.timed.metrics_view import show_metrics
+from state.documents import Agent, HookKind, Ticket
 from tests.timed.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +51,30 @@ def test_the_example_of_readiness_is_what_is_answered(tmp_path):
     world = World(tmp_path, POOL)
     reply = create_app(world.settings, world.store).test_client().get("/readyz")
     assert [line.strip() for line in example.splitlines()] == reply.text.splitlines()
+
+
+def test_the_example_of_a_line_of_the_log_is_how_one_looks(monkeypatch):
+    (example,) = re.findall(r'^\{"time".*$', TEXT, re.MULTILINE)
+    ticket = Ticket(id=42, resource=17, resource_name="vms_00000017_20260301_101500", pool="vms")
+    lines = []
+    monkeypatch.setattr(reconcile.log, "handle", lambda record: lines.append(JsonFormatter().format(record)))
+    monkeypatch.setattr(reconcile.log, "isEnabledFor", lambda _level: True)
+    reconcile._tell_assignment(ticket)
+    (line,) = map(json.loads, lines)
+    told = json.loads(example)
+    assert [*line] == [*told]
+    assert line | {"time": told["time"]} == told
+
+
+def test_every_field_of_a_line_is_told():
+    table = TEXT.partition("| field | of |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"`(\w+)`", table))
+    run = HookRun(id="000017_alloc_1", kind=HookKind.ALLOC, pool="p", command="", environment={}, limit=1, log="")
+    fields = {
+        *logfields.of_ticket(Ticket(id=1, resource=2, pool="p")),
+        *logfields.of_agent(Agent(id=1, group="g")),
+        *logfields.of_run(run),
+        *logfields.of_request("GET /"),
+        "exception",
+    }
+    assert told == fields

@@ -1,6 +1,7 @@
 """config/logrotate, used by the real logrotate on a log folder of the test."""
 
 import grp
+import json
 import os
 import pwd
 import re
@@ -18,7 +19,7 @@ WRITER = """
 import logging, sys, time
 from pathlib import Path
 from config import logs
-logs.set_up(Path(sys.argv[1]), "info")
+logs.set_up(Path(sys.argv[1]), "info", sys.argv[2])
 number = 0
 while True:
     logging.info("line %d", number)
@@ -66,7 +67,10 @@ def rotation(tmp_path: Path) -> Rotation:
 def numbers(log: Path) -> list[int]:
     """The numbers of the lines that the writer wrote; fails on a line that is damaged."""
     lines = log.read_bytes().decode().splitlines()
-    assert all(re.fullmatch(r"\S+ \S+ INFO root: line \d+", line) for line in lines)
+    if lines[0].startswith("{"):
+        lines = [json.loads(line)["message"] for line in lines]
+    else:
+        assert all(re.fullmatch(r"\S+ \S+ INFO root: line \d+", line) for line in lines)
     return [int(line.rsplit(" ", 1)[1]) for line in lines]
 
 
@@ -77,10 +81,14 @@ def test_configuration_is_accepted_without_complaint(rotation):
     assert str(rotation.logs / "main.log") in output
 
 
-def test_running_server_goes_on_writing_to_a_rotated_log(rotation):
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_running_server_goes_on_writing_to_a_rotated_log(rotation, form):
     main_log, rotated = rotation.logs / "main.log", rotation.logs / "main.log.1"
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, rotation.logs], cwd=ROOT, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", WRITER, rotation.logs, form],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         until(lambda: main_log.exists() and main_log.stat().st_size > 2000, what="the writer writes")

@@ -107,6 +107,11 @@ class Farm:
         pid: int = self._xprocess.getinfo(f"{name}-{self._name}").pid
         return pid
 
+    def output(self, name: str) -> list[str]:
+        """The lines that `web` or `scheduler` wrote to its standard output and error since its start."""
+        path = Path(str(self._xprocess.getinfo(f"{name}-{self._name}").logpath))
+        return [line for line in path.read_text().splitlines() if not line.startswith("@@__xproc")]
+
     def kill(self, name: str) -> None:
         """Kill one process (-9), and for the web its workers too."""
         pid = self.pid(name)
