@@ -30,17 +30,20 @@ KILL_AFTER = 5.0
 """Seconds between asking a process group to end and killing it."""
 STARTS_IN_A_ROW = 4
 _ENDINGS = (".out", ".cut", ".group", ".result")
+LOG_LIMIT = 256 * 1024 * 1024
+"""Bytes that one run may write to its log, so that a hook that prints without end fills no disk."""
 PROBE_PERIOD = 1.0
 """Seconds between two looks at whether supervisors live, limits hold and outputs stay small."""
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What ID.run holds. `uptime` is the machine's at the start: wall clocks jump."""
+    """What ID.run holds. `uptime` is the machine's at the start: wall clocks jump. `log_size` is what others wrote."""
 
     run: HookRun
     started_at: float
     boot: str
     uptime: float
+    log_size: int = 0
 
 
 class Hooks:
@@ -147,7 +150,8 @@ class Hooks:
         file = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
         self._active[run.id] = file
         try:
-            self._make_log(run.log)
+            file = msgspec.structs.replace(file, log_size=self._make_log(run.log))
+            self._active[run.id] = file
             lock = locks.take(self._path(run.id, "run"))
             try:
                 os.write(lock, msgspec.json.encode(file))
@@ -173,10 +177,17 @@ class Hooks:
             log.error("run %s: cannot be started: %s", run.id, error, extra=of_run(run))
             self._end(run.id, exit_status=None, cut_off=f"cannot be started: {error.strerror or error}", lost=True)
 
-    def _make_log(self, name: str) -> None:
-        """Make the log if it is not there, and its folder. A hook without a log would fail before it ran."""
+    def _make_log(self, name: str) -> int:
+        """Make the log if it is not there, and its folder; returns its size (bytes).
+
+        A hook without a log would fail before it ran.
+        """
         self._logs.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self._logs / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        descriptor = os.open(self._logs / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
 
     def finished(self) -> list[tuple[HookRun, Outcome]]:
         """Runs that ended, each told until it is forgotten."""
@@ -238,6 +249,8 @@ class Hooks:
             self._cut(run_id, f"ended after its time limit of {run.limit:g} s", signal.SIGTERM)
         elif run.output_limit is not None and self._output_size(run_id) > run.output_limit:
             self._cut(run_id, f"printed more than {run.output_limit} bytes", signal.SIGKILL)
+        elif _size(self._logs / run.log) - file.log_size > LOG_LIMIT:
+            self._cut(run_id, f"wrote more than {LOG_LIMIT} bytes to its log", signal.SIGKILL)
 
     def _cut(self, run_id: str, why: str, how: signal.Signals) -> None:
         log.warning("run %s: %s", run_id, why, extra=of_run(self._active[run_id].run))
@@ -304,6 +317,7 @@ class Hooks:
             lost=lost,
             output=output,
             last_line="" if exit_status == 0 else self._last_line(file.run.log),
+            seconds=uptime() - file.uptime if file.boot == boot_id() else None,
         )
         self._on_end(file.run, outcome)
 
@@ -341,10 +355,7 @@ class Hooks:
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
 
     def _output_size(self, run_id: str) -> int:
-        try:
-            return self._path(run_id, "out").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return _size(self._path(run_id, "out"))
 
     def _remove_files(self, run_id: str) -> None:
         for ending in (*_ENDINGS, ".run"):
@@ -356,3 +367,11 @@ class Hooks:
 
     def _path(self, run_id: str, ending: str) -> Path:
         return self._runs / f"{run_id}.{ending}"
+
+
+def _size(path: Path) -> int:
+    """In bytes, 0 when there is no such file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

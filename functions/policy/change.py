@@ -9,6 +9,7 @@ from state.lifecycle import ResourceEvent, TicketEvent, after_ticket_event
 
 ASKABLE = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
+BY_CLIENT = "its client closed it"
 
 
 def run_id(resource_id: int, kind: HookKind, number: int) -> str:
@@ -63,10 +64,12 @@ def fail(ticket: Ticket, reason: str, now: float) -> Ticket:
     return ticket.replace(state=after_ticket_event(ticket.state, TicketEvent.FAIL), failed_at=now, reason=reason)
 
 
-def close(ticket: Ticket, now: float) -> Ticket:
-    """The ticket after its client closed it; closing again changes nothing."""
+def close(ticket: Ticket, now: float, why: str = BY_CLIENT) -> Ticket:
+    """The ticket after it was closed; closing again changes nothing. Why it failed before says more than `why`."""
     state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
-    return ticket if state is ticket.state else ticket.replace(state=state, closed_at=now)
+    if state is ticket.state:
+        return ticket
+    return ticket.replace(state=state, closed_at=now, reason=ticket.reason or why)
 
 
 def request_delete(

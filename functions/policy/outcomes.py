@@ -22,7 +22,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `cut_off` says in words why the run did not end by itself (time limit, signal, too much output, ...); None when it
     did. `lost`: its supervisor vanished without a result. `output` is what the hook printed, `last_line` the last line
-    of its log. `kind` is None for the hooks of agents.
+    of its log. `kind` is None for the hooks of agents. `seconds` tells how long it ran where a clock that never jumps
+    was looked at; the two times are those of the wall clock.
     """
 
     run: str
@@ -34,6 +35,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     lost: bool = False
     output: bytes | None = None
     last_line: str = ""
+    seconds: float | None = None
+
+    @property
+    def took(self) -> float:
+        """How many seconds it ran, as far as anybody knows."""
+        return max(0.0, self.ended_at - self.started_at) if self.seconds is None else self.seconds
 
     @property
     def good(self) -> bool:
@@ -93,7 +100,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
         if record.start_failures:
             record = note(record, PoolEvent.STARTS_SUCCEED, outcome.ended_at, Actor.HOOK, "paused", "starting")
         return record.replace(
-            startup_time_avg=_average(record.startup_time_avg, outcome.ended_at - outcome.started_at),
+            startup_time_avg=_average(record.startup_time_avg, outcome.took),
             last_successful_start=later(record.last_successful_start, outcome.ended_at),
             start_failures=0,
             paused_until=None,

@@ -8,8 +8,8 @@ from functions import http
 from functions.context import Context, current
 from functions.fields import Query, read_id
 from functions.offload import in_thread
-from state.documents import Ticket, TicketState
-from state.lifecycle import TicketEvent, after_ticket_event
+from functions.policy import change
+from state.documents import Ticket
 
 
 def ticket(ticket_id: str) -> Response:
@@ -25,8 +25,4 @@ def ticket(ticket_id: str) -> Response:
 def close(context: Context, number: int) -> Ticket:
     """The closed ticket, durable; one that is closed already stays as it is. Raises NotFound."""
 
-    def change(ticket: Ticket) -> Ticket:
-        state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
-        return ticket if ticket.state is TicketState.CLOSED else ticket.replace(state=state, closed_at=context.clock())
-
-    return in_thread(context.store.tickets.update, number, change)
+    return in_thread(context.store.tickets.update, number, lambda found: change.close(found, context.clock()))

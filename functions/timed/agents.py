@@ -193,7 +193,7 @@ def _drop(farm: Farm, ended: list[int]) -> None:
     now = farm.clock()
     for number in ended:
         try:
-            ticket = farm.store.tickets.update(number, lambda found: change.close(found, now))
+            ticket = farm.store.tickets.update(number, lambda found: change.close(found, now, "its agent has ended"))
         except (NotFound, CorruptDocument) as error:
             log.warning("agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(farm.agents[number]))
             continue

@@ -82,15 +82,14 @@ class Measures:
 
     def hook_ended(self, run: HookRun, outcome: Outcome) -> None:
         """A run has ended, whichever way. What the hooks of agents mean is theirs: there, no is an answer too."""
-        took = max(0.0, outcome.ended_at - outcome.started_at)
         kind = run.kind.value if run.kind else "agent"
-        self._hooks.labels(kind, _result(outcome)).observe(took)
+        self._hooks.labels(kind, _result(outcome)).observe(outcome.took)
         if run.kind is None:
             return
         if not outcome.good:
             self._hook_failures.labels(run.pool, kind).inc()
         elif run.kind is HookKind.ALLOC:
-            self._starts.labels(run.pool).observe(took)
+            self._starts.labels(run.pool).observe(outcome.took)
 
     def know(self, pool: Pool) -> None:
         """Let the counters of a pool stand at zero before there is something to count: a rate needs both."""

@@ -299,14 +299,13 @@ def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> No
                 extra=_about(farm, after),
             )
         return
-    took = outcome.ended_at - outcome.started_at
     log.info(
         "resource %d (%s): %s → %s after %.1f s%s",
         after.id,
         after.name,
         before.state,
         after.state,
-        took,
+        outcome.took,
         f": {after.reason}" if after.reason else "",
         extra=_about(farm, after),
     )

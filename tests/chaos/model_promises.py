@@ -58,8 +58,8 @@ class Promises:
             assert same, f"{whose} had resource {known.resource} and has {ticket.resource}, or its output changed"
         elif ticket.resource is not None:
             assert known.state is TicketState.OPEN, f"{whose} was {known.state}, and got resource {ticket.resource}"
-        if ticket.state is TicketState.FAILED:
-            assert ticket.reason, f"{whose} failed without a reason"
+        if ticket.state is not TicketState.OPEN:
+            assert ticket.reason, f"{whose} is {ticket.state} without a reason"
         self.tickets[ticket.id] = ticket
 
     def check(self, world: World, at_rest: bool = False) -> None:

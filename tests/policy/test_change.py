@@ -71,6 +71,13 @@ def test_open_and_failed_tickets_can_be_closed(state: TicketState) -> None:
     assert (ticket.state, ticket.closed_at) == (TicketState.CLOSED, NOW)
 
 
+def test_a_closed_ticket_says_why() -> None:
+    """Given a ticket, when it is closed, then the reason is that of its failure, else who closed it."""
+    assert change.close(a_ticket(1), NOW).reason == "its client closed it"
+    assert change.close(a_ticket(1), NOW, "its agent has ended").reason == "its agent has ended"
+    assert change.close(change.fail(a_ticket(1, resource=5), "why", NOW), NOW).reason == "why"
+
+
 def test_closing_again_changes_nothing() -> None:
     """Given CLOSED, when closed, then it is the same, with the time of the first closing."""
     ticket = a_closed_ticket(1, None)

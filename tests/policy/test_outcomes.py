@@ -216,6 +216,11 @@ def test_the_first_start_seeds_the_averages() -> None:
     assert (record.last_successful_start, record.last_attempt_to_start) == (NOW, NOW)
 
 
+def test_the_time_of_a_start_is_that_of_a_clock_that_never_jumps() -> None:
+    """Given a start in which the wall clock was set forward, when folded in, then its time is what it really took."""
+    assert recorded(ended_at=NOW + 3600, seconds=4.0).startup_time_avg == 4.0
+
+
 def test_averages_move_by_a_fifth() -> None:
     """Given averages, when starts succeed and fail, then each moves by 0.2 of the difference, time by success only."""
     before = a_record(VM, startup_success_rate=0.5, startup_time_avg=10.0, last_successful_start=NOW - 50)

@@ -165,6 +165,40 @@ def test_too_much_output_of_a_hook_that_ended_meanwhile_counts_too(folder: Path)
     assert outcome_of_command(folder, "yes | head -c 10000").cut_off == "printed more than 1000 bytes"
 
 
+@pytest.mark.parametrize("kind", [HookKind.ALLOC, HookKind.TERMINATE])
+def test_a_hook_that_floods_its_log_is_ended(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: HookKind) -> None:
+    monkeypatch.setattr("scheduler.hooks.LOG_LIMIT", 10_000)
+    outcome = outcome_of_command(folder, "yes | head -c 20000 >&2; sleep 60", kind=kind)
+    assert (outcome.cut_off, outcome.good) == ("wrote more than 10000 bytes to its log", False)
+
+
+def test_what_earlier_runs_wrote_to_a_log_does_not_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.hooks.LOG_LIMIT", 10_000)
+    (folder / "log/hooks").mkdir(parents=True)
+    (folder / "log/hooks/000001_alloc").write_bytes(b"x" * 50_000)
+    hooks = hooks_in(folder)
+    start(hooks, run_of("while [ ! -e go ]; do sleep 0.05; done"))
+    hooks.probe()
+    (folder / "go").touch()
+    assert outcome_of(hooks).good
+
+
+def test_a_clock_that_is_set_forward_makes_no_run_longer(folder: Path) -> None:
+    """Nor does it end one: limits and times of runs are those of a clock that never jumps."""
+    ahead = 0.0
+    hooks = Hooks(
+        folder / "runs", folder / "log", folder, {"PATH": os.environ["PATH"]}, lambda: time.time() + ahead, 50
+    )
+    start(hooks, run_of("while [ ! -e go ]; do sleep 0.05; done"))
+    ahead = 90_000.0
+    hooks.probe()
+    (folder / "go").touch()
+    outcome = outcome_of(hooks)
+    assert outcome.good
+    assert outcome.ended_at - outcome.started_at > 80_000
+    assert outcome.took < 60
+
+
 def test_a_run_whose_supervisor_was_killed_is_lost_and_its_hook_ended(folder: Path) -> None:
     hooks = hooks_in(folder)
     run = run_of("sleep 60")
