@@ -43,6 +43,9 @@ def answer_to(error: Exception) -> Answer:
         case errors.KeyReused():
             sentence = f"This Idempotency-Key was sent before with another body, for ticket {error.ticket}."
             return Answer(422, "key_reused", sentence, "Idempotency-Key")
+        case errors.PoolDrains():
+            sentence = f"Pool {error.pool} drains, so it starts nothing anyhow. Resume it first to pause it instead."
+            return Answer(409, "pool_drains", sentence)
         case errors.AlreadyUnderWay():
             return Answer(429, "under_way", f"There is {error.what} under way already.", None, soon)
         case errors.WaitedTooLong():

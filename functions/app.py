@@ -10,7 +10,7 @@ from config import logs as server_log
 from config.settings import Settings, load_settings
 from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
-from functions.operators import fsck, logs, metrics, pools, resources
+from functions.operators import fsck, logs, metrics, pool_verbs, pools, resources
 from functions.operators import tickets as operators_tickets
 from functions.pages import assets, overview, pool, resource
 from functions.pages import pools as pools_page
@@ -46,6 +46,10 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/fsck", fsck.check),
     ("GET", "/pools", pools.every),
     ("GET", "/pools/<name>", pools.one),
+    ("POST", "/pools/<name>/pause", pool_verbs.pause),
+    ("POST", "/pools/<name>/resume", pool_verbs.resume),
+    ("POST", "/pools/<name>/drain", pool_verbs.drain),
+    ("POST", "/pools/<name>/retry", pool_verbs.retry),
     ("GET", "/api/stats", pools.stats),
     ("GET", "/assets/<name>", assets.file),
 )

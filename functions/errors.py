@@ -60,6 +60,14 @@ class KeyReused(Refused):
         self.ticket = ticket
 
 
+class PoolDrains(Refused):
+    """The pool drains, which is more than what is asked for."""
+
+    def __init__(self, pool: str) -> None:
+        super().__init__(pool)
+        self.pool = pool
+
+
 class AlreadyUnderWay(Refused):
     """`what` costs so much that it is done once at a time."""
 

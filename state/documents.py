@@ -213,13 +213,26 @@ class Resource(Document, frozen=True, kw_only=True):
     history: tuple[Event, ...] = ()
 
 
+class PoolMode(StrEnum):
+    """What operators let a pool do."""
+
+    ACTIVE = "ACTIVE"
+    """All that its options say."""
+    PAUSED = "PAUSED"
+    """Nothing starts; what is there is given, checked, released and deleted as ever."""
+    DRAINING = "DRAINING"
+    """Nothing starts and nothing is given; what is free goes, and what is taken goes when it is let go."""
+
+
 class PoolRecord(Document, frozen=True, kw_only=True):
     """What is remembered of a pool: statistics, pauses, and the options that it last had. `name` names its file.
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
     release and delete its resources. `position` is its place in the file, `configured` whether it still stands
-    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages. `history`
-    holds what became of it lately.
+    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages.
+    `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
+    the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
+    `drained_at`, when its last resource was gone. `history` holds what became of it lately.
     """
 
     KEY: ClassVar[str] = "name"
@@ -238,25 +251,43 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     paused_until: float | None = None
     pause_reason: str | None = None
     last_list_at: float | None = None
+    mode: PoolMode = PoolMode.ACTIVE
+    mode_since: float | None = None
+    mode_by: str | None = None
+    mode_reason: str | None = None
+    drain_until: float | None = None
+    drained_at: float | None = None
     history: tuple[Event, ...] = ()
 
 
 class IntentKind(StrEnum):
     DELETE_RESOURCE = "DELETE_RESOURCE"
     """Delete a resource, taken or not; its open ticket fails."""
+    PAUSE_POOL = "PAUSE_POOL"
+    """Let the pool be PAUSED, unless it is DRAINING."""
+    DRAIN_POOL = "DRAIN_POOL"
+    """Let the pool be DRAINING, with a deadline in `until` if there is one."""
+    RESUME_POOL = "RESUME_POOL"
+    """Let the pool be ACTIVE."""
+    RETRY_POOL = "RETRY_POOL"
+    """Forget the pool's pause after failed starts."""
 
 
 class Intent(Document, frozen=True, kw_only=True):
     """What an operator asked for, until the next reconcile pass has decided it.
 
-    With `unused_only` it holds only while the resource is UP, free, and its last livecheck was good.
+    It is about a `resource` or a `pool`; `by` is who asked. With `unused_only`, a delete holds only while the resource
+    is UP, free, and its last livecheck was good.
     """
 
     id: int
     kind: IntentKind
-    resource: int
+    resource: int | None = None
+    pool: str | None = None
     unused_only: bool = False
-    reason: str = "deleted by an operator"
+    reason: str | None = None
+    by: str | None = None
+    until: float | None = None
     created_at: float = 0.0
 
 

@@ -49,6 +49,12 @@ class PoolEvent(StrEnum):
     STARTS_FAIL = "starts fail"
     """It pauses, longer after each failure."""
     STARTS_SUCCEED = "starts succeed again"
+    RETRIED = "tries again"
+    """Its pause after failed starts is forgotten."""
+    MODE_CHANGED = "mode changed"
+    """What operators let it do."""
+    DRAINED = "drained"
+    """Its last resource is gone."""
 
 
 class AgentEvent(StrEnum):

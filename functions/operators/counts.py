@@ -42,6 +42,12 @@ def counted(
             **found[record.name],
             "paused_until": record.paused_until,
             "pause_reason": record.pause_reason,
+            "mode": record.mode,
+            "mode_since": record.mode_since,
+            "mode_by": record.mode_by,
+            "mode_reason": record.mode_reason,
+            "drain_until": record.drain_until,
+            "drained_at": record.drained_at,
         }
         for record in [*records, *unrecorded]
         if record.configured or any(found[record.name].values())

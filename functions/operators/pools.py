@@ -3,6 +3,7 @@
 Reads pool records, resources and tickets.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
@@ -13,7 +14,7 @@ from functions.fields import Query
 from functions.offload import in_thread
 from functions.operators.counts import COUNTS, counted, in_order
 from functions.operators.living import holders, read_living
-from state.documents import PoolRecord
+from state.documents import PoolMode, PoolRecord
 from state.errors import CorruptDocument, NotFound
 from state.store import Store
 
@@ -55,14 +56,21 @@ def stats() -> Response:
     )
 
 
-def _line(pool: dict[str, Any]) -> str:
-    return " ".join([pool["name"], *(f"{name}={pool[name]}" for name in ("max", *COUNTS))]) + "\n"
-
-
 def count(store: Store) -> list[dict[str, Any]]:
     """Each pool with its counts; those that left the file are there while they have resources."""
     by_resource = holders(read_living(store.tickets))
     return counted(read_records(store), read_living(store.resources), by_resource)
+
+
+def _line(pool: dict[str, Any]) -> str:
+    """Its counts; what operators want of it stands at the end, if that is not what its options say."""
+    words = [pool["name"], *(f"{name}={pool[name]}" for name in ("max", *COUNTS))]
+    if pool["mode"] is not PoolMode.ACTIVE:
+        words.append(f"mode={pool['mode']}")
+    for name in ("drain_until", "drained_at"):
+        if pool[name] is not None:
+            words.append(f"{name}={datetime.fromtimestamp(pool[name], UTC):%Y-%m-%dT%H:%M:%SZ}")
+    return " ".join(words) + "\n"
 
 
 def read_records(store: Store) -> list[PoolRecord]:

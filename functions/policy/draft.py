@@ -6,7 +6,8 @@ from heapq import merge
 
 from functions.policy.offers import Offer, Tags, covers, ready
 from functions.policy.snapshot import Snapshot
-from state.documents import Resource, ResourceState
+from functions.policy.steps import FailTicket, RequestDelete, Step
+from state.documents import Actor, PoolMode, PoolRecord, Resource, ResourceState, TicketState
 
 
 class Draft:
@@ -29,6 +30,8 @@ class Draft:
         """By on-demand pool: the waiting tickets for which this plan wants a start there."""
         self.covered: dict[int, str] = {}
         """Waiting tickets with an on-demand tag for which nothing need start, and the pool that has one for each."""
+        self.records: dict[str, PoolRecord] = {}
+        """Records of pools that this plan changes, as they are afterwards."""
         self._freed_in_sandbox: defaultdict[str | None, list[Resource]] = defaultdict(list)
         self._lost_covers: Counter[tuple[str | None, Offer]] = Counter()
 
@@ -44,6 +47,15 @@ class Draft:
     def is_free(self, id: int) -> bool:
         """Whether no ticket has the resource any more."""
         return id in self.freed or self.snapshot.is_free(id)
+
+    def record(self, pool: str) -> PoolRecord | None:
+        """What is remembered of the pool."""
+        return self.records.get(pool) or self.snapshot.records.get(pool)
+
+    def mode(self, pool: str) -> PoolMode:
+        """What operators let the pool do."""
+        record = self.record(pool)
+        return record.mode if record else PoolMode.ACTIVE
 
     def free(self, resource: Resource) -> None:
         """Take this resource, as it is after its ticket let it go, for free."""
@@ -64,6 +76,15 @@ class Draft:
             sandbox, (offer, _) = place
             self._lost_covers[sandbox, offer] += 1
 
+    def request(self, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
+        """Let this UP resource be deleted; its OPEN ticket, if it has one, fails."""
+        self.leave(resource)
+        steps: list[Step] = [RequestDelete(resource.id, reason, actor)]
+        holder = self.snapshot.holder(resource.id)
+        if holder is not None and holder.state is TicketState.OPEN:
+            steps.append(FailTicket(holder.id, reason))
+        return steps
+
     def count_covers(self, sandbox: str | None) -> Counter[Offer]:
         """How many resources, bound to this sandbox or to none, serve a ticket now or may soon, by what they offer."""
         counts: Counter[Offer] = Counter()
@@ -75,7 +96,7 @@ class Draft:
         for resource in self._freed_in_sandbox.get(sandbox, ()):
             if covers(resource, free=True) and resource.id not in self.leaving:
                 counts[self.snapshot.offer(resource)] += 1
-        return counts
+        return Counter({offer: number for offer, number in counts.items() if self._gives(offer)})
 
     def ready_ids(self, sandbox: str | None) -> dict[Offer, Iterator[int]]:
         """The resources, bound to this sandbox or to none, that can be given away, lowest id first, by offer."""
@@ -85,7 +106,8 @@ class Draft:
         for resource in self._freed_in_sandbox.get(sandbox, ()):
             if ready(resource):
                 freed[self.snapshot.offer(resource)].append(resource.id)
-        return {offer: self._staying(known.get(offer, ()), freed[offer]) for offer in {*known, *freed}}
+        offers = [offer for offer in {*known, *freed} if self._gives(offer)]
+        return {offer: self._staying(known.get(offer, ()), freed[offer]) for offer in offers}
 
     def kept_pairs(self) -> list[tuple[Tags, str]]:
         """Tags and sandbox of waiting tickets that a resource bound to their own sandbox may serve."""
@@ -94,6 +116,9 @@ class Draft:
             if resource.sandbox is not None:
                 pairs.update((tags, resource.sandbox) for tags in self.snapshot.waiting_in[resource.sandbox])
         return list(pairs)
+
+    def _gives(self, offer: Offer) -> bool:
+        return self.mode(offer.pool) is not PoolMode.DRAINING
 
     def _staying(self, known: Iterable[int], freed: list[int]) -> Iterator[int]:
         ids = merge(known, sorted(freed)) if freed else iter(known)

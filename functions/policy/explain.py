@@ -16,7 +16,7 @@ from functions.policy.holds import Hold, Reason, start_holds
 from functions.policy.offers import Offer, Tags
 from functions.policy.plan import Plan, StartResource, decide
 from functions.policy.snapshot import Snapshot
-from state.documents import ResourceState
+from state.documents import PoolMode, ResourceState
 
 MOST_OWN = 1000
 """How many pairs of tags and sandbox are explained one by one."""
@@ -116,6 +116,8 @@ class _Look:
         """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
         shelf = snapshot.covers[None]
         for offer, ready in shelf:
+            if draft.mode(offer.pool) is PoolMode.DRAINING:
+                continue
             self.found.setdefault(offer, (0, 0))
             if not ready:
                 self.found[offer] = self._coming(shelf[offer, ready], ResourceState.STARTING)
@@ -145,7 +147,7 @@ class _Look:
         shelf = self.snapshot.covers[sandbox]
         releasing = failing = 0
         for offer, ready in shelf:
-            if not ready and tags <= offer.names:
+            if not ready and tags <= offer.names and self.draft.mode(offer.pool) is not PoolMode.DRAINING:
                 coming = self._coming(shelf[offer, ready], ResourceState.RELEASING)
                 releasing, failing = releasing + coming[0], failing + coming[1]
         return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)

@@ -8,12 +8,16 @@ from config.pools import Pool
 from functions.policy.draft import Draft
 from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.times import due
-from state.documents import PoolRecord, ResourceState
+from state.documents import PoolMode, PoolRecord, ResourceState
 
 
 class Reason(StrEnum):
     """Why a pool does not serve a ticket now: the first ones keep it from starting, the others tell of the rest."""
 
+    PAUSED = "paused"
+    """Operators paused it."""
+    DRAINING = "draining"
+    """Operators let it drain: it gives nothing either."""
     FAILING = "failing"
     """It pauses because starts failed."""
     AT_MAX = "at_max"
@@ -53,11 +57,16 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     detail: str | None = None
 
 
+_STOPPED = {PoolMode.PAUSED: Reason.PAUSED, PoolMode.DRAINING: Reason.DRAINING}
+
+
 def start_holds(draft: Draft, pool: Pool) -> list[Hold]:
     """All that keeps this configured pool from starting one more now; with nothing in the list it can."""
     snapshot, now = draft.snapshot, draft.now
-    record = snapshot.records.get(pool.name)
+    record = draft.record(pool.name)
     holds = []
+    if record is not None and record.mode is not PoolMode.ACTIVE:
+        holds.append(Hold(_STOPPED[record.mode], detail=record.mode_reason))
     paused = paused_until(record, pool, now)
     if record is not None and paused > now:
         holds.append(Hold(Reason.FAILING, until=paused, detail=record.pause_reason))

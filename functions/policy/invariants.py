@@ -307,7 +307,8 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
         elif inventory.runs is not None and resource.run is not None and resource.run.id not in inventory.runs:
             yield _waits(file, f"resource {resource.id} waits for the run {resource.run.id}, which is not there")
     for file, intent in inventory.intents.items():
-        yield _waits(file, f"the wish to delete resource {intent.resource} is not decided")
+        what = f"resource {intent.resource}" if intent.pool is None else f"pool {intent.pool}"
+        yield _waits(file, f"the wish {intent.kind} of {what} is not decided")
 
 
 def _waits(file: str, sentence: str) -> Fault:

@@ -8,9 +8,11 @@ from functions.policy.snapshot import Snapshot
 from functions.policy.steps import (
     AskDelete,
     Assign,
+    ChangePool,
     DropIntent,
     FailTicket,
     LetGo,
+    NoteDrained,
     RequestDelete,
     Settle,
     StartDelete,
@@ -21,9 +23,11 @@ from functions.policy.steps import (
 __all__ = [
     "AskDelete",
     "Assign",
+    "ChangePool",
     "DropIntent",
     "FailTicket",
     "LetGo",
+    "NoteDrained",
     "Plan",
     "RequestDelete",
     "Settle",

@@ -3,21 +3,12 @@
 from collections.abc import Sequence
 
 from config.pools import Pool
-from functions.policy import change
+from functions.policy import change, drain, intents
 from functions.policy.draft import Draft
 from functions.policy.outcomes import LONGEST_PAUSE
-from functions.policy.steps import (
-    AskDelete,
-    DropIntent,
-    FailTicket,
-    LetGo,
-    RequestDelete,
-    Settle,
-    StartDelete,
-    Step,
-)
+from functions.policy.steps import FailTicket, LetGo, Settle, StartDelete, Step
 from functions.policy.times import due, due_ids
-from state.documents import Actor, Intent, Resource, ResourceState, TicketState
+from state.documents import Resource, ResourceState
 
 
 def let_go(draft: Draft) -> list[Step]:
@@ -54,7 +45,8 @@ def remove(draft: Draft) -> list[Step]:
     for id in sorted(snapshot.stranded):
         steps.append(FailTicket(id, _what_happened(draft, id)))
     for id in sorted(snapshot.intents):
-        steps += _decide(draft, snapshot.intents[id])
+        steps += intents.decide(draft, snapshot.intents[id])
+    steps += drain.remove(draft)
     for name in snapshot.pool_names():
         pool = snapshot.options_of(name)
         if pool is not None:
@@ -86,34 +78,6 @@ def _what_happened(draft: Draft, ticket_id: int) -> str:
     return (resource.reason if resource else None) or "its resource is gone"
 
 
-def _decide(draft: Draft, intent: Intent) -> list[Step]:
-    drop = DropIntent(intent.id)
-    resource = draft.resource(intent.resource)
-    if resource is None or resource.id in draft.leaving:
-        return [drop]
-    if resource.id in draft.snapshot.doubtful:
-        return []
-    up = resource.state is ResourceState.UP
-    unused = up and draft.is_free(resource.id) and resource.check_failed_count == 0
-    if intent.unused_only and not unused:
-        return [drop]
-    if up:
-        return [*_request(draft, resource, intent.reason, Actor.OPERATOR), drop]
-    if resource.state in change.ASKABLE and resource.delete_asked is None:
-        draft.leave(resource)
-        return [AskDelete(resource.id, intent.reason, Actor.OPERATOR), drop]
-    return [drop]
-
-
-def _request(draft: Draft, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
-    draft.leave(resource)
-    steps: list[Step] = [RequestDelete(resource.id, reason, actor)]
-    holder = draft.snapshot.holder(resource.id)
-    if holder is not None and holder.state is TicketState.OPEN:
-        steps.append(FailTicket(holder.id, reason))
-    return steps
-
-
 def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
     found = []
     for minus_failed, id in draft.snapshot.failing[pool.name]:
@@ -125,7 +89,7 @@ def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
         resource = draft.resource(id)
         if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
             reason = f"livecheck failed {_times(resource.check_failed_count)} in a row"
-            steps += _request(draft, resource, reason)
+            steps += draft.request(resource, reason)
     return steps
 
 
@@ -136,7 +100,7 @@ def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
         if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
             reason = _why_not_reused(resource, pool, draft.now)
             if reason is not None:
-                steps += _request(draft, resource, reason)
+                steps += draft.request(resource, reason)
     return steps
 
 
@@ -194,7 +158,7 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
     spares.sort(key=lambda resource: (resource.check_failed_count == 0, resource.id))
     steps: list[Step] = []
     for resource in spares[: max(0, len(spares) - wanted)]:
-        steps += _request(draft, resource, "no waiting ticket needs it, and its pool starts on demand only")
+        steps += draft.request(resource, "no waiting ticket needs it, and its pool starts on demand only")
     return steps
 
 

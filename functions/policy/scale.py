@@ -40,10 +40,10 @@ def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
     """Step 2: the waiting tickets for which a start is planned, by pool.
 
     Capable are configured on-demand pools that have all the ticket's tags. A ticket is covered by the first capable
-    pool, by name, that has a resource for it which is not yet counted: one that is STARTING, or RELEASING, or UP and
-    free, is not to be deleted, has the ticket's tags itself, and is bound to no sandbox or to the ticket's (in one pool
-    those bound to it count first). Otherwise the capable pool with room, not paused, with the highest sum of priorities
-    gets a start; among equals the first by name.
+    pool, by name, that does not drain and has a resource for it which is not yet counted: one that is STARTING, or
+    RELEASING, or UP and free, is not to be deleted, has the ticket's tags itself, and is bound to no sandbox or to the
+    ticket's (in one pool those bound to it count first). Otherwise the capable pool with room, paused neither by
+    operators nor by failed starts, with the highest sum of priorities gets a start; among equals the first by name.
     """
     snapshot = draft.snapshot
     tag_sets = [tags for tags in snapshot.waiting if snapshot.wants_on_demand(tags)]

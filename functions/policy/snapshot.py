@@ -9,7 +9,7 @@ from config.pools import Pool
 from functions.policy.groups import Groups, Shelves
 from functions.policy.numbering import NumbersInUse
 from functions.policy.offers import Offer, Tags, covers, ready, tag_set
-from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,8 @@ class Snapshot:
         self.pools: dict[str, Pool] = {}
         """The configured pools in the order of the file."""
 
+        self.draining: set[str] = set()
+        """Names of pools that operators let drain."""
         self.on_demand_tags: Tags = frozenset()
         """Tags that are on-demand in any configured pool."""
         self.waiting: Groups[Tags] = Groups()
@@ -148,6 +150,10 @@ class Snapshot:
         if old is None or old.options != record.options:
             self._last_good.pop(record.name, None)
         self.records[record.name] = record
+        if record.mode is PoolMode.DRAINING:
+            self.draining.add(record.name)
+        else:
+            self.draining.discard(record.name)
 
     def set_pools(self, pools: Sequence[Pool]) -> None:
         """Take these pools, in the order of the file, for the configured ones."""

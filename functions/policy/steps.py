@@ -46,6 +46,19 @@ class AskDelete(_Step, frozen=True, gc=False):
     actor: Actor = Actor.LEADER
 
 
+class ChangePool(_Step, frozen=True, gc=False):
+    """What an intent asks for is put into the record of a pool."""
+
+    pool: str
+    intent: int
+
+
+class NoteDrained(_Step, frozen=True, gc=False):
+    """The last resource of a DRAINING pool is gone."""
+
+    pool: str
+
+
 class DropIntent(_Step, frozen=True, gc=False):
     """An intent is decided, or void."""
 
@@ -72,4 +85,16 @@ class Assign(_Step, frozen=True, gc=False):
     resource: int
 
 
-Step = LetGo | Settle | FailTicket | RequestDelete | AskDelete | DropIntent | StartDelete | StartResource | Assign
+Step = (
+    LetGo
+    | Settle
+    | FailTicket
+    | RequestDelete
+    | AskDelete
+    | ChangePool
+    | NoteDrained
+    | DropIntent
+    | StartDelete
+    | StartResource
+    | Assign
+)

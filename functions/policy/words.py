@@ -66,11 +66,15 @@ def _promise(prospect: Prospect) -> tuple[bool, bool, bool, float]:
     return not prospect.about_to_start, not prospect.starting, never, max(ends, default=0.0)
 
 
-_NEVER = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
+_NEVER = (Reason.PAUSED, Reason.DRAINING, Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
 
 
 def _hold(hold: Hold, prospect: Prospect) -> str:
     match hold.reason:
+        case Reason.PAUSED:
+            return f"is paused by operators{_because(hold)}"
+        case Reason.DRAINING:
+            return f"is drained by operators{_because(hold)}"
         case Reason.FAILING:
             return f"starts nothing until {_until(hold)} because starts fail: {hold.detail or 'unknown'}"
         case Reason.AT_MAX:
@@ -111,6 +115,8 @@ def _short(prospect: Prospect) -> str:
         return f"starting {prospect.about_to_start + prospect.starting}"
     for hold in prospect.holds:
         match hold.reason:
+            case Reason.PAUSED | Reason.DRAINING:
+                return _hold(hold, prospect)
             case Reason.FAILING:
                 return f"paused until {_until(hold)}, its starts fail"
             case Reason.AT_MAX:
@@ -118,6 +124,10 @@ def _short(prospect: Prospect) -> str:
             case Reason.START_DELAY:
                 return f"starts the next at {_until(hold)}"
     return _hold(prospect.holds[0], prospect) if prospect.holds else "about to serve it"
+
+
+def _because(hold: Hold) -> str:
+    return f": {hold.detail}" if hold.detail else ""
 
 
 def _until(hold: Hold) -> str:

@@ -26,6 +26,7 @@ from functions.policy.plan import (
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
+from functions.timed.pool_changes import change_pools
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
 
@@ -143,6 +144,7 @@ def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
 def apply(farm: Farm, decided: Plan) -> None:
     """Write a plan, in an order in which each part can be done again after a crash, then start its hooks."""
     _apply_to_resources(farm, decided)
+    change_pools(farm, decided)
     _apply_to_tickets(farm, decided)
     _begin_deletes(farm, decided)
     _archive(farm, [step.ticket for step in decided.steps if isinstance(step, Settle)])

@@ -10,11 +10,12 @@ from functions.policy import change
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
 from functions.policy.plan import Plan, plan
 from functions.policy.snapshot import Snapshot
-from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
+from state.documents import HookKind, IntentKind, PoolMode, Resource, ResourceState, Ticket, TicketState
 from tests.policy.world import (
     NOW,
     Document,
     a_pool,
+    a_pool_intent,
     a_record,
     a_resource,
     a_snapshot,
@@ -26,6 +27,7 @@ from tests.policy.world import (
 PLAIN, ON_DEMAND = ("a", "b", "c"), ("x", "y")
 PRIORITIES = st.sampled_from([0, 0, 1, 10, -5, 500, 600])
 SANDBOXES = st.sampled_from([None, "s", "t"])
+POOL_VERBS = [IntentKind.PAUSE_POOL, IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL, IntentKind.RETRY_POOL]
 TIMES = st.sampled_from([NOW - 4000, NOW - 90, NOW - 20, NOW - 1, NOW, NOW + 20])
 
 
@@ -101,9 +103,15 @@ def documents(draw: st.DrawFn, farm: list[Pool], size: int = 10) -> list[Documen
     for pool in [*farm, a_pool("gone", reuse_opportunity_time=60)]:
         if draw(st.booleans()):
             paused_until, last_start = draw(st.none() | TIMES), draw(st.none() | TIMES)
-            found.append(a_record(pool, paused_until=paused_until, last_start=last_start))
+            mode = draw(st.sampled_from([PoolMode.ACTIVE, PoolMode.ACTIVE, *PoolMode]))
+            until = draw(st.none() | TIMES) if mode is PoolMode.DRAINING else None
+            found.append(a_record(pool, paused_until=paused_until, last_start=last_start, mode=mode, drain_until=until))
     for id in draw(st.sets(st.integers(1, 3), max_size=2)):
-        found.append(an_intent(id, draw(st.integers(1, size)), unused_only=draw(st.booleans())))
+        if draw(st.booleans()):
+            found.append(an_intent(id, draw(st.integers(1, size)), unused_only=draw(st.booleans())))
+        else:
+            kind, until = draw(st.sampled_from(POOL_VERBS)), draw(st.none() | TIMES)
+            found.append(a_pool_intent(id, kind, draw(st.sampled_from(["p", "q", "gone", "nowhere"])), until=until))
     return found
 
 
@@ -130,6 +138,7 @@ def events() -> st.SearchStrategy[list[Event]]:
             st.tuples(st.just("run ends"), CHOSEN, ENDINGS),
             st.tuples(st.just("livecheck"), CHOSEN, st.booleans()),
             st.tuples(st.just("intent"), CHOSEN, st.booleans()),
+            st.tuples(st.just("pool verb"), CHOSEN, st.sampled_from(POOL_VERBS), st.sampled_from([None, 0, 60])),
             st.tuples(st.just("clock"), st.sampled_from([1, 5, 61, 1000])),
             st.tuples(st.just("pools"), pools()),
         ),
@@ -158,6 +167,7 @@ class History:
             "run ends": self._run_ends,
             "livecheck": self._livecheck,
             "intent": self._intent,
+            "pool verb": self._pool_verb,
             "clock": self._clock,
             "pools": self._pools,
         }[kind](*details)
@@ -217,6 +227,12 @@ class History:
         self.last_intent += 1
         ids = [*self.snapshot.resources, 999]
         self.snapshot.put_intent(an_intent(self.last_intent, ids[chosen % len(ids)], unused_only=unused_only))
+
+    def _pool_verb(self, chosen: int, kind: IntentKind, deadline: float | None) -> None:
+        self.last_intent += 1
+        names = [*self.snapshot.records]
+        until = self.now + deadline if deadline is not None and kind is IntentKind.DRAIN_POOL else None
+        self.snapshot.put_intent(a_pool_intent(self.last_intent, kind, names[chosen % len(names)], until=until))
 
     def _clock(self, seconds: float) -> None:
         self.now += seconds

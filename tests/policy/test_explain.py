@@ -10,7 +10,7 @@ from functions.policy.explain import Case, Explanation, explain
 from functions.policy.holds import Hold, Reason
 from functions.policy.plan import Assign, StartResource, plan
 from functions.policy.snapshot import Snapshot
-from state.documents import Resource, ResourceState
+from state.documents import PoolMode, Resource, ResourceState
 from tests.policy.farms import SANDBOXES, Event, History, events, pools, tag_sets
 from tests.policy.world import (
     NOW,
@@ -134,6 +134,17 @@ def test_what_a_sandbox_has_of_its_own_is_told() -> None:
     assert words.own_sentence(told.own[0]) == "1 of its own sandbox is being released"
 
 
+def test_what_operators_stopped_says_so_and_why() -> None:
+    farm = [a_pool("p", tags={"a": 0}), a_pool("d", tags={"a": 0})]
+    paused = a_record(farm[0], mode=PoolMode.PAUSED, mode_reason="new image")
+    drained = a_record(farm[1], mode=PoolMode.DRAINING)
+    starting = a_resource(1, farm[1], ResourceState.STARTING)
+    case = explain(a_snapshot(farm, paused, drained, starting, a_ticket(1, "a")), NOW).cases[frozenset("a")]
+    assert words.pool_sentence(case.prospects[0]).startswith("is paused by operators: new image")
+    assert words.pool_sentence(case.prospects[1]).startswith("is drained by operators")
+    assert case.prospects[1].starting == 0
+
+
 def test_equal_cases_are_one_object() -> None:
     farm = [a_pool(tags={"a": 0, "b": 0}, max=0)]
     told = explain(a_snapshot(farm, a_ticket(1, "a"), a_ticket(2, "b")), NOW)
@@ -143,7 +154,8 @@ def test_equal_cases_are_one_object() -> None:
 # For every farm
 
 TIMED = (Reason.FAILING, Reason.START_DELAY)
-START_HOLDS = (*TIMED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
+STOPPED = (Reason.PAUSED, Reason.DRAINING)
+START_HOLDS = (*TIMED, *STOPPED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
 few = settings(max_examples=200, deadline=None)
 
 
@@ -211,6 +223,8 @@ def lift(snapshot: Snapshot, name: str, holds: list[Hold]) -> None:
     snapshot.set_pools([changed if pool.name == name else pool for pool in snapshot.pools.values()])
     if any(hold.reason is Reason.FAILING for hold in holds):
         snapshot.put_record(snapshot.records[name].replace(paused_until=None, pause_reason=None))
+    if any(hold.reason in STOPPED for hold in holds):
+        snapshot.put_record(snapshot.records[name].replace(mode=PoolMode.ACTIVE))
 
 
 @few
@@ -248,7 +262,7 @@ def grow(snapshot: Snapshot, now: float) -> None:
     """Let every pool start whatever it can, let all starts succeed, and give out what comes."""
     snapshot.set_pools([without(pool, [Hold(reason) for reason in START_HOLDS]) for pool in snapshot.pools.values()])
     for record in list(snapshot.records.values()):
-        snapshot.put_record(record.replace(paused_until=None))
+        snapshot.put_record(record.replace(paused_until=None, mode=PoolMode.ACTIVE))
     for _ in range(4):
         apply(snapshot, plan(snapshot, now), now)
         for resource in list(snapshot.resources.values()):

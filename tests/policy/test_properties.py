@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy import change, retire, scale
+from functions.policy import change, modes, retire, scale
 from functions.policy.draft import Draft
 from functions.policy.plan import (
     AskDelete,
     Assign,
+    ChangePool,
     FailTicket,
     LetGo,
     Plan,
@@ -21,7 +22,7 @@ from functions.policy.plan import (
     plan,
 )
 from functions.policy.snapshot import Snapshot
-from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket
+from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket
 from tests.policy import naive
 from tests.policy.farms import Event, History, documents, events, farms, pools
 from tests.policy.world import NOW, Document, a_snapshot, of_kind, put
@@ -48,10 +49,19 @@ def after_steps_1_and_3(snapshot: Snapshot, decided: Plan, now: float) -> tuple[
     return [resource for resource in free if resource.id not in leaving], list(resources.values())
 
 
+def records_after(snapshot: Snapshot, decided: Plan, now: float) -> dict[str, PoolRecord]:
+    """What is remembered of pools, as it is after what operators asked for."""
+    records = dict(snapshot.records)
+    for step in decided.steps:
+        if isinstance(step, ChangePool):
+            records[step.pool] = modes.change_pool(records[step.pool], snapshot.intents[step.intent], now)
+    return records
+
+
 def check_assignments(snapshot: Snapshot, decided: Plan, now: float) -> None:
     free, _ = after_steps_1_and_3(snapshot, decided, now)
     given = [(step.ticket, step.resource) for step in decided.steps if isinstance(step, Assign)]
-    assert given == naive.assignments(snapshot, free)
+    assert given == naive.assignments(snapshot, free, records_after(snapshot, decided, now))
 
 
 def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> None:
@@ -59,7 +69,8 @@ def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> Non
     retire.let_go(draft)
     retire.remove(draft)
     free, everything = after_steps_1_and_3(snapshot, decided, now)
-    assert scale.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, now)
+    records = records_after(snapshot, decided, now)
+    assert scale.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, records, now)
 
 
 @few
@@ -131,6 +142,7 @@ def groups_of(snapshot: Snapshot) -> object:
         snapshot.kept,
         snapshot.closed,
         snapshot.stranded,
+        snapshot.draining,
         +snapshot.living,
         +snapshot.states,
         [snapshot.free_number(pool) for pool in ("p", "q", "r", "z", "gone")],
@@ -152,11 +164,13 @@ def test_a_plan_changes_nothing(farm: tuple[list[Pool], list[Document]]) -> None
 # Limits and promises
 
 
-def check_promises(snapshot: Snapshot, decided: Plan) -> None:
+def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
+    records = records_after(snapshot, decided, now)
     for name, started in Counter(step.pool for step in of_kind(decided.steps, StartResource)).items():
         pool = snapshot.pools[name]
         of_pool = [resource for resource in snapshot.resources.values() if resource.pool == name]
         starting = [resource for resource in of_pool if resource.state is ResourceState.STARTING]
+        assert naive.mode(records, name) is PoolMode.ACTIVE
         assert len(of_pool) + started <= pool.max
         assert len(starting) + started <= pool.max_starting
     deleted = Counter(step.resource for step in of_kind(decided.steps, RequestDelete, AskDelete))
@@ -171,6 +185,7 @@ def check_promises(snapshot: Snapshot, decided: Plan) -> None:
         ticket, resource = snapshot.tickets[ticket_id], snapshot.resources[resource_id]
         former = snapshot.tickets[let_go[resource_id]].sandbox if resource_id in let_go else None
         assert ticket.waiting
+        assert naive.mode(records, resource.pool) is not PoolMode.DRAINING
         assert resource.state is ResourceState.UP
         assert resource_id in let_go or snapshot.holder(resource_id) is None
         assert (resource.sandbox or former) in (None, ticket.sandbox)
@@ -184,7 +199,7 @@ def check_promises(snapshot: Snapshot, decided: Plan) -> None:
 def test_any_documents_lead_to_a_plan_that_keeps_the_promises(farm: tuple[list[Pool], list[Document]]) -> None:
     """Given any documents, when planned, then limits, sandboxes, and turns among equals are kept."""
     snapshot = a_snapshot(farm[0], *farm[1])
-    check_promises(snapshot, plan(snapshot, NOW))
+    check_promises(snapshot, plan(snapshot, NOW), NOW)
 
 
 @settings(max_examples=200, deadline=None)
@@ -198,7 +213,7 @@ def test_whatever_happens_the_promises_are_kept_and_three_rounds_are_enough(
         history.happen(event)
         for _ in range(3):
             decided = history.plan()
-            check_promises(history.snapshot, decided)
+            check_promises(history.snapshot, decided, history.now)
             check_assignments(history.snapshot, decided, history.now)
             check_on_demand_starts(history.snapshot, decided, history.now)
             history.apply(decided)

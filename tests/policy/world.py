@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 
 from config.pools import Pool
-from functions.policy import change
+from functions.policy import change, modes
 from functions.policy.plan import (
     AskDelete,
     Assign,
+    ChangePool,
     DropIntent,
     FailTicket,
     LetGo,
+    NoteDrained,
     Plan,
     RequestDelete,
     Settle,
@@ -95,6 +97,10 @@ def an_intent(id: int, resource: int, **fields: Any) -> Intent:
     return Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=resource, **fields)
 
 
+def a_pool_intent(id: int, kind: IntentKind, pool: str = "vm", **fields: Any) -> Intent:
+    return Intent(id=id, kind=kind, pool=pool, **fields)
+
+
 def a_record(pool: Pool, **fields: Any) -> PoolRecord:
     return PoolRecord(name=pool.name, options=msgspec.to_builtins(pool), **fields)
 
@@ -145,6 +151,11 @@ def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
             case AskDelete():
                 resource = snapshot.resources[step.resource]
                 snapshot.put_resource(change.ask_delete(resource, step.reason, now, step.actor))
+            case ChangePool():
+                record, intent = snapshot.records[step.pool], snapshot.intents[step.intent]
+                snapshot.put_record(modes.change_pool(record, intent, now))
+            case NoteDrained():
+                snapshot.put_record(modes.note_drained(snapshot.records[step.pool], now))
             case DropIntent():
                 snapshot.drop_intent(step.intent)
             case StartDelete():

@@ -102,6 +102,26 @@ def test_many_are_deleted_in_requests_that_are_not_too_large(maint: Client, serv
     assert [len(request.form["resource"]) for request in server.requests] == [50, 50, 20]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path", "form"),
+    [
+        (["pool-pause", "a b/c"], "/pools/a b/c/pause", {"reason": [""]}),
+        (["pool-resume", "a", "--reason=it's & done"], "/pools/a/resume", {"reason": ["it's & done"]}),
+        (["pool-drain", "a", "--by", "+2h"], "/pools/a/drain", {"reason": [""], "by": ["+2h"]}),
+        (["pool-retry", "a"], "/pools/a/retry", {"reason": [""]}),
+    ],
+)
+def test_verbs_of_pools_say_who_asks_and_print_what_follows(
+    maint: Client, server: ScriptedServer, arguments: list[str], path: str, form: dict[str, list[str]]
+) -> None:
+    server.script(reply(202, b"pool a: so be it\n"))
+    done = maint.run(*arguments, env={"SUDO_USER": "alice"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"pool a: so be it\n", b"")
+    (request,) = server.requests
+    assert (request.method, unquote(request.path), request.form) == ("POST", path, form)
+    assert request.headers["resalloc-user"] == "alice"
+
+
 def test_foreach_prints_names_by_default(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(200, shell_lines((1, b"a", b"UP", b"ip\n"), (2, b"b c", b"STARTING", b""))))
     done = maint.run("foreach-resource")

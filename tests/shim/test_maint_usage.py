@@ -13,6 +13,7 @@ from tests.shim.client import SHIM, Client
 from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
+COMMANDS += ["pool-pause", "pool-resume", "pool-drain", "pool-retry"]
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,10 @@ COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs"
         (["resource-delete", "--all", "--unused"], "only one of ID|NAME..., --all and --unused can be given"),
         (["resource-delete", "1", "--all"], "only one of ID|NAME..., --all and --unused can be given"),
         (["resource-delete", "--unused", "1"], "only one of ID|NAME..., --all and --unused can be given"),
+        (["pool-pause"], "the name of a pool is needed"),
+        (["pool-drain", "a", "b"], "unexpected argument: b"),
+        (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),
+        (["pool-drain", "a", "--by"], "--by needs a value"),
         (["ticket-list", "1"], "unexpected argument: 1"),
         (["foreach-resource", "echo {name}"], "unexpected argument: echo {name}"),
         (["foreach-resource", "--command"], "--command needs a value"),
@@ -80,6 +85,13 @@ def test_each_command_has_help_of_its_own(maint: Client, command: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(f"usage: resalloc-maint [--connection URL] {command}".encode())
     assert [other for other in COMMANDS if f"\n{other} ".encode() in done.stdout] == [command]
+
+
+def test_help_tells_the_commands_in_groups(maint: Client) -> None:
+    shown = maint.run("--help").stdout.decode()
+    places = [shown.index(f"-- {title} --\n") for title in ("Resources", "Tickets", "Pools", "The server")]
+    assert places == sorted(places)
+    assert places[2] < shown.index("\npool-pause ") < places[3]
 
 
 def test_the_version_is_that_of_the_project(maint: Client) -> None:

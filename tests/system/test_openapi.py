@@ -58,6 +58,8 @@ def _known(name: str, value: Any) -> Any:
         return value % KNOWN + 1 if value % 2 else value
     if name == "id_or_name" and isinstance(value, str) and len(value) % 2:
         return f"echo-{len(value) % KNOWN + 1:08d}"
+    if name == "name" and isinstance(value, str) and len(value) % 2:
+        return "echo"
     return value
 
 

@@ -1,0 +1,54 @@
+"""Times and spans as operators write them: `2026-03-01T18:00`, `+2h`, `1h30m`."""
+
+import re
+from datetime import UTC, datetime
+
+from functions.errors import BadField, shown
+
+_SPAN = re.compile(r"\+?\s*(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
+_UNITS = (86400, 3600, 60, 1)
+
+
+def read_span(field: str, text: str, most: float) -> float:
+    """Seconds, from `2h`, `1d12h`, `30m`, or a number of seconds, with or without a `+`; raises BadField."""
+    found = _SPAN.fullmatch(text.strip())
+    if found is None:
+        raise BadField(field, f"must be a time span like 30m, 2h or 1d, not {shown(text)}")
+    span = sum(unit * int(number or 0) for unit, number in zip(_UNITS, found.groups(), strict=True))
+    if not 0 < span <= most:
+        raise BadField(field, f"must be more than nothing and at most {told_span(most)}, not {shown(text)}")
+    return span
+
+
+def read_moment(field: str, text: str, now: float, most: float) -> float:
+    """A time (Unix seconds) up to `most` seconds ahead, from a span or an ISO time; raises BadField.
+
+    An ISO time without an offset is in the server's time zone.
+    """
+    text = text.strip()
+    if _SPAN.fullmatch(text):
+        return now + read_span(field, text, most)
+    try:
+        at = datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise BadField(field, f"must be a time like 2026-03-01T18:00 or +2h, not {shown(text)}") from None
+    if at <= now:
+        raise BadField(field, f"must lie ahead, and {told(at)} is over")
+    if at > now + most:
+        raise BadField(field, f"must be at most {told_span(most)} ahead, not {shown(text)}")
+    return at
+
+
+def told(at: float) -> str:
+    """A time for people, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def told_span(seconds: float) -> str:
+    """A span for people, in its two largest units: `2h 30m`."""
+    left, parts = round(seconds), []
+    for unit, letter in zip(_UNITS, "dhms", strict=True):
+        number, left = divmod(left, unit)
+        if number:
+            parts.append(f"{number}{letter}")
+    return " ".join(parts[:2]) or "0s"

@@ -1,0 +1,45 @@
+"""What operators ask for: who asks and why, and the intent that the next reconcile pass decides."""
+
+from typing import Any
+
+from flask import request
+
+from functions.context import Context
+from functions.errors import BadField, BadParameter
+from functions.fields import Body
+from functions.tickets.rules import LONGEST, fault_of_name
+from state.documents import Intent, IntentKind
+
+WHO = "Resalloc-User"
+"""The header that names who asks; a proxy that knows better sets it."""
+LONGEST_REASON = 1000
+
+
+def who() -> str | None:
+    """Who asks: the name in the header, else the address; raises BadParameter."""
+    name = request.headers.get(WHO)
+    if not name:
+        return request.remote_addr
+    fault = fault_of_name(name)
+    if fault:
+        raise BadParameter(WHO, f"{fault} (at most {LONGEST} characters)" if len(name) > LONGEST else fault)
+    return name
+
+
+def read_reason(body: Body, required: bool = False) -> str | None:
+    """Why, in one line, None when nothing is said; raises BadField."""
+    reason = " ".join((body.string("reason") or "").split())
+    if len(reason) > LONGEST_REASON:
+        raise BadField("reason", f"must not be longer than {LONGEST_REASON} characters")
+    if required and not reason:
+        raise BadField("reason", "must be given")
+    if reason and fault_of_name(reason[:LONGEST]):
+        raise BadField("reason", "must not contain control characters")
+    return reason or None
+
+
+def ask(context: Context, kind: IntentKind, **fields: Any) -> Intent:
+    """The intent, durable; raises StoreUnavailable and StoreFrozen. It blocks on the disk."""
+    return context.store.intents.create(
+        lambda number: Intent(id=number, kind=kind, created_at=context.clock(), **fields)
+    )

@@ -1,0 +1,84 @@
+"""What operators tell a whole farm with `resalloc-maint`: it is done at once, and survives restarts."""
+
+import json
+
+from tests.system.farm import Farm
+from tests.system.test_maint import ECHO, maint, printed
+from tests.waiting import until
+
+FAILING = """
+echo:
+  max: 1
+  max_prealloc: 1
+  cmd_new: 'test -e {folder}/good'
+  cmd_delete: 'true'
+"""
+
+
+def pool(farm: Farm) -> dict[str, object]:
+    record: dict[str, object] = json.loads((farm.state / "pools" / "echo.json").read_bytes())
+    return record
+
+
+def test_a_paused_pool_starts_nothing_until_it_is_resumed_also_over_a_restart(farm: Farm) -> None:
+    farm.set_pools(ECHO)
+    farm.start()
+    until(lambda: len(farm.up()) == 2, what="two spares")
+    said = printed(farm, "pool-pause", "echo", "--reason", "new image")
+    assert said == "pool echo: nothing starts in it; what is there is given, checked and deleted as ever\n"
+    until(lambda: pool(farm)["mode"] == "PAUSED", what="the pause")
+    farm.kill("scheduler")
+    farm.start_scheduler()
+    farm.wait(farm.take("A"))
+    farm.wait(farm.take("A"))
+    third = farm.take("A")
+    assert farm.status(f"/tickets/{third}/wait?timeout=1") == 408
+    assert len(farm.resources()) == 2
+    assert farm.curl("/pools").endswith(b" mode=PAUSED\n")
+    assert pool(farm)["mode_reason"] == "new image"
+    printed(farm, "pool-resume", "echo")
+    farm.wait(third)
+
+
+def test_a_drained_pool_is_empty_and_what_is_taken_ends_by_its_deadline(farm: Farm) -> None:
+    (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 600\n")
+    farm.set_pools(ECHO)
+    farm.start()
+    first, second = farm.take("A"), farm.take("A")
+    for ticket in (first, second):
+        farm.wait(ticket)
+    until(lambda: len(farm.up()) == 4, what="two spares beside two taken ones")
+    assert " taken go when their tickets are closed, no deadline\n" in printed(farm, "pool-drain", "echo")
+    until(lambda: len(farm.resources()) == 2, what="the end of what is free")
+    farm.close(first)
+    until(lambda: len(farm.resources()) == 1, what="the end of what is let go")
+    assert farm.ticket(second)["state"] == "OPEN"
+    printed(farm, "pool-drain", "echo", "--by", "+1s", "--reason", "the host goes")
+    until(lambda: farm.ticket(second)["state"] == "FAILED", what="the deadline")
+    assert farm.ticket(second)["reason"].startswith("its pool is drained: the host goes (the deadline was ")
+    until(lambda: pool(farm)["drained_at"], what="the end of the drain")
+    assert farm.resources() == []
+    assert maint(farm, "pool-pause", "echo").returncode == 1
+    printed(farm, "pool-resume", "echo")
+    until(farm.up, what="a new spare")
+    assert pool(farm)["drained_at"] is None
+
+
+def test_a_retry_starts_at_once_what_would_have_waited(farm: Farm) -> None:
+    farm.set_pools(FAILING.format(folder=farm.folder))
+    farm.start()
+    until(lambda: pool(farm)["start_failures"] == 3, what="failed starts")
+    (farm.folder / "good").touch()
+    assert "tries again at once" in printed(farm, "pool-retry", "echo")
+    until(farm.up, what="a start")
+    assert pool(farm)["start_failures"] == 0
+
+
+def test_verbs_for_pools_that_are_not_there_are_refused(farm: Farm) -> None:
+    farm.set_pools(ECHO)
+    farm.start()
+    done = maint(farm, "pool-drain", "nope")
+    assert (done.returncode, done.stderr) == (1, b"resalloc-maint: There is no pool 'nope'.\n")
+    done = maint(farm, "pool-drain", "echo", "--by", "yesterday")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"a time like 2026-03-01T18:00 or +2h, not 'yesterday'" in done.stderr
