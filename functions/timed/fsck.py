@@ -134,6 +134,9 @@ def _present(found: Survey) -> set[tuple[str, str]]:
     resources = {str(resource.id) for each in (found.resources, found.ended) for resource in each.values()}
     present = {(folder, key) for folder in ("tickets/open", "tickets/done") for key in tickets}
     present |= {(folder, key) for folder in ("resources/live", "resources/ended") for key in resources}
+    # An agent whose ticket is settled has ended: its document is removed.
+    agents = {str(document.id) for each in (found.agents, found.done) for document in each.values()}
+    present |= {("agents", key) for key in agents}
     return present | {("pools", record.name) for record in found.records.values()}
 
 

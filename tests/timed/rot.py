@@ -8,8 +8,9 @@ from typing import Any
 from functions.policy.faults import Kind
 from functions.timed.fsck import examine
 from functions.timed.view import show
-from state.documents import ResourceState, Ticket
+from state.documents import Agent, Intent, IntentKind, ResourceState, Ticket
 from state.keys import Keys
+from state.store import Batch, Put
 from tests.timed.world import World
 
 
@@ -70,6 +71,7 @@ LIVING = {
     "waiting ticket": "tickets/open/3.json",
     "live resource": "resources/live/2.json",
     "pool record": "pools/vm.json",
+    "agent": "agents/3.json",
 }
 FINISHED = {
     "settled ticket": "tickets/done/0/1.json",
@@ -81,7 +83,10 @@ OTHERS = {
     "ceiling of tickets": "ids/tickets.ceiling",
     "next resource": "ids/resources.next",
     "ceiling of resources": "ids/resources.ceiling",
+    "next wish": "ids/intents.next",
+    "ceiling of wishes": "ids/intents.ceiling",
     "view": "view/waiting.json",
+    "view of pools": "view/pools.json",
     "FORMAT": "FORMAT",
     "lock": "locks/ids-tickets",
     "lock of a ticket": "locks/tickets/02",
@@ -89,7 +94,7 @@ OTHERS = {
 
 
 def a_world(folder: Path) -> World:
-    """Ticket 1 is settled and its resource 1 ended, 2 has resource 2, 3 waits for a tag that nobody has."""
+    """Ticket 1 is settled and its resource 1 ended, 2 has resource 2, 3 of an agent waits for a tag that nobody has."""
     world = World(folder, POOLS)
     keys = Keys(world.store)
     keys.create_once("k", "body", lambda number: Ticket(id=number, tags=("A",)))
@@ -98,7 +103,8 @@ def a_world(folder: Path) -> World:
     world.until(lambda: 1 not in world.farm.snapshot.resources, "the end of the first resource")
     world.take("A")
     world.until(lambda: world.farm.snapshot.tickets[2].resource, "the second assignment")
-    world.take("Z")
+    world.store.commit(Batch([Put(Agent(id=world.take("Z").id, group="workers"))]))
+    world.store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=9999))
     at_rest(world)
     return world
 
@@ -138,6 +144,7 @@ def documents(world: World) -> dict[str, list[Any]]:
         "tickets": [snapshot.tickets[id] for id in sorted(snapshot.tickets)],
         "resources": [snapshot.resources[id] for id in sorted(snapshot.resources)],
         "records": list(snapshot.records.values()),
+        "agents": list(world.farm.agents.values()),
     }
 
 

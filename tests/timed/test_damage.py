@@ -11,7 +11,7 @@ from functions.policy.faults import Kind
 from functions.timed import farm
 from functions.timed.cleanup import cleanup
 from functions.timed.damage import Patrol
-from state.documents import ResourceState
+from state.documents import Intent, IntentKind, ResourceState
 from state.errors import StoreUnavailable
 from state.keys import Keys
 from tests.timed.rot import (
@@ -94,6 +94,30 @@ def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world
     assert (world.store.root / "FORMAT").read_text().strip() == "1"
     world.restart()
     assert up(world) == 3
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("rot", [name for name in ROTS if name != "deleted"])
+def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
+    world: World, rot: str, restarted: bool
+) -> None:
+    """Given wishes of an operator, when one rots before anybody read it, then it is told, and the other is decided."""
+    spare = next(found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None)
+    bad, good = (
+        world.store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=resource))
+        for resource in (2, spare)
+    )
+    path = world.store.intents.path(bad.id)
+    ROTS[rot](path)
+    assert (Kind.DAMAGED, f"intents/{bad.id}.json") in faults(world)
+    if restarted:
+        world.restart()
+    world.until(lambda: spare not in world.farm.snapshot.resources, "the delete that was asked for")
+    assert not world.store.intents.exists(good.id)
+    assert not path.exists()
+    assert f"intents/{bad.id}: " in told(world)
+    assert world.farm.snapshot.resources[2].state is ResourceState.UP
+    assert faults(world) == []
 
 
 def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptureFixture) -> None:

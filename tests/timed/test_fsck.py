@@ -380,3 +380,17 @@ def test_what_cannot_be_read_in_quarantine_keeps_nobody_from_being_repaired(
     assert world.store.tickets.path(2).read_bytes() == before
     (aside,) = (aside for aside in world.store.quarantine.list() if aside.key == "3")
     assert aside.path.exists()
+
+
+def test_an_agent_in_quarantine_is_missed_until_its_ticket_is_settled(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a damaged agent that nobody wrote again, when checked, then a fault; once its ticket is over, a note."""
+    world.store.agents.path(3).write_bytes(b"")
+    world.restart()
+    status, text = fsck(world, capsys)
+    assert (status, "fault quarantine/agents-3." in text) == (1, True)
+    world.close(3)
+    world.until(lambda: world.store.tickets.get(3) is None, "the settling")
+    status, text = fsck(world, capsys)
+    assert (status, "note quarantine/agents-3." in text) == (0, True)
