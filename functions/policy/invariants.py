@@ -6,13 +6,12 @@ know beside: which tickets were told to clients, and for which resources `cmd_ne
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import pairwise
 
-from config.pools import Pool
 from functions.policy.faults import Fault, Kind
-from state.documents import HookKind, Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from functions.policy.inventory import Inventory
+from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from state.lifecycle import ResourceEvent
 
 RUN_OF = {
@@ -26,61 +25,6 @@ _LONGEST_GAP = 100
 """Longer ones are mostly the leap to the ceiling after a reboot."""
 _FSCK = "`fsck --repair` does that, with the server stopped."
 _NEXT_PASS = "The next pass of the scheduler does that."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inventory:
-    """What stands in a state folder. Documents and keys (the number of their ticket) by file.
-
-    `pools` are those whose limits are in force, by name. `ceilings` stand, for "tickets" and "resources", above all
-    numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
-    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
-    they go on; None: not known. `started` are resources for which `cmd_new` was started, `told` tickets whose number
-    somebody was told.
-    """
-
-    tickets: Mapping[str, Ticket] = field(default_factory=dict)
-    done: Mapping[str, Ticket] = field(default_factory=dict)
-    resources: Mapping[str, Resource] = field(default_factory=dict)
-    ended: Mapping[str, Resource] = field(default_factory=dict)
-    records: Mapping[str, PoolRecord] = field(default_factory=dict)
-    intents: Mapping[str, Intent] = field(default_factory=dict)
-    keys: Mapping[str, int] = field(default_factory=dict)
-    pools: Mapping[str, Pool] = field(default_factory=dict)
-    ceilings: Mapping[str, int] = field(default_factory=dict)
-    lost: Collection[tuple[str, int]] = ()
-    forgotten: Container[tuple[str, int]] = ()
-    runs: Mapping[str, bool] | None = None
-    started: Collection[int] = ()
-    told: Collection[int] = ()
-
-    @classmethod
-    def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
-        """An inventory of living documents, under the names that their files have."""
-        kinds: dict[type, tuple[str, str]] = {
-            Ticket: ("tickets", "tickets/open"),
-            Resource: ("resources", "resources/live"),
-            PoolRecord: ("records", "pools"),
-            Intent: ("intents", "intents"),
-        }
-        found: defaultdict[str, dict[str, object]] = defaultdict(dict)
-        for document in documents:
-            name, folder = kinds[type(document)]
-            found[name][f"{folder}/{document.key}.json"] = document
-        return cls(**found, **facts)  # type: ignore[arg-type]
-
-    def numbers_given(self) -> dict[str, set[int]]:
-        """By "tickets" and "resources": all numbers that are known to be in use or to have been."""
-        tickets, resources = _all_tickets(self), _all_resources(self)
-        given = {
-            "tickets": {*tickets, *self.keys.values(), *self.told},
-            "resources": {*resources, *self.started},
-        }
-        given["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
-        given["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
-        for kind, number in self.lost:
-            given[kind].add(number)
-        return given
 
 
 def check(inventory: Inventory) -> list[Fault]:
@@ -144,7 +88,7 @@ def _counters(inventory: Inventory) -> Iterator[Fault]:
 
 
 def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
-    known = _all_tickets(inventory)
+    known = inventory.all_tickets()
     wanted = dict.fromkeys(inventory.told, "its number was told")
     for resource in inventory.resources.values():
         if resource.released_ticket is not None:
@@ -159,7 +103,7 @@ def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
 
 
 def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
-    known = _all_resources(inventory)
+    known = inventory.all_resources()
     wanted = dict.fromkeys(inventory.started, "its cmd_new was started")
     for ticket in inventory.tickets.values():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
@@ -188,7 +132,7 @@ def _holders(inventory: Inventory) -> Iterator[Fault]:
     for file, ticket in inventory.tickets.items():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
             by_resource[ticket.resource].append((file, ticket))
-    resources = _all_resources(inventory)
+    resources = inventory.all_resources()
     for number, holders in by_resource.items():
         first, *others = sorted(holders, key=lambda holder: (holder[1].assigned_at or 0.0, holder[1].id))
         for file, ticket in others:
@@ -294,7 +238,7 @@ def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
 
 
 def _unsettled(inventory: Inventory) -> Iterator[Fault]:
-    resources = _all_resources(inventory)
+    resources = inventory.all_resources()
     for file, ticket in inventory.tickets.items():
         resource = resources.get(ticket.resource) if ticket.resource is not None else None
         if ticket.state is TicketState.CLOSED:
@@ -313,14 +257,6 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
 
 def _waits(file: str, sentence: str) -> Fault:
     return Fault(Kind.UNSETTLED, file, sentence, _NEXT_PASS)
-
-
-def _all_tickets(inventory: Inventory) -> dict[int, Ticket]:
-    return {ticket.id: ticket for ticket in (*inventory.done.values(), *inventory.tickets.values())}
-
-
-def _all_resources(inventory: Inventory) -> dict[int, Resource]:
-    return {resource.id: resource for resource in (*inventory.ended.values(), *inventory.resources.values())}
 
 
 def _parsed(run: str) -> tuple[int | None, str]:

@@ -11,7 +11,8 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.faults import Fault, Kind
-from functions.policy.invariants import Inventory, check
+from functions.policy.invariants import check
+from functions.policy.inventory import Inventory
 from state.documents import PoolRecord
 from state.ids import is_number
 from state.quarantine import Aside

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from functions.policy import invariants
 from functions.policy.faults import Kind
+from functions.policy.inventory import Inventory
 from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
 from state.documents import Document, HookKind, ResourceState, TicketState
 from state.errors import NotFound, StateError
@@ -66,14 +67,14 @@ def holds(world: World) -> list[str]:
     return faults + (_real_farm(world) if world.real else _simulated_farm(world))
 
 
-def inventory(world: World) -> invariants.Inventory:
+def inventory(world: World) -> Inventory:
     """What stands in the folder, read anew."""
     store = world.store
     ended = _archive(store.resources)
     resources = _living(store.resources)
     started = {line["resource"] for line in world.sim.journal() if line["kind"] == HookKind.ALLOC}
     runs = dict.fromkeys(world.hooks.under_way(), True) if world.process is not None else None
-    return invariants.Inventory(
+    return Inventory(
         tickets=_living(store.tickets),
         done=_archive(store.tickets),
         resources=resources,

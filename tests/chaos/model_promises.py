@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from functions.policy import invariants
+from functions.policy.inventory import Inventory
 from functions.timed.hooks import HookRun
 from state.collection import ARCHIVE_FOLDER_SIZE
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
@@ -83,7 +84,7 @@ class Promises:
         self._look_at_resources(world, known)
         machine = world.machine
         faults = invariants.check(
-            invariants.Inventory(
+            Inventory(
                 tickets=living,
                 done=done,
                 resources=resources,

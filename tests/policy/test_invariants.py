@@ -7,7 +7,8 @@ from hypothesis import given, settings
 
 from config.pools import Pool
 from functions.policy.faults import NOTES, Fault, Kind
-from functions.policy.invariants import Inventory, check
+from functions.policy.invariants import check
+from functions.policy.inventory import Inventory
 from state import documents
 from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 from state.lifecycle import ResourceEvent

@@ -8,7 +8,7 @@ from typing import Any
 from functions.policy.faults import Kind
 from functions.timed.fsck import examine
 from functions.timed.view import show
-from state.documents import Agent, Intent, IntentKind, ResourceState, Ticket
+from state.documents import Agent, ResourceState, Ticket
 from state.keys import Keys
 from state.store import Batch, Put
 from tests.timed.world import World
@@ -104,7 +104,7 @@ def a_world(folder: Path) -> World:
     world.take("A")
     world.until(lambda: world.farm.snapshot.tickets[2].resource, "the second assignment")
     world.store.commit(Batch([Put(Agent(id=world.take("Z").id, group="workers"))]))
-    world.store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=9999))
+    world.ask_delete(9999)
     at_rest(world)
     return world
 

@@ -11,7 +11,7 @@ from functions.policy.faults import Kind
 from functions.timed import farm
 from functions.timed.cleanup import cleanup
 from functions.timed.damage import Patrol
-from state.documents import Intent, IntentKind, ResourceState
+from state.documents import ResourceState
 from state.errors import StoreUnavailable
 from state.keys import Keys
 from tests.timed.rot import (
@@ -103,10 +103,7 @@ def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
 ) -> None:
     """Given wishes of an operator, when one rots before anybody read it, then it is told, and the other is decided."""
     spare = next(found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None)
-    bad, good = (
-        world.store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=resource))
-        for resource in (2, spare)
-    )
+    bad, good = world.ask_delete(2), world.ask_delete(spare)
     path = world.store.intents.path(bad.id)
     ROTS[rot](path)
     assert (Kind.DAMAGED, f"intents/{bad.id}.json") in faults(world)

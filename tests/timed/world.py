@@ -13,7 +13,7 @@ from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
-from state.documents import Resource, Ticket
+from state.documents import Intent, IntentKind, Resource, Ticket
 from state.store import Store
 from tests.waiting import until
 
@@ -85,6 +85,11 @@ class World:
 
     def close(self, ticket: int) -> None:
         self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))
+
+    def ask_delete(self, resource: int) -> Intent:
+        return self.store.intents.create(
+            lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=resource)
+        )
 
     def resources(self) -> list[Resource]:
         return [resource for _, resource in sorted(self.farm.snapshot.resources.items())]
