@@ -20,6 +20,8 @@ POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLO
 @pytest.fixture
 def served(farm: Farm) -> Farm:
     """A farm at rest: ticket 1 has a resource, ticket 2 waits for what nobody offers."""
+    # A second worker might still be about to open the folder when a test takes it away, and would make it anew.
+    farm.set_server("workers: 1")
     farm.set_pools(POOLS)
     farm.start()
     farm.wait(farm.take("A"))
