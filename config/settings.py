@@ -43,6 +43,8 @@ class Settings:
     """How long finished tickets are kept."""
     resource_retention: float = _MONTH
     """How long ended resources are kept."""
+    event_retention: float = _MONTH
+    """How long events are kept, by whole days."""
     workers: int = 2
     """Processes that answer HTTP."""
     notices: tuple[str, ...] = ()
@@ -204,6 +206,7 @@ _OPTIONS: dict[str, values.Convert] = {
     "wait_timeout": values.seconds(),
     "ticket_retention": values.seconds(),
     "resource_retention": values.seconds(),
+    "event_retention": values.seconds(),
     "workers": values.whole(1),
 }
 """How each option is read; its default is that of `Settings`."""

@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
@@ -97,8 +98,10 @@ class Process:
         self._checks = Checks()
         self._unknown = Unknown()
         self._groups = Groups()
+        self._chronicle = Chronicle()
         self._since = farm.clock()
         self._leader = {"pid": os.getpid(), "since": self._since, "runs": _place_of_runs(farm)}
+        farm.remark("leader", "leads", f"process {os.getpid()} on {os.uname().nodename}")
         self._no_run_is_lost = _last_shown_place_of_runs(farm) == _place_of_runs(farm)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
@@ -186,6 +189,8 @@ class Process:
         fold_unknown(farm, self._unknown)
         if time.monotonic() >= self._cleanup_due:
             self._cleanup_due = time.monotonic() + CLEANUP_PERIOD
+            # What is removed now must have told its events.
+            write_events(farm, self._chronicle, sync=True)
             cleanup(farm, self._unknown)
         now = farm.clock()
         self._reconcile_alarm.set(due, now)
@@ -194,7 +199,7 @@ class Process:
         more = self.hooks.launch()
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = min(self._show_metrics(), self._show())
+        pause = min(write_events(farm, self._chronicle), self._show_metrics(), self._show())
         if more or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause

@@ -226,6 +226,21 @@ class Archived(Numbered[D]):
                     if key is not None:
                         yield key
 
+    def finished_since(self, at: float) -> Iterator[D]:
+        """Finished documents that were written last since this time (Unix seconds), as far as they can be read."""
+        for name in self._files.names(self.archive_folder):
+            folder = self.archive_folder / name
+            if is_number(name) and folder.stat().st_mtime >= at:
+                for file in self._files.names(folder):
+                    key = self.key_of(file)
+                    try:
+                        if key is not None and (folder / file).stat().st_mtime >= at:
+                            document = self.parse(folder / file, key)
+                            if document is not None:
+                                yield document
+                    except (CorruptDocument, StoreUnavailable, FileNotFoundError):
+                        continue
+
     def quarantine_archived(self, key: int) -> CorruptDocument | None:
         """Move a finished document that does not parse aside; None when it does, or is not there."""
         with self.lock(key):

@@ -186,6 +186,42 @@ class Files:
                 self.discard(staged)
                 raise
 
+    def append(self, path: Path, content: bytes) -> None:
+        """Write at the end of a file, which is made if need be; of a failed write nothing stays. See `sync_file`."""
+        self._refuse_when_frozen()
+        with _unavailable(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            try:
+                size = os.fstat(descriptor).st_size
+                written = 0
+                try:
+                    while written < len(content):
+                        written += os.write(descriptor, content[written:])
+                except OSError:
+                    os.ftruncate(descriptor, size)
+                    raise
+            finally:
+                os.close(descriptor)
+
+    def truncate(self, path: Path, size: int) -> None:
+        """Keep the first `size` bytes of a file."""
+        self._refuse_when_frozen()
+        with _unavailable(path):
+            os.truncate(path, size)
+
+    def sync_file(self, path: Path) -> None:
+        """Make what was appended to a file last; one that is gone is fine."""
+        self._refuse_when_frozen()
+        with _unavailable(path):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return
+            try:
+                self._sync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
     def orphans(self, now: float) -> list[Path]:
         """Staged files of processes that are gone, and old ones: process ids come again."""
         return [path for path in (self.staging / name for name in self.names(self.staging)) if _is_orphan(path, now)]

@@ -18,6 +18,7 @@ _FOLDERS = (
     "pools",
     "intents",
     "agents",
+    "events",
     "ids",
     "locks",
     "view",

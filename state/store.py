@@ -12,6 +12,7 @@ from state import locks, tree
 from state.collection import Archived, Collection, D, K, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.events import EventFiles
 from state.files import Files
 from state.quarantine import Quarantine
 from state.watch import Watch
@@ -98,6 +99,7 @@ class Store:
         self.pools: Collection[PoolRecord, str] = Collection(files, PoolRecord, "pools")
         self.intents = Numbered(files, Intent, "intents")
         self.agents = Numbered(files, Agent, "agents")
+        self.events = EventFiles(files)
         self.runs = root / "runs"
         self.quarantine = Quarantine(files)
 
@@ -173,7 +175,7 @@ class Store:
                 raise TypeError(type(document))
 
     def watch(self, *labels: str, own: Sequence[str] = (), **others: Path) -> Watch:
-        """Watch folders by label: `tickets`, `resources`, `pools`, `intents`, `runs`, `view`, `quarantine`, `others`.
+        """Watch folders by label: those of the state folder, and `others`.
 
         Those in `own` only the caller writes: it is told what somebody else did there.
         """
@@ -184,6 +186,7 @@ class Store:
             "agents": self.agents.folder,
             "intents": self.intents.folder,
             "runs": self.runs,
+            "events": self.events.folder,
             "view": self.root / "view",
             "quarantine": self.quarantine.folder,
         }

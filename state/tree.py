@@ -22,6 +22,7 @@ FOLDERS = (
     "pools",
     "intents",
     "agents",
+    "events",
     "runs",
     "ids",
     "locks/tickets",
@@ -59,9 +60,9 @@ def check_format(files: Files) -> bool:
 def mend(files: Files, quarantine: Quarantine) -> list[str]:
     """Put in order what is no document; returns what was wrong, in words.
 
-    Makes missing folders or FORMAT anew, and moves aside what stands in the place of locks, counters and views and is
-    no file. Raises StoreUnavailable, also when so much is gone that the disk itself must be, and UnknownFormat when a
-    newer program took the folder over.
+    Makes missing folders or FORMAT anew, and moves aside what stands in the place of locks, counters, views and events
+    and is no file. Raises StoreUnavailable, also when so much is gone that the disk itself must be, and UnknownFormat
+    when a newer program took the folder over.
     """
     wrong = []
     gone = [folder for folder in FOLDERS if not (files.root / folder).is_dir()]
@@ -73,7 +74,7 @@ def mend(files: Files, quarantine: Quarantine) -> list[str]:
         except FileExistsError as error:
             raise StoreUnavailable(files.root / folder, error) from error
         wrong.append(f"{folder}/ was gone and is made anew, empty")
-    for folder in ("locks", "locks/tickets", "ids", "view"):
+    for folder in ("locks", "locks/tickets", "ids", "view", "events"):
         for name in files.names(files.root / folder):
             path = files.root / folder / name
             if not is_file(path) and f"{folder}/{name}" not in FOLDERS:

@@ -87,6 +87,17 @@ def key_of_line(line: Event) -> Key | None:
     return None if line.kind is None or key is None else (line.kind, key)
 
 
+def began_at(document: Document, otherwise: float) -> float:
+    """When the first event happened that a document tells."""
+    match document:
+        case Ticket():
+            return document.created_at
+        case Resource() | PoolRecord() if document.history:
+            return document.history[0].at
+        case _:
+            return otherwise
+
+
 def lines_of(document: Document, beyond: int = 0) -> list[Event]:
     """The events with a number above `beyond` that a document tells, as lines for the files of events."""
     match document:

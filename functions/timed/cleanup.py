@@ -47,6 +47,9 @@ def cleanup(farm: Farm, unknown: Unknown) -> float | None:
     swept = farm.store.sweep(now, farm.settings.ticket_retention, farm.settings.resource_retention)
     if swept.tickets or swept.resources or swept.staged:
         log.info("removed %d old tickets, %d old resources, %d leftovers", swept.tickets, swept.resources, swept.staged)
+    old_days = farm.store.events.thin_out(now - farm.settings.event_retention)
+    if old_days:
+        log.info("removed the events of %d days", old_days)
     if swept.quarantined:
         log.warning("removed %d old files from quarantine", swept.quarantined)
     farm.patrol.walk(farm)

@@ -13,6 +13,7 @@ from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
 from functions.logfields import of_file, of_pool, of_problem
+from functions.policy.history import Key, key_of
 from functions.policy.records import configured, left
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
@@ -27,7 +28,7 @@ from functions.timed.damage import (
 from functions.timed.hooks import HookRunner
 from functions.timed.measures import Measures
 from state.collection import Collection, D, K
-from state.documents import Agent, Document, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.quarantine import Aside
 from state.store import Batch, Contents, Put, Store
@@ -38,6 +39,8 @@ Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
 SHOWN = 100
 """How many damaged files are told one by one."""
+SHOWN_FAULTS = 5
+"""How many faults of the configuration are told in an event."""
 OWN = ("resources", "pools", "agents")
 """Labels of the folders that only the leader writes."""
 
@@ -77,6 +80,10 @@ class Farm:
         self.finished_resources: set[int] = set()
         """ENDED resources that still stand in their living folder."""
         self.changed_since_shown = True
+        self.unwritten: dict[Key, Document] = {}
+        """Documents that may tell of events which are not yet in the files of events."""
+        self.remarks: list[Event] = []
+        """Events that belong to no document, to be written there, too."""
         self._touched: dict[int, Resource] = {}
         self.loaded_anew = False
         """Whether documents may wait for runs that nobody knows."""
@@ -121,6 +128,8 @@ class Farm:
         self._refused = {refused.path: refused for refused in contents.unreadable}
         for refused in contents.unreadable:
             log.error("%s; it stays where it is, and is tried again", refused, extra=of_file(refused.path))
+        for document in (*contents.records, *contents.resources, *contents.tickets):
+            self._note_change(document)
         put_back_known(self, before, agents_before, contents.unreadable)
         if before.pools:
             self.snapshot.set_pools(list(before.pools.values()))
@@ -131,6 +140,7 @@ class Farm:
     def keep(self, document: Document) -> None:
         """Take a document that was just written, or read again, into the mirror."""
         self.changed_since_shown = True
+        self._note_change(document)
         match document:
             case Ticket():
                 self.snapshot.put_ticket(document)
@@ -144,6 +154,15 @@ class Farm:
                 self.snapshot.put_record(document)
             case Agent():
                 self.agents[document.id] = document
+
+    def _note_change(self, document: Document) -> None:
+        key = key_of(document)
+        if key is not None:
+            self.unwritten[key] = document
+
+    def remark(self, kind: str, event: str, reason: str | None = None) -> None:
+        """Have an event written that belongs to no document."""
+        self.remarks.append(Event(at=self.clock(), kind=kind, event=event, actor=Actor.LEADER, reason=reason))
 
     def touch(self, resource: Resource) -> None:
         """Note that when to check this resource has to be thought over."""
@@ -270,11 +289,15 @@ class Farm:
         try:
             file = load_pools(path)
         except ConfigError as error:
-            self.config_faults = tuple(str(problem) for problem in error.problems)
+            known, self.config_faults = self.config_faults, tuple(str(problem) for problem in error.problems)
+            if self.config_faults != known:
+                self.remark("config", "pools.yaml is broken", "; ".join(self.config_faults[:SHOWN_FAULTS]))
             kept = "the last good pools stay in force" if self.snapshot.pools else "nothing is started"
             for problem in error.problems:
                 log.error("%s (%s)", problem, kept, extra=of_problem(problem))
             return True
+        if self.config_faults:
+            self.remark("config", "pools.yaml is good again")
         self.config_faults = ()
         self.config_warnings = tuple(str(problem) for problem in file.warnings)
         for warning in file.warnings:

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from state.documents import Document, Resource, Ticket
+from functions.policy.history import lines_of
+from state.documents import Document, Event, Resource, Ticket
 from state.store import Batch, Put, Store
 from state.tree import FOLDERS
 
@@ -37,8 +38,8 @@ def test_the_examples_are_what_the_store_writes(form: type[Document]) -> None:
     assert list(msgspec.json.decode(document.to_json()).items()) == list(msgspec.json.decode(shown).items())
 
 
-@pytest.mark.parametrize(("form", "title"), [(Ticket, "A ticket"), (Resource, "A resource")])
-def test_every_field_is_told(form: type[Document], title: str) -> None:
+@pytest.mark.parametrize(("form", "title"), [(Ticket, "A ticket"), (Resource, "A resource"), (Event, "Events")])
+def test_every_field_is_told(form: type[msgspec.Struct], title: str) -> None:
     assert sorted(rows(title)) == sorted(set(form.__struct_fields__) - {"unknown"})
 
 
@@ -60,6 +61,8 @@ def test_the_commands_do_what_they_show(store: Store) -> None:
     store.commit(Batch([*map(Put, shown), Put(Ticket(id=43, tags=("arm",)))]))
     (store.root / "quarantine" / "tickets-open-44.1772360800000000000").write_text('{"id": 44, "tags": "builder"}')
     store.tickets.reserve(50)
+    ticket, resource = shown
+    store.events.append([*lines_of(resource), lines_of(ticket)[1]], resource.created_at)
 
     assert len(commands()) > 8
     for command, output in commands():

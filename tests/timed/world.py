@@ -81,7 +81,9 @@ class World:
         until(turned, what=what)
 
     def take(self, *tags: str, sandbox: str | None = None) -> Ticket:
-        return self.store.tickets.create(lambda number: Ticket(id=number, tags=tags, sandbox=sandbox))
+        return self.store.tickets.create(
+            lambda number: Ticket(id=number, tags=tags, sandbox=sandbox, created_at=self.clock())
+        )
 
     def close(self, ticket: int) -> None:
         self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))

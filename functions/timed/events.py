@@ -1,0 +1,168 @@
+"""Events: what documents tell of their transitions is copied into the files of events, behind the grants.
+
+Each line is written once: the number of the last event that was told is known for each living document, after a start
+from the files themselves. What a crash kept from being written stands in the documents, and is written then.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Mapping
+from itertools import accumulate, islice
+from typing import Any
+
+from functions.policy.history import Key, began_at, key_of, key_of_line, lines_of
+from functions.timed.farm import Farm
+from state.documents import Document
+from state.errors import StoreUnavailable
+from state.events import EventFiles
+
+log = logging.getLogger(__name__)
+
+SYNC_PERIOD = 1.0
+"""Most seconds from the writing of a line to its sync."""
+MARGIN = 600.0
+"""Seconds before the last line for which others may be missing: far more than from a transition to its line."""
+LONGEST_LOOK = 86400.0
+"""Seconds for which finished documents are looked through at a start, when there are no lines at all."""
+_LAST_LINES = 1000
+_LOOKED_THROUGH = 64
+"""How many pieces of the files (of 256 KiB) are read at least before a document is taken for one without lines."""
+
+
+class Chronicle:
+    """What was written so far."""
+
+    def __init__(self) -> None:
+        self.told: dict[Key, int] = {}
+        """Of each living document the number of the last event that was written."""
+        self.since = math.inf
+        """Of a document that begins after this time nothing was written before."""
+        self.begun = False
+        self.synced_at = -math.inf
+        self.unsynced = False
+        self.refused = ""
+
+    def forget(self, farm: Farm, keys: Iterable[Key]) -> None:
+        """Forget those that have ended."""
+        snapshot = farm.snapshot
+        living: dict[str, Mapping[Any, Document]] = {
+            "ticket": snapshot.tickets,
+            "resource": snapshot.resources,
+            "pool": snapshot.records,
+        }
+        for kind, key in keys:
+            if key not in living[kind] and not (kind == "resource" and key in farm.finished_resources):
+                self.told.pop((kind, key), None)
+
+
+def write_events(farm: Farm, chronicle: Chronicle, sync: bool = False) -> float:
+    """Write what is new, and sync it when that is due; returns in how many seconds to call again.
+
+    When the files cannot be written this is told, and tried again. Raises StoreFrozen.
+    """
+    try:
+        _write(farm, chronicle)
+        wait = chronicle.synced_at + SYNC_PERIOD - time.monotonic()
+        if chronicle.unsynced and (sync or wait <= 0):
+            farm.store.events.sync()
+            chronicle.synced_at, chronicle.unsynced = time.monotonic(), False
+    except StoreUnavailable as error:
+        if str(error) != chronicle.refused:
+            log.error("events cannot be written: %s; trying again", error)
+        chronicle.refused = str(error)
+        return SYNC_PERIOD
+    chronicle.refused = ""
+    return wait if chronicle.unsynced else math.inf
+
+
+def _write(farm: Farm, chronicle: Chronicle) -> None:
+    now = farm.clock()
+    if not chronicle.begun:
+        _begin(farm, now)
+        chronicle.begun = True
+    if not farm.unwritten and not farm.remarks:
+        chronicle.since = min(chronicle.since, now)
+        return
+    told = chronicle.told
+    told.update(last_told(farm.store.events, _strangers(farm, chronicle), now))
+    lines = [(event.at, event) for event in farm.remarks]
+    numbers: dict[Key, int] = {}
+    for key, document in farm.unwritten.items():
+        events = lines_of(document, told.get(key, 0))
+        if events:
+            numbers[key] = events[-1].n
+            # In the order of their numbers, even if the clock was set back meanwhile.
+            lines += zip(accumulate((event.at for event in events), max), events, strict=True)
+    if lines:
+        lines.sort(key=lambda line: line[0])
+        farm.store.events.append([event for _, event in lines], now)
+        chronicle.unsynced = True
+    told.update(numbers)
+    chronicle.forget(farm, farm.unwritten)
+    chronicle.since = min(chronicle.since, now)
+    farm.unwritten.clear()
+    farm.remarks.clear()
+
+
+def _begin(farm: Farm, now: float) -> None:
+    """Put the files in order after a crash, and look also at documents that were finished shortly before it."""
+    torn = farm.store.events.cut_torn()
+    if torn:
+        log.warning("%s: the last line was torn; %d bytes cut off", farm.store.events.folder, torn)
+    at = max(_horizon(farm.store.events, now), now - LONGEST_LOOK)
+    for collection in (farm.store.tickets, farm.store.resources):
+        for document in collection.finished_since(at):
+            key = key_of(document)
+            if key is not None:
+                farm.unwritten.setdefault(key, document)
+
+
+def _strangers(farm: Farm, chronicle: Chronicle) -> list[Document]:
+    """Documents of which it is not known what was written: all at the start, later what an operator puts back."""
+    since = chronicle.since
+    return [
+        document
+        for key, document in farm.unwritten.items()
+        if key not in chronicle.told and began_at(document, since) < since
+    ]
+
+
+def last_told(files: EventFiles, documents: Iterable[Document], now: float) -> dict[Key, int]:
+    """The number of the last event of each document that stands in the files; 0 when there is none.
+
+    Only what may be missing is searched: lines are written within one turn, so that older ones are there. Raises
+    StoreUnavailable when the last file cannot be read.
+    """
+    told: dict[Key, int] = {}
+    wanted: set[Key] = set()
+    horizon = math.nan
+    for document in documents:
+        horizon = _horizon(files, now) if math.isnan(horizon) else horizon
+        key, events = key_of(document), lines_of(document)
+        if key is not None:
+            told[key] = max((event.n for event in events if event.at < horizon), default=0)
+            if events and events[-1].at >= horizon:
+                wanted.add(key)
+    oldest = math.inf
+    for number, piece in enumerate(files.backwards() if wanted else ()):
+        if not wanted or (number >= _LOOKED_THROUGH and oldest < horizon):
+            break
+        for line in piece.lines:
+            event = line.event()
+            if event is not None:
+                oldest = event.at
+                found = key_of_line(event)
+                if found in wanted:
+                    told[found] = max(told[found], event.n)
+                    wanted.discard(found)
+    files.check_last()
+    return told
+
+
+def _horizon(files: EventFiles, now: float) -> float:
+    """What happened before this time has its line; all time when there are no lines."""
+    lines = (line for piece in files.backwards() for line in piece.lines)
+    events = (line.event() for line in islice(lines, _LAST_LINES))
+    last = min((event.at for event in events if event is not None), default=-math.inf)
+    return min(last, now) - MARGIN

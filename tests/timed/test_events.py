@@ -1,0 +1,327 @@
+"""Events are written behind the turns: each once, whatever is killed in between."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.policy import change
+from functions.timed.cleanup import cleanup
+from functions.timed.events import MARGIN, Chronicle, write_events
+from state.documents import Event, PoolRecord, Resource, Ticket
+from state.store import Batch, Put, Store
+from tests.events import lines, missing_and_double
+from tests.state.children import Child
+from tests.timed.world import World
+
+POOLS = """
+vm:
+  max: 2
+  max_prealloc: 1
+  cmd_new: echo $RESALLOC_ID
+  cmd_delete: 'true'
+  tags: [A]
+"""
+NOTHING = ([], [])
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A farm whose first events are written."""
+    world = World(tmp_path, POOLS)
+    world.turn()
+    write_events(world.farm, Chronicle())
+    return world
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Child]]:
+    children: list[Child] = []
+
+    def start_child(work: Callable[..., None], *arguments: Any) -> Child:
+        children.append(Child(work, *arguments))
+        return children[-1]
+
+    yield start_child
+    for child in children:
+        child.kill()
+
+
+def serve(world: World, ticket: int) -> None:
+    world.until(lambda: world.store.tickets.read(ticket).resource is not None, "a resource")
+
+
+def use_up(world: World) -> int:
+    """A ticket that has a resource, is closed and settled, and whose resource has ended."""
+    ticket = world.take("A").id
+    serve(world, ticket)
+    world.close(ticket)
+    gone = world.store.tickets.read(ticket).resource
+    snapshot = world.farm.snapshot
+    world.until(lambda: gone not in snapshot.resources and ticket not in snapshot.tickets, "its end")
+    return ticket
+
+
+def told(world: World) -> list[tuple[str | None, str]]:
+    return [(event.kind, event.event) for event in lines(world.store)]
+
+
+def test_a_ticket_and_its_resource_tell_all_that_happened(world: World) -> None:
+    """Given a ticket's whole life, when written, then each transition of it, its resource and pool has its line."""
+    chronicle = Chronicle()
+    ticket = use_up(world)
+    write_events(world.farm, chronicle)
+    mine = [event for event in lines(world.store) if event.ticket == ticket]
+    assert [event.event for event in mine] == ["taken", "assigned", "closed", "let go"]
+    assert [event.actor for event in mine] == ["client", "leader", "client", "client"]
+    resource = mine[1].resource
+    assert [event.event for event in lines(world.store) if event.resource == resource and event.kind == "resource"] == [
+        "start began",
+        "start succeeded",
+        "let go",
+        "delete asked",
+        "delete began",
+        "delete succeeded",
+    ]
+    assert ("pool", "configured") in told(world)
+    assert missing_and_double(world.store) == NOTHING
+    times = [event.at for event in lines(world.store)]
+    assert times == sorted(times)
+
+
+def test_what_is_written_is_not_written_again(world: World) -> None:
+    """Given events, when asked again, after a reload, and by a new scheduler, then nothing is added."""
+    chronicle = Chronicle()
+    use_up(world)
+    serve(world, world.take("A").id)
+    write_events(world.farm, chronicle, sync=True)
+    known = told(world)
+    write_events(world.farm, chronicle)
+    world.farm.load()
+    write_events(world.farm, chronicle)
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert told(world) == known
+
+
+def test_at_rest_nothing_is_to_be_done(world: World) -> None:
+    """Given everything written and synced, when asked, then there is no need to ask again."""
+    chronicle = Chronicle()
+    use_up(world)
+    assert write_events(world.farm, chronicle, sync=True) == float("inf")
+    assert world.farm.unwritten == {}
+    assert {kind for kind, _ in chronicle.told} == {"pool", "resource"}
+
+
+def test_a_sync_is_due_soon_after_a_line(world: World) -> None:
+    """Given a sync a moment ago, when more is written, then it says when that is to be synced."""
+    chronicle = Chronicle()
+    serve(world, world.take("A").id)
+    write_events(world.farm, chronicle, sync=True)
+    serve(world, world.take("A").id)
+    assert 0 < write_events(world.farm, chronicle) <= 1
+    assert write_events(world.farm, chronicle, sync=True) == float("inf")
+
+
+def in_this_process(world: World) -> None:
+    """After a fork: no thread of the parent is here."""
+    world.store = Store(world.folder / "state")
+    world.restart()
+
+
+def turns_without_lines(tell: Callable[[Any], None], world: World) -> None:
+    in_this_process(world)
+    use_up(world)
+    serve(world, world.take("A").id)
+    world.take("B")
+    world.turn()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_scheduler_had_not_written_is_written_by_the_next(
+    world: World, start: Callable[..., Child]
+) -> None:
+    """Given documents of a life, and a kill -9 before any line, when the next one begins, then all is told once."""
+    start(turns_without_lines, world).rest()
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert missing_and_double(world.store) == NOTHING
+    assert ("ticket", "closed") in told(world)
+    assert ("resource", "delete succeeded") in told(world)
+
+
+def killed_in_the_write(tell: Callable[[Any], None], world: World, bytes_written: int) -> None:
+    write = os.write
+
+    def write_some(descriptor: int, content: bytes) -> int:
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith(".jsonl"):
+            write(descriptor, content[:bytes_written])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(descriptor, content)
+
+    in_this_process(world)
+    os.write = write_some
+    use_up(world)
+    world.take("B")
+    world.turn()
+    write_events(world.farm, Chronicle())
+
+
+@pytest.mark.parametrize("bytes_written", [0, 1, 200, 700, 1200, 100_000])
+def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
+    world: World, start: Callable[..., Child], bytes_written: int
+) -> None:
+    """Given a kill -9 when so much of the lines was written, when the next one begins, then all is told once."""
+    start(killed_in_the_write, world, bytes_written).rest()
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
+    """Given tickets taken and closed by clients, when a scheduler begins hours later, then they are told."""
+    world.ahead = -5 * 3600
+    world.restart()
+    use_up(world)
+    write_events(world.farm, Chronicle())
+    world.ahead = 0
+    early, late = world.take("B").id, world.take("B").id
+    for ticket, hours in ((early, 4), (late, 2)):
+        at = world.clock() - hours * 3600
+        world.store.tickets.update(ticket, lambda found, at=at: found.replace(created_at=at))
+    world.store.tickets.update(early, lambda found: change.close(found, world.clock() - 3 * 3600))
+    world.restart()
+    world.turn()
+    write_events(world.farm, Chronicle())
+    assert [(event.ticket, event.event) for event in lines(world.store) if event.ticket in (early, late)] == [
+        (early, "taken"),
+        (early, "closed"),
+        (late, "taken"),
+    ]
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_lines_that_a_power_cut_took_are_written_again(world: World) -> None:
+    """Given the last lines lost, when the next scheduler begins, then they are there again, and no other twice."""
+    chronicle = Chronicle()
+    use_up(world)
+    write_events(world.farm, chronicle)
+    path = world.store.events.path(world.store.events.end().day)
+    size = path.stat().st_size
+    use_up(world)
+    serve(world, world.take("A").id)
+    write_events(world.farm, chronicle)
+    os.truncate(path, size + 300)
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_a_folder_that_was_emptied_is_filled_with_what_lives(world: World) -> None:
+    """Given no line at all, when a scheduler begins, then what the documents tell is told."""
+    serve(world, world.take("A").id)
+    use_up(world)
+    for day in world.store.events.days():
+        world.store.events.path(day).unlink()
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_a_document_that_was_told_long_ago_is_not_searched_for(world: World) -> None:
+    """Given events older than any that may be missing, when a scheduler begins, then they count as written."""
+    number = world.store.tickets.create(lambda number: Ticket(id=number, tags=("B",), created_at=1000.0)).id
+    assert world.clock() - MARGIN > 1000.0
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert [event for event in lines(world.store) if event.ticket == number] == []
+
+
+def test_an_unwritable_file_holds_nothing_up_and_is_caught_up_with(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given a folder in the place of the file, when turns go on, then it is told once; later all lines come."""
+    chronicle = Chronicle()
+    write_events(world.farm, chronicle)
+    path = world.store.events.path(world.store.events.end().day)
+    kept = path.rename(path.with_suffix(".kept"))
+    path.mkdir()
+    serve(world, world.take("A").id)
+    write_events(world.farm, chronicle)
+    write_events(world.farm, chronicle)
+    assert caplog.text.count("events cannot be written") == 1
+    path.rmdir()
+    kept.rename(path)
+    write_events(world.farm, chronicle)
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_a_ticket_that_an_operator_puts_back_is_not_told_again(world: World) -> None:
+    """Given a ticket in quarantine since before the start, when it is put back, then it has its lines already."""
+    ticket = world.take("B").id
+    world.turn()
+    write_events(world.farm, Chronicle())
+    path = world.store.tickets.path(ticket)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:30])
+    world.restart()
+    chronicle = Chronicle()
+    write_events(world.farm, chronicle)
+    path.write_bytes(whole)
+    world.turn()
+    write_events(world.farm, chronicle)
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_many_transitions_between_two_writes_keep_their_order(world: World) -> None:
+    """Given a resource that changes often and a clock that is set back, then its lines come in their order."""
+    chronicle = Chronicle()
+    write_events(world.farm, chronicle)
+    resource = Resource(id=500, name="vm_500", pool="vm", state="UP")  # type: ignore[arg-type]
+    for ticket in range(10):
+        closed = Ticket(id=ticket, assigned_at=1.0)
+        resource = change.let_go(resource, closed, False, world.clock() - ticket * 10)
+    world.store.commit(Batch([Put(resource)]))
+    world.farm.keep(resource)
+    write_events(world.farm, chronicle)
+    assert [event.n for event in lines(world.store) if event.resource == 500] == list(range(1, 11))
+
+
+def test_pools_and_the_configuration_tell_what_becomes_of_them(world: World) -> None:
+    """Given a pool that changes, a broken file, and a good one without the pool, then each is told with why."""
+    chronicle = Chronicle()
+    write_events(world.farm, chronicle)
+    for pools in (POOLS.replace("max: 2", "max: 3"), "vm: {max: ten}", "{}"):
+        world.set_pools(pools)
+        world.turn()
+        write_events(world.farm, chronicle)
+    about = [event for event in lines(world.store) if event.kind in ("pool", "config")]
+    assert [(event.kind, event.event) for event in about] == [
+        ("pool", "configured"),
+        ("pool", "options changed"),
+        ("config", "pools.yaml is broken"),
+        ("config", "pools.yaml is good again"),
+        ("pool", "left the file"),
+    ]
+    assert about[1].reason == "max 2 → 3"
+    assert "pools.yaml:1" in (about[2].reason or "")
+
+
+def test_old_days_go_with_the_cleanup(tmp_path: Path) -> None:
+    """Given a retention of a day, when cleaned up, then only the days since are left."""
+    world = World(tmp_path, POOLS, "event_retention: 86400")
+    for days in (3, 2, 0):
+        world.store.events.append([Event(at=world.clock())], world.clock() - days * 86400)
+    cleanup(world.farm, world.unknown)
+    assert len(world.store.events.days()) == 1
+
+
+def test_the_history_of_a_pool_is_told_with_its_record(world: World) -> None:
+    """Given a record that was read from an older version, then it has nothing to tell."""
+    world.store.commit(Batch([Put(PoolRecord(name="old", configured=False))]))
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert [event.pool for event in lines(world.store) if event.pool == "old"] == []
