@@ -229,7 +229,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
     release and delete its resources. `position` is its place in the file, `configured` whether it still stands
-    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages.
+    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages, and so is
+    `taken_time_avg`, for how long tickets kept its resources; the `..._samples` are how many went into them.
     `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
     the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
     `drained_at`, when its last resource was gone. `history` holds what became of it lately.
@@ -247,6 +248,9 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     last_attempt_to_start: float | None = None
     startup_success_rate: float | None = None
     startup_time_avg: float | None = None
+    startup_samples: int = 0
+    taken_time_avg: float | None = None
+    taken_samples: int = 0
     start_failures: int = 0
     paused_until: float | None = None
     pause_reason: str | None = None

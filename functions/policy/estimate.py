@@ -6,13 +6,16 @@ import msgspec
 
 
 class Confidence(StrEnum):
-    """How sure an estimate is."""
+    """How sure an estimate is. It is as sure as the least sure of the resources that go into it."""
 
     NONE = "none"
     """Nothing is known to estimate from."""
     LOW = "low"
+    """Something is known, but little: a young pool, one whose starts often fail, or a place far behind in the queue."""
     MEDIUM = "medium"
+    """At least 5 starts are known, of which at least 70 % were good of late, and 20 uses if it waits for one to end."""
     HIGH = "high"
+    """At least 20 starts are known, of which at least 90 % were good of late, and what it waits for needs no place."""
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -38,8 +41,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     confidence: Confidence = Confidence.NONE
 
 
-_RANGES = {Confidence.LOW: (0.2, 4.0), Confidence.MEDIUM: (0.4, 2.5), Confidence.HIGH: (0.5, 2.0)}
-"""By confidence: what an estimate times these is the range."""
+_RANGES = {Confidence.LOW: (0.1, 2.5), Confidence.MEDIUM: (0.25, 1.8), Confidence.HIGH: (0.4, 1.6)}
+"""By confidence: the range is the estimate times these; in tests/load four of five waits or more lie within."""
 
 
 def estimate(forecast: Forecast, before: int, now: float) -> Estimate:

@@ -12,6 +12,7 @@ import msgspec
 from config.pools import Pool
 from functions.policy.draft import Draft
 from functions.policy.estimate import Forecast
+from functions.policy.forecast import Coming, coming_to, forecast, reuse_rate
 from functions.policy.holds import Hold, Reason, start_holds
 from functions.policy.offers import Offer, Tags
 from functions.policy.plan import Plan, StartResource, decide
@@ -20,6 +21,9 @@ from state.documents import PoolMode, ResourceState
 
 MOST_OWN = 1000
 """How many pairs of tags and sandbox are explained one by one."""
+
+
+_NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
 
 
 class Prospect(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +90,8 @@ def explain(snapshot: Snapshot, now: float) -> Explanation:
         if pools or found:
             key: object = (pools, found, on_demand, all_covered)
             if key not in cases:
-                cases[key] = Case(
-                    on_demand=on_demand, prospects=tuple(look.prospects(pools, found, on_demand, all_covered))
-                )
+                prospects = tuple(look.prospects(pools, found, on_demand, all_covered))
+                cases[key] = Case(on_demand=on_demand, prospects=prospects, forecast=look.forecast(prospects))
         else:
             key = missing = tuple(sorted(tags - look.known_tags))
             if key not in cases:
@@ -120,8 +123,10 @@ class _Look:
                 continue
             self.found.setdefault(offer, (0, 0))
             if not ready:
-                self.found[offer] = self._coming(shelf[offer, ready], ResourceState.STARTING)
+                self.found[offer] = self._count_coming(shelf[offer, ready], ResourceState.STARTING)
         self._start_holds: dict[str, tuple[Hold, ...]] = {}
+        self.reuse_rate = reuse_rate(snapshot)
+        self._coming_by_pool: dict[str, list[Coming]] = {}
 
     def prospects(
         self, pools: Iterable[str], found: Iterable[Offer], on_demand: bool, all_covered: bool
@@ -148,16 +153,33 @@ class _Look:
         releasing = failing = 0
         for offer, ready in shelf:
             if not ready and tags <= offer.names and self.draft.mode(offer.pool) is not PoolMode.DRAINING:
-                coming = self._coming(shelf[offer, ready], ResourceState.RELEASING)
+                coming = self._count_coming(shelf[offer, ready], ResourceState.RELEASING)
                 releasing, failing = releasing + coming[0], failing + coming[1]
         return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)
+
+    def forecast(self, prospects: Iterable[Prospect]) -> Forecast:
+        """What comes from these pools, but those that start nothing for the tickets."""
+        pools = [p.pool for p in prospects if not any(hold.reason in _NOTHING_STARTS for hold in p.holds)]
+        return forecast([self._coming_to(self.snapshot.pools[name]) for name in pools])
+
+    def _coming_to(self, pool: Pool) -> list[Coming]:
+        coming = self._coming_by_pool.get(pool.name)
+        if coming is None:
+            coming = self._coming_by_pool[pool.name] = coming_to(
+                self.draft, pool, self._holds_of(pool), self.reuse_rate
+            )
+        return coming
+
+    def _holds_of(self, pool: Pool) -> tuple[Hold, ...]:
+        holds = self._start_holds.get(pool.name)
+        if holds is None:
+            holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
+        return holds
 
     def _not_starting(self, pool: Pool, on_demand: bool, all_covered: bool) -> Iterable[Hold]:
         if pool.on_demand and not on_demand:
             return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
-        holds = self._start_holds.get(pool.name)
-        if holds is None:
-            holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
+        holds = self._holds_of(pool)
         if all_covered:
             return [*holds, Hold(Reason.ENOUGH_COMING)]
         has_room = all(hold.reason is Reason.START_DELAY for hold in holds)
@@ -185,7 +207,7 @@ class _Look:
             holds=tuple(holds),
         )
 
-    def _coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:
+    def _count_coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:
         """How many of these are in that state, and how many of the others fail their livecheck."""
         resources = [self.snapshot.resources[id] for id in ids if id not in self.draft.leaving]
         coming = sum(resource.state is state for resource in resources)

@@ -1,5 +1,6 @@
 """What follows from how a hook run ended, for its resource and for the statistics and the pause of its pool."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState
 from state.lifecycle import PoolEvent, ResourceEvent
 
 _AVERAGE_WEIGHT = 0.2
+_WEIGHT_OF_TAKEN = 0.05
 LONGEST_PAUSE = 300
 """Seconds, after a failed start or delete; a longer `start_delay` wins."""
 _CHECKED_STATES = (ResourceState.UP, ResourceState.RELEASING)
@@ -94,6 +96,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
     same_volley = previous_failure is not None and _precedes(outcome, previous_failure)
     record = record.replace(
         startup_success_rate=_average(record.startup_success_rate, 1.0 if good else 0.0),
+        startup_samples=record.startup_samples + 1,
         last_attempt_to_start=later(record.last_attempt_to_start, outcome.ended_at),
     )
     if good:
@@ -117,6 +120,18 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
         paused_until=max(outcome.ended_at + pause, paused_until),
         pause_reason=reason,
     )
+
+
+def fold_taken_times(record: PoolRecord, seconds: Iterable[float]) -> PoolRecord:
+    """The pool's record after tickets kept its resources for so long.
+
+    These times differ much, so that each counts less than one of a start, but for the first ones.
+    """
+    average, samples = record.taken_time_avg or 0.0, record.taken_samples
+    for taken in seconds:
+        samples += 1
+        average += max(_WEIGHT_OF_TAKEN, 1 / samples) * (max(0.0, taken) - average)
+    return record.replace(taken_time_avg=average, taken_samples=samples) if samples else record
 
 
 def _after_start(resource: Resource, outcome: Outcome) -> Resource:

@@ -9,6 +9,7 @@ import msgspec
 
 from functions.context import Context
 from functions.policy.estimate import Estimate, estimate
+from functions.policy.turns import Queue, before, rivals
 from functions.tickets import words
 from functions.view import Group, Waiting
 from state.documents import Ticket
@@ -74,16 +75,16 @@ def wait_of(context: Context, ticket: Ticket) -> Wait:
         why = words.with_nearest(case.why, nearest)
         return Wait(place=place, before=0, why=why, summary=why, nearest_tags=nearest, as_of=waiting.at)
     now = context.clock()
-    before = queues.before(group, ticket.id)
-    expected = estimate(case.forecast, before, now)
+    ahead = queues.before(group, ticket.id)
+    expected = estimate(case.forecast, ahead, now)
     own = queues.own.get((group.tags, ticket.sandbox or ""))
-    summary = words.summary(before, own or case.brief, expected)
+    summary = words.summary(ahead, own or case.brief, expected)
     outdated = now - waiting.at > _longest_age(context)
     if outdated:
         summary = f"{summary} (as the scheduler saw it {words.span(now - waiting.at)} ago)"
     return Wait(
         place=place,
-        before=before,
+        before=ahead,
         why=f"{own}; {case.why}" if own else case.why,
         summary=summary,
         own=own,
@@ -99,9 +100,10 @@ class _Queues:
 
     def __init__(self, waiting: Waiting) -> None:
         self._groups = {group.tags: group for group in waiting.groups}
-        self._cases = waiting.cases
         self._pools = [frozenset(pool["pool"] for pool in case.pools) for case in waiting.cases]
-        self._rivals: dict[int, list[Group]] = {}
+        self._cases = waiting.cases
+        self._all = [self._queue(group) for group in waiting.groups]
+        self._rivals: dict[int, list[Queue]] = {}
         self.own = {(own.tags, own.sandbox): own.sentence for own in waiting.own}
 
     def group_of(self, ticket: Ticket) -> Group | None:
@@ -114,19 +116,13 @@ class _Queues:
 
     def before(self, group: Group, ticket: int) -> int:
         """How many tickets come before this one of the group and could be served by the same pools."""
+        queue = self._queue(group)
         if group.case not in self._rivals:
-            pools = self._pools[group.case]
-            rivals = [other for other in self._groups.values() if not pools.isdisjoint(self._pools[other.case])]
-            self._rivals[group.case] = rivals
-        on_demand = self._cases[group.case].on_demand
-        return sum(self._first_of(other, on_demand, ticket) for other in self._rivals[group.case])
+            self._rivals[group.case] = rivals(queue, self._all)
+        return before(ticket, queue, self._rivals[group.case])
 
-    def _first_of(self, other: Group, on_demand: bool, ticket: int) -> int:
-        """How many of the other group come before the ticket: those with an on-demand tag first, then by id."""
-        others_on_demand = self._cases[other.case].on_demand
-        if others_on_demand is on_demand:
-            return bisect_left(other.ids, ticket)
-        return len(other.ids) if others_on_demand else 0
+    def _queue(self, group: Group) -> Queue:
+        return Queue(group.ids, self._pools[group.case], self._cases[group.case].on_demand)
 
 
 @lru_cache(maxsize=2)

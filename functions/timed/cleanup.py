@@ -10,7 +10,7 @@ import re
 from config.pools import Pool
 from functions.logfields import of_run
 from functions.policy import change, times
-from functions.policy.outcomes import Outcome
+from functions.policy.outcomes import Outcome, fold_taken_times
 from functions.timed.environment import list_run, unknown_delete_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
@@ -55,7 +55,22 @@ def cleanup(farm: Farm, unknown: Unknown) -> float | None:
     farm.patrol.walk(farm)
     farm.look_at_quarantine()
     _close_forgotten_failures(farm, now)
+    note_taken_times(farm)
     return start_lists(farm, unknown)
+
+
+def note_taken_times(farm: Farm) -> None:
+    """Write down for how long tickets kept resources, which no grant needs: a crash may take the last minute of it."""
+    records = [
+        fold_taken_times(farm.snapshot.records[pool], seconds)
+        for pool, seconds in farm.taken_times.items()
+        if pool in farm.snapshot.records
+    ]
+    farm.taken_times.clear()
+    if records:
+        farm.store.commit(Batch([Put(record) for record in records]))
+    for record in records:
+        farm.keep(record)
 
 
 def start_lists(farm: Farm, unknown: Unknown) -> float | None:

@@ -84,6 +84,8 @@ class Farm:
         """Documents that may tell of events which are not yet in the files of events."""
         self.remarks: list[Event] = []
         """Events that belong to no document, to be written there, too."""
+        self.taken_times: dict[str, list[float]] = {}
+        """By pool: for how long (seconds) tickets kept its resources, since that was last written down."""
         self._touched: dict[int, Resource] = {}
         self.loaded_anew = False
         """Whether documents may wait for runs that nobody knows."""

@@ -163,6 +163,7 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
         match step:
             case LetGo(ticket=ticket, resource=number, hook=hook):
                 changed[number] = change.let_go(snapshot.resources[number], snapshot.tickets[ticket], hook, now)
+                _note_taken_time(farm, snapshot.tickets[ticket])
             case RequestDelete(resource=number, reason=reason, actor=actor):
                 resource = changed.get(number) or snapshot.resources[number]
                 holder = None if number in changed else snapshot.holder(number)
@@ -188,6 +189,11 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
         farm.keep(resource)
         if resource.run is not None and resource.run != under_way:
             _start_hook(farm, resource, resource.run)
+
+
+def _note_taken_time(farm: Farm, ticket: Ticket) -> None:
+    if ticket.pool is not None and ticket.assigned_at is not None and ticket.closed_at is not None:
+        farm.taken_times.setdefault(ticket.pool, []).append(ticket.closed_at - ticket.assigned_at)
 
 
 def _apply_to_tickets(farm: Farm, decided: Plan) -> None:

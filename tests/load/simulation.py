@@ -7,14 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 import msgspec
 
 from config.pools import Pool
 from functions.policy import change
-from functions.policy.outcomes import Outcome, fold_record, fold_resource
+from functions.policy.estimate import Confidence, Estimate, estimate
+from functions.policy.explain import explain
+from functions.policy.outcomes import Outcome, fold_record, fold_resource, fold_taken_times
 from functions.policy.plan import Assign, StartResource, Step, plan
 from functions.policy.snapshot import Snapshot
+from functions.policy.turns import Queue, before, rivals
 from state.documents import HookKind, Intent, IntentKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 from tests.policy.world import apply
 
@@ -32,6 +36,8 @@ DEMANDS = (
 )
 """What tickets ask for, and how often."""
 FAILURE_RATES = {HookKind.ALLOC: 0.04, HookKind.RELEASE: 0.02, HookKind.TERMINATE: 0.05}
+TOLD = 5
+"""Of how many new tickets one is told how long it will wait."""
 CUT_OFF_RATE = 0.005
 DEATH_RATE = 0.002
 """Share of livechecks from which on the resource is dead."""
@@ -53,6 +59,9 @@ class Summary:
     plans: int = 0
     until: float = 0.0
 
+    estimates: list[tuple[Estimate, float]] = field(default_factory=list)
+    """What was told to those who had to wait, and how long they did then."""
+
     def __str__(self) -> str:
         waits = sorted(self.waits)
         return (
@@ -60,8 +69,36 @@ class Summary:
             f"({self.reused} by a reused resource), {self.failed} failed while they had one; wait median "
             f"{waits[len(waits) // 2]:.1f} s, 99 % under {waits[len(waits) * 99 // 100]:.0f} s, longest "
             f"{self.longest_wait:.0f} s; {self.starts} starts, at most {self.most_living} resources at once, ended as "
-            f"{dict(self.ends)}"
+            f"{dict(self.ends)}\n{self.told()}"
         )
+
+    def told(self) -> str:
+        """How far off the estimates were, by how sure they were."""
+        lines = []
+        for level in Confidence:
+            found = [(told, waited) for told, waited in self.estimates if told.confidence is level]
+            if level is Confidence.NONE:
+                lines.append(f"estimates of the wait: none for {len(found)}")
+            elif found:
+                errors = [abs((told.seconds or 0.0) - waited) for told, waited in found]
+                lines.append(
+                    f"with confidence {level} for {len(found)}, off by {median(errors):.0f} s (median), of waits of "
+                    f"{median(waited for _, waited in found):.0f} s; {self.within_range(level):.0%} within the range"
+                )
+        return "; ".join(lines)
+
+    def median_ratio(self) -> float:
+        """Of all estimates: how many times as long as the wait, or the other way round."""
+        pairs = [(max(told.seconds, 1.0), max(waited, 1.0)) for told, waited in self.estimates if told.seconds]
+        return median(max(told / waited, waited / told) for told, waited in pairs)
+
+    def within_range(self, *levels: Confidence) -> float:
+        """Which part of the waits were within the range that was told."""
+        found = [(told, waited) for told, waited in self.estimates if told.confidence in (levels or _LEVELS)]
+        return sum((told.low or 0.0) <= waited <= (told.high or 0.0) for told, waited in found) / len(found)
+
+
+_LEVELS = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
 
 
 class Simulation:
@@ -86,6 +123,8 @@ class Simulation:
         self._order = itertools.count()
         self._ids = itertools.count(1)
         self._ticket_ids = itertools.count(1)
+        self._new: int | None = None
+        self._told: dict[int, Estimate] = {}
         self._dead: set[int] = set()
         self._due = START
         self._closed = False
@@ -98,6 +137,7 @@ class Simulation:
             self.now, _, happen = heapq.heappop(self._events)
             happen()
             self._reconcile()
+            self._tell()
             if self._closed and not self.snapshot.tickets and not self.snapshot.intents:
                 self._remove_everything()
         self.summary.until = self.now - START
@@ -110,7 +150,8 @@ class Simulation:
         demands, weights = zip(*DEMANDS, strict=True)
         tags = self.random.choices(demands, weights)[0]
         user = f"user-{self.random.randrange(USERS)}"
-        self.snapshot.put_ticket(Ticket(id=next(self._ticket_ids), tags=tags, sandbox=user, created_at=self.now))
+        self._new = next(self._ticket_ids)
+        self.snapshot.put_ticket(Ticket(id=self._new, tags=tags, sandbox=user, created_at=self.now))
         self.summary.tickets += 1
         after = self.now + self.random.expovariate(self.tickets_per_hour / 3600)
         if after < self.closing_time:
@@ -150,6 +191,19 @@ class Simulation:
             self._at(due, lambda: None)
         self.summary.most_living = max(self.summary.most_living, len(self.snapshot.resources))
 
+    def _tell(self) -> None:
+        """Estimate for some new tickets that have to wait, as a reader of the leader's view would."""
+        if self._new is not None and self._new % TOLD == 0 and self.snapshot.tickets[self._new].waiting:
+            told = explain(self.snapshot, self.now)
+            queues = {
+                tags: Queue(self.snapshot.waiting[tags], frozenset(p.pool for p in case.prospects), case.on_demand)
+                for tags, case in told.cases.items()
+            }
+            tags = frozenset(self.snapshot.tickets[self._new].tags)
+            ahead = before(self._new, queues[tags], rivals(queues[tags], queues.values()))
+            self._told[self._new] = estimate(told.cases[tags].forecast, ahead, self.now)
+        self._new = None
+
     def _start(self, name: str) -> None:
         pool = self.snapshot.pools[name]
         number = self.snapshot.free_number(name)
@@ -171,6 +225,8 @@ class Simulation:
         waited = self.now - ticket.created_at
         self.summary.served += 1
         self.summary.waits.append(waited)
+        if ticket.id in self._told:
+            self.summary.estimates.append((self._told.pop(ticket.id), waited))
         self.summary.longest_wait = max(self.summary.longest_wait, waited)
         resource = self.snapshot.resources[ticket.resource or 0]
         self.summary.reused += resource.releases_counter > 0
@@ -180,6 +236,9 @@ class Simulation:
         ticket = self.snapshot.tickets[number]
         self.summary.failed += ticket.state is TicketState.FAILED
         self.snapshot.put_ticket(change.close(ticket, self.now))
+        if ticket.pool is not None and ticket.state is TicketState.OPEN:
+            record = self.snapshot.records[ticket.pool]
+            self.snapshot.put_record(fold_taken_times(record, [self.now - (ticket.assigned_at or self.now)]))
 
     def _duration(self, kind: HookKind) -> float:
         typical = {HookKind.ALLOC: 90, HookKind.RELEASE: 3, HookKind.TERMINATE: 15}[kind]

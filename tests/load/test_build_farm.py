@@ -50,5 +50,7 @@ def test_a_day_of_builds_starves_nobody_and_leaves_nothing_behind(capsys: pytest
     assert summary.served == summary.tickets
     assert summary.longest_wait < 3600
     assert summary.reused > 100
+    assert summary.median_ratio() < 2
+    assert summary.within_range() > 0.75
     assert simulation.snapshot.tickets == {}
     assert simulation.snapshot.resources == {}

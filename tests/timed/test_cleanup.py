@@ -147,3 +147,19 @@ def test_failed_tickets_that_nobody_closes_are_settled_after_the_retention(world
     world.turn()
     assert world.store.tickets.get(ticket) is None
     assert world.store.tickets.read(ticket).reason == "died"
+
+
+def test_for_how_long_tickets_keep_resources_is_remembered_by_their_pool(world: World) -> None:
+    """Given a ticket that was closed after a minute, when cleanup comes, then its pool's average stands in the file."""
+    ticket = world.take()
+    world.until(lambda: world.store.tickets.read(ticket.id).resource, "the resource")
+    world.ahead += 60
+    world.close(ticket.id)
+    world.until(lambda: ticket.id not in world.farm.snapshot.tickets, "the end of the ticket")
+    assert world.store.pools.read("listed").taken_samples == 0
+    cleanup(world.farm, world.unknown)
+    cleanup(world.farm, world.unknown)
+    record = world.store.pools.read("listed")
+    assert record.taken_samples == 1
+    assert record.taken_time_avg == pytest.approx(60, abs=15)
+    assert record == world.farm.snapshot.records["listed"]
