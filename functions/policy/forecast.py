@@ -16,7 +16,7 @@ from functions.policy.draft import Draft
 from functions.policy.estimate import Arrival, Confidence, Forecast
 from functions.policy.holds import Hold, Reason, places
 from functions.policy.snapshot import Snapshot
-from state.documents import PoolRecord, ResourceState
+from state.documents import PoolMode, PoolRecord, ResourceState
 
 MOST = 64
 """How many arrivals are foreseen one by one."""
@@ -55,10 +55,10 @@ def reuse_rate(snapshot: Snapshot) -> float:
 def coming_to(draft: Draft, pool: Pool, holds: Iterable[Hold], reused: float) -> list[Coming]:
     """The next resources that may come to those who wait for a pool, soonest first; `reused` is the `reuse_rate`.
 
-    None when no start in it has ever succeeded.
+    None when no start in it has ever succeeded, or it drains.
     """
-    record = draft.snapshot.records.get(pool.name)
-    if record is None or record.startup_time_avg is None:
+    record = draft.record(pool.name)
+    if record is None or record.startup_time_avg is None or record.mode is PoolMode.DRAINING:
         return []
     took, worth, level = record.startup_time_avg, record.startup_success_rate or 0.0, _level_of_starts(record)
     resources = draft.snapshot.resources

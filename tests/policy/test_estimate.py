@@ -8,7 +8,7 @@ from functions.policy.estimate import Arrival, Confidence, Estimate, Forecast, e
 from functions.policy.explain import explain
 from functions.policy.forecast import Coming, forecast
 from functions.policy.outcomes import fold_taken_times
-from state.documents import PoolRecord, ResourceState
+from state.documents import PoolMode, PoolRecord, ResourceState
 from tests.policy.farms import pools
 from tests.policy.test_explain import at_some_time, crowded
 from tests.policy.world import (
@@ -68,6 +68,13 @@ def test_a_pool_at_its_max_waits_for_tickets_to_be_closed() -> None:
 def test_what_waits_for_its_sandbox_makes_place_when_its_time_is_over() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, reuse_opportunity_time=60)]
     assert waits(farm, a_released_resource(1, farm[0]), a_record(farm[0], **KNOWN), count=2) == [150, None]
+
+
+def test_what_operators_stopped_starts_no_more_and_what_drains_gives_nothing() -> None:
+    farm = [a_pool(tags={"a": 0}, max=9, max_prealloc=1)]
+    starting = a_resource(1, farm[0], ResourceState.STARTING, created_at=NOW - 40)
+    assert waits(farm, starting, a_record(farm[0], mode=PoolMode.PAUSED, **KNOWN), count=2) == [60, None]
+    assert waits(farm, starting, a_record(farm[0], mode=PoolMode.DRAINING, **KNOWN), count=2) == [None, None]
 
 
 def test_of_starts_that_often_fail_more_are_needed() -> None:
