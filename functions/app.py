@@ -33,7 +33,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/tickets/<ticket_id>", check.ticket),
     ("GET", "/tickets/<ticket_id>/explain", explain.ticket),
     ("DELETE", "/tickets/<ticket_id>", close.ticket),
-    ("POST", "/tickets/<ticket_id>/close", close.ticket),
+    ("POST", "/tickets/<ticket_id>/close", close.by_post),
     ("GET", "/tickets/<ticket_id>/output", check.output),
     ("GET", "/tickets/<ticket_id>/wait", wait.output),
     ("GET", "/resources", resources.every),

@@ -143,7 +143,7 @@ class Ticket(Document, frozen=True, kw_only=True):
     """A client's request for one resource that has all of `tags`.
 
     `resource` is the only place that says which resource the ticket has; `output` records what was handed over
-    and never changes afterwards.
+    and never changes afterwards. `bad` is why its client, on closing it, called the resource bad.
     """
 
     id: int
@@ -159,6 +159,7 @@ class Ticket(Document, frozen=True, kw_only=True):
     closed_at: float | None = None
     failed_at: float | None = None
     reason: str | None = None
+    bad: str | None = None
 
     @property
     def waiting(self) -> bool:
@@ -233,7 +234,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     `taken_time_avg`, for how long tickets kept its resources; the `..._samples` are how many went into them.
     `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
     the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
-    `drained_at`, when its last resource was gone. `history` holds what became of it lately.
+    `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad.
+    `history` holds what became of it lately.
     """
 
     KEY: ClassVar[str] = "name"
@@ -255,6 +257,7 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     paused_until: float | None = None
     pause_reason: str | None = None
     last_list_at: float | None = None
+    bad_resources: int = 0
     mode: PoolMode = PoolMode.ACTIVE
     mode_since: float | None = None
     mode_by: str | None = None

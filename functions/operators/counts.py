@@ -42,6 +42,7 @@ def counted(
             **found[record.name],
             "paused_until": record.paused_until,
             "pause_reason": record.pause_reason,
+            "bad_resources": record.bad_resources,
             "mode": record.mode,
             "mode_since": record.mode_since,
             "mode_by": record.mode_by,

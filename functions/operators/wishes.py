@@ -7,12 +7,11 @@ from flask import request
 from functions.context import Context
 from functions.errors import BadField, BadParameter
 from functions.fields import Body
-from functions.tickets.rules import LONGEST, fault_of_name
+from functions.tickets.rules import fault_of_name, fault_of_reason, one_line
 from state.documents import Intent, IntentKind
 
 WHO = "Resalloc-User"
 """The header that names who asks; a proxy that knows better sets it."""
-LONGEST_REASON = 1000
 
 
 def who() -> str | None:
@@ -22,19 +21,15 @@ def who() -> str | None:
         return request.remote_addr
     fault = fault_of_name(name)
     if fault:
-        raise BadParameter(WHO, f"{fault} (at most {LONGEST} characters)" if len(name) > LONGEST else fault)
+        raise BadParameter(WHO, fault)
     return name
 
 
 def read_reason(body: Body, required: bool = False) -> str | None:
     """Why, in one line, None when nothing is said; raises BadField."""
-    reason = " ".join((body.string("reason") or "").split())
-    if len(reason) > LONGEST_REASON:
-        raise BadField("reason", f"must not be longer than {LONGEST_REASON} characters")
-    if required and not reason:
-        raise BadField("reason", "must be given")
-    if reason and fault_of_name(reason[:LONGEST]):
-        raise BadField("reason", "must not contain control characters")
+    reason = one_line(body.string("reason") or "")
+    if (reason or required) and (fault := fault_of_reason(reason)):
+        raise BadField("reason", fault)
     return reason or None
 
 

@@ -22,7 +22,10 @@ def run_id(resource_id: int, kind: HookKind, number: int) -> str:
 
 
 def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resource:
-    """The resource after its CLOSED ticket let it go: free, or RELEASING with `hook`; once only for each ticket."""
+    """The resource after its CLOSED ticket let it go: free, or RELEASING with `hook`; once only for each ticket.
+
+    One that its client called bad is to be deleted.
+    """
     if resource.released_ticket == ticket.id:
         return resource
     event = ResourceEvent.RELEASE_BEGAN if hook else ResourceEvent.LET_GO
@@ -36,7 +39,9 @@ def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resour
         event,
         now,
         Actor.CLIENT,
+        why=called_bad(ticket),
         holder=ticket,
+        delete_asked=called_bad(ticket) or resource.delete_asked,
         releases_counter=releases,
         released_at=now,
         released_ticket=ticket.id,
@@ -64,19 +69,28 @@ def fail(ticket: Ticket, reason: str, now: float) -> Ticket:
     return ticket.replace(state=after_ticket_event(ticket.state, TicketEvent.FAIL), failed_at=now, reason=reason)
 
 
-def close(ticket: Ticket, now: float, why: str = BY_CLIENT) -> Ticket:
-    """The ticket after it was closed; closing again changes nothing. Why it failed before says more than `why`."""
+def close(ticket: Ticket, now: float, why: str = BY_CLIENT, bad: str | None = None) -> Ticket:
+    """The ticket after it was closed; closing again changes nothing. Why it failed before says more than `why`; `bad`
+    is what its client says against the resource.
+    """
     state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
     if state is ticket.state:
         return ticket
-    return ticket.replace(state=state, closed_at=now, reason=ticket.reason or why)
+    return ticket.replace(state=state, closed_at=now, reason=ticket.reason or why, bad=bad)
+
+
+def called_bad(ticket: Ticket) -> str | None:
+    """Why the resource that this ticket lets go is to be deleted; None when it may be used again."""
+    return None if ticket.bad is None else f"its client called it bad: {ticket.bad}"
 
 
 def request_delete(
     resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER, holder: Ticket | None = None
 ) -> Resource:
     """The UP resource, to be deleted at once; `holder` is the ticket that has it."""
-    return moved(resource, ResourceEvent.DELETE_ASKED, now, actor, why=reason, holder=holder, reason=reason)
+    return moved(
+        resource, ResourceEvent.DELETE_ASKED, now, actor, why=reason, holder=holder, reason=reason, delete_asked=None
+    )
 
 
 def ask_delete(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:

@@ -128,4 +128,5 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         yield Event(at=at, n=3, event=event, after=failed, actor=Actor.LEADER, reason=why, **mine)
         mine |= {"before": failed}
     if ticket.closed_at is not None:
-        yield Event(at=ticket.closed_at, n=4, event=TicketEvent.CLOSE, after=closed, actor=Actor.CLIENT, **mine)
+        at, event, why = ticket.closed_at, TicketEvent.CLOSE, ticket.bad
+        yield Event(at=at, n=4, event=event, after=closed, actor=Actor.CLIENT, reason=why, **mine)

@@ -149,6 +149,8 @@ def _after_release(resource: Resource, outcome: Outcome) -> Resource:
     if outcome.good:
         return _deleted_if_asked(_ended(resource, outcome, ResourceEvent.RELEASE_SUCCEEDED), outcome.ended_at)
     reason = f"cmd_release {outcome.how}"
+    if resource.delete_asked is not None:
+        reason = f"{resource.delete_asked}; then {reason}"
     return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED, why=reason, reason=reason)
 
 
@@ -199,7 +201,7 @@ def _ended(resource: Resource, outcome: Outcome, event: ResourceEvent, **changes
 def _deleted_if_asked(resource: Resource, now: float) -> Resource:
     if resource.delete_asked is None:
         return resource
-    return request_delete(resource, resource.delete_asked, now).replace(delete_asked=None)
+    return request_delete(resource, resource.delete_asked, now)
 
 
 def _average(average: float | None, sample: float) -> float:

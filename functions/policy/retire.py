@@ -8,13 +8,14 @@ from functions.policy.draft import Draft
 from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.steps import FailTicket, LetGo, Settle, StartDelete, Step
 from functions.policy.times import due, due_ids
-from state.documents import Resource, ResourceState
+from state.documents import Actor, Resource, ResourceState
 
 
 def let_go(draft: Draft) -> list[Step]:
     """Step 1: a CLOSED ticket lets its resource go, or settles when it has none to let go.
 
-    Letting go and settling never stand in one plan: the resource must be written first.
+    Letting go and settling never stand in one plan: the resource must be written first. What its client called bad is
+    to go, after `cmd_release` if there is one.
     """
     snapshot = draft.snapshot
     steps: list[Step] = []
@@ -28,8 +29,11 @@ def let_go(draft: Draft) -> list[Step]:
             continue
         options = snapshot.options_of(resource.pool)
         hook = options is not None and options.cmd_release is not None
-        draft.free(change.let_go(resource, ticket, hook, draft.now))
+        free = change.let_go(resource, ticket, hook, draft.now)
+        draft.free(free)
         steps.append(LetGo(id, resource.id, hook))
+        if not hook and free.delete_asked is not None:
+            steps += draft.request(free, free.delete_asked, Actor.CLIENT)
     return steps
 
 

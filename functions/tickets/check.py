@@ -70,6 +70,7 @@ def described(ticket: Ticket) -> dict[str, Any]:
         "closed_at": ticket.closed_at,
         "failed_at": ticket.failed_at,
         "reason": ticket.reason,
+        "bad": ticket.bad,
         **output_fields(ticket.output, "output"),
     }
 

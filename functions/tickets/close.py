@@ -1,28 +1,52 @@
 """Close a ticket: `DELETE /tickets/ID` and `POST /tickets/ID/close`. Replaces its document; the scheduler then
-takes the resource back.
+takes the resource back, and deletes it when it was called bad.
 """
 
 from flask import Response
 
 from functions import http
 from functions.context import Context, current
-from functions.fields import Query, read_id
+from functions.errors import BadField, BadParameter
+from functions.fields import Body, Query, read_id
 from functions.offload import in_thread
 from functions.policy import change
+from functions.tickets.rules import fault_of_reason, one_line
 from state.documents import Ticket
 
 
 def ticket(ticket_id: str) -> Response:
-    """200, again and again."""
+    """200, again and again; with `?bad=REASON` its resource is deleted, not used again."""
+    number = read_id(ticket_id, "ticket")
+    query = Query()
+    bad = _reason(query.string("bad"), BadParameter)
+    query.finish()
+    return _closed(number, bad)
+
+
+def by_post(ticket_id: str) -> Response:
+    """The same, with `bad` as a field of the body."""
     number = read_id(ticket_id, "ticket")
     Query().finish()
-    closed = close(current(), number)
+    body = Body()
+    bad = _reason(body.string("bad"), BadField)
+    body.finish()
+    return _closed(number, bad)
+
+
+def _reason(text: str | None, error: type[BadParameter] | type[BadField]) -> str | None:
+    reason = None if text is None else one_line(text)
+    if reason is not None and (fault := fault_of_reason(reason)):
+        raise error("bad", fault)
+    return reason
+
+
+def _closed(number: int, bad: str | None) -> Response:
+    closed = close(current(), number, bad)
     if http.wants_json():
         return http.json_reply({"id": closed.id, "state": closed.state})
     return http.text_reply("closed\n")
 
 
-def close(context: Context, number: int) -> Ticket:
+def close(context: Context, number: int, bad: str | None = None) -> Ticket:
     """The closed ticket, durable; one that is closed already stays as it is. Raises NotFound."""
-
-    return in_thread(context.store.tickets.update, number, lambda found: change.close(found, context.clock()))
+    return in_thread(context.store.tickets.update, number, lambda found: change.close(found, context.clock(), bad=bad))

@@ -24,6 +24,22 @@ def fault_of_tags(tags: Iterable[str], least: int) -> str | None:
     return None
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks and superfluous white space."""
+    return " ".join(text.split())
+
+
+def fault_of_reason(reason: str) -> str | None:
+    """What is wrong with a reason that somebody gives, said of "the field"; None when it can be taken."""
+    if not reason.strip():
+        return "must not be empty"
+    if len(reason) > LONGEST:
+        return f"must not be longer than {LONGEST} characters"
+    if _FORBIDDEN.search(reason):
+        return "must not contain control characters"
+    return None
+
+
 def fault_of_name(name: str) -> str | None:
     """What is wrong with one tag or sandbox, said of "the field"; None when it can be taken."""
     if not name:

@@ -89,7 +89,8 @@ def tickets(draw: st.DrawFn, id: int, resource_ids: list[int]) -> Ticket:
     if kind == "waiting":
         return ticket
     state = {"has one": TicketState.OPEN, "closed": TicketState.CLOSED, "failed": TicketState.FAILED}[kind]
-    return ticket.replace(state=state, resource=draw(st.sampled_from(resource_ids)), assigned_at=draw(TIMES))
+    bad = draw(st.sampled_from([None, None, "why"])) if state is TicketState.CLOSED else None
+    return ticket.replace(state=state, resource=draw(st.sampled_from(resource_ids)), assigned_at=draw(TIMES), bad=bad)
 
 
 @st.composite
@@ -133,7 +134,7 @@ def events() -> st.SearchStrategy[list[Event]]:
     return st.lists(
         st.one_of(
             st.tuples(st.just("ticket"), tag_sets(), SANDBOXES),
-            st.tuples(st.just("close"), CHOSEN),
+            st.tuples(st.just("close"), CHOSEN, st.sampled_from([None, None, "why"])),
             st.tuples(st.just("run ends"), CHOSEN, ENDINGS),
             st.tuples(st.just("run ends"), CHOSEN, ENDINGS),
             st.tuples(st.just("livecheck"), CHOSEN, st.booleans()),
@@ -182,10 +183,10 @@ class History:
         self.last_ticket += 1
         self.snapshot.put_ticket(a_ticket(self.last_ticket, *tags, sandbox=sandbox, created_at=self.now))
 
-    def _close(self, chosen: int) -> None:
+    def _close(self, chosen: int, bad: str | None) -> None:
         closable = [ticket for ticket in self.snapshot.tickets.values() if ticket.state is not TicketState.CLOSED]
         if closable:
-            self.snapshot.put_ticket(change.close(closable[chosen % len(closable)], self.now))
+            self.snapshot.put_ticket(change.close(closable[chosen % len(closable)], self.now, bad=bad))
 
     def _run_ends(self, chosen: int, ending: str) -> None:
         busy = self.snapshot.resources_in_run()

@@ -1,8 +1,11 @@
 """Step 1: closed tickets let go."""
 
-from functions.policy.plan import FailTicket, LetGo, Settle
-from state.documents import ResourceState, TicketState
+from functions.policy import change
+from functions.policy.outcomes import Outcome, fold_resource
+from functions.policy.plan import Assign, FailTicket, LetGo, RequestDelete, Settle, StartDelete
+from state.documents import Actor, HookKind, ResourceState, TicketState
 from tests.policy.world import (
+    NOW,
     a_closed_ticket,
     a_pool,
     a_record,
@@ -33,6 +36,34 @@ def test_with_cmd_release_letting_go_takes_the_hook() -> None:
 def test_the_hook_of_a_pool_that_left_the_file_still_runs() -> None:
     """Given a pool known by its record only, when its ticket was closed, then its last cmd_release is used."""
     assert steps_of([], a_record(WITH_HOOK), a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+
+
+def test_what_its_client_called_bad_goes_and_nobody_gets_it() -> None:
+    """Given a pool that reuses, when a ticket is closed as bad, then its resource is deleted in the same plan."""
+    closed = a_closed_ticket(1, 1, sandbox="s", bad="disk full")
+    steps = steps_of([VM], closed, a_resource(1), a_ticket(2, sandbox="s"))
+    reason = "its client called it bad: disk full"
+    assert steps == [LetGo(1, 1, False), RequestDelete(1, reason, Actor.CLIENT), StartDelete(1)]
+
+
+def test_what_is_bad_is_released_before_it_goes() -> None:
+    """Given a release hook, when a ticket is closed as bad, then the hook runs, and the delete follows in any case."""
+    closed = a_closed_ticket(1, 1, sandbox="s", bad="disk full")
+    steps = steps_of([WITH_HOOK], closed, a_resource(1), a_ticket(2, sandbox="s"))
+    assert steps == [LetGo(1, 1, True)]
+    releasing = change.let_go(a_resource(1), closed, True, NOW)
+    assert releasing.delete_asked == "its client called it bad: disk full"
+    assert releasing.run is not None
+    ended = {"run": releasing.run.id, "kind": HookKind.RELEASE, "started_at": NOW, "ended_at": NOW}
+    for exit, reason in ((0, releasing.delete_asked), (1, f"{releasing.delete_asked}; then cmd_release exited 1")):
+        going = fold_resource(releasing, Outcome(**ended, exit=exit), WITH_HOOK)
+        assert (going.state, going.reason) == (ResourceState.DELETE_REQUEST, reason)
+
+
+def test_a_resource_that_is_gone_can_be_called_bad() -> None:
+    """Given a failed ticket that is closed as bad, when planned, then it settles like any other."""
+    assert steps_of([VM], a_closed_ticket(1, 1, bad="why")) == [Settle(1)]
+    assert of_kind(steps_of([VM], a_closed_ticket(1, None, bad="why")), Assign, RequestDelete) == []
 
 
 def test_a_ticket_that_let_go_settles() -> None:

@@ -184,6 +184,7 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
     for ticket_id, resource_id in assigned.items():
         ticket, resource = snapshot.tickets[ticket_id], snapshot.resources[resource_id]
         former = snapshot.tickets[let_go[resource_id]].sandbox if resource_id in let_go else None
+        assert resource_id not in let_go or snapshot.tickets[let_go[resource_id]].bad is None
         assert ticket.waiting
         assert naive.mode(records, resource.pool) is not PoolMode.DRAINING
         assert resource.state is ResourceState.UP

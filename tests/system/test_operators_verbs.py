@@ -82,3 +82,14 @@ def test_verbs_for_pools_that_are_not_there_are_refused(farm: Farm) -> None:
     done = maint(farm, "pool-drain", "echo", "--by", "yesterday")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"a time like 2026-03-01T18:00 or +2h, not 'yesterday'" in done.stderr
+
+
+def test_a_resource_that_its_client_calls_bad_is_deleted_and_counted(farm: Farm) -> None:
+    farm.set_pools(f"{ECHO}  reuse_opportunity_time: 600\n  cmd_release: 'true'\n")
+    farm.start()
+    farm.wait(farm.take("A", sandbox="mine"))
+    farm.curl("-X", "DELETE", "/tickets/1?bad=no%20network")
+    until(lambda: [document["id"] for document in farm.ended()] == [1], what="the end of resource 1")
+    assert farm.ended()[0]["reason"] == "its client called it bad: no network"
+    assert pool(farm)["bad_resources"] == 1
+    assert farm.curl("/pools").endswith(b" bad=1\n")

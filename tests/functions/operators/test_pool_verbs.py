@@ -45,7 +45,7 @@ def test_unknown_pools(client, store, verb, name):
 @pytest.mark.parametrize(
     ("data", "headers", "status"),
     [
-        ({"reason": "x" * 1001}, {}, 422),
+        ({"reason": "x" * 256}, {}, 422),
         ({"reason": "\x1b[1m"}, {}, 422),
         ({"why": "x"}, {}, 422),
         ({}, {"Resalloc-User": "x" * 256}, 400),
@@ -112,6 +112,12 @@ def test_a_retry_says_what_follows(client, scheduler):
     assert client.post("/pools/p/retry").text.endswith("it tries again at once\n")
     scheduler.record("p", paused_until=5.0, mode=PoolMode.PAUSED)
     assert client.post("/pools/p/retry").text.endswith("it starts nothing while it is PAUSED\n")
+
+
+def test_pools_show_how_many_resources_were_bad(client, scheduler):
+    assert "bad" not in client.get("/pools").text
+    scheduler.record("p", bad_resources=3)
+    assert client.get("/pools").text.endswith(" releasing=0 bad=3\n")
 
 
 def test_pools_show_what_operators_let_them_do(client, scheduler):

@@ -21,6 +21,30 @@ def test_a_failed_ticket_can_be_closed(client, store, scheduler, ticket):
     assert store.tickets.read(1).state is TicketState.CLOSED
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("delete", "/tickets/1?bad=disk%20full", {}),
+        ("post", "/tickets/1/close", {"data": {"bad": " disk\n full "}}),
+        ("post", "/tickets/1/close", {"json": {"bad": "disk full"}}),
+    ],
+)
+def test_a_client_can_call_the_resource_bad(client, store, ticket, method, path, sent):
+    assert getattr(client, method)(path, **sent).status_code == 200
+    assert store.tickets.read(1).bad == "disk full"
+    assert client.get("/tickets/1").json["bad"] == "disk full"
+    client.delete("/tickets/1?bad=something%20else")
+    assert store.tickets.read(1).bad == "disk full"
+
+
+@pytest.mark.parametrize("bad", ["", " ", "x" * 256, "\x1b"])
+def test_a_reason_that_is_none_is_refused(client, store, ticket, bad):
+    assert client.delete("/tickets/1", query_string={"bad": bad}).status_code == 400
+    assert client.post("/tickets/1/close", data={"bad": bad}).status_code == 422
+    assert client.post("/tickets/1/close", data={"worse": "x"}).status_code == 422
+    assert store.tickets.read(1).state is TicketState.OPEN
+
+
 def test_a_settled_ticket_can_be_closed_again(client, scheduler, ticket):
     client.delete("/tickets/1")
     scheduler.settle(1)
