@@ -3,7 +3,7 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,10 +42,12 @@ class Client:
         self,
         *arguments: str,
         env: dict[str, str] | None = None,
-        stdin: int = subprocess.DEVNULL,
+        stdin: int | None = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        prepare: Callable[[], None] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start the shim in a session of its own; `env` adds to its environment."""
+        """Start the shim in a session of its own; `env` adds to its environment, `prepare` runs in its process."""
         dead = "http://127.0.0.1:1"
         shim = subprocess.Popen(
             [*self.shell, str(self.script), *arguments],
@@ -62,7 +64,8 @@ class Client:
             start_new_session=True,
             stdin=stdin,
             stdout=stdout,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
+            preexec_fn=prepare,
         )
         self.started.append(shim)
         return shim
@@ -71,10 +74,12 @@ class Client:
         self,
         *arguments: str,
         env: dict[str, str] | None = None,
-        stdin: int = subprocess.DEVNULL,
+        stdin: int | None = subprocess.DEVNULL,
         stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        prepare: Callable[[], None] | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run the shim to its end."""
-        shim = self.start(*arguments, env=env, stdin=stdin, stdout=stdout)
+        shim = self.start(*arguments, env=env, stdin=stdin, stdout=stdout, stderr=stderr, prepare=prepare)
         printed, told = shim.communicate(timeout=SECONDS)
         return subprocess.CompletedProcess(arguments, shim.returncode, printed, told)
