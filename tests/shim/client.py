@@ -70,7 +70,7 @@ class Client:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            preexec_fn=prepare,
+            preexec_fn=prepare,  # noqa: PLW1509 -- the tests run shims from one thread
         )
         self.started.append(shim)
         return shim

@@ -40,6 +40,21 @@ ROOT = SHIM.parent
         (["ticket-wait", "1?closed=1"], "not a ticket id: 1?closed=1"),
         (["ticket-close", "-1"], "unknown option: -1"),
         (["ticket-close", "9" * 19], "not a ticket id, too long"),
+        (["run"], "at least one --tag is needed"),
+        (["run", "--", "true"], "at least one --tag is needed"),
+        (["run", "--tag", "a"], "the command to run is needed, behind --"),
+        (["run", "--tag", "a", "--"], "the command to run is needed, behind --"),
+        (["run", "--tag", "a", "make"], "unexpected argument: make; the command to run stands behind --"),
+        (["run", "--tag", "--", "true"], "--tag needs a value"),
+        (["run", "--tag", "a", "--bad", "x", "--", "true"], "--bad belongs behind the command ticket-close"),
+        (["run", "--tag", "a", "--", "A=1", "make"], "a command whose name has a = in it cannot be run: A=1"),
+        (["run", "--timeout", "5m", "--tag", "a", "--", "true"], "--timeout is not a number of seconds"),
+        (["ticket-wait", "--timeout=", "1"], "--timeout is not a number of seconds"),
+        (["ticket-check", "--quiet", "1"], "--quiet belongs behind the command ticket-wait or run"),
+        (["ticket-wait", "--quiet=1", "1"], "unknown option: --quiet=1"),
+        (["ticket-wait", "--", "1"], "unknown option: --"),
+        (["ticket-explain"], "a ticket id is needed"),
+        (["ticket-close", "--bad"], "--bad needs a value"),
         (["--connection", "ftp://host", "ticket-check", "1"], "not an http or https URL: ftp://host"),
         (["--connection=", "ticket-check", "1"], "not an http or https URL: "),
     ],
@@ -76,7 +91,16 @@ def test_an_address_may_end_as_the_old_client_wanted_it(resalloc: Client, server
 def test_help(resalloc: Client, arguments: list[str]) -> None:
     done = resalloc.run(*arguments)
     assert (done.returncode, done.stderr) == (0, b"")
-    for word in (b"ticket-check", b"ticket-wait", b"ticket-close", b"--tag", b"--sandbox", b"--connection"):
+    for word in (
+        b"ticket-check",
+        b"ticket-wait",
+        b"ticket-close",
+        b"ticket-explain",
+        b"run",
+        b"--tag",
+        b"--sandbox",
+        b"--connection",
+    ):
         assert word in done.stdout
     for variable in (b"RESALLOC_URL", b"RESALLOC_RETRY_SECONDS"):
         assert variable in done.stdout
