@@ -13,6 +13,7 @@ from config.settings import Settings
 from functions import lifetime
 from functions.offload import in_thread
 from functions.pages.look import Looking
+from functions.pages.sparks import Sparks
 from functions.parking import Parking
 from functions.tally import Tally
 from functions.view import View
@@ -55,6 +56,10 @@ class Context:
     @functools.cached_property
     def looking(self) -> Looking:
         return Looking(self.store, self.view, self.clock)
+
+    @functools.cached_property
+    def sparks(self) -> Sparks:
+        return Sparks(self.store.samples)
 
     @functools.cached_property
     def keys(self) -> Keys:

@@ -24,16 +24,19 @@ from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.reconcile import reconcile, start_missing_runs
+from functions.timed.samples import take_samples
 from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.hooks import PROBE_PERIOD, Hooks
 from state.boot import boot_id
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 from state.locks import Lease
+from state.samples import PERIOD
 from state.watch import Watch
 
 log = logging.getLogger(__name__)
 
 CLEANUP_PERIOD = 60
+"""Seconds between two cleanups."""
 RETRY_PAUSE = 1.0
 """Seconds before trying again when the state folder could not be used."""
 LONGEST_SHOW_PAUSE = 3.0
@@ -110,6 +113,7 @@ class Process:
         self._livecheck_alarm = Alarm(self._scheduler, self.bell, "livecheck due")
         self._agents_alarm = Alarm(self._scheduler, self.bell, "agents due")
         self._cleanup_due = 0.0
+        self._samples_due = True
         self._probed_at = 0.0
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
@@ -125,6 +129,7 @@ class Process:
         sleep_time = self.farm.settings.sleeptime
         self._scheduler.add_job(self.bell.ring, "interval", seconds=sleep_time, id="reconcile")
         self._scheduler.add_job(self._ask_for_cleanup, "interval", seconds=CLEANUP_PERIOD, id="cleanup")
+        self._scheduler.add_job(self._ask_for_samples, "interval", seconds=PERIOD, id="samples")
         self._scheduler.start()
         try:
             self._loop(sleep_time)
@@ -138,6 +143,10 @@ class Process:
 
     def _ask_for_cleanup(self) -> None:
         self._cleanup_due = 0.0
+        self.bell.ring()
+
+    def _ask_for_samples(self) -> None:
+        self._samples_due = True
         self.bell.ring()
 
     def _loop(self, sleep_time: float) -> None:
@@ -200,6 +209,9 @@ class Process:
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
         pause = min(write_events(farm, self._chronicle), self._show_metrics(), self._show())
+        if self._samples_due:
+            self._samples_due = False
+            take_samples(farm)
         if more or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause

@@ -22,6 +22,7 @@ _FOLDERS = (
     "ids",
     "locks",
     "view",
+    "samples",
 )
 
 

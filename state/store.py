@@ -15,6 +15,7 @@ from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.events import EventFiles
 from state.files import Files
 from state.quarantine import Quarantine
+from state.samples import Samples
 from state.watch import Watch
 
 
@@ -102,6 +103,7 @@ class Store:
         self.events = EventFiles(files)
         self.runs = root / "runs"
         self.quarantine = Quarantine(files)
+        self.samples = Samples(files)
 
     def read_all(self) -> Contents:
         """Read every living document. Corrupt ones are moved to quarantine and listed; so are, where they stand, those
@@ -209,6 +211,7 @@ class Store:
 
         What is in quarantine is kept as long, but for a day at least.
         """
+        self.samples.thin_out(now)
         return Swept(
             tickets=self.tickets.thin_out(now - ticket_retention),
             resources=self.resources.thin_out(now - resource_retention),

@@ -19,6 +19,7 @@ from state.files import Files
 from state.ids import is_number, read_counter
 from state.keys import read_key
 from state.quarantine import Aside, Quarantine
+from state.samples import ENDING
 from state.tree import FOLDERS, check_format, is_file
 
 _BEING_MADE = 2.0
@@ -88,6 +89,8 @@ class _Surveyor:
         self._read(found.intents, Numbered(self.files, Intent, "intents"))
         self._read(found.agents, Numbered(self.files, Agent, "agents"))
         self._read_keys()
+        samples = sorted(self.files.names(self.root / "samples"))
+        found.strays += [f"samples/{name}" for name in samples if not name.endswith(ENDING)]
         found.runs = self._runs()
         found.quarantined = Quarantine(self.files).list()
         found.staged = [self._name(path) for path in self.files.orphans(self.now)]
@@ -197,7 +200,7 @@ class _Surveyor:
         for folder in FOLDERS:
             if not (self.root / folder).is_dir():
                 self.found.wrong[f"{folder}/"] = "there is no such folder"
-        for folder in ("locks", "locks/tickets", "ids", "view", "runs"):
+        for folder in ("locks", "locks/tickets", "ids", "view", "samples", "runs"):
             for name in self.files.names(self.root / folder):
                 path = self.root / folder / name
                 if self._name(path) not in FOLDERS and not is_file(path):

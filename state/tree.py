@@ -27,6 +27,7 @@ FOLDERS = (
     "ids",
     "locks/tickets",
     "view",
+    "samples",
     "quarantine",
 )
 
@@ -74,7 +75,7 @@ def mend(files: Files, quarantine: Quarantine) -> list[str]:
         except FileExistsError as error:
             raise StoreUnavailable(files.root / folder, error) from error
         wrong.append(f"{folder}/ was gone and is made anew, empty")
-    for folder in ("locks", "locks/tickets", "ids", "view", "events"):
+    for folder in ("locks", "locks/tickets", "ids", "view", "events", "samples"):
         for name in files.names(files.root / folder):
             path = files.root / folder / name
             if not is_file(path) and f"{folder}/{name}" not in FOLDERS:

@@ -4,21 +4,25 @@ from typing import Any
 
 from flask import Response
 
+from functions.context import current
 from functions.fields import Query
 from functions.pages import page
 from functions.pages.look import Look
+from functions.pages.sparks import Sparks
 
 
 def show() -> Response:
     """200 with what needs attention, sums, and a row for each pool."""
     Query().finish()
-    return page.reply("overview.html", _facts)
+    sparks = current().sparks
+    return page.reply("overview.html", lambda look: _facts(look, sparks))
 
 
-def _facts(look: Look) -> dict[str, Any]:
+def _facts(look: Look, sparks: Sparks) -> dict[str, Any]:
     urgent = [
         (pool, sign) for level in ("bad", "warn") for pool in look.pools for sign in pool.signs if sign.level == level
     ]
     served = {ticket.id for pool in look.pools for ticket in pool.waiting}
     stranded = [ticket for ticket in look.waiting if ticket.id not in served]
-    return {"urgent": urgent, "stranded": stranded}
+    drawn = {pool.name: sparks.of(pool.name, look.at) for pool in look.pools}
+    return {"urgent": urgent, "stranded": stranded, "sparks": drawn}

@@ -4,8 +4,10 @@ from typing import Any
 
 from flask import Response
 
+from functions.context import current
 from functions.fields import Query
 from functions.pages import page
+from functions.pages.charts import charts
 from functions.pages.look import Look
 from state.errors import NotFound
 
@@ -18,11 +20,13 @@ OPTIONS = (*_LIMITS, *_REUSE)
 def show(name: str) -> Response:
     """200 with how it does, its limits, resources and the tickets that wait for it; 404 when it is not known."""
     Query().finish()
+    samples = current().store.samples
 
     def make(look: Look) -> dict[str, Any]:
         pool = next((pool for pool in look.pools if pool.name == name), None)
         if pool is None:
             raise NotFound("pool", name)
-        return {"pool": pool, "options": OPTIONS}
+        drawn = charts(samples.read(name), look.at)
+        return {"pool": pool, "options": OPTIONS, "charts": drawn}
 
     return page.reply("pool.html", make)

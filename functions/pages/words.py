@@ -11,6 +11,11 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def clock(at: float) -> str:
+    """The same without the day and the seconds."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M")
+
+
 def iso(at: float) -> str:
     """A time (Unix seconds) as programs read it."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

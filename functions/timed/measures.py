@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import Metric
 from config.pools import Pool
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
+from functions.timed.minute import Minute
 from state.documents import HookKind, Ticket
 
 _WAITS = (0.05, 0.2, 1, 5, 15, 60, 300, 900, 1800, 3600, 10800)
@@ -23,6 +24,7 @@ class Measures:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self.minute = Minute()
         self.last_pass: float | None = None
         """When the last pass ended (Unix seconds)."""
         self._waits = Histogram(
@@ -69,8 +71,9 @@ class Measures:
 
     def granted(self, ticket: Ticket) -> None:
         """The ticket got its resource."""
-        waited = (ticket.assigned_at or 0.0) - ticket.created_at
-        self._waits.labels(ticket.pool or "").observe(max(0.0, waited))
+        waited = max(0.0, (ticket.assigned_at or 0.0) - ticket.created_at)
+        self._waits.labels(ticket.pool or "").observe(waited)
+        self.minute.waits[ticket.pool or ""].append(waited)
 
     def ticket_failed(self, ticket: Ticket) -> None:
         """The ticket became FAILED."""
@@ -88,8 +91,11 @@ class Measures:
             return
         if not outcome.good:
             self._hook_failures.labels(run.pool, kind).inc()
+            if run.kind is HookKind.ALLOC:
+                self.minute.failures[run.pool] += 1
         elif run.kind is HookKind.ALLOC:
             self._starts.labels(run.pool).observe(outcome.took)
+            self.minute.starts[run.pool].append(outcome.took)
 
     def know(self, pool: Pool) -> None:
         """Let the counters of a pool stand at zero before there is something to count: a rate needs both."""

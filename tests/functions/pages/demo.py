@@ -3,9 +3,11 @@
 `python -m tests.functions.pages.demo FOLDER` writes one below FOLDER, to be shown by a web server.
 """
 
+import math
 import random
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import msgspec
 
 from config.pools import Pool
 from state.documents import HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
+from state.samples import Sample
 from state.store import Batch, Put, Store
 
 KINDS = ("x86_64", "aarch64", "ppc64le", "s390x", "i386", "riscv64")
@@ -29,6 +32,7 @@ class Demo:
         self.now = time.time() if now is None else now
         self.random = random.Random(1)
         self.documents: list[Any] = []
+        self.lines: dict[str, list[bytes]] = defaultdict(list)
         self.tickets = 0
         self.resources = 0
         for position in range(pools):
@@ -37,6 +41,8 @@ class Demo:
         for number in range(4):
             self.ticket(("gpu", KINDS[number % 2]), 60 * number + 30)
         store.commit(Batch([Put(document) for document in self.documents]))
+        for name, lines in self.lines.items():
+            (store.root / "samples" / f"{name}.jsonl").write_bytes(b"".join(lines))
 
     def pool(self, position: int, count: int) -> None:
         kind, site = KINDS[position % len(KINDS)], SITES[position % len(SITES)]
@@ -73,8 +79,38 @@ class Demo:
         )
         for _ in range(count):
             self.resource(name, options, special)
+        self.samples(name, most, special)
         for number in range({"full": 7, "failing": 3}.get(special, 0)):
             self.ticket((f"only-{position}",), 40 + 70 * number)
+
+    def samples(self, pool: str, most: int, special: str) -> None:
+        """A day of them, with a rush at noon, a night, and an hour in which no scheduler ran."""
+        for minute in range(1440, 0, -1):
+            if 900 < minute < 960:
+                continue
+            wave = 0.5 + 0.4 * math.sin(minute / 230) + self.random.uniform(-0.05, 0.05)
+            taken = most if special == "full" else 0 if special == "idle" else round(most * max(0.0, min(1.0, wave)))
+            ready = min(most - taken, 3)
+            bad = special == "failing" and minute < 300
+            started = 0 if bad else self.random.choice((0, 0, 1, 2))
+            grants = self.random.choice((0, 1, 2))
+            waited = self.random.expovariate(1 / (90 if taken > most * 0.8 else 4))
+            sample = Sample(
+                at=self.now - 60 * minute + 30,
+                max=most if minute < 700 else most - 2,
+                taken=min(taken, most - 2) if minute >= 700 else taken,
+                ready=ready,
+                starting=min(started, most - taken - ready),
+                going=int(most - taken - ready > 2),
+                waiting=round(max(0.0, wave - 0.8) * 40),
+                grants=grants,
+                waited=waited if grants else None,
+                waited_longest=waited * 2 if grants else None,
+                started=started,
+                failed=self.random.choice((0, 1)) if bad else int(self.random.random() < 0.03),
+                start_took=self.random.uniform(60, 110) if started else None,
+            )
+            self.lines[pool].append(msgspec.json.encode(sample) + b"\n")
 
     def resource(self, pool: str, options: Pool, special: str) -> None:
         self.resources += 1

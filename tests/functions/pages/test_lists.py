@@ -1,10 +1,12 @@
 """The pages of pools, resources and tickets: their columns, filters and rows."""
 
 import re
+import time
 
 import pytest
 
 from state.documents import ResourceState
+from state.samples import Sample
 
 
 def headings(page: str, table: str) -> list[str]:
@@ -132,3 +134,10 @@ def test_a_farm_without_anything_is_said_to_be_empty(browser):
     assert "No pools are configured." in browser.page("/")
     assert rows(browser.page("/resources"), "resources") == [["None."]]
     assert rows(browser.page("/tickets"), "tickets") == [["None."]]
+
+
+def test_a_pool_shows_its_last_day(browser, scheduler, store, farm):
+    assert "No samples so far" in browser.page("/pools/p")
+    store.samples.add("p", Sample(at=time.time() - 30, max=9, taken=2))
+    assert "2 taken at most" in browser.page("/pools/p")
+    assert 'aria-label="last day: 2 taken at most"' in browser.page("/")

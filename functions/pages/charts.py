@@ -1,0 +1,238 @@
+"""Charts of a pool's last day, drawn from its samples as SVG. Pure: samples and a time in, shapes out.
+
+Only shapes are drawn; words and numbers stand beside them as text, so that they keep their size on every screen.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from statistics import fmean, median
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from functions.pages.words import clock, percent, plural, span
+from state.samples import Sample
+
+DAY = 86400.0
+HEIGHT = 100
+"""Units of every chart from the bottom to the top; a bucket of time is one unit wide."""
+
+
+class Bucket(NamedTuple):
+    """What the samples of a stretch of time say together: means of what stood, sums of what happened."""
+
+    at: float
+    max: float
+    taken: float
+    going: float
+    ready: float
+    starting: float
+    waiting: int
+    grants: int
+    waited: float | None
+    waited_longest: float | None
+    started: int
+    failed: int
+    start_took: float | None
+
+
+class Chart(NamedTuple):
+    """A chart and what stands around it: `top` is the value at its upper edge, `words` what it shows in a sentence."""
+
+    title: str
+    words: str
+    legend: tuple[tuple[str, str], ...]
+    top: str
+    shapes: Markup
+    hours: tuple[str, ...]
+
+
+Buckets = Sequence[Bucket | None]
+
+
+def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | None]:
+    """The last day in `count` stretches of the same length; None where there are no samples."""
+    length = DAY / count
+    begin = _end(now, count) - DAY
+    sorted_in: list[list[Sample]] = [[] for _ in range(count)]
+    for sample in samples:
+        place = math.floor((sample.at - begin) / length)
+        if 0 <= place < count:
+            sorted_in[place].append(sample)
+    return [_bucket(begin + length * place, found) if found else None for place, found in enumerate(sorted_in)]
+
+
+def _bucket(at: float, samples: Sequence[Sample]) -> Bucket:
+    return Bucket(
+        at=at,
+        max=max(sample.max for sample in samples),
+        taken=fmean(sample.taken for sample in samples),
+        going=fmean(sample.going for sample in samples),
+        ready=fmean(sample.ready for sample in samples),
+        starting=fmean(sample.starting for sample in samples),
+        waiting=max(sample.waiting for sample in samples),
+        grants=sum(sample.grants for sample in samples),
+        waited=_of_those(median, (sample.waited for sample in samples)),
+        waited_longest=_of_those(max, (sample.waited_longest for sample in samples)),
+        started=sum(sample.started for sample in samples),
+        failed=sum(sample.failed for sample in samples),
+        start_took=_of_those(median, (sample.start_took for sample in samples)),
+    )
+
+
+def _of_those(choose: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known else None
+
+
+def charts(samples: Sequence[Sample], now: float) -> list[Chart]:
+    """The charts of one pool, none when there are no samples of the last day."""
+    found = buckets(samples, now, 96)
+    if not any(found):
+        return []
+    hours = _hours(now, 96)
+    return [chart(found, hours) for chart in (_resources, _waiting, _waits, _start_times, _successes)]
+
+
+def spark(samples: Sequence[Sample], now: float) -> Markup:
+    """The last day of a pool in the space of a word: how many were taken, against `max`."""
+    found = buckets(samples, now, 48)
+    if not any(found):
+        return Markup()
+    top = _highest(found, lambda one: max(one.max, _up_to(3, one)))
+    most = _highest(found, lambda one: one.taken)
+    words = f"last day: {most:.0f} taken at most"
+    return _svg(words, len(found), _area("taken", found, lambda one: one.taken, top) + _most(found, top))
+
+
+def _resources(found: Buckets, hours: tuple[str, ...]) -> Chart:
+    top = _highest(found, lambda one: max(one.max, _up_to(3, one)))
+    layers = ("taken", "going", "ready", "starting")
+    areas = [_area(name, found, partial(_up_to, index), top) for index, name in enumerate(layers)]
+    shapes = Markup().join(reversed(areas)) + _most(found, top)
+    shapes += _hints(
+        found,
+        lambda one: (
+            f"{one.taken:.3g} taken, {one.ready:.3g} ready, {one.starting:.3g} starting, "
+            f"{one.going:.3g} released or deleted, max {one.max}"
+        ),
+    )
+    most = _highest(found, lambda one: one.taken)
+    words = f"{most:.0f} taken at most"
+    legend = (("taken", "taken"), ("going", "released or deleted"), ("ready", "ready"), ("starting", "starting"))
+    return Chart("Resources", words, (*legend, ("most", "max")), f"{top:.0f}", _svg(words, len(found), shapes), hours)
+
+
+def _waiting(found: Buckets, hours: tuple[str, ...]) -> Chart:
+    top = _highest(found, lambda one: one.waiting)
+    shapes = _area("waiting", found, lambda one: one.waiting, top)
+    shapes += _hints(found, lambda one: f"{one.waiting} waiting")
+    words = f"{top:.0f} at most" if any(one and one.waiting for one in found) else "nobody waited"
+    return Chart("Tickets waiting", words, (), f"{top:.0f}", _svg(words, len(found), shapes), hours)
+
+
+def _waits(found: Buckets, hours: tuple[str, ...]) -> Chart:
+    top = _highest(found, lambda one: one.waited_longest or 0)
+    shapes = _area("longest", found, lambda one: one.waited_longest, top)
+    shapes += _area("middle", found, lambda one: one.waited, top)
+    shapes += _hints(
+        found,
+        lambda one: (
+            f"{one.grants} served, half of them within {span(one.waited or 0)}, all within "
+            f"{span(one.waited_longest or 0)}"
+            if one.grants
+            else "nobody served"
+        ),
+    )
+    grants = sum(one.grants for one in found if one)
+    words = f"{plural(grants, 'ticket')} served, the longest wait was {span(top)}" if grants else "nobody was served"
+    legend = (("middle", "half of them"), ("longest", "the longest"))
+    return Chart("Wait until served", words, legend, span(top), _svg(words, len(found), shapes), hours)
+
+
+def _start_times(found: Buckets, hours: tuple[str, ...]) -> Chart:
+    top = _highest(found, lambda one: one.start_took or 0)
+    shapes = _area("middle", found, lambda one: one.start_took, top)
+    shapes += _hints(found, lambda one: "no start" if one.start_took is None else f"{span(one.start_took)} (median)")
+    took = [one.start_took for one in found if one and one.start_took is not None]
+    words = f"{span(median(took))} in the middle, {span(top)} at most" if took else "nothing was started"
+    return Chart("A start takes", words, (), span(top), _svg(words, len(found), shapes), hours)
+
+
+def _successes(found: Buckets, hours: tuple[str, ...]) -> Chart:
+    top = _highest(found, lambda one: one.started + one.failed)
+    shapes = _area("failed", found, lambda one: one.started + one.failed, top)
+    shapes += _area("good", found, lambda one: one.started, top)
+    shapes += _hints(found, lambda one: f"{one.started} succeeded, {one.failed} failed")
+    good, bad = (sum(getattr(one, name) for one in found if one) for name in ("started", "failed"))
+    words = f"{percent(good / (good + bad))} of {plural(good + bad, 'start')} succeeded" if good + bad else "no starts"
+    legend = (("good", "succeeded"), ("failed", "failed"))
+    return Chart("Starts", words, legend, f"{top:.0f}", _svg(words, len(found), shapes), hours)
+
+
+def _up_to(layer: int, one: Bucket) -> float:
+    """Where this layer of the stacked resources ends."""
+    return sum((one.taken, one.going, one.ready, one.starting)[: layer + 1])
+
+
+def _highest(found: Buckets, value: Callable[[Bucket], float]) -> float:
+    return max((value(one) for one in found if one), default=0)
+
+
+def _area(name: str, found: Buckets, value: Callable[[Bucket], float | None], top: float) -> Markup:
+    """The area below these values, as steps."""
+    path = [f"M0 {HEIGHT}"]
+    last = HEIGHT
+    for place, one in enumerate(found):
+        height = _height(value(one) if one else None, top)
+        if height != last:
+            path.append(f"H{place}V{height}")
+            last = height
+    path.append(f"H{len(found)}V{HEIGHT}z")
+    return Markup('<path class="{}" d="{}"/>').format(name, "".join(path))
+
+
+def _most(found: Buckets, top: float) -> Markup:
+    """The line of `max`, interrupted where it is not known."""
+    path = []
+    last: float | None = None
+    for place, one in enumerate(found):
+        height = None if one is None else _height(one.max, top)
+        if height != last and last is not None:
+            path.append(f"H{place}")
+        if height != last and height is not None:
+            path.append(f"M{place} {height}" if last is None else f"V{height}")
+        last = height
+    if last is not None:
+        path.append(f"H{len(found)}")
+    return Markup('<path class="most" d="{}"/>').format("".join(path))
+
+
+def _hints(found: Buckets, words: Callable[[Bucket], str]) -> Markup:
+    """What a pointer that rests on the chart is told."""
+    hint = Markup('<rect class="hint" x="{}" width="1" height="{}"><title>{} {}</title></rect>')
+    return Markup().join(
+        hint.format(place, HEIGHT, clock(one.at), words(one)) for place, one in enumerate(found) if one
+    )
+
+
+def _svg(words: str, width: int, shapes: Markup) -> Markup:
+    svg = Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    )
+    return svg.format(width, HEIGHT, words, shapes)
+
+
+def _hours(now: float, count: int) -> tuple[str, ...]:
+    return tuple(clock(_end(now, count) - DAY * part / 4) for part in range(4, -1, -1))
+
+
+def _end(now: float, count: int) -> float:
+    """When the stretch of time ends that is now, of `count` a day."""
+    return (math.floor(now / (DAY / count)) + 1) * DAY / count
+
+
+def _height(value: float | None, top: float) -> int:
+    """Where a value stands: 0 is the upper edge."""
+    return HEIGHT - round(HEIGHT * min(1.0, max(0.0, (value or 0) / top)) if top > 0 else 0)

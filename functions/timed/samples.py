@@ -1,0 +1,55 @@
+"""Samples: once a minute, behind the grants, how each pool does, for the charts of the pages.
+
+Triggered by time. Reads the mirror and what was measured since the last call; appends a line for each pool to
+`samples/`.
+"""
+
+import logging
+from statistics import median
+
+from functions.timed.farm import Farm
+from functions.timed.minute import Minute
+from state.documents import ResourceState
+from state.errors import StoreUnavailable
+from state.samples import Sample
+
+log = logging.getLogger(__name__)
+
+_GOING = (ResourceState.RELEASING, ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+
+
+def take_samples(farm: Farm) -> None:
+    """Write a sample of each pool that stands in the file or has resources. A failure is told and does no harm."""
+    minute = farm.measures.minute
+    try:
+        for name in farm.snapshot.pool_names():
+            farm.store.samples.add(name, sample_of(farm, name, minute))
+    except StoreUnavailable as error:
+        log.warning("No samples of this minute: %s", error)
+    minute.clear()
+
+
+def sample_of(farm: Farm, name: str, minute: Minute) -> Sample:
+    """One pool as it is now."""
+    snapshot = farm.snapshot
+    now = farm.clock()
+    pool = snapshot.pools.get(name)
+    groups = [snapshot.waiting[tags] for tags in snapshot.waiting if pool and tags <= pool.offers.keys()]
+    free = len(snapshot.spares[name]) + len(snapshot.idle[name])
+    waits, starts = minute.waits.get(name), minute.starts.get(name)
+    return Sample(
+        at=round(now, 3),
+        max=pool.max if pool else 0,
+        taken=snapshot.states[name, ResourceState.UP] - free,
+        ready=free,
+        starting=snapshot.states[name, ResourceState.STARTING],
+        going=sum(snapshot.states[name, state] for state in _GOING),
+        waiting=sum(map(len, groups)),
+        oldest=round(max((now - snapshot.tickets[ids[0]].created_at for ids in groups), default=0.0), 1),
+        grants=len(waits or ()),
+        waited=round(median(waits), 3) if waits else None,
+        waited_longest=round(max(waits), 3) if waits else None,
+        started=len(starts or ()),
+        failed=minute.failures.get(name, 0),
+        start_took=round(median(starts), 3) if starts else None,
+    )

@@ -1,0 +1,102 @@
+"""Samples of the pools: `samples/NAME.jsonl`, a line a minute, for about a day. Not synced, for looking at only."""
+
+import msgspec
+
+from state.errors import StoreUnavailable
+from state.files import Files
+
+ENDING = ".jsonl"
+PERIOD = 60.0
+"""Seconds between two samples of a pool."""
+KEPT = 1500
+"""Lines that a file is cut to when it is longer than `MOST_BYTES`: a bit more than a day."""
+MOST_BYTES = 512 * 1024
+FORGOTTEN = 2 * 86400.0
+"""Seconds after which a file that nobody writes any more is removed."""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pool at one time, and what happened since the sample before. Fields that are 0 or not known are left out.
+
+    `going` are resources that are released or deleted, `waiting` the tickets that it could serve, `oldest` how long the
+    first of them has waited, `grants` how many got a resource of it, `waited` and `waited_longest` how long those had
+    waited (median, and most), `started` and `failed` how many starts ended, `start_took` how long the good ones took
+    (median). Times are seconds.
+    """
+
+    at: float
+    max: int = 0
+    taken: int = 0
+    ready: int = 0
+    starting: int = 0
+    going: int = 0
+    waiting: int = 0
+    oldest: float = 0.0
+    grants: int = 0
+    waited: float | None = None
+    waited_longest: float | None = None
+    started: int = 0
+    failed: int = 0
+    start_took: float | None = None
+
+
+_decoder = msgspec.json.Decoder(Sample)
+
+
+class Samples:
+    """The folder `samples/`. Only the leader adds to it."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._folder = files.root / "samples"
+        self._read: dict[str, tuple[tuple[int, int, int], tuple[Sample, ...]]] = {}
+
+    def add(self, pool: str, sample: Sample) -> None:
+        """Append a sample; raises StoreUnavailable."""
+        path = self._folder / f"{pool}{ENDING}"
+        size = self._files.add_line(path, msgspec.json.encode(sample) + b"\n")
+        if size > MOST_BYTES:
+            lines = (self._files.read(path) or b"").splitlines(keepends=True)
+            self._files.show(path, b"".join(lines[-KEPT:]))
+
+    def read(self, pool: str) -> tuple[Sample, ...]:
+        """The samples of a pool in the order of their times; what is damaged is left out.
+
+        The same tuple while nothing was added. Any thread may read.
+        """
+        path = self._folder / f"{pool}{ENDING}"
+        try:
+            status = path.stat()
+            stamp = status.st_mtime_ns, status.st_ino, status.st_size
+            known = self._read.get(pool)
+            if known is None or known[0] != stamp:
+                known = self._read[pool] = stamp, _decode(self._files.read(path) or b"")
+        except (OSError, StoreUnavailable):
+            return ()
+        return known[1]
+
+    def thin_out(self, now: float) -> None:
+        """Remove the files of pools that are gone."""
+        for name in self._files.names(self._folder):
+            path = self._folder / name
+            try:
+                if path.stat().st_mtime < now - FORGOTTEN:
+                    self._files.remove(path)
+            except OSError:
+                continue
+
+
+def _decode(content: bytes) -> tuple[Sample, ...]:
+    try:
+        found = _decoder.decode_lines(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = [sample for line in content.splitlines() if (sample := _decode_line(line)) is not None]
+    # The clock may have been set back meanwhile.
+    return tuple(sorted(found, key=lambda sample: sample.at))
+
+
+def _decode_line(line: bytes) -> Sample | None:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -1,0 +1,74 @@
+"""Samples of the pools: appended, bounded, and read whatever became of the file."""
+
+import os
+
+import pytest
+
+from state.errors import StoreUnavailable
+from state.samples import FORGOTTEN, KEPT, MOST_BYTES, Sample, Samples
+from state.store import Store
+
+
+def test_what_was_added_is_read_in_order(store: Store):
+    for at in (1.0, 3.0, 2.0):
+        store.samples.add("p", Sample(at=at, max=4, taken=1, waited=0.5))
+    assert store.samples.read("p") == tuple(Sample(at=at, max=4, taken=1, waited=0.5) for at in (1.0, 2.0, 3.0))
+    assert store.samples.read("p") is store.samples.read("p")
+    assert store.samples.read("other") == ()
+
+
+def test_another_process_sees_what_is_added(store: Store):
+    reader = Store(store.root).samples
+    assert reader.read("p") == ()
+    for at in (1.0, 2.0):
+        store.samples.add("p", Sample(at=at))
+        assert reader.read("p")[-1].at == at
+
+
+def test_lines_are_short_and_plain(store: Store):
+    store.samples.add("p", Sample(at=1.5, max=2, taken=1))
+    assert (store.root / "samples" / "p.jsonl").read_text() == '{"at":1.5,"max":2,"taken":1}\n'
+
+
+def test_a_file_stays_bounded_and_keeps_more_than_a_day(store: Store):
+    path = store.root / "samples" / "p.jsonl"
+    line = b'{"at":1,"max":1000}' + b" " * 180 + b"\n"
+    path.write_bytes(line * (MOST_BYTES // len(line) + 1))
+    for at in (2.0, 3.0):
+        store.samples.add("p", Sample(at=at))
+    assert path.stat().st_size < MOST_BYTES
+    kept = store.samples.read("p")
+    assert len(kept) == KEPT + 1
+    assert len(kept) > 24 * 60
+    assert kept[-1].at == 3.0
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{", b"\xff\xfe\n", b"[]\n", b'{"at":"x"}\n', b"[" * 5000 + b"\n", b"\0" * 100, b'{"max":1}\n', b"\n\n"]
+)
+def test_damage_is_passed_over(store: Store, damage: bytes):
+    store.samples.add("p", Sample(at=1.0))
+    with (store.root / "samples" / "p.jsonl").open("ab") as file:
+        file.write(damage)
+    store.samples.add("p", Sample(at=2.0))
+    assert [sample.at for sample in store.samples.read("p")] == [1.0, 2.0]
+
+
+def test_what_is_no_file_is_told_to_the_writer_and_empty_to_the_reader(store: Store):
+    (store.root / "samples" / "p.jsonl").mkdir()
+    with pytest.raises(StoreUnavailable):
+        store.samples.add("p", Sample(at=1.0))
+    assert store.samples.read("p") == ()
+    assert store.mend() != []
+    store.samples.add("p", Sample(at=1.0))
+    assert len(store.samples.read("p")) == 1
+
+
+def test_files_of_pools_that_are_gone_are_removed(store: Store):
+    samples: Samples = store.samples
+    for name in ("old", "new"):
+        samples.add(name, Sample(at=1.0))
+    os.utime(store.root / "samples" / "old.jsonl", (1000.0, 1000.0))
+    os.utime(store.root / "samples" / "new.jsonl", (1000.0 + FORGOTTEN, 1000.0 + FORGOTTEN))
+    store.sweep(1000.0 + FORGOTTEN + 1, 1e9, 1e9)
+    assert os.listdir(store.root / "samples") == ["new.jsonl"]
