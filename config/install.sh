@@ -90,7 +90,7 @@ for file in config/systemd/resalloc-functions*; do
 done
 install_text config/systemd/sysusers.conf "$destdir$prefix/lib/sysusers.d/resalloc-functions.conf"
 install_text config/systemd/tmpfiles.conf "$destdir$prefix/lib/tmpfiles.d/resalloc-functions.conf"
-for file in README.md LICENSE docs/*.md config/nginx.conf config/*.yaml*; do
+for file in README.md LICENSE docs/*.md config/nginx.conf config/*.yaml* config/grafana/*; do
     install_text "$file" "$doc/${file##*/}"
 done
 

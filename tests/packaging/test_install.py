@@ -30,6 +30,8 @@ def test_files_lie_where_a_distribution_puts_them(installed: Installed):
         "usr/lib/tmpfiles.d/resalloc-functions.conf",
         "usr/share/doc/resalloc-functions/nginx.conf",
         "usr/share/doc/resalloc-functions/deployment.md",
+        "usr/share/doc/resalloc-functions/resalloc-dashboard.json",
+        "usr/share/doc/resalloc-functions/prometheus-alerts.yaml",
         "etc/resallocserver/server.yaml",
         "etc/resallocserver/hooks/local-new",
         "etc/logrotate.d/resalloc-server",

@@ -208,6 +208,13 @@ def test_body_over_the_limit_is_refused_in_the_words_of_the_server(nginx):
     assert json.loads(answer)["error"]["code"] == "body_too_large"
 
 
+def test_metrics_are_not_for_everybody(nginx):
+    refused, _ = nginx.request("GET", "/metrics")
+    health, _ = nginx.request("GET", "/readyz")
+
+    assert (refused.status, health.status) == (403, 200)
+
+
 def test_page_of_this_site_may_post_and_a_page_of_another_may_not(nginx):
     form = {"Content_Type": "application/x-www-form-urlencoded"}
 

@@ -1,0 +1,168 @@
+"""The Grafana dashboard and the alert rules ask for nothing but what `/metrics` tells.
+
+What that is, docs/monitoring.md says, which test_monitoring.py holds against a real server.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+
+from functions.tally import CLASSES
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = json.loads((ROOT / "config" / "grafana" / "resalloc-dashboard.json").read_text())
+RULES = yaml.safe_load((ROOT / "config" / "prometheus-alerts.yaml").read_text())["groups"][0]["rules"]
+TEXT = (ROOT / "docs" / "monitoring.md").read_text()
+TARGET = {"instance", "job"}
+"""Labels that Prometheus adds."""
+VALUES = {
+    "state": {"ready", "taken", "starting", "releasing", "delete_requested", "deleting"},
+    "kind": {"alloc", "watch", "release", "terminate", "list", "agent"},
+    "status": set(CLASSES),
+}
+
+
+def told() -> dict[str, set[str]]:
+    """The labels of each series that there is."""
+    series: dict[str, set[str]] = {}
+    for name, kind, labels in re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE):
+        known = set(re.findall(r"`(\w+)`", labels)) | TARGET
+        if kind == "histogram":
+            series |= {f"{name}_bucket": known | {"le"}, f"{name}_sum": known, f"{name}_count": known}
+        else:
+            series[name] = known
+    return series
+
+
+def parts(expression: Any) -> Iterator[Any]:
+    """An expression and all that it is made of."""
+    yield expression
+    for name in ("lhs", "rhs", "expr", "param", "vector_selector"):
+        part = getattr(expression, name, None)
+        if part is not None:
+            yield from parts(part)
+    for part in getattr(expression, "args", ()):
+        yield from parts(part)
+
+
+def faults(query: str) -> list[str]:
+    """What a query asks for that nobody tells."""
+    series = told()
+    found = []
+    labels: set[str] = set()
+    for part in parts(promql_parser.parse(query.replace("$__rate_interval", "5m"))):
+        if isinstance(part, promql_parser.VectorSelector):
+            if part.name not in series:
+                found.append(f"there is no {part.name}")
+                continue
+            labels |= series[part.name]
+            for matcher in part.matchers.matchers:
+                if matcher.name not in series[part.name]:
+                    found.append(f"{part.name} has no label {matcher.name}")
+                if matcher.name in VALUES and not set(matcher.value.split("|")) <= VALUES[matcher.name]:
+                    found.append(f"{part.name} has no {matcher.name} {matcher.value}")
+    for part in parts(promql_parser.parse(query.replace("$__rate_interval", "5m"))):
+        modifier = getattr(part, "modifier", None)
+        grouping = getattr(modifier, "labels", None) or getattr(getattr(modifier, "matching", None), "labels", [])
+        found += [f"nothing in it has the label {label}" for label in grouping if label not in labels]
+    return found
+
+
+def labels_of(part: Any) -> set[str] | None:
+    """The labels that an expression has in its result; None for a number. Fails on two sides that never match."""
+    match part:
+        case promql_parser.NumberLiteral():
+            return None
+        case promql_parser.VectorSelector():
+            return told()[part.name]
+        case promql_parser.MatrixSelector():
+            return told()[part.vector_selector.name]
+        case promql_parser.AggregateExpr():
+            inner = labels_of(part.expr)
+            # topk and its like choose, all others sum up.
+            return inner if part.param else set(part.modifier.labels if part.modifier else ())
+        case promql_parser.BinaryExpr():
+            left, right = labels_of(part.lhs), labels_of(part.rhs)
+            if left is not None and right is not None:
+                matching = part.modifier.matching if part.modifier else None
+                assert left == right if matching is None else set(matching.labels) <= left & right, part.prettify()
+            return left if left is not None else right
+        case promql_parser.ParenExpr():
+            return labels_of(part.expr)
+        case promql_parser.Call():
+            inner = [labels_of(argument) for argument in part.args]
+            return next((found for found in inner if found is not None), None)
+    raise AssertionError(f"not known here: {part.prettify()}")
+
+
+def queries() -> list[str]:
+    panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
+    return panels + [rule["expr"] for rule in RULES]
+
+
+@pytest.mark.parametrize("query", queries())
+def test_a_query_asks_for_what_there_is(query):
+    assert faults(query) == []
+    labels_of(promql_parser.parse(query.replace("$__rate_interval", "5m")))
+
+
+def test_two_sides_that_never_match_are_found():
+    with pytest.raises(AssertionError):
+        labels_of(promql_parser.parse("resalloc_pool_livecheck_failing > sum by (pool) (resalloc_pool_resources)"))
+
+
+def test_what_is_not_there_is_found():
+    wrong = 'sum by (pol) (rate(resalloc_hook_failures_total{kid="x", kind="start"}[5m])) / resalloc_nothing'
+    assert faults(wrong) == [
+        "resalloc_hook_failures_total has no label kid",
+        "resalloc_hook_failures_total has no kind start",
+        "there is no resalloc_nothing",
+        "nothing in it has the label pol",
+    ]
+
+
+def test_the_variables_of_the_dashboard_ask_for_what_there_is():
+    asked = {}
+    for variable in DASHBOARD["templating"]["list"]:
+        if variable["type"] == "query":
+            query = variable["query"]["query"]
+            metric, label = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", query).groups()
+            asked[variable["name"]] = label in told()[metric]
+    assert asked == {"instance": True, "pool": True}
+
+
+def test_every_panel_has_a_place_of_its_own_and_the_data_source_that_is_chosen():
+    taken: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells
+        assert panel["type"] == "row" or panel["datasource"]["uid"] == "${datasource}"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_it_is_and_uses_labels_that_it_has(rule):
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+    assert rule["labels"]["severity"] in ("critical", "warning", "info")
+    texts = rule["annotations"]["summary"] + rule["annotations"]["description"]
+    labels = set[str]()
+    for part in parts(promql_parser.parse(rule["expr"])):
+        if isinstance(part, promql_parser.VectorSelector):
+            labels |= told()[part.name]
+    assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
+
+
+def test_every_alert_is_told():
+    assert re.findall(r"^\| `(Resalloc\w+)` \|", TEXT, re.MULTILINE) == [rule["alert"] for rule in RULES]
