@@ -17,10 +17,10 @@ _LOOKED_AT = 5 * MOST_NAMED
 def named(sizes: Mapping[Tags, int], can_serve: Callable[[Tags], bool]) -> dict[Tags, str]:
     """Names for the largest of these groups of tickets; those that are not in the result are `OTHER`.
 
-    Only tag sets that a pool can serve are named: clients can make up any number of others.
+    Only tag sets that a pool can serve are named: clients can make up any number of others. Of equal ones, the first.
     """
     names: dict[Tags, str] = {}
-    for tags in heapq.nsmallest(_LOOKED_AT, sizes, key=lambda tags: (-sizes[tags], sorted(tags))):
+    for tags in heapq.nlargest(_LOOKED_AT, sizes, key=sizes.__getitem__):
         name = ",".join(sorted(tags))
         if 0 < len(name) <= LONGEST_NAME and can_serve(tags):
             names[tags] = name

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from functions.policy.labels import OTHER, named
 from functions.policy.offers import Tags
 from functions.timed.farm import Farm
-from state.documents import ResourceState
+from state.documents import PoolMode, ResourceState
 
 METRICS_PAUSE = 2.0
 """Least seconds between two writings."""
@@ -58,6 +58,9 @@ def _of_pools(farm: Farm) -> Iterator[Metric]:
         "Until when the pool starts nothing because starts fail; 0 when they do not.",
         labels=("pool",),
     )
+    mode = GaugeMetricFamily(
+        "resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", labels=("pool", "mode")
+    )
     for name in snapshot.pool_names():
         free = len(snapshot.spares[name]) + len(snapshot.idle[name])
         counts.add_metric((name, "ready"), free)
@@ -69,7 +72,9 @@ def _of_pools(farm: Farm) -> Iterator[Metric]:
         failing.add_metric((name,), len(snapshot.failing[name]))
         failures.add_metric((name,), record.start_failures if record else 0)
         paused.add_metric((name,), record.paused_until or 0.0 if record else 0.0)
-    yield from (counts, most, failing, failures, paused)
+        for each in PoolMode:
+            mode.add_metric((name, each.lower()), float(each is (record.mode if record else PoolMode.ACTIVE)))
+    yield from (counts, most, failing, failures, paused, mode)
 
 
 def _of_leader(farm: Farm, leader_since: float) -> Iterator[Metric]:

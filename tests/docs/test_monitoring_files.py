@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from functions.tally import CLASSES
+from state.documents import PoolMode
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "config" / "grafana" / "resalloc-dashboard.json").read_text())
@@ -25,6 +26,7 @@ VALUES = {
     "state": {"ready", "taken", "starting", "releasing", "delete_requested", "deleting"},
     "kind": {"alloc", "watch", "release", "terminate", "list", "agent"},
     "status": set(CLASSES),
+    "mode": {mode.lower() for mode in PoolMode},
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.timed.metrics_view import metrics_view
-from state.documents import Ticket
+from state.documents import PoolMode, Ticket
 from tests.timed.world import World
 
 POOL = "p: {max: 3, max_prealloc: 1, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [x]}"
@@ -59,6 +59,14 @@ def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
     assert found["resalloc_pool_start_failures", "p"] == 1
     assert found["resalloc_pool_paused_until_timestamp_seconds", "p"] > world.clock() - 60
     assert found["resalloc_start_seconds_count", "p"] == 0
+
+
+def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    assert shown(world)["resalloc_pool_mode", "p", "active"] == 1
+    world.farm.keep(world.farm.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
+    found = shown(world)
+    assert [found["resalloc_pool_mode", "p", mode] for mode in ("active", "paused", "draining")] == [0, 0, 1]
 
 
 def test_a_hook_that_is_cut_off_is_told_apart_from_one_that_fails(tmp_path: Path) -> None:
