@@ -31,18 +31,12 @@ logconfig_dict = logs.json_of_gunicorn(_settings.loglevel) if _settings.log_form
 accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
 
 
-def on_starting(_server: object) -> None:
-    """Make room for the counts of all workers; while a reload is under way there are twice as many, or more."""
-    from functions import tally
-
-    tally.share(4 * workers + 16)
-
-
 def pre_fork(_server: object, worker: Any) -> None:
     """Give each worker a place for what it counts ..."""
     from functions import tally
 
-    worker.tally_place = tally.take()
+    # While a reload is under way there are twice as many workers, or more.
+    worker.tally_place = tally.take(4 * workers + 16)
 
 
 def post_fork(_server: object, worker: Any) -> None:
@@ -53,10 +47,10 @@ def post_fork(_server: object, worker: Any) -> None:
 
 
 def child_exit(_server: object, worker: Any) -> None:
-    """... and let another one go on there."""
+    """... and let another one go on there. A worker may be from before an upgrade, and have none."""
     from functions import tally
 
-    tally.give_back(worker.tally_place)
+    tally.give_back(getattr(worker, "tally_place", None))
 
 
 def post_worker_init(worker: object) -> None:

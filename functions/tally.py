@@ -1,7 +1,7 @@
 """How many replies were sent, by route and class of status, counted over all workers of one gunicorn.
 
-The counts are in memory that gunicorn's master makes before it forks its workers: nothing is on the disk, nothing is
-left behind, and all of it begins at zero with the master. Each worker writes to a place of its own, where the worker
+The counts are in memory that gunicorn's master makes before it forks its first worker: nothing is on the disk, nothing
+is left behind, and all of it begins at zero with the master. Each worker writes to a place of its own, where the worker
 that comes after it goes on; who is asked adds all places up. It is loaded by the master, before gevent has patched
 anything: nothing but the standard library is imported here.
 """
@@ -77,15 +77,12 @@ _shared: Places | None = None
 _place: int | None = None
 
 
-def share(workers: int) -> None:
-    """Called once in gunicorn's master: make room for so many workers at a time."""
+def take(workers: int) -> int | None:
+    """Called in the master before each fork: the place of the new worker, of so many at a time."""
     global _shared  # noqa: PLW0603
-    _shared = Places(workers)
-
-
-def take() -> int | None:
-    """Called in the master before each fork: the place of the new worker."""
-    return _shared.take() if _shared else None
+    if _shared is None:
+        _shared = Places(workers)
+    return _shared.take()
 
 
 def begin(place: int | None) -> None:

@@ -62,6 +62,11 @@ def test_requests_are_logged_only_when_asked_for(load, monkeypatch):
     assert load().accesslog == "-"
 
 
+def test_a_worker_from_before_an_upgrade_may_end(load):
+    """Given a reload that brought a newer file, when a worker of the older one ends, then nothing fails."""
+    load().child_exit(object(), object())
+
+
 def test_its_own_lines_are_json_when_those_of_the_server_are(load, capfd):
     assert load().logconfig_dict == {}
     logger = Logger(load("log_format: json\n"))
