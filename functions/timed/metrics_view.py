@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from functions.policy.labels import OTHER, named
 from functions.policy.offers import Tags
@@ -61,6 +61,7 @@ def _of_pools(farm: Farm) -> Iterator[Metric]:
     mode = GaugeMetricFamily(
         "resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", labels=("pool", "mode")
     )
+    bad = CounterMetricFamily("resalloc_resources_bad", "Resources that clients called bad.", labels=("pool",))
     for name in snapshot.pool_names():
         free = len(snapshot.spares[name]) + len(snapshot.idle[name])
         counts.add_metric((name, "ready"), free)
@@ -74,7 +75,8 @@ def _of_pools(farm: Farm) -> Iterator[Metric]:
         paused.add_metric((name,), record.paused_until or 0.0 if record else 0.0)
         for each in PoolMode:
             mode.add_metric((name, each.lower()), float(each is (record.mode if record else PoolMode.ACTIVE)))
-    yield from (counts, most, failing, failures, paused, mode)
+        bad.add_metric((name,), record.bad_resources if record else 0)
+    yield from (counts, most, failing, failures, paused, mode, bad)
 
 
 def _of_leader(farm: Farm, leader_since: float) -> Iterator[Metric]:

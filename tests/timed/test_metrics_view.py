@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from functions.policy import change
 from functions.timed.metrics_view import metrics_view
 from state.documents import PoolMode, Ticket
 from tests.timed.world import World
@@ -67,6 +68,15 @@ def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
     world.farm.keep(world.farm.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
     found = shown(world)
     assert [found["resalloc_pool_mode", "p", mode] for mode in ("active", "paused", "draining")] == [0, 0, 1]
+
+
+def test_what_clients_called_bad_is_counted(tmp_path: Path) -> None:
+    world = start(tmp_path)
+    assert shown(world)["resalloc_resources_bad_total", "p"] == 0
+    ticket = world.take("x").id
+    world.until(lambda: world.store.tickets.read(ticket).resource, "the grant")
+    world.store.tickets.update(ticket, lambda found: change.close(found, world.clock(), bad="no network"))
+    world.until(lambda: shown(world)["resalloc_resources_bad_total", "p"] == 1, "the count")
 
 
 def test_a_hook_that_is_cut_off_is_told_apart_from_one_that_fails(tmp_path: Path) -> None:
