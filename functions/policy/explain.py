@@ -4,8 +4,9 @@ Tickets with the same tags wait for the same, but for what belongs to their sand
 and the same resources share one explanation, so that the cost is that of the kinds of tickets, not of the tickets.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +15,7 @@ from functions.policy.draft import Draft
 from functions.policy.estimate import Forecast
 from functions.policy.forecast import Coming, coming_to, forecast, reuse_rate
 from functions.policy.holds import Hold, Reason, start_holds
-from functions.policy.offers import Offer, Tags
+from functions.policy.offers import Offer, Tags, tag_set
 from functions.policy.plan import Plan, StartResource, decide
 from functions.policy.snapshot import Snapshot
 from state.documents import PoolMode, ResourceState
@@ -83,25 +84,35 @@ def explain(snapshot: Snapshot, now: float) -> Explanation:
     cases: dict[object, Case] = {}
     by_tags = {}
     for tags in snapshot.waiting:
-        pools = tuple(name for name, offered in look.offers.items() if tags <= offered)
-        found = tuple(offer for offer in look.found if tags <= offer.names)
-        on_demand = snapshot.wants_on_demand(tags)
-        all_covered = on_demand and look.covered[tags] == len(snapshot.waiting[tags])
-        if pools or found:
-            key: object = (pools, found, on_demand, all_covered)
-            if key not in cases:
-                prospects = tuple(look.prospects(pools, found, on_demand, all_covered))
-                cases[key] = Case(on_demand=on_demand, prospects=prospects, forecast=look.forecast(prospects))
-        else:
-            key = missing = tuple(sorted(tags - look.known_tags))
-            if key not in cases:
-                cases[key] = Case(on_demand=on_demand, missing=missing)
+        kind = look.kind(tags)
+        missing = () if kind.pools or kind.found else tuple(sorted(tags - look.known_tags))
+        key = (kind, missing)
+        if key not in cases:
+            prospects = tuple(look.prospects(kind))
+            cases[key] = Case(
+                on_demand=kind.on_demand, prospects=prospects, missing=missing, forecast=look.forecast(prospects)
+            )
         by_tags[tags] = cases[key]
     own = []
     for tags, sandbox in draft.kept_pairs()[:MOST_OWN]:
         if tags in by_tags:
             own.append(look.own(tags, sandbox))
     return Explanation(at=now, cases=by_tags, own=tuple(own), pools=bool(snapshot.pools))
+
+
+class _Kind(NamedTuple):
+    """What tickets with some tags can count on; those of equal kinds have equal explanations.
+
+    `pools` are the configured ones that have the tags, `found` the offers of resources that do and that no sandbox has.
+    `covered`: whether nothing need start for any of the tickets. `worse` are pools that start nothing for them because
+    those that are better do.
+    """
+
+    pools: tuple[str, ...]
+    found: tuple[Offer, ...]
+    on_demand: bool
+    covered: bool
+    worse: frozenset[str]
 
 
 class _Look:
@@ -113,7 +124,12 @@ class _Look:
         self.snapshot = snapshot
         self.offers = {pool.name: pool.offers.keys() for pool in snapshot.pools.values()}
         self.known_tags: Tags = frozenset[str]().union(*self.offers.values())
-        self.covered = Counter(frozenset(snapshot.tickets[ticket].tags) for ticket in draft.covered)
+        self.covered = Counter(tag_set(snapshot.tickets[ticket].tags) for ticket in draft.covered)
+        self.planned: defaultdict[Tags, Counter[str]] = defaultdict(Counter)
+        """By tags: in which pools starts are planned for waiting tickets, and how many."""
+        for pool, tickets in draft.planned.items():
+            for ticket in tickets:
+                self.planned[tag_set(snapshot.tickets[ticket].tags)][pool] += 1
         self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
         self.found: dict[Offer, tuple[int, int]] = {}
         """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
@@ -128,21 +144,42 @@ class _Look:
         self.reuse_rate = reuse_rate(snapshot)
         self._coming_by_pool: dict[str, list[Coming]] = {}
 
-    def prospects(
-        self, pools: Iterable[str], found: Iterable[Offer], on_demand: bool, all_covered: bool
-    ) -> Iterator[Prospect]:
+    def kind(self, tags: Tags) -> _Kind:
+        on_demand = self.snapshot.wants_on_demand(tags)
+        pools = tuple(name for name, offered in self.offers.items() if tags <= offered)
+        return _Kind(
+            pools=pools,
+            found=tuple(offer for offer in self.found if tags <= offer.names),
+            on_demand=on_demand,
+            covered=on_demand and self.covered[tags] == len(self.snapshot.waiting[tags]),
+            worse=self._worse(tags, pools) if tags in self.planned else frozenset(),
+        )
+
+    def _worse(self, tags: Tags, pools: Iterable[str]) -> frozenset[str]:
+        """If a start is planned for all of these tickets that need one: the pools that all of those win against."""
+        planned = self.planned[tags]
+        if self.covered[tags] + planned.total() < len(self.snapshot.waiting[tags]):
+            return frozenset()
+        last = max(self._rank(name, tags) for name in planned)
+        return frozenset(name for name in pools if self._rank(name, tags) > last)
+
+    def _rank(self, name: str, tags: Tags) -> tuple[int, str]:
+        offers = self.snapshot.pools[name].offers
+        return -sum(offers[tag] for tag in tags), name
+
+    def prospects(self, kind: _Kind) -> Iterator[Prospect]:
         """Of the pools that have the tags, then of those that only have resources with them."""
         starting: Counter[str] = Counter()
         failing: Counter[str] = Counter()
         others: list[str] = []
-        for offer in found:
+        for offer in kind.found:
             starting[offer.pool] += self.found[offer][0]
             failing[offer.pool] += self.found[offer][1]
-            if offer.pool not in pools and offer.pool not in others:
+            if offer.pool not in kind.pools and offer.pool not in others:
                 others.append(offer.pool)
-        for name in pools:
+        for name in kind.pools:
             pool = self.snapshot.pools[name]
-            holds = self._not_starting(pool, on_demand, all_covered)
+            holds = self._not_starting(pool, kind)
             yield self._prospect(name, starting[name], [*holds, *self._not_given(name, failing[name])])
         for name in sorted(others):
             reason = Reason.OLD_TAGS if name in self.snapshot.pools else Reason.NOT_CONFIGURED
@@ -176,16 +213,13 @@ class _Look:
             holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
         return holds
 
-    def _not_starting(self, pool: Pool, on_demand: bool, all_covered: bool) -> Iterable[Hold]:
-        if pool.on_demand and not on_demand:
+    def _not_starting(self, pool: Pool, kind: _Kind) -> Iterable[Hold]:
+        if pool.on_demand and not kind.on_demand:
             return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
         holds = self._holds_of(pool)
-        if all_covered:
+        if kind.covered:
             return [*holds, Hold(Reason.ENOUGH_COMING)]
-        has_room = all(hold.reason is Reason.START_DELAY for hold in holds)
-        if pool.on_demand and has_room and pool.name not in self.draft.planned:
-            return [*holds, Hold(Reason.BETTER_POOL)]
-        return holds
+        return [*holds, Hold(Reason.BETTER_POOL)] if pool.name in kind.worse else holds
 
     def _not_given(self, name: str, failing: int) -> Iterator[Hold]:
         if idle := len(self.snapshot.idle[name]):

@@ -33,7 +33,7 @@ class Reason(StrEnum):
     ENOUGH_COMING = "enough_coming"
     """For each ticket with these tags something is on its way already. Of on-demand pools."""
     BETTER_POOL = "better_pool"
-    """The start is planned in a pool with a higher priority. Of on-demand pools."""
+    """Starts for all with these tags are planned where the priority is higher. Of on-demand pools."""
     OLD_TAGS = "old_tags"
     """Only resources that it started before its tags were changed can serve the ticket."""
     NOT_CONFIGURED = "not_configured"
