@@ -21,7 +21,8 @@ case $prefix:${destdir:-/} in
     ;;
 esac
 home=$prefix/lib/resalloc-functions
-doc=$destdir$prefix/share/doc/resalloc-functions
+share=$destdir$prefix/share
+doc=$share/doc/resalloc-functions
 etc=$destdir/etc
 
 # Builds the environment and the rooms beside those in use, then takes their place: a server that runs meanwhile, or a
@@ -55,7 +56,7 @@ PYTHON
     echo ../../../.. >"$site/resalloc-functions.pth"
     "$new/venv/bin/python" -m compileall -q -s "$new" -p "$home" "$new"
 
-    for file in shim/*; do
+    for file in shim/resalloc*; do
         install -D -m 755 "$file" "$destdir$prefix/bin/${file##*/}"
         ln -s "../../../bin/${file##*/}" "$new/shim/"
     done
@@ -85,6 +86,15 @@ install_config() {
 }
 
 install_server
+mkdir -p "$share/man/man1"
+for file in shim/resalloc*; do
+    config/man.sh "$file" >"$share/man/man1/${file##*/}.1"
+    chmod 644 "$share/man/man1/${file##*/}.1"
+done
+for program in resalloc resalloc-maint; do # the names by which bash finds them
+    install -D -m 644 shim/completions/resalloc.bash "$share/bash-completion/completions/$program"
+done
+install -D -m 644 shim/completions/_resalloc "$share/zsh/site-functions/_resalloc"
 for file in config/systemd/resalloc-functions*; do
     install_text "$file" "$destdir$prefix/lib/systemd/system/${file##*/}"
 done

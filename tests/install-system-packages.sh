@@ -11,6 +11,8 @@ done <<LIST
 curl curl
 jq jq
 busybox busybox
+zsh zsh
+mandoc mandoc
 flock util-linux
 ssh openssh-client
 /usr/sbin/sshd openssh-server

@@ -16,13 +16,17 @@ HOME = "usr/lib/resalloc-functions"
 
 
 def test_files_lie_where_a_distribution_puts_them(installed: Installed):
-    shims = [f"usr/bin/{file.name}" for file in (ROOT / "shim").iterdir()]
+    shims = [f"usr/bin/{file.name}" for file in (ROOT / "shim").glob("resalloc*")]
     expected = [
         *shims,
         f"{HOME}/venv/bin/python",
         f"{HOME}/scheduler/run-hook.sh",
         f"{HOME}/functions/pages/templates/base.html",
         f"{HOME}/functions/pages/assets/style.css",
+        *(f"usr/share/man/man1/{file.name}.1" for file in (ROOT / "shim").glob("resalloc*")),
+        "usr/share/bash-completion/completions/resalloc",
+        "usr/share/bash-completion/completions/resalloc-maint",
+        "usr/share/zsh/site-functions/_resalloc",
         "usr/lib/systemd/system/resalloc-functions.target",
         "usr/lib/systemd/system/resalloc-functions-web.service",
         "usr/lib/systemd/system/resalloc-functions-scheduler.service",

@@ -1,0 +1,66 @@
+# Completion of resalloc and resalloc-maint for bash. Install it as PREFIX/share/bash-completion/completions/resalloc and
+# .../resalloc-maint, or source it. Commands and options come from --help, ids and names from the server, which has a
+# second to answer.
+
+# The synopsis of each command, one a line.
+_resalloc_synopses() {
+    "$1" --help 2>/dev/null </dev/null | awk '
+        sub(/^(usage:|      ) *resalloc \[--connection URL\] /, "") { print; next }
+        /^    [^ ]/ && before ~ /^[a-z]/ { print before }
+        { before = $0 }'
+}
+
+# The n-th word of each line that the server gives for a path. Its address: --connection on the line, or RESALLOC_URL.
+_resalloc_ask() {
+    local url=${RESALLOC_URL:-http://localhost:49100}
+    [[ ! $COMP_LINE =~ --connection[=\ ]+([^\ ]+)\  ]] || url=${BASH_REMATCH[1]}
+    url=${url%/} url=${url%/RPC2}
+    curl -q -gsf --noproxy '*' --max-time 1 "${url%/}$1" </dev/null 2>/dev/null | awk -v n="$2" '{ print $n }'
+}
+
+# Offers those lines that begin with the word at the cursor. (compgen -W would expand what the server says.)
+_resalloc_offer() {
+    local line
+    while read -r line; do
+        [[ -z $line || $line != "$current"* ]] || COMPREPLY+=("$(printf %q "$line")")
+    done
+}
+
+_resalloc() {
+    local current=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]}
+    local synopses synopsis='' line word offset=0
+    COMPREPLY=()
+    synopses=$(_resalloc_synopses "$1")
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        offset=$((offset + 1))
+        if [[ $synopsis == 'run '* && $word == -- ]]; then # from here on it is another command's line
+            if declare -F _command_offset >/dev/null; then
+                _command_offset "$((offset + 1))"
+            else
+                mapfile -t COMPREPLY < <(compgen -c -f -- "$current")
+            fi
+            return
+        fi
+        [[ -z $synopsis ]] || continue
+        while read -r line; do
+            [[ ${line%% *} != "$word" ]] || synopsis=$line
+        done <<<"$synopses"
+    done
+
+    if [[ $last == --connection || $synopsis =~ (^|[\ \[])"$last"\ [A-Z] && $last == --* ]]; then
+        return # the value of an option
+    elif [[ $current == -* ]]; then
+        [[ $synopsis != 'run '* ]] || synopsis+=' -- COMMAND'
+        _resalloc_offer < <(grep -oE -- '--[a-z-]*' <<<"--connection --help --version $synopsis" | sort -u)
+    elif [[ -z $synopsis ]]; then
+        _resalloc_offer < <(awk '{ print $1 }' <<<"$synopses")
+    else
+        case " $synopsis" in
+        *' ID|NAME'*) _resalloc_offer < <(_resalloc_ask /resources 3) ;;
+        *' POOL'*) _resalloc_offer < <(_resalloc_ask /pools 1) ;;
+        *' ID'*) _resalloc_offer < <(_resalloc_ask /tickets 1) ;;
+        esac
+    fi
+}
+
+complete -F _resalloc resalloc resalloc-maint
