@@ -11,12 +11,13 @@ from flask import current_app
 
 from config.settings import Settings
 from functions import lifetime
-from functions.offload import in_thread
+from functions.offload import Together, in_thread
 from functions.pages.look import Looking
 from functions.pages.sparks import Sparks
 from functions.parking import Parking
 from functions.tally import Tally
 from functions.view import View
+from state.documents import Ticket
 from state.errors import StateError
 from state.keys import Keys
 from state.store import Store
@@ -48,6 +49,21 @@ class Context:
                 if self._store is None:
                     self._store = Store(self.settings.state_dir)
         return self._store
+
+    @functools.cached_property
+    def create_ticket(self) -> Together[Callable[[int], Ticket], Ticket]:
+        """Writes a new ticket, durably, together with others."""
+        return Together(self.store.tickets.create_all)
+
+    @functools.cached_property
+    def update_ticket(self) -> Together[tuple[int, Callable[[Ticket], Ticket]], Ticket]:
+        """Changes a ticket, durably, together with others."""
+        return Together(self.store.tickets.update_all)
+
+    @functools.cached_property
+    def read_ticket(self) -> Together[int, Ticket]:
+        """Reads a ticket that is a promise once it is told, together with others."""
+        return Together(self.store.tickets.read_all_durable)
 
     @functools.cached_property
     def view(self) -> View:

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ from state.quarantine import Quarantine
 
 D = TypeVar("D", bound=Document)
 K = TypeVar("K", int, str)
+A = TypeVar("A")
 
 STRIPES = 256
 ARCHIVE_FOLDER_SIZE = 1000
@@ -153,33 +155,61 @@ class Numbered(Collection[D, int]):
 
     def create(self, make: Callable[[int], D]) -> D:
         """Write a new document with the next number; it lasts when this returns."""
-        while True:
-            (number,) = self._numbers.reserve()
-            document = make(number)
+        return _only(self.create_all([make]))
+
+    def create_all(self, makes: Sequence[Callable[[int], D]]) -> list[D | StateError]:
+        """Write new documents with the next numbers; those that could be written last when this returns."""
+        numbers = deque(self._numbers.reserve(len(makes)))
+        outcomes: list[D | StateError] = []
+        for make in makes:
             try:
-                created = self.create_reserved(document, number)
-            except StateError:
-                # When only the last sync failed, the document stands there, and its number is in use.
-                if not self.exists(number):
-                    self._numbers.give_back(number)
-                raise
+                outcomes.append(self._create_next(make, numbers))
+            except StateError as error:
+                outcomes.append(error)
+        while numbers:
+            self._numbers.give_back(numbers.pop())
+        return self._synced({self.folder}, outcomes)
+
+    def _create_next(self, make: Callable[[int], D], numbers: deque[int]) -> D:
+        while True:
+            if not numbers:
+                numbers.extend(self._numbers.reserve(1))
+            document = make(numbers[0])
+            created = self._publish_new(document)
             # In use when the counter was lost and somebody restored an older one: then take the next.
+            numbers.popleft()
             if created:
                 return document
 
-    def create_reserved(self, document: D, number: int) -> bool:
+    def create_reserved(self, document: D) -> bool:
         """Write a new document with its reserved number, durably; False when the number is in use by now."""
+        created = self._publish_new(document)
+        if created:
+            self._files.sync_folder(self.folder)
+        return created
+
+    def _publish_new(self, document: D) -> bool:
         staged = self._files.stage(document.to_json())
         try:
-            self._files.publish_new(staged, self.path(number))
+            self._files.publish_new(staged, self.path(document.key))
         except FileExistsError:
             self._files.discard(staged)
             return False
         except BaseException:
             self._files.discard(staged)
             raise
-        self._files.sync_folder(self.folder)
         return True
+
+    def _synced(self, folders: set[Path], outcomes: list[D | StateError]) -> list[D | StateError]:
+        """What was done in these folders, once it lasts; when it may not, the error instead."""
+        if all(isinstance(outcome, StateError) for outcome in outcomes):
+            return outcomes
+        try:
+            for folder in folders:
+                self._files.sync_folder(folder)
+        except StateError as error:
+            return [outcome if isinstance(outcome, StateError) else error for outcome in outcomes]
+        return outcomes
 
     def reserve(self, count: int) -> range:
         """Numbers for documents that a batch will write."""
@@ -209,10 +239,7 @@ class Archived(Numbered[D]):
         return locks.brief(self._files.root / "locks" / "tickets" / f"{key % STRIPES:02x}")
 
     def read(self, key: int) -> D:
-        document = self.get(key) or self.parse(self.archive_path(key), key)
-        if document is None:
-            raise self._missing(key)
-        return document
+        return self._find(key)[0]
 
     def exists(self, key: int) -> bool:
         return super().exists(key) or os.path.lexists(self.archive_path(key))
@@ -248,25 +275,50 @@ class Archived(Numbered[D]):
 
     def read_durable(self, key: int) -> D:
         """Like `read`, and what it says is a promise: its folder is synced first, whoever wrote the document."""
-        document = self.get(key)
-        if document is not None:
-            self._files.sync_folder(self.folder)
-            return document
-        document = self.read(key)
-        self._files.sync_folder(self.archive_path(key).parent)
-        return document
+        return _only(self.read_all_durable([key]))
+
+    def read_all_durable(self, keys: Sequence[int]) -> list[D | StateError]:
+        """Read documents whose contents are promises; each folder is synced once."""
+        return self._each(keys, self._find)
 
     def update(self, key: int, change: Callable[[D], D]) -> D:
         """Replace the document by `change(document)`, alone; durable when this returns.
 
         A change that returns the same object writes nothing. Raises NotFound, and what `change` raises.
         """
+        return _only(self.update_all([(key, change)]))
+
+    def update_all(self, changes: Sequence[tuple[int, Callable[[D], D]]]) -> list[D | StateError]:
+        """Replace documents, each alone; those that could be are durable when this returns."""
+        return self._each(changes, self._change)
+
+    def _each(self, arguments: Sequence[A], act: Callable[[A], tuple[D, Path]]) -> list[D | StateError]:
+        """Do something with each; it tells the document and the folder that has to be synced for it."""
+        folders: set[Path] = set()
+        outcomes: list[D | StateError] = []
+        for argument in arguments:
+            try:
+                document, path = act(argument)
+            except StateError as error:
+                outcomes.append(error)
+            else:
+                folders.add(path.parent)
+                outcomes.append(document)
+        return self._synced(folders, outcomes)
+
+    def _find(self, key: int) -> tuple[D, Path]:
+        """The document and where it stands; raises as `read` does."""
+        for path in (self.path(key), self.archive_path(key)):
+            document = self.parse(path, key)
+            if document is not None:
+                return document, path
+        raise self._missing(key)
+
+    def _change(self, call: tuple[int, Callable[[D], D]]) -> tuple[D, Path]:
+        key, change = call
         with self.lock(key):
-            document = self.read(key)
+            document, path = self._find(key)
             changed = change(document)
-            path = self.path(key)
-            if not path.exists():
-                path = self.archive_path(key)
             if changed is not document:
                 staged = self._files.stage(changed.to_json())
                 try:
@@ -274,8 +326,7 @@ class Archived(Numbered[D]):
                 except BaseException:
                     self._files.discard(staged)
                     raise
-        self._files.sync_folder(path.parent)
-        return changed
+        return changed, path
 
     def archive(self, key: int) -> set[Path]:
         """Move a finished document to the archive; returns the folders to sync."""
@@ -301,3 +352,10 @@ class Archived(Numbered[D]):
 
     def _highest(self) -> int:
         return max(super()._highest(), highest_number(self.archive_folder))
+
+
+def _only(outcomes: Sequence[D | StateError]) -> D:
+    (outcome,) = outcomes
+    if isinstance(outcome, StateError):
+        raise outcome
+    return outcome

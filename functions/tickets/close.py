@@ -8,7 +8,6 @@ from functions import http
 from functions.context import Context, current
 from functions.errors import BadField, BadParameter
 from functions.fields import Body, Query, read_id
-from functions.offload import in_thread
 from functions.policy import change
 from functions.tickets.rules import fault_of_reason, one_line
 from state.documents import Ticket
@@ -49,4 +48,4 @@ def _closed(number: int, bad: str | None) -> Response:
 
 def close(context: Context, number: int, bad: str | None = None) -> Ticket:
     """The closed ticket, durable; one that is closed already stays as it is. Raises NotFound."""
-    return in_thread(context.store.tickets.update, number, lambda found: change.close(found, context.clock(), bad=bad))
+    return context.update_ticket((number, lambda found: change.close(found, context.clock(), bad=bad)))

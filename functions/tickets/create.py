@@ -44,7 +44,7 @@ def take(context: Context, tags: tuple[str, ...], sandbox: str | None, key: str 
         return Ticket(id=number, tags=tags, sandbox=sandbox, created_at=context.clock())
 
     if key is None:
-        return in_thread(context.store.tickets.create, make)
+        return context.create_ticket(make)
     wanted = msgspec.json.encode((tags, sandbox)).decode()
     try:
         made, _ = in_thread(context.keys.create_once, key, wanted, make)

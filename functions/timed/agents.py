@@ -148,7 +148,7 @@ def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
         match step:
             case TakeTicket(agent=number):
                 ticket = Ticket(id=number, tags=groups.of(farm.agents[number]).tags, created_at=now)
-                if farm.store.tickets.create_reserved(ticket, number):
+                if farm.store.tickets.create_reserved(ticket):
                     farm.keep(ticket)
             case StartHook(agent=number, hook=hook):
                 _start_hook(farm, groups, number, hook)

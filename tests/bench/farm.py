@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,16 @@ class Server:
         finally:
             connection.close()
 
+    def rest(self) -> None:
+        """Wait until no worker has anything to do: while one still starts, another one gets all connections."""
+        pids = self.pids("web")
+        used = processes.processor_seconds(pids)
+        while True:
+            time.sleep(0.5)
+            before, used = used, processes.processor_seconds(pids)
+            if used - before < 0.03:
+                return
+
     def stop(self) -> None:
         for process in self._processes.values():
             process.terminate()
@@ -99,6 +110,7 @@ class Hello(Server):
     def start(self) -> None:
         self.start_web("tests.bench.hello:application")
         until(lambda: self.answers("/"), 30, "the hello application")
+        self.rest()
 
 
 class Farm(Server):
@@ -125,6 +137,7 @@ class Farm(Server):
         self.launch()
         until(self._leads, 60, "a leading scheduler")
         until(lambda: self.answers("/healthz"), 30, "the web")
+        self.rest()
 
     def memory(self) -> float:
         """Proportional set size of all processes but the hooks and the resources, in MB."""

@@ -36,8 +36,10 @@ bad:
   cmd_delete: exit 1
   tags: [B]
 """
-NOT_VITAL = "folder in _write_format"
-"""The one sync that nothing depends on: without FORMAT, the next start writes it again."""
+NOT_VITAL = ("folder in _write_format", "folder in create_reserved")
+"""Syncs that nothing depends on: without FORMAT, the next start writes it again, and an agent its ticket."""
+SHARED = ("_publish_new", "_synced", "_each")
+"""Functions of the program that sync for several others: those are the places."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
 
@@ -148,8 +150,9 @@ def _site(operation: Operation) -> str:
     frame = sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename
-        if os.sep + "state" + os.sep in path and not path.endswith(("files.py", "disk.py")):
-            return f"{what} in {frame.f_code.co_name}"
+        name = frame.f_code.co_name
+        if os.sep + "state" + os.sep in path and not path.endswith(("files.py", "disk.py")) and name not in SHARED:
+            return f"{what} in {name}"
         frame = frame.f_back  # type: ignore[assignment]
     return f"{what} in stage_all"
 

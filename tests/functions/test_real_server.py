@@ -250,3 +250,32 @@ def test_bodies_in_chunks(server, body, status):
         client.sendall(head + b"Content-Type: application/x-www-form-urlencoded\r\n\r\n" + body)
         assert client.recv(12) == b"HTTP/1.1 %d" % status
     assert "Traceback" not in server.log.read_text()
+
+
+def test_what_many_clients_ask_for_at_once_is_answered_to_each(server, store):
+    """Given clients that take, look at and close tickets side by side, also such that do not exist, then each gets its
+    own answer.
+    """
+
+    def visit(_: int) -> int:
+        client = server.connect()
+
+        def ask(method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+            headers = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
+            client.request(method, path, body, headers)
+            reply = client.getresponse()
+            return reply.status, reply.read()
+
+        status, taken = ask("POST", "/tickets", "tag=A")
+        assert status == 201
+        number = int(taken)
+        assert ask("DELETE", "/tickets/100000")[0] == 404
+        assert ask("DELETE", f"/tickets/{number}") == (200, b"closed\n")
+        assert ask("GET", f"/tickets/{number}/output")[0] == 410
+        assert ask("GET", "/tickets/100000/output")[0] == 404
+        client.close()
+        return number
+
+    with ThreadPoolExecutor(16) as pool:
+        numbers = list(pool.map(visit, range(64)))
+    assert sorted(numbers) == list(range(1, 65))

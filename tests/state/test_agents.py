@@ -64,8 +64,8 @@ def test_a_document_is_created_with_its_reserved_number_and_never_over_another(s
     with pytest.raises(NotFound):
         store.tickets.read(number)
     first = Ticket(id=number, tags=("A",))
-    assert store.tickets.create_reserved(first, number)
-    assert not store.tickets.create_reserved(Ticket(id=number, tags=("B",)), number)
+    assert store.tickets.create_reserved(first)
+    assert not store.tickets.create_reserved(Ticket(id=number, tags=("B",)))
     assert store.tickets.read(number) == first
     assert not list((store.root / "tmp").iterdir())
     assert store.tickets.create(lambda next_number: Ticket(id=next_number)).id == number + 1

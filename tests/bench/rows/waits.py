@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 from state.documents import Resource, Ticket
-from tests.bench import fill, limits, processes
+from tests.bench import fill, limits
 from tests.bench.clients import Http
 from tests.bench.connections import Connections, Script, request
 from tests.bench.farm import Farm
@@ -81,7 +81,7 @@ def _measure(place: Place) -> Iterator[Values]:
             with place.farm({"a": POOL}, folder) as farm:
                 begun = time.perf_counter()
                 crowd = Crowd(farm, clients)
-                _until_parked(farm)
+                farm.rest()
                 connected = time.perf_counter() - begun
                 memory = farm.memory()
                 others = _other_requests(farm, requests)
@@ -99,17 +99,6 @@ def _measure(place: Place) -> Iterator[Values]:
                 "until all were parked": connected,
                 "bare: a request to a gunicorn hello": limits.hello_ms(hello.address, requests),
             }
-
-
-def _until_parked(farm: Farm) -> None:
-    """Wait until the web has nothing more to do for the crowd."""
-    pids = farm.pids("web")
-    used = processes.processor_seconds(pids)
-    while True:
-        time.sleep(0.5)
-        before, used = used, processes.processor_seconds(pids)
-        if used - before < 0.03:
-            return
 
 
 def _other_requests(farm: Farm, count: int) -> list[float]:
