@@ -29,7 +29,7 @@ class Leader(msgspec.Struct, frozen=True):
     since: float
 
 
-class Pools(msgspec.Struct, frozen=True):
+class Pools(msgspec.Struct, frozen=True, eq=False):
     """`view/pools.json`: the pools in force, and what is wrong with the configuration or with documents."""
 
     at: float = 0.0

@@ -22,7 +22,9 @@ def pool_sentence(prospect: Prospect) -> str:
         parts.append(f"is about to start {prospect.about_to_start}")
     if prospect.starting:
         parts.append(f"is starting {prospect.starting}")
-    parts += [_hold(hold, prospect) for hold in prospect.holds]
+    full = any(hold.reason is Reason.AT_MAX for hold in prospect.holds)
+    told = [hold for hold in prospect.holds if not (full and hold.count and hold.reason in _LESS_THAN_FULL)]
+    parts += [_hold(hold, prospect) for hold in told]
     return _listed(parts) or "is about to serve it"
 
 
@@ -44,8 +46,8 @@ def brief(case: Case) -> str:
     """What holds the pool that promises most, and how many more there are; as short as it can be said."""
     prospect = min(case.prospects, key=_promise)
     more = len(case.prospects) - 1
-    others = f" (and {more} more)" if more else ""
-    return f"pool {prospect.pool}{others} {_short(prospect)}"
+    others = f" (and {more} more pool{'s' * (more > 1)})" if more else ""
+    return f"pool {prospect.pool} {_short(prospect)}{others}"
 
 
 def own_sentence(own: Own) -> str | None:
@@ -59,14 +61,18 @@ def own_sentence(own: Own) -> str | None:
 
 
 def _promise(prospect: Prospect) -> tuple[bool, bool, bool, float]:
-    """The less, the sooner something may come from this pool."""
+    """The less, the more may come from this pool, and the sooner."""
     holds = {hold.reason: hold for hold in prospect.holds}
     never = not holds.keys().isdisjoint(_NEVER) or (Reason.ENOUGH_SPARES in holds and not prospect.starting)
     ends = [hold.until for hold in prospect.holds if hold.until is not None]
-    return not prospect.about_to_start, not prospect.starting, never, max(ends, default=0.0)
+    return never, not prospect.about_to_start, not prospect.starting, max(ends, default=0.0)
 
 
 _NEVER = (Reason.PAUSED, Reason.DRAINING, Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
+
+
+_LESS_THAN_FULL = (Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
+"""What does not matter in a pool that is at its max."""
 
 
 def _hold(hold: Hold, prospect: Prospect) -> str:
@@ -86,7 +92,7 @@ def _hold(hold: Hold, prospect: Prospect) -> str:
         case Reason.ENOUGH_SPARES if not hold.count:
             return "keeps no spares (max_prealloc is 0), so it starts nothing"
         case Reason.ENOUGH_SPARES:
-            return f"keeps {hold.count} spare{'s' * (hold.count != 1)} (max_prealloc), and has them or starts them"
+            return f"has or starts its {hold.count} spare{'s' * (hold.count != 1)} (max_prealloc)"
         case Reason.ON_DEMAND_ONLY:
             return f"starts only for tickets that ask for {hold.detail}"
         case Reason.ENOUGH_COMING:
@@ -106,8 +112,7 @@ def _hold(hold: Hold, prospect: Prospect) -> str:
 def _made_of(prospect: Prospect) -> str:
     if not prospect.living:
         return ""
-    others = prospect.living - prospect.taken
-    return f" ({prospect.taken} taken, {others} not)" if others else ", all taken"
+    return ", all taken" if prospect.taken == prospect.living else f" ({prospect.taken} taken)"
 
 
 def _short(prospect: Prospect) -> str:

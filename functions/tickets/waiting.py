@@ -11,7 +11,7 @@ from functions.context import Context
 from functions.policy.estimate import Estimate, estimate
 from functions.policy.turns import Queue, before, rivals
 from functions.tickets import words
-from functions.view import Group, Waiting
+from functions.view import Group, Pools, Waiting
 from state.documents import Ticket
 
 NOT_LOOKED_AT = "the scheduler has not looked at it yet"
@@ -71,7 +71,8 @@ def wait_of(context: Context, ticket: Ticket) -> Wait:
     case = waiting.cases[group.case]
     place = bisect_left(group.ids, ticket.id) + 1
     if not case.pools:
-        nearest = {tag: _nearest(tag, _offered(context)) for tag in case.missing[:MOST_NEAREST]}
+        offered = _offered(context.view.pools())
+        nearest = {tag: _nearest(tag, offered) for tag in case.missing[:MOST_NEAREST]}
         why = words.with_nearest(case.why, nearest)
         return Wait(place=place, before=0, why=why, summary=why, nearest_tags=nearest, as_of=waiting.at)
     now = context.clock()
@@ -135,8 +136,8 @@ def _nearest(tag: str, offered: frozenset[str]) -> str | None:
     return next(iter(difflib.get_close_matches(tag, offered, n=1)), None)
 
 
-def _offered(context: Context) -> frozenset[str]:
-    pools = context.view.pools()
+@lru_cache(maxsize=2)
+def _offered(pools: Pools | None) -> frozenset[str]:
     return frozenset(tag for pool in pools.pools for tag in pool.offers) if pools is not None else frozenset()
 
 

@@ -57,6 +57,24 @@ def test_a_pool_that_starts_one_says_so() -> None:
     assert words.brief(case) == "pool vm starting 1"
 
 
+def test_the_pool_that_promises_most_is_told_first() -> None:
+    """Given a full pool, one that starts something and one that starts nothing for the ticket, then in that order."""
+    farm = [
+        a_pool("full", tags={"a": 0}, max=1, max_prealloc=1),
+        a_pool("busy", tags={"a": 0}, max=1, max_prealloc=1),
+        a_pool("vain", tags={"a": 0}, tags_on_demand={"x": 0}),
+    ]
+    taken = [a_resource(1, farm[0]), an_assigned_ticket(1, 1)]
+    starting = a_resource(2, farm[1], ResourceState.STARTING)
+    case = case_of(farm, *taken, starting, a_ticket(2, "a"))
+    assert words.brief(case) == "pool busy starting 1 (and 2 more pools)"
+    assert words.why(case).split("; ") == [
+        "pool busy is starting 1 and is at its max of 1 (0 taken)",
+        "pool full is at its max of 1, all taken",
+        "pool vain starts only for tickets that ask for x",
+    ]
+
+
 def test_a_pool_whose_starts_fail_says_until_when_and_why() -> None:
     farm = [a_pool(tags={"a": 0}, max_prealloc=1)]
     record = a_record(farm[0], start_failures=3, paused_until=NOW + 30, pause_reason="cmd_new exited 1: no quota left")
