@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import Metric
 
 from config.pools import Pool
+from functions.policy.offers import Tags
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from functions.timed.minute import Minute
@@ -27,6 +28,8 @@ class Measures:
         self.minute = Minute()
         self.last_pass: float | None = None
         """When the last pass ended (Unix seconds)."""
+        self.named_tags: set[Tags] = set()
+        """Tag sets that have had a name of their own so far."""
         self._waits = Histogram(
             "resalloc_ticket_wait_seconds",
             "From the take of a ticket to its resource, by the pool of that.",

@@ -99,7 +99,9 @@ def _names_of_waiting(farm: Farm) -> dict[Tags, str]:
     """A name for the tag set of each waiting ticket."""
     snapshot = farm.snapshot
     sizes = {tags: len(snapshot.waiting[tags]) for tags in snapshot.waiting}
-    names = named(sizes, lambda tags: any(pool.max and tags <= pool.offers.keys() for pool in snapshot.pools.values()))
+    pools = [pool.offers.keys() for pool in snapshot.pools.values() if pool.max]
+    names = named(sizes, lambda tags: any(tags <= offers for offers in pools), farm.measures.named_tags)
+    farm.measures.named_tags.update(names)
     return {tags: names.get(tags, OTHER) for tags in sizes}
 
 
