@@ -104,6 +104,10 @@ for file in README.md LICENSE docs/*.md config/nginx.conf config/*.yaml* config/
     install_text "$file" "$doc/${file##*/}"
 done
 
+for file in docs/ci/*; do
+    install_text "$file" "$doc/ci/${file##*/}"
+done
+
 # Only these: other files there would switch on what they configure.
 for file in server.yaml pools.yaml; do
     install_config "config/$file" "$etc/resallocserver/$file"

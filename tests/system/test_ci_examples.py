@@ -1,0 +1,151 @@
+"""The examples in docs/ci: they are what their CI system reads, and their commands work with a whole farm."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.system.farm import PROJECT, SHIM, Farm
+from tests.waiting import until
+
+CI = PROJECT / "docs" / "ci"
+POOLS = """
+local:
+  max: 2
+  max_prealloc: 1
+  cmd_new: echo 10.0.0.$RESALLOC_ID
+  cmd_delete: 'true'
+  tags: [local]
+"""
+TEST_MACHINE = """#!/bin/sh
+curl -fsS "$RESALLOC_URL/tickets/$RESALLOC_TICKET" >ticket-then
+printf %s "$RESALLOC_DATA" >data-then
+exit "${FAIL:-0}"
+"""
+"""The project's own test: leaves behind what it was given, and what the server said of its ticket."""
+
+
+class Project:
+    """A checkout of the project that is tested, with the environment of a job."""
+
+    def __init__(self, folder: Path, farm: Farm, variables: dict[str, str]) -> None:
+        (folder / "ci").mkdir(parents=True)
+        (folder / "ci" / "test-machine").write_text(TEST_MACHINE)
+        (folder / "ci" / "test-machine").chmod(0o755)
+        self.folder, self.farm = folder, farm
+        self.environment = {"PATH": f"{SHIM}:{os.environ['PATH']}", **variables, "RESALLOC_URL": farm.url}
+
+    def run(self, script: str, by: tuple[str, ...] = ("bash", "-e", "-c"), **variables: str) -> int:
+        """The status of one step."""
+        done = subprocess.run(
+            [*by, script],
+            cwd=self.folder,
+            env=self.environment | variables,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode
+
+    def check(self, sandbox: str) -> None:
+        """The test ran while its ticket was open, in the project's sandbox, with its data; now that is closed."""
+        ticket = json.loads((self.folder / "ticket-then").read_text())
+        assert (ticket["state"], ticket["tags"], ticket["sandbox"]) == ("OPEN", ["local"], sandbox)
+        assert (self.folder / "data-then").read_text() == ticket["output"].strip()
+        until(lambda: self.state_of(ticket["id"]) == "CLOSED", what="the close")
+
+    def state_of(self, ticket: int) -> str:
+        answer = subprocess.check_output(["curl", "-fsS", f"{self.farm.url}/tickets/{ticket}"], timeout=20)
+        return str(json.loads(answer)["state"])
+
+
+@pytest.fixture
+def working(farm: Farm) -> Farm:
+    farm.set_pools(POOLS)
+    farm.start()
+    return farm
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((CI / name).read_text())
+
+
+@pytest.mark.parametrize("job", ["with-resalloc-run", "with-curl"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_github_actions(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
+    """Given a test that passes or fails, when GitHub's steps have run, then the ticket is closed."""
+    project = Project(
+        tmp_path / "project",
+        working,
+        {
+            **{"GITHUB_REPOSITORY": "us/it", "GITHUB_RUN_ID": "1", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_JOB": job},
+            **{"GITHUB_OUTPUT": str(tmp_path / "output"), "FAIL": "1" if fails else "0"},
+        },
+    )
+    workflow = load("github-actions.yml")
+    assert {"name", "env", "jobs"} < set(workflow)
+    outputs: dict[str, str] = {}
+    failed = False
+    for step in workflow["jobs"][job]["steps"]:
+        if "run" not in step or (failed and "always()" not in step.get("if", "")):
+            continue
+        values = {name: evaluated(value, outputs) for name, value in step.get("env", {}).items()}
+        failed = project.run(step["run"], **values) != 0 or failed
+        if "id" in step:
+            assert step["id"] == "take"
+            outputs = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+    assert failed is fails
+    project.check("us/it")
+
+
+def evaluated(value: str, outputs: dict[str, str]) -> str:
+    """A value with the outputs of the step `take` in place of their names."""
+    return re.sub(r"\$\{\{ steps\.take\.outputs\.(\w+) \}\}", lambda match: outputs[match[1]], value)
+
+
+@pytest.mark.parametrize("job", ["with-resalloc-run", "with-curl"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_gitlab(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
+    variables = {"CI_PROJECT_PATH": "us/it", "CI_JOB_ID": "7", "FAIL": "1" if fails else "0"}
+    project = Project(tmp_path / "project", working, variables)
+    steps = load("gitlab-ci.yml")[job]
+    status = project.run("\n".join(steps["script"]), by=("sh", "-e", "-c"))
+    for line in steps.get("after_script", []):
+        assert project.run(line, by=("sh", "-c")) == 0
+    assert status == (1 if fails else 0)
+    project.check("us/it")
+
+
+@pytest.mark.parametrize("stage", ["With resalloc run", "With curl"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_jenkins(working: Farm, tmp_path: Path, stage: str, fails: bool) -> None:
+    variables = {"JOB_NAME": "us/it", "BUILD_TAG": "jenkins-it-7", "FAIL": "1" if fails else "0"}
+    project = Project(tmp_path / "project", working, variables)
+    text = (CI / "Jenkinsfile").read_text()
+    assert text.count("{") == text.count("}")
+    body = text.partition(f"stage('{stage}')")[2].partition("        stage(")[0]
+    steps, _, post = body.partition("post {")
+    failed = False
+    assert shell_steps(steps)
+    for script in shell_steps(steps):
+        failed = failed or project.run(script, by=("sh", "-xe", "-c")) != 0
+    for script in shell_steps(post):
+        assert project.run(script, by=("sh", "-xe", "-c")) == 0
+    assert failed is fails
+    project.check("us/it")
+
+
+def shell_steps(text: str) -> list[str]:
+    """The scripts of the `sh` steps, as Groovy reads strings in single quotes."""
+    found = re.findall(r"\bsh ('''(?:.|\n)*?'''|'[^'\n]*')", text)
+    return [script.strip("'").replace("\\\n", "") for script in found]
+
+
+def test_every_file_is_named_in_the_readme() -> None:
+    readme = (CI / "README.md").read_text()
+    assert {path.name for path in CI.iterdir()} - {"README.md"} == set(re.findall(r"\]\(([\w.-]+)\)", readme))
