@@ -16,6 +16,7 @@ from types import FrameType
 import msgspec
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from functions.logfields import of_file
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
@@ -166,7 +167,8 @@ class Process:
                 self.failed = True
                 return
             except StateError as error:
-                log.error("%s; trying again in %g s", error, RETRY_PAUSE)
+                about = of_file(error.path) if isinstance(error, StoreUnavailable) else {}
+                log.error("%s; trying again in %g s", error, RETRY_PAUSE, extra=about)
                 self._in_doubt = True
                 pause = RETRY_PAUSE
 
