@@ -86,7 +86,7 @@ def reboot(name: str) -> None:
     # This module's own is among those that are replaced.
     old_boot_id = boot_id
     for module in list(sys.modules.values()):
-        if getattr(module, "boot_id", None) is old_boot_id:
+        if vars(module).get("boot_id") is old_boot_id:
             module.boot_id = new_boot_id  # type: ignore[attr-defined]
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from state.errors import StateError
 from state.files import Files
 from tests.chaos import checks
-from tests.chaos.children import fast_folder, in_child, reboot
+from tests.chaos.children import LONGEST, fast_folder, in_child, reboot
 from tests.chaos.report import Report
 from tests.chaos.transitions import REUSING
 from tests.chaos.world import Tell, World
@@ -102,8 +102,12 @@ def _call(*command: str) -> None:
 
 
 def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) -> list[checks.Told]:
-    """Let clients and a scheduler work, cut the power after so many seconds; returns what they acknowledged."""
+    """Let clients and a scheduler work, cut the power so many seconds after each has begun to acknowledge something;
+    returns what they acknowledged.
+    """
     writers = [_start(work, folder, boot, syncs) for work in (_take_and_close, _take_with_keys, _lead)]
+    for _, pipe in writers:
+        pipe.poll(LONGEST)
     time.sleep(after)
     descriptor = os.open(folder / "state", os.O_RDONLY)
     try:

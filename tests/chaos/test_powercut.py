@@ -36,7 +36,7 @@ def test_a_reboot_reaches_every_module() -> None:
 
 
 def _tell_boots(tell: Tell) -> None:
-    asking = [module for module in list(sys.modules.values()) if getattr(module, "boot_id", None) is boot.boot_id]
+    asking = [module for module in list(sys.modules.values()) if vars(module).get("boot_id") is boot.boot_id]
     for name in ("another boot", "a third boot"):
         children.reboot(name)
         for module in asking:
@@ -73,16 +73,15 @@ def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -
         "folder in _write_ceiling",
         "file in _write_new",
         "folder in _write_new",
-        "file in _create_next",
-        "folder in create_all",
         "file in create_reserved",
-        "file in _change",
-        "folder in update_all",
+        "folder in create_reserved",
+        "file in update",
+        "folder in update",
         "file in stage_all",
         "file in commit",
         "folder in commit",
         "folder in archive",
-        "folder in read_all_durable",
+        "folder in read_durable",
     ],
 )
 def test_a_sync_that_is_left_out_is_missed(
@@ -95,7 +94,7 @@ def test_a_sync_that_is_left_out_is_missed(
 def test_all_syncs_are_known(recordings: tuple[Recording, Recording]) -> None:
     """Given all places in the program that sync, when one is new, then it must be listed above."""
     (mark,) = (mark for mark in test_a_sync_that_is_left_out_is_missed.pytestmark if mark.name == "parametrize")
-    assert {*recordings[0].sites, *recordings[1].sites} == {*mark.args[1], *NOT_VITAL}
+    assert {*recordings[0].sites, *recordings[1].sites} == {*mark.args[1], NOT_VITAL}
 
 
 @pytest.mark.skipif(loopdisk.why_not() is not None, reason=f"NOTHING IS PROVED HERE: {loopdisk.why_not()}")
@@ -103,7 +102,7 @@ def test_a_real_file_system_keeps_what_was_acknowledged() -> None:
     """Given a server on ext4, when the disk is shut down without its journal under load, then all promises hold."""
     with loopdisk.disk() as folder:
         told = loopdisk.cut_under_load(folder, 0.3, "boot")
-        assert len(told) > 10
+        assert {what for what, _, _ in told} > {"created", "closed"}
         assert loopdisk.look(folder, told, "boot after") == []
 
 
