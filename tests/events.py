@@ -11,8 +11,14 @@ from state.store import Store
 
 def lines(store: Store) -> list[Event]:
     """All whole lines, in the order in which they were written; none may be damaged."""
+    found = whole_lines(store)
+    assert len(found) == sum(len(piece.lines) for piece in store.events.forwards(Place("", 0)))
+    return found
+
+
+def whole_lines(store: Store) -> list[Event]:
+    """Those that can be read, as readers do it: a power cut may leave others."""
     found = [line.event() for piece in store.events.forwards(Place("", 0)) for line in piece.lines]
-    assert None not in found
     return [event for event in found if event is not None]
 
 
@@ -35,5 +41,5 @@ def missing_and_double(store: Store) -> tuple[list[tuple[Key, int]], list[tuple[
             wanted |= {(key, event.n) for event in lines_of(document)}
         else:
             wanted |= {(key, number) for number in range(1, last_number(document.history) + 1)}  # type: ignore[attr-defined]
-    there = Counter((key, event.n) for event in lines(store) if (key := key_of_line(event)) is not None)
+    there = Counter((key, event.n) for event in whole_lines(store) if (key := key_of_line(event)) is not None)
     return sorted(wanted - there.keys(), key=str), sorted((each for each in there if there[each] > 1), key=str)

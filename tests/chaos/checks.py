@@ -11,6 +11,7 @@ from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
 from state.documents import Document, HookKind, ResourceState, TicketState
 from state.errors import NotFound, StateError
 from tests.chaos.world import World
+from tests.events import missing_and_double
 
 Told = tuple[str, int, object]
 """What was acknowledged: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
@@ -64,7 +65,15 @@ def holds(world: World) -> list[str]:
     faults = [f"{fault.kind}: {fault.sentence}" for fault in found]
     faults += [f"left over: {path.relative_to(world.store.root)}" for path in (world.store.root / "tmp").iterdir()]
     faults += [f"in quarantine: {aside.path.name}" for aside in world.store.quarantine.list()]
+    faults += _events(world)
     return faults + (_real_farm(world) if world.real else _simulated_farm(world))
+
+
+def _events(world: World) -> list[str]:
+    """Transitions that have no line in the files of events, or more than one."""
+    missing, double = missing_and_double(world.store)
+    faults = [f"event {number} of {key} has no line" for key, number in missing]
+    return faults + [f"event {number} of {key} has more than one line" for key, number in double]
 
 
 def inventory(world: World) -> Inventory:

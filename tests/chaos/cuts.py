@@ -79,6 +79,8 @@ class Disk:
                 self._open(place, operation.truncates)
             case "write":
                 self._write(self._find(place), operation.data or b"", operation.offset)
+            case "truncate":
+                self._truncate(self._find(place), operation.offset or 0)
             case "fsync":
                 self._sync(self._find(place))
             case "mkdir":
@@ -128,6 +130,11 @@ class Disk:
         before = file.content
         at = len(before) if offset is None else offset
         file.versions.append(before[:at].ljust(at, b"\0") + data + before[at + len(data) :])
+
+    @staticmethod
+    def _truncate(file: File | Folder, size: int) -> None:
+        assert isinstance(file, File)
+        file.versions.append(file.content[:size].ljust(size, b"\0"))
 
     def _sync(self, found: File | Folder) -> None:
         if isinstance(found, File):

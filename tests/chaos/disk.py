@@ -12,6 +12,7 @@ from typing import Any
 # As they were before anybody came between.
 _open, _close, _write, _pwrite, _read = os.open, os.close, os.write, os.pwrite, os.read
 _fsync, _rename, _link, _unlink = os.fsync, os.rename, os.link, os.unlink
+_truncate, _ftruncate = os.truncate, os.ftruncate
 _mkdir, _rmdir, _listdir, _io_open = os.mkdir, os.rmdir, os.listdir, io.open
 _Popen = subprocess.Popen
 unseen_open = io.open
@@ -23,7 +24,7 @@ class Operation:
     """One call: `path` is absolute, `target` the new name of a rename or link, `data` what is written.
 
     `changes` tells whether it can change anything on the disk, `truncates` whether an open empties the file. A write
-    without an `offset` goes on where the last one ended.
+    without an `offset` goes on where the last one ended; of a truncate it is the size that is left.
     """
 
     name: str
@@ -70,6 +71,8 @@ class _Between:
         "read",
         "write",
         "pwrite",
+        "truncate",
+        "ftruncate",
         "fsync",
         "rename",
         "link",
@@ -130,6 +133,19 @@ class _Between:
         operation = Operation("write", place, changes=True, data=bytes(data), offset=offset)
         written: int = self._meddle(operation, lambda part: _pwrite(descriptor, part, offset))
         return written
+
+    def truncate(self, path: Any, length: int) -> None:
+        place = self._place(path)
+        if place is None:
+            return _truncate(path, length)
+        self._meddle(Operation("truncate", place, changes=True, offset=length), lambda: _truncate(path, length))
+
+    def ftruncate(self, descriptor: int, length: int) -> None:
+        place = self._paths.get(descriptor)
+        if place is None:
+            return _ftruncate(descriptor, length)
+        operation = Operation("truncate", place, changes=True, offset=length)
+        self._meddle(operation, lambda: _ftruncate(descriptor, length))
 
     def fsync(self, descriptor: int) -> None:
         place = self._paths.get(descriptor)

@@ -152,6 +152,8 @@ class World:
         assert process is not None
         changes = process.watch.wait(seconds)
         process._probed_at = 0.0
+        # Simulated time passes faster than the one in which they are synced.
+        process._chronicle.synced_at = float("-inf")
         try:
             pause = process._turn(changes)
         except StoreFrozen:
