@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from functions.context import Context
-from functions.policy.estimate import Estimate, estimate
+from functions.policy.estimate import Confidence, Estimate, estimate
 from functions.policy.turns import Queue, before, rivals
 from functions.tickets import words
 from functions.view import Group, Pools, Waiting
@@ -79,7 +79,9 @@ def wait_of(context: Context, ticket: Ticket) -> Wait:
     ahead = queues.before(group, ticket.id)
     expected = estimate(case.forecast, ahead, now)
     own = queues.own.get((group.tags, ticket.sandbox or ""))
-    summary = words.summary(ahead, own or case.brief, expected)
+    if own and expected.seconds is not None:
+        expected = msgspec.structs.replace(expected, low=0.0, confidence=Confidence.LOW)
+    summary = words.summary(ahead, case.brief, expected, own)
     outdated = now - waiting.at > _longest_age(context)
     if outdated:
         summary = f"{summary} (as the scheduler saw it {words.span(now - waiting.at)} ago)"

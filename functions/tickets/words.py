@@ -7,11 +7,15 @@ from functions.policy.estimate import Confidence, Estimate
 from state.documents import Ticket, TicketState
 
 
-def summary(before: int, what: str, expected: Estimate) -> str:
-    """The wait in one line: place in the queue, what holds it, how long it may take."""
-    parts = [f"{ordinal(before + 1)} in line", what]
+def summary(before: int, what: str, expected: Estimate, own: str | None = None) -> str:
+    """The wait in one line: place in the queue, what holds it, how long it may take.
+
+    With something of its sandbox's own on its way it may be served sooner than the others.
+    """
+    parts = [f"{ordinal(before + 1)} in line", own or what]
     if expected.seconds is not None:
-        parts.append("any moment now" if expected.seconds < 1 else f"about {span(expected.seconds)}")
+        most = "at most " if own else ""
+        parts.append("any moment now" if expected.seconds < 1 else f"{most}about {span(expected.seconds)}")
     return "; ".join(parts)
 
 
@@ -48,7 +52,10 @@ def story(ticket: Ticket) -> list[str]:
     if ticket.failed_at is not None:
         lines.append(f"It failed at {date(ticket.failed_at)}: {ticket.reason or 'its resource is gone'}.")
     if ticket.closed_at is not None:
-        lines.append(f"It was closed at {date(ticket.closed_at)}.")
+        why = f": {ticket.reason}" if ticket.reason and ticket.failed_at is None else ""
+        lines.append(f"It was closed at {date(ticket.closed_at)}{why}.")
+    if ticket.bad is not None:
+        lines.append(f"Its client called the resource bad: {ticket.bad}")
     return lines
 
 

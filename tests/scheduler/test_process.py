@@ -11,10 +11,11 @@ import pytest
 from config.settings import load_settings
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
+from functions.timed.view import LONGEST_AGE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
-from state.documents import ResourceState
+from state.documents import ResourceState, Ticket
 from state.store import Store
 from tests.waiting import until
 
@@ -90,6 +91,25 @@ def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_no
     process.farm.measures.passed(9.0, 1.0)
     assert process._show_metrics() == float("inf")
     assert json.loads(shown.read_bytes())["last_pass"] == 9.0
+
+
+@pytest.mark.parametrize(("tags", "renewed"), [((), True), (("nowhere",), False)])
+def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_vain(
+    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch, tags: tuple[str, ...], renewed: bool
+) -> None:
+    """Given a ticket that a pool could serve, or none, when the view grows old, then it is made anew for the first."""
+    monkeypatch.setattr("scheduler.process.SHORTEST_PAUSE", 0.0)
+    store.tickets.create(lambda number: Ticket(id=number, tags=tags))
+    process = start(at_once=0)
+    process._turn({})
+    process.farm.changed_since_shown = False
+    first = json.loads(store.read_view("waiting.json") or b"")
+    assert [group["ids"] for group in first["groups"]] == [[1]]
+    assert process._show() == float("inf")
+    assert json.loads(store.read_view("waiting.json") or b"") == first
+    process.farm.clock = lambda: first["at"] + LONGEST_AGE
+    process._show()
+    assert (json.loads(store.read_view("waiting.json") or b"")["at"] > first["at"]) is renewed
 
 
 def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(

@@ -101,10 +101,14 @@ def test_what_the_sandbox_has_of_its_own_comes_first(client, scheduler):
     take(client, "A", sandbox="mine")
     take(client, "A", sandbox="other")
     own = {"tags": ["A"], "sandbox": "mine", "sentence": "1 of its own sandbox is being released"}
-    scheduler.show_waiting({"tags": ["A"], "ids": [1, 2], **FULL}, own=[own])
+    known = {**FULL, "forecast": {"arrivals": [[time.time() + 240, "high"]] * 2}}
+    scheduler.show_waiting({"tags": ["A"], "ids": [1, 2], **known}, own=[own])
     with scheduler.leading():
-        assert client.get("/tickets/1/explain?brief=1").text.startswith("1st in line; 1 of its own sandbox is being")
+        brief = client.get("/tickets/1/explain?brief=1").text
+        assert brief == "1st in line; 1 of its own sandbox is being released; at most about 4 min\n"
         assert "\n1 of its own sandbox is being released.\n" in client.get("/tickets/1/explain").text
+        found = [client.get(f"/tickets/{id}").json["estimate"] for id in (1, 2)]
+        assert [(one["low"] > 0, one["confidence"]) for one in found] == [(False, "low"), (True, "high")]
         assert "own sandbox" not in client.get("/tickets/2/explain").text
 
 
@@ -151,6 +155,12 @@ def test_a_ticket_that_was_closed_without_a_resource_tells_so(client, ticket):
     lines = client.get("/tickets/1/explain").text.splitlines()
     assert lines[1] == "It never had a resource."
     assert lines[2].startswith("It was closed at ")
+
+
+def test_a_ticket_that_was_closed_tells_what_its_client_said_of_the_resource(client, scheduler, ticket):
+    scheduler.assign(1)
+    client.delete("/tickets/1?bad=no%20network")
+    assert client.get("/tickets/1/explain").text.endswith("\nIts client called the resource bad: no network\n")
 
 
 @pytest.mark.parametrize(

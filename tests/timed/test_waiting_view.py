@@ -1,0 +1,48 @@
+"""What the leader shows of those who wait is what the web functions read."""
+
+from pathlib import Path
+
+from functions.policy.explain import explain
+from functions.policy.words import brief
+from functions.timed.view import show
+from functions.view import View
+from tests.timed.world import World
+
+POOLS = """
+vms: {max: 1, max_prealloc: 1, cmd_new: 'true', cmd_delete: 'true', cmd_release: sleep 60, tags: [a, b],
+      reuse_opportunity_time: 60}
+big: {cmd_new: 'true', cmd_delete: 'true', tags_on_demand: [x], start_delay: 3600, max: 2}
+"""
+
+
+def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
+    """Given tickets that wait for all kinds of reasons, when shown, then a reader finds each with its case."""
+    world = World(tmp_path, POOLS)
+    first = world.take("a", sandbox="mine")
+    world.until(lambda: world.store.tickets.read(first.id).resource, "a resource")
+    # The start of `big` for the first of these delays that for the second.
+    waiting = [world.take(*tags, sandbox="mine") for tags in (("a",), ("a", "b"), ("x",), ("x",), ("a", "x"), ("c",))]
+    world.close(first.id)
+    world.until(lambda: [r.state for r in world.resources() if r.pool == "vms"] == ["RELEASING"], "the release")
+    world.turn()
+
+    show(world.farm, {"pid": 1, "since": 1.0})
+
+    shown = View(world.store).waiting()
+    assert shown is not None
+    told = explain(world.farm.snapshot, shown.at)
+    assert {frozenset(group.tags): list(group.ids) for group in shown.groups} == {
+        tags: list(world.farm.snapshot.waiting[tags]) for tags in told.cases
+    }
+    assert sum(len(group.ids) for group in shown.groups) >= len(waiting) - 1
+    for group in shown.groups:
+        expected, case = told.cases[frozenset(group.tags)], shown.cases[group.case]
+        assert [pool["pool"] for pool in case.pools] == [prospect.pool for prospect in expected.prospects]
+        assert (case.missing, case.forecast, case.on_demand) == (
+            expected.missing,
+            expected.forecast,
+            expected.on_demand,
+        )
+        assert not case.pools or case.brief == brief(expected)
+    assert ("a",) in {own.tags for own in shown.own}
+    assert {own.sentence for own in shown.own} == {"1 of its own sandbox is being released"}
