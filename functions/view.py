@@ -40,18 +40,31 @@ class Pools(msgspec.Struct, frozen=True, eq=False):
     quarantine: tuple[str, ...] = ()
 
 
+class Prospect(msgspec.Struct, frozen=True):
+    """A pool that could serve a ticket: what holds it, in words and as facts, and how full it is."""
+
+    pool: str
+    sentence: str = ""
+    holds: tuple[dict[str, Any], ...] = ()
+    max: int = 0
+    living: int = 0
+    taken: int = 0
+    starting: int = 0
+    about_to_start: int = 0
+
+
 class Case(msgspec.Struct, frozen=True):
     """Why tickets of one kind wait.
 
-    `pools` are those that could serve them, each with its name, what holds it in words (`sentence`) and the facts;
-    without any, `missing` are the tags that no pool has. `on_demand` tickets come before the others.
+    `pools` are those that could serve them; without any, `missing` are the tags that no pool has. `on_demand` tickets
+    come before the others.
     """
 
     on_demand: bool = False
     missing: tuple[str, ...] = ()
     why: str = ""
     brief: str = ""
-    pools: tuple[dict[str, Any], ...] = ()
+    pools: tuple[Prospect, ...] = ()
     forecast: Forecast = Forecast()
 
 

@@ -11,7 +11,7 @@ from functions.context import Context
 from functions.policy.estimate import Confidence, Estimate, estimate
 from functions.policy.turns import Queue, before, rivals
 from functions.tickets import words
-from functions.view import Group, Pools, Waiting
+from functions.view import Group, Pools, Prospect, Waiting
 from state.documents import Ticket
 
 NOT_LOOKED_AT = "the scheduler has not looked at it yet"
@@ -34,7 +34,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     summary: str
     own: str | None = None
-    pools: tuple[dict[str, Any], ...] = ()
+    pools: tuple[Prospect, ...] = ()
     nearest_tags: dict[str, str | None] = {}
     estimate: Estimate = Estimate()
     as_of: float | None = None
@@ -53,7 +53,7 @@ def lines_of(wait: Wait, ticket: Ticket, now: float) -> list[str]:
     lines = words.queue_story(ticket, wait.before, wait.estimate, now)
     if wait.own:
         lines.append(f"{wait.own[0].upper()}{wait.own[1:]}.")
-    lines += ["", *(f"pool {pool['pool']} {pool['sentence']}" for pool in wait.pools)]
+    lines += ["", *(f"pool {pool.pool} {pool.sentence}" for pool in wait.pools)]
     if wait.outdated:
         lines += ["", f"This is as the scheduler saw it {words.span(now - (wait.as_of or now))} ago."]
     return lines
@@ -102,10 +102,12 @@ class _Queues:
     """Who comes before whom in one view."""
 
     def __init__(self, waiting: Waiting) -> None:
-        self._groups = {group.tags: group for group in waiting.groups}
-        self._pools = [frozenset(pool["pool"] for pool in case.pools) for case in waiting.cases]
+        # One that names no case comes of damage: it is as if the scheduler had not looked at its tickets.
+        groups = [group for group in waiting.groups if 0 <= group.case < len(waiting.cases)]
+        self._groups = {group.tags: group for group in groups}
+        self._pools = [frozenset(pool.pool for pool in case.pools) for case in waiting.cases]
         self._cases = waiting.cases
-        self._all = [self._queue(group) for group in waiting.groups]
+        self._all = [self._queue(group) for group in groups]
         self._rivals: dict[int, list[Queue]] = {}
         self.own = {(own.tags, own.sandbox): own.sentence for own in waiting.own}
 

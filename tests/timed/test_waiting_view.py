@@ -37,7 +37,7 @@ def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
     assert sum(len(group.ids) for group in shown.groups) >= len(waiting) - 1
     for group in shown.groups:
         expected, case = told.cases[frozenset(group.tags)], shown.cases[group.case]
-        assert [pool["pool"] for pool in case.pools] == [prospect.pool for prospect in expected.prospects]
+        assert [pool.pool for pool in case.pools] == [prospect.pool for prospect in expected.prospects]
         assert (case.missing, case.forecast, case.on_demand) == (
             expected.missing,
             expected.forecast,

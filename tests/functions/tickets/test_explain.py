@@ -125,8 +125,16 @@ def test_a_view_that_is_old_says_so(client, scheduler, ticket):
     assert brief == "1st in line; pool vms at its max of 2 (as the scheduler saw it 10 min ago)\n"
 
 
-def test_a_view_of_another_version_is_as_good_as_none(client, scheduler, ticket):
-    scheduler.store.write_view("waiting.json", b'{"groups": [{"tags": ["A"], "ids": [1]}]}')
+@pytest.mark.parametrize(
+    "view",
+    [
+        b'{"groups": [{"tags": ["A"], "ids": [1]}]}',
+        b'{"groups": [{"tags": ["A"], "ids": [1], "case": 1}], "cases": [{}]}',
+        b'{"groups": [{"tags": ["A"], "ids": [1], "case": 0}], "cases": [{"pools": [{"sentence": "is full"}]}]}',
+    ],
+)
+def test_a_view_of_another_version_or_a_damaged_one_is_as_good_as_none(client, scheduler, ticket, view):
+    scheduler.store.write_view("waiting.json", view)
     with scheduler.leading():
         assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
 
