@@ -17,6 +17,7 @@ from functions.pages import pools as pools_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
+from functions.pages.acts import then
 from functions.tickets import check, close, create, explain, wait, xmlrpc
 from state.store import Store
 
@@ -40,6 +41,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/resources/delete", resources.delete_some),
     ("GET", "/resources/<id_or_name>", resources.one),
     ("DELETE", "/resources/<id_or_name>", resources.delete),
+    ("POST", "/resources/<id_or_name>/delete", resources.delete_by_post),
     ("GET", "/resources/<id_or_name>/logs", logs.every),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
     ("GET", "/logs", logs.of_several),
@@ -62,6 +64,12 @@ PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/resources/<id_or_name>"): resource.show,
     ("GET", "/pools"): pools_page.show,
     ("GET", "/pools/<name>"): pool.show,
+    ("POST", "/tickets/<ticket_id>/close"): then(close.by_post, "/tickets/{ticket_id}", "close"),
+    ("POST", "/resources/<id_or_name>/delete"): then(resources.delete_by_post, "/resources/{id_or_name}", "delete"),
+    ("POST", "/pools/<name>/pause"): then(pool_verbs.pause, "/pools/{name}", "pause"),
+    ("POST", "/pools/<name>/resume"): then(pool_verbs.resume, "/pools/{name}", "resume"),
+    ("POST", "/pools/<name>/drain"): then(pool_verbs.drain, "/pools/{name}", "drain"),
+    ("POST", "/pools/<name>/retry"): then(pool_verbs.retry, "/pools/{name}", "retry"),
 }
 """What browsers get at these routes; everybody else gets what `ROUTES` says."""
 

@@ -1,4 +1,5 @@
-"""Resources: `GET /resources`, `GET /resources/ID|NAME`, `DELETE /resources/ID|NAME`, `POST /resources/delete`.
+"""Resources: `GET /resources`, `GET /resources/ID|NAME`, `DELETE /resources/ID|NAME`,
+`POST /resources/ID|NAME/delete`, `POST /resources/delete`.
 
 Reads tickets and resources. A delete writes an intent, which the next reconcile pass decides.
 """
@@ -15,6 +16,7 @@ from functions.context import Context, current
 from functions.errors import BadField, BadParameter, shown
 from functions.fields import Body, Query
 from functions.offload import in_thread
+from functions.operators import wishes
 from functions.operators.living import find, holder, holders, read_living
 from functions.tickets.check import output_fields
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
@@ -58,6 +60,15 @@ def delete(id_or_name: str) -> Response:
     Query().finish()
     context = current()
     return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True))
+
+
+def delete_by_post(id_or_name: str) -> Response:
+    """The same, with why in the field `reason` of the body."""
+    Query().finish()
+    context, body = current(), Body()
+    reason = wishes.read_reason(body)
+    body.finish()
+    return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True, reason=reason, by=wishes.who()))
 
 
 def delete_some() -> Response:
@@ -150,7 +161,9 @@ def _escaped(field: bytes) -> bytes:
     return re.sub(rb"[\x01-\x1f\x7f-\xff\\]", lambda found: b"\\0%03o" % found[0][0], field.replace(b"\0", b""))
 
 
-def _delete_named(context: Context, named: list[str], strict: bool) -> tuple[list[Resource], list[str]]:
+def _delete_named(
+    context: Context, named: list[str], strict: bool, reason: str | None = None, by: str | None = None
+) -> tuple[list[Resource], list[str]]:
     found, unknown = [], []
     living = {resource.name: resource for resource in read_living(context.store.resources)}
     for id_or_name in dict.fromkeys(named):
@@ -163,7 +176,7 @@ def _delete_named(context: Context, named: list[str], strict: bool) -> tuple[lis
                 raise
             unknown.append(id_or_name)
             continue
-        _ask(context, resource, False)
+        _ask(context, resource, False, reason, by)
         found.append(resource)
     return found, unknown
 
@@ -180,14 +193,16 @@ def _delete_up(context: Context, unused: bool) -> tuple[list[Resource], list[str
     return chosen, []
 
 
-def _ask(context: Context, resource: Resource, unused: bool) -> None:
+def _ask(context: Context, resource: Resource, unused: bool, reason: str | None = None, by: str | None = None) -> None:
+    why = _UNUSED_REASON if unused else _REASON
     context.store.intents.create(
         lambda number: Intent(
             id=number,
             kind=IntentKind.DELETE_RESOURCE,
             resource=resource.id,
             unused_only=unused,
-            reason=_UNUSED_REASON if unused else _REASON,
+            reason=f"{why}: {reason}" if reason else why,
+            by=by,
             created_at=context.clock(),
         )
     )

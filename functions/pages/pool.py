@@ -7,6 +7,7 @@ from flask import Response
 from functions.context import current
 from functions.fields import Query
 from functions.pages import page
+from functions.pages.asks import asks_of_pool, read_verb, told
 from functions.pages.charts import charts
 from functions.pages.look import Look
 from state.errors import NotFound
@@ -19,7 +20,9 @@ OPTIONS = (*_LIMITS, *_REUSE)
 
 def show(name: str) -> Response:
     """200 with how it does, its limits, resources and the tickets that wait for it; 404 when it is not known."""
-    Query().finish()
+    query = Query()
+    asked, done = read_verb(query, "ask"), read_verb(query, "done")
+    query.finish()
     samples = current().store.samples
 
     def make(look: Look) -> dict[str, Any]:
@@ -27,6 +30,7 @@ def show(name: str) -> Response:
         if pool is None:
             raise NotFound("pool", name)
         drawn = charts(samples.read(name), look.at)
-        return {"pool": pool, "options": OPTIONS, "charts": drawn}
+        asks = asks_of_pool(pool, look.at)
+        return {"pool": pool, "options": OPTIONS, "charts": drawn, **told(asks, asked, done)}
 
     return page.reply("pool.html", make)

@@ -9,18 +9,28 @@ from functions.fields import Query
 from functions.operators.living import find
 from functions.operators.logs import tails_of
 from functions.pages import page
+from functions.pages.asks import asks_of_resource, read_verb, told
 from functions.pages.look import Look
+from functions.policy.history import lines_of
 from state.documents import ResourceState
 
 
 def show(id_or_name: str) -> Response:
     """200 with what it is, who has it, what happened to it and what its hooks wrote; 404 when it is not known."""
-    Query().finish()
+    query = Query()
+    asked, done = read_verb(query, "ask"), read_verb(query, "done")
+    query.finish()
     context = current()
 
     def make(look: Look) -> dict[str, Any]:
         resource = find(context.store, id_or_name)
         ticket = None if resource.state is ResourceState.ENDED else look.holder(resource)
-        return {"resource": resource, "ticket": ticket, "logs": tails_of(context, resource.id)}
+        return {
+            "resource": resource,
+            "ticket": ticket,
+            "logs": tails_of(context, resource.id),
+            "events": list(reversed(lines_of(resource))),
+            **told(asks_of_resource(resource, ticket), asked, done),
+        }
 
     return page.reply("resource.html", make)

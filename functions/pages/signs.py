@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from functions.operators.living import holder
 from functions.pages.words import plural, span
-from state.documents import PoolRecord, Resource, ResourceState, Ticket
+from state.documents import PoolMode, PoolRecord, Resource, ResourceState, Ticket
 
 HELD_LONG = 86400.0
 """Seconds after which it is told that somebody still has a resource."""
@@ -43,6 +43,8 @@ def _signs(
     waiting: int,
     now: float,
 ) -> Iterator[Sign]:
+    if record.mode is not PoolMode.ACTIVE:
+        yield _stopped(record, len(resources), now)
     if record.paused_until is not None and record.paused_until > now:
         again = span(record.paused_until - now)
         yield Sign("bad", "failing", f"Starts fail; the next try is in {again}: {record.pause_reason or 'unknown'}")
@@ -65,6 +67,17 @@ def _signs(
         yield Sign("note", "held", f"{plural(held, 'resource')} taken for more than {span(HELD_LONG)}.")
     if not (counts["taken"] or waiting or counts["starting"] or counts["releasing"] or counts["deleting"]):
         yield Sign("note", "idle", "Nobody uses it.")
+
+
+def _stopped(record: PoolRecord, left: int, now: float) -> Sign:
+    because = f": {record.mode_reason}" if record.mode_reason else "."
+    since = f"for {span(now - (record.mode_since or now))}, by {record.mode_by or 'an operator'}{because}"
+    if record.mode is PoolMode.PAUSED:
+        return Sign("warn", "paused", f"Nothing starts, {since}")
+    if not left:
+        return Sign("note", "drained", f"Nothing is left in it; drained {since}")
+    end = "" if record.drain_until is None else f" All ends in {span(record.drain_until - now)}."
+    return Sign("warn", "draining", f"Nothing is given any more and {left} are left, {since}{end}")
 
 
 def _held_long(resource: Resource, by_resource: Mapping[int, Ticket], now: float) -> bool:

@@ -7,20 +7,41 @@ from flask import Response
 from functions.context import current
 from functions.fields import Query, read_id
 from functions.pages import page
+from functions.pages.asks import asks_of_ticket, read_verb, told
 from functions.pages.look import Look
-from functions.tickets.waiting import wait_of
+from functions.policy.history import lines_of
+from functions.tickets.waiting import Wait, wait_of
+from functions.tickets.waiting import lines_of as lines_of_wait
+from state.documents import Ticket
 
 
 def show(ticket_id: str) -> Response:
     """200 with what it asks for, what it got, or why it waits; 404 when it is not known."""
     context = current()
     number = read_id(ticket_id, "ticket")
-    Query().finish()
+    query = Query()
+    asked, done = read_verb(query, "ask"), read_verb(query, "done")
+    query.finish()
 
     def make(look: Look) -> dict[str, Any]:
         ticket = context.store.tickets.read_durable(number)
         wait = wait_of(context, ticket) if ticket.waiting else None
-        able = [pool for pool in look.pools if pool.record.configured and set(ticket.tags) <= pool.offers.keys()]
-        return {"ticket": ticket, "wait": wait, "able": able}
+        pools = {pool.name: pool for pool in look.pools}
+        able = [(pools[held["pool"]], held["sentence"]) for held in wait.pools if held["pool"] in pools] if wait else []
+        return {
+            "ticket": ticket,
+            "able": able,
+            "story": _story(ticket, wait, look.at) if wait else [],
+            "events": list(reversed(lines_of(ticket))),
+            **told(asks_of_ticket(ticket), asked, done),
+        }
 
     return page.reply("ticket.html", make)
+
+
+def _story(ticket: Ticket, wait: Wait, now: float) -> list[str]:
+    """Why it waits, in sentences; what holds each pool is told beside the pool."""
+    if not wait.pools:
+        return [f"{wait.why[0].upper()}{wait.why[1:]}."]
+    # The first one says what stands above.
+    return [line for line in lines_of_wait(wait, ticket, now)[1:] if line and not line.startswith("pool ")]

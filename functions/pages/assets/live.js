@@ -107,6 +107,9 @@ button.addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", () => plan(0));
 
+// What was done is told once, not again after each reload.
+if (new URLSearchParams(location.search).has("done")) history.replaceState(null, "", location.pathname);
+
 button.hidden = false;
 say("Live");
 follow();

@@ -15,6 +15,10 @@ class Browser:
     def get(self, path: str) -> Any:
         return self.client.get(path, headers={"Accept": BROWSER})
 
+    def post(self, path: str, **options: Any) -> Any:
+        headers = {"Accept": BROWSER, "Origin": "http://localhost", **options.pop("headers", {})}
+        return self.client.post(path, headers=headers, **options)
+
     def page(self, path: str) -> str:
         """The page at this path, which must be there."""
         reply = self.get(path)
