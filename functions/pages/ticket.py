@@ -27,7 +27,7 @@ def show(ticket_id: str) -> Response:
         ticket = context.store.tickets.read_durable(number)
         wait = wait_of(context, ticket) if ticket.waiting else None
         pools = {pool.name: pool for pool in look.pools}
-        able = [(pools[held["pool"]], held["sentence"]) for held in wait.pools if held["pool"] in pools] if wait else []
+        able = [(pools[held.pool], held.sentence) for held in (wait.pools if wait else ()) if held.pool in pools]
         return {
             "ticket": ticket,
             "able": able,
