@@ -4,6 +4,7 @@ The lines are copies of what stands in documents: what a crash or a power cut to
 pass over what is damaged. Only the leader writes.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -104,8 +105,10 @@ class EventFiles:
                 self._files.sync_file(path)
 
     def check_last(self) -> None:
-        """Raises StoreUnavailable when the last file cannot be read."""
+        """Raises StoreUnavailable when the last file cannot be read, or could not since `unreadable` was empty."""
         for day in self.days()[-1:]:
+            if day in self.unreadable:
+                raise StoreUnavailable(self.path(day), OSError(errno.EIO, self.unreadable[day]))
             try:
                 with self.path(day).open("rb") as file:
                     file.read(1)
@@ -117,7 +120,10 @@ class EventFiles:
     def cut_torn(self) -> int:
         """Cut off what stands behind the last whole line; returns how many bytes that was."""
         end = self.end()
+        self.unreadable.clear()
         whole = next((line.place for piece in self.backwards() for line in piece.lines), None)
+        # What cannot be read is not torn.
+        self.check_last()
         kept = whole.offset if whole is not None and whole.day == end.day else 0
         if kept < end.offset:
             self._files.truncate(self.path(end.day), kept)

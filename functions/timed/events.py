@@ -161,8 +161,13 @@ def last_told(files: EventFiles, documents: Iterable[Document], now: float) -> d
 
 
 def _horizon(files: EventFiles, now: float) -> float:
-    """What happened before this time has its line; all time when there are no lines."""
+    """What happened before this time has its line; all time when there are no lines.
+
+    Raises StoreUnavailable when the last file cannot be read.
+    """
+    files.unreadable.clear()
     lines = (line for piece in files.backwards() for line in piece.lines)
     events = (line.event() for line in islice(lines, _LAST_LINES))
     last = min((event.at for event in events if event is not None), default=-math.inf)
+    files.check_last()
     return min(last, now) - MARGIN

@@ -8,7 +8,7 @@ from functions.policy import invariants
 from functions.policy.faults import Kind
 from functions.policy.inventory import Inventory
 from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
-from state.documents import Document, HookKind, ResourceState, TicketState
+from state.documents import Document, HookKind, PoolMode, ResourceState, TicketState
 from state.errors import NotFound, StateError
 from tests.chaos.world import World
 from tests.events import missing_and_double
@@ -169,7 +169,8 @@ def lives(world: World, told: list[Told]) -> list[str]:
     faults = []
     snapshot = world.snapshot
     for ticket in snapshot.tickets.values():
-        able = [pool for pool in snapshot.pools.values() if set(ticket.tags) <= set(pool.offers)]
+        active = [pool for pool in snapshot.pools.values() if snapshot.records[pool.name].mode is PoolMode.ACTIVE]
+        able = [pool for pool in active if set(ticket.tags) <= set(pool.offers)]
         if ticket.waiting and any(snapshot.living[pool.name] < pool.max for pool in able):
             faults.append(f"ticket {ticket.id} waits, and there is room")
     for what, number, _ in told:

@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 )
 
 from functions.timed.hooks import HookRun
-from state.documents import ResourceState, Ticket, TicketState
+from state.documents import IntentKind, ResourceState, Ticket, TicketState
 from tests.chaos.children import WORKERS, side_by_side
-from tests.chaos.model_farms import BROKEN, Farm, as_file, farms, generous, tight
+from tests.chaos.model_farms import BROKEN, ON_DEMAND, PLAIN, Farm, as_file, farms, generous, tight
 from tests.chaos.model_machine import Ending
 from tests.chaos.model_promises import Promises
 from tests.chaos.model_trouble import Trouble
@@ -67,6 +67,14 @@ Stir = tuple[str, int, Ending]
 STIRRED = st.lists(st.tuples(st.sampled_from(["take", "close", "end", "end", "delete"]), CHOSEN, ENDINGS), max_size=4)
 JUMPS = st.sampled_from([-90_000, -4000, -61, 61, 4000, 90_000, 40 * 86400])
 SPANS = st.sampled_from([1, 20, 61, 400, 1000, 4000])
+POOL = st.sampled_from([*PLAIN, *ON_DEMAND])
+OF_POOLS = (
+    IntentKind.PAUSE_POOL,
+    IntentKind.DRAIN_POOL,
+    IntentKind.RESUME_POOL,
+    IntentKind.RESUME_POOL,
+    IntentKind.RETRY_POOL,
+)
 REFUSALS = st.sampled_from([errno.ENOSPC, errno.EIO])
 
 
@@ -251,6 +259,11 @@ class FarmModel(RuleBasedStateMachine):
         self._delete_one(which, unused_only)
         self._go_on(then)
 
+    @rule(pool=POOL, kind=st.sampled_from(OF_POOLS), then=THEN)
+    def operator_stops_or_resumes_a_pool(self, pool: str, kind: IntentKind, then: Then) -> None:
+        self.world.ask_of_pool(kind, pool)
+        self._go_on(then)
+
     # What holds
 
     @invariant()
@@ -270,6 +283,8 @@ class FarmModel(RuleBasedStateMachine):
         """See that all who wait are served when hooks are good and time passes, and that everything can be removed."""
         world = self.world
         world.machine.refusals = 0
+        for pool in (*PLAIN, *ON_DEMAND):
+            world.ask_of_pool(IntentKind.RESUME_POOL, pool)
         world.live(7200)
         self.promises.check(world, at_rest=True)
         self._nobody_waits_beside_what_fits()

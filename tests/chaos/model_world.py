@@ -127,6 +127,10 @@ class World:
             )
         )
 
+    def ask_of_pool(self, kind: IntentKind, pool: str) -> None:
+        """Do what `resalloc-maint pool-pause` and its like do."""
+        self.web.intents.create(lambda number: Intent(id=number, kind=kind, pool=pool, created_at=self.wall))
+
     def _ask(self, trouble: Trouble | None, request: Callable[[], Ticket]) -> Ticket | None:
         try:
             with trouble.below(self.state) if trouble else nullcontext():

@@ -97,7 +97,7 @@ def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
     ("plant", "told"),
     [
         (no_conflicts, "was CLOSED and is OPEN"),
-        (numbers_from_1, "comes after|comes right after"),
+        (numbers_from_1, "comes after|comes right after|is started twice"),
         (no_owners, "of .* got resource .* of"),
         (no_search_for_runs, "waits for the run .*, which is not there"),
         (clocks_go_on, "spares of|waits|is still"),

@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from functions.policy import change
 from functions.timed.repair import repair
+from state.documents import IntentKind, Ticket
+from state.errors import StateError
 from state.store import Batch, Put
 from tests.chaos.world import Tell, World
 from tests.waiting import until
@@ -90,6 +93,27 @@ def _create(world: World, tell: Tell) -> None:
     tell(("created", world.take("A", sandbox="own").id, None))
 
 
+def _create_several(world: World, tell: Tell) -> None:
+    """What a web function does with requests that come side by side."""
+    make = lambda number: Ticket(id=number, tags=("A",), created_at=world.clock())  # noqa: E731
+    _tell_each("created", world.store.tickets.create_all([make] * 3), tell)
+
+
+def _close_several(world: World, tell: Tell) -> None:
+    close = lambda ticket: change.close(ticket, world.clock())  # noqa: E731
+    _tell_each("closed", world.store.tickets.update_all([(number, close) for number in (1, 2, 3)]), tell)
+
+
+def _tell_each(what: str, outcomes: list[Ticket | StateError], tell: Tell) -> None:
+    """Acknowledge what was done; raises the first of the errors."""
+    for outcome in outcomes:
+        if isinstance(outcome, Ticket):
+            tell((what, outcome.id, None))
+    for outcome in outcomes:
+        if isinstance(outcome, StateError):
+            raise outcome
+
+
 def _create_with_key(world: World, tell: Tell) -> None:
     tell(("created", world.take_once("key", "A").id, "key"))
     tell(("created", world.take_once("key", "A").id, "key"))
@@ -152,6 +176,25 @@ def _asked_while_taken(world: World) -> None:
 def _closed_and_asked(world: World) -> None:
     _let_go(world)
     world.ask_delete(1)
+
+
+def _several(world: World) -> None:
+    """One that waits in vain, one that is granted, and one that is settled."""
+    world.take("nobody-has-this")
+    world.take("A")
+    world.take("A")
+    world.quiet()
+    world.close(3)
+    world.quiet()
+
+
+def _asked_of_pool(*kinds: IntentKind) -> Callable[[World], None]:
+    def prepare(world: World) -> None:
+        _taken(world)
+        for kind in kinds:
+            world.ask_of_pool(kind, "vms")
+
+    return prepare
 
 
 def _asked(world: World) -> None:
@@ -228,9 +271,11 @@ def _too_many_agents(world: World) -> None:
 TRANSITIONS = (
     Transition("first start", _first_start, _nothing, client=True, opened=False),
     Transition("create", _create, client=True),
+    Transition("create several", _create_several, client=True),
     Transition("create with a key", _create_with_key, client=True),
     Transition("close", _close, _taken, client=True),
     Transition("close while waiting", _close, lambda world: (world.take("A"), None)[1], client=True),
+    Transition("close several", _close_several, _several, client=True),
     Transition("read a grant", tell_granted, _taken, client=True),
     Transition("ask for a delete", _ask, _spare, client=True),
     Transition("assign", _turns(2), _waiting),
@@ -246,6 +291,9 @@ TRANSITIONS = (
     Transition("delete", _turns(4), _asked),
     Transition("delete of a closed ticket's", _turns(4), _closed_and_asked),
     Transition("failed delete", _turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
+    Transition("pause a pool", _turns(3), _asked_of_pool(IntentKind.PAUSE_POOL)),
+    Transition("drain a pool", _turns(6), _asked_of_pool(IntentKind.DRAIN_POOL)),
+    Transition("resume a pool", _turns(4), _asked_of_pool(IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL)),
     Transition("archive", _turns(6), _let_go),
     Transition("config reload", _reload, _taken),
     Transition("view", _show, _taken),

@@ -107,6 +107,11 @@ class World:
             )
         )
 
+    def ask_of_pool(self, kind: IntentKind, pool: str) -> Intent:
+        return self.store.intents.create(
+            lambda number: Intent(id=number, kind=kind, pool=pool, reason="chaos", created_at=self.clock())
+        )
+
     def granted(self) -> list[Ticket]:
         """The open tickets that have a resource, as a client is told of them: durable."""
         tickets = [self.store.tickets.get(number) for number in sorted(self.store.tickets.living())]

@@ -191,3 +191,23 @@ def test_a_removed_file_does_no_harm(tmp_path: Path) -> None:
     events.sync()
     events.append([an_event(2)], DAY)
     assert read(events.backwards()) == [2]
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_is_not_cut(
+    events: EventFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a read that fails once, when torn lines are looked for, then it is refused, and nothing is cut off."""
+    events.append([an_event(1), an_event(2)], DAY)
+    open_file, refusals = os.open, iter([errno.EIO])
+
+    def refuse_once(path: str, flags: int, *arguments: int, **options: int) -> int:
+        number = next(refusals, None) if str(path).endswith(".jsonl") else None
+        if number is not None:
+            raise OSError(number, os.strerror(number), str(path))
+        return open_file(path, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refuse_once)
+    with pytest.raises(StoreUnavailable):
+        events.cut_torn()
+    assert events.cut_torn() == 0
+    assert read(events.forwards(Place("", 0))) == [1, 2]
