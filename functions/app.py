@@ -10,7 +10,7 @@ from config import logs as server_log
 from config.settings import Settings, load_settings
 from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
-from functions.operators import fsck, logs, metrics, pool_verbs, pools, resources
+from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resources
 from functions.operators import tickets as operators_tickets
 from functions.pages import assets, overview, pool, resource
 from functions.pages import pools as pools_page
@@ -44,7 +44,9 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/resources/<id_or_name>/delete", resources.delete_by_post),
     ("GET", "/resources/<id_or_name>/logs", logs.every),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
+    ("GET", "/resources/<id_or_name>/history", history.of_resource),
     ("GET", "/logs", logs.of_several),
+    ("GET", "/events", events.every),
     ("GET", "/fsck", fsck.check),
     ("GET", "/pools", pools.every),
     ("GET", "/pools/<name>", pools.one),

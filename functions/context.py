@@ -87,6 +87,13 @@ class Context:
         lifetime.on_stop(parking.wake_all)
         return parking
 
+    @functools.cached_property
+    def audience(self) -> Parking:
+        """Who waits for events; a folder that is not there is nobody else's trouble."""
+        audience = Parking(lambda: self.store.watch("events"))
+        lifetime.on_stop(audience.wake_all)
+        return audience
+
     def probe(self) -> None:
         """Try to write to the state folder, at most once a second; raises StoreUnavailable and StoreFrozen."""
         now = time.monotonic()

@@ -39,7 +39,10 @@ class Spot:
 
 
 class Parking:
-    """All parked requests of this process, by the name of the file that they wait for."""
+    """All parked requests of this process, by the name of the file that they wait for.
+
+    The label of a folder stands for any file in it.
+    """
 
     def __init__(self, open_watch: Callable[[], Watch]) -> None:
         self._open_watch = open_watch
@@ -90,11 +93,11 @@ class Parking:
     def _follow(self, watch: Watch) -> None:
         try:
             while True:
-                for names in watch.wait().values():
+                for label, names in watch.wait().items():
                     if names is None:
                         self.wake_all()
                     else:
-                        for name in names & self._spots.keys():
+                        for name in (names | {label}) & self._spots.keys():
                             self.wake(name)
         except Exception:
             log.exception("The watch of the state folder ended; the next request that waits opens another one.")

@@ -45,12 +45,18 @@ class Line(NamedTuple):
     place: Place
     content: bytes
 
+    @property
+    def begin(self) -> Place:
+        """The place before it."""
+        return Place(self.place.day, self.place.offset - len(self.content) - 1)
+
     def event(self) -> Event | None:
         """What it tells; None when it is damaged."""
         try:
-            return msgspec.json.decode(self.content, type=Event)
+            event = msgspec.json.decode(self.content, type=Event)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        return None if event.kind is None else event
 
 
 class Piece(NamedTuple):

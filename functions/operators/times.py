@@ -1,11 +1,14 @@
 """Times and spans as operators write them: `2026-03-01T18:00`, `+2h`, `1h30m`."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 
-from functions.errors import BadField, shown
+from functions.errors import BadField, BadParameter, shown
 
 _SPAN = re.compile(r"\+?\s*(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
+_UNIX = re.compile(r"\d{9,11}(\.\d{1,9})?", re.ASCII)
+_CLOCK = re.compile(r"(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s+)?(\d{2}:\d{2}(?::\d{2})?)", re.ASCII | re.IGNORECASE)
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS = (86400, 3600, 60, 1)
 
 
@@ -37,6 +40,40 @@ def read_moment(field: str, text: str, now: float, most: float) -> float:
     if at > now + most:
         raise BadField(field, f"must be at most {told_span(most)} ahead, not {shown(text)}")
     return at
+
+
+def read_past(field: str, text: str, now: float) -> float:
+    """A time that is over (Unix seconds), from Unix seconds, a span (`2h`: so long ago), an ISO time, or one of the
+    last days: `14:05`, `Tuesday 14:05`. Raises BadParameter.
+
+    A time without an offset is in the server's time zone.
+    """
+    text = text.strip()
+    try:
+        at = _past(text, now)
+    except (ValueError, OverflowError, OSError, BadField):
+        known = "like 2026-03-01T18:00, 14:05, Tuesday 14:05, 2h (ago), or Unix seconds"
+        raise BadParameter(field, f"must be a time {known}, not {shown(text)}") from None
+    if at > now:
+        raise BadParameter(field, f"must not lie ahead, as {told(at)} does")
+    return at
+
+
+def _past(text: str, now: float) -> float:
+    if _UNIX.fullmatch(text):
+        return float(text)
+    if _SPAN.fullmatch(text) and text[-1:].isalpha():
+        return now - read_span("", text, now)
+    found = _CLOCK.fullmatch(text)
+    if found is None:
+        return datetime.fromisoformat(text).timestamp()
+    weekday, clock = found[1] and found[1].lower(), time.fromisoformat(found[2])
+    for days in range(8):
+        day = datetime.fromtimestamp(now) - timedelta(days=days)
+        at = datetime.combine(day, clock).timestamp()
+        if at <= now and weekday in (None, _WEEKDAYS[day.weekday()]):
+            return at
+    raise ValueError(text)
 
 
 def told(at: float) -> str:

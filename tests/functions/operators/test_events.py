@@ -1,0 +1,278 @@
+"""GET /events: the newest that fit, what follows, what came before, and the stream."""
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import islice
+
+import msgspec
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from state.documents import Event
+from state.store import Store
+from tests.waiting import until
+
+NOW = float(int(time.time()))
+
+
+def an_event(number: int, **fields: object) -> Event:
+    """The `number`-th one, as many seconds after the first; of resource 1 or 2 in turn, for a ticket of its own."""
+    resource = number % 2 + 1
+    defaults: dict[str, object] = {
+        "at": NOW - 1000 + number,
+        "kind": "ticket",
+        "n": 2,
+        "event": "assigned",
+        "before": "OPEN",
+        "after": "OPEN",
+        "pool": "vm",
+        "resource": resource,
+        "name": f"vm_{resource}",
+        "ticket": number,
+        "actor": "leader",
+    }
+    return Event(**{**defaults, **fields})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def write(store: Store) -> Callable[..., None]:
+    def write(*events: Event) -> None:
+        store.events.append(events, NOW)
+
+    return write
+
+
+@pytest.fixture
+def twenty(write: Callable[..., None]) -> None:
+    write(*map(an_event, range(1, 21)))
+
+
+def ask(client: FlaskClient, **query: object) -> dict:
+    reply = client.get("/events", query_string=query, headers={"Accept": "application/json"})
+    assert reply.status_code == 200
+    return reply.get_json()
+
+
+def tickets(reply: dict) -> list[int]:
+    return [event["ticket"] for event in reply["events"]]
+
+
+def test_the_newest_come_with_the_oldest_of_them_first(client: FlaskClient, twenty: None) -> None:
+    assert tickets(ask(client, limit=3)) == [18, 19, 20]
+    assert tickets(ask(client)) == list(range(1, 21))
+    assert tickets(ask(client, limit=0)) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"resource": "1"}, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]),
+        ({"resource": "vm_2", "limit": 2}, [17, 19]),
+        ({"ticket": "2"}, [2]),
+        ({"ticket": "2", "resource": "2"}, []),
+        ({"pool": "vm", "limit": 1}, [20]),
+        ({"pool": "v"}, []),
+        ({"since": f"{NOW - 1000 + 19:.0f}"}, [19, 20]),
+        ({"since": f"{NOW - 1000 + 5:.0f}", "until": f"{NOW - 1000 + 7:.0f}", "resource": "1"}, [6]),
+    ],
+)
+def test_only_what_fits_is_told(client: FlaskClient, twenty: None, query: dict, expected: list[int]) -> None:
+    assert tickets(ask(client, **query)) == expected
+
+
+def test_lines_are_for_people(client: FlaskClient, write: Callable[..., None]) -> None:
+    began = {"kind": "resource", "at": 1772360100.0, "before": "UP", "after": "DELETE_REQUEST", "since": 1772360000.0}
+    pool = {"kind": "pool", "at": 1772360200.0, "before": "not in the file", "after": "in the file"}
+    write(
+        an_event(7, at=1772360190.5),
+        an_event(7, event="delete asked", actor="operator", reason="bad \x1b[31mdisk\nreally", **began),
+        Event(event="configured", pool="vm", actor="operator", **pool),
+        Event(at=1772360200.0, kind="leader", event="leads", actor="leader", reason="process 1 on host"),
+    )
+    assert client.get("/events").text.splitlines() == [
+        "2026-03-01T10:16:30.500Z ticket 7 assigned, by leader, resource 2 vm_2, pool vm",
+        "2026-03-01T10:15:00.000Z resource 2 vm_2 delete asked, UP → DELETE_REQUEST, by operator, "
+        "ticket 7 since 2026-03-01T10:13:20.000Z, pool vm: bad \\x1b[31mdisk\\x0areally",
+        "2026-03-01T10:16:40.000Z pool vm configured, not in the file → in the file, by operator",
+        "2026-03-01T10:16:40.000Z leader leads, by leader: process 1 on host",
+    ]
+
+
+def test_json_has_all_that_the_line_has(client: FlaskClient, store: Store) -> None:
+    """Given a line with a field of a newer version, when asked, then it is there with the id."""
+    line = b'{"at":1.5,"kind":"ticket","event":"taken","ticket":7,"actor":"client","colour":"red"}'
+    store.events.path("2026-03-01").write_bytes(line + b"\n")
+    (event,) = ask(client)["events"]
+    assert event == {"id": f"2026-03-01:{len(line) + 1}", **msgspec.json.decode(line)}
+
+
+def test_reading_goes_on_where_it_ended(client: FlaskClient, write: Callable[..., None], twenty: None) -> None:
+    """Given the end of a reply, when asked for what follows, then all of it comes in turn, once."""
+    reply = ask(client)
+    assert tickets(ask(client, after=reply["next"])) == []
+    write(*map(an_event, range(21, 26)))
+    first = ask(client, after=reply["next"], limit=2)
+    second = ask(client, after=first["next"], resource=2)
+    assert (tickets(first), tickets(second)) == ([21, 22], [23, 25])
+    assert tickets(ask(client, after=second["next"])) == []
+    assert tickets(ask(client, after=second["events"][0]["id"])) == [24, 25]
+
+
+def test_reading_back_goes_on_where_it_ended(client: FlaskClient, twenty: None) -> None:
+    """Given more than fit, when asked for what came before, then all of it comes, until there is no more."""
+    found: list[int] = []
+    place: dict[str, object] = {}
+    while place.get("before", "") is not None:
+        reply = ask(client, limit=6, **place)
+        found = tickets(reply) + found
+        place = {"before": reply["earlier"]}
+    assert found == list(range(1, 21))
+    headers = client.get("/events", query_string={"limit": 6}).headers
+    assert {"Events-Next", "Events-Earlier"} <= {name for name, _ in headers}
+
+
+def test_several_days_are_one_story(client: FlaskClient, store: Store) -> None:
+    for number, days in enumerate((3, 2, 0), start=1):
+        store.events.append([an_event(number, at=NOW - days * 86400)], NOW - days * 86400)
+    assert tickets(ask(client)) == [1, 2, 3]
+    assert tickets(ask(client, since=f"{NOW - 2.5 * 86400:.0f}")) == [2, 3]
+    assert tickets(ask(client, until=f"{NOW - 2.5 * 86400:.0f}")) == [1]
+
+
+def test_what_is_damaged_is_passed_over(client: FlaskClient, store: Store, write: Callable[..., None]) -> None:
+    write(an_event(1))
+    with store.events.path(store.events.end().day).open("ab") as file:
+        file.write(b'\xff\xfe\n\0\0\n[]\n{}\n{"at":"x"}\n')
+    write(an_event(2))
+    store.events.path("2020-01-01").mkdir()
+    assert tickets(ask(client)) == [1, 2]
+
+
+def test_so_much_is_looked_through_and_no_more(
+    client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given files that are large, when nothing fits for long, then the reply says from where to look on."""
+    monkeypatch.setattr("state.events._CHUNK", 100)
+    monkeypatch.setattr("functions.operators.eventsearch.MOST_PIECES", 5)
+    reply = ask(client, ticket=1)
+    assert reply["events"] == []
+    for _ in range(20):
+        if reply["earlier"] is None or reply["events"]:
+            break
+        reply = ask(client, ticket=1, before=reply["earlier"])
+    assert tickets(reply) == [1]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"limit": "1001"}, "limit"),
+        ({"limit": "x"}, "limit"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "9" * 400}, "since"),
+        ({"until": "2999-01-01"}, "until"),
+        ({"ticket": "x"}, "id"),
+        ({"ticket": "0"}, "id"),
+        ({"resource": "9" * 30}, "id"),
+        ({"after": "x"}, "after"),
+        ({"after": "2026-03-01:x"}, "after"),
+        ({"before": "../../x:1"}, "before"),
+        ({"wait": "61"}, "wait"),
+        ({"follow": "maybe"}, "follow"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_odd_questions_are_refused(client: FlaskClient, query: dict, field: str) -> None:
+    reply = client.get("/events", query_string=query, headers={"Accept": "application/json"})
+    assert (reply.status_code, reply.get_json()["error"]["field"]) == (400, field)
+
+
+@pytest.mark.parametrize("resource", ["<b>", "a\nb", "\0", "x" * 5000, '"', "ž"])
+def test_a_name_that_nothing_has_finds_nothing(client: FlaskClient, twenty: None, resource: str) -> None:
+    assert ask(client, resource=resource)["events"] == []
+
+
+def test_a_wait_ends_with_the_next_event_that_fits(
+    client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
+) -> None:
+    """Given a request that waits, when others happen, then it waits on; when one fits, then it is told."""
+    place = ask(client)["next"]
+    replies: list[dict] = []
+    waiting = threading.Thread(
+        target=lambda: replies.append(ask(app.test_client(), after=place, resource="1", wait=30)), daemon=True
+    )
+    waiting.start()
+    until(lambda: len(app.extensions["resalloc"].audience) == 1, what="the wait")
+    write(an_event(21))
+    write(an_event(22))
+    waiting.join(10)
+    assert [tickets(reply) for reply in replies] == [[22]]
+
+
+def test_a_wait_without_news_ends_in_time(client: FlaskClient, twenty: None) -> None:
+    place = ask(client)["next"]
+    reply = ask(client, after=place, wait=0.05)
+    assert (reply["events"], reply["next"]) == ([], place)
+
+
+def messages(reply, count: int) -> list[dict]:
+    """The next so many messages of a stream."""
+    found: list[dict] = []
+    for chunk in reply:
+        for block in chunk.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines())
+            if "data" in fields:
+                found.append({**msgspec.json.decode(fields["data"]), "id": fields["id"]})
+        if len(found) >= count:
+            return found
+    return found
+
+
+def test_a_stream_tells_what_was_and_what_comes(
+    client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
+) -> None:
+    """Given `since`, when followed, then what was comes first, and then what happens, also in JSON of its own."""
+    stream = client.get(
+        "/events", query_string={"follow": 1, "since": f"{NOW - 3600:.0f}", "limit": 2, "resource": "1"}
+    )
+    assert stream.content_type == "text/event-stream"
+    assert stream.headers["X-Accel-Buffering"] == "no"
+    writer = threading.Thread(
+        target=lambda: (
+            until(lambda: len(app.extensions["resalloc"].audience) == 1),
+            write(an_event(21), an_event(22)),
+        )
+    )
+    writer.start()
+    assert [message["ticket"] for message in messages(stream.response, 3)] == [18, 20, 22]
+    writer.join(10)
+    stream.close()
+    until(lambda: len(app.extensions["resalloc"].audience) == 0, what="the end of the stream")
+
+
+def test_a_stream_goes_on_after_the_last_that_was_seen(client: FlaskClient, twenty: None) -> None:
+    """Given the id of an event, when a browser asks again, then it gets what follows, whatever `since` says."""
+    seen = ask(client, ticket=15)["events"][0]["id"]
+    stream = client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": seen})
+    assert [message["ticket"] for message in messages(stream.response, 5)] == [16, 17, 18, 19, 20]
+    stream.close()
+
+
+def test_a_silent_stream_tells_that_it_lives(
+    client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given nothing that fits, when some time passed, then the stream says where it is."""
+    monkeypatch.setattr("functions.operators.events.HEARTBEAT", 0.05)
+    stream = client.get("/events", query_string={"pool": "other", "follow": 1})
+    assert list(islice(stream.response, 2)) == [
+        b"retry: 1000\n\n",
+        b"id: %s\n\n" % ask(client)["next"].encode(),
+    ]
+    stream.close()
+
+
+def test_an_odd_last_event_is_refused(client: FlaskClient) -> None:
+    reply = client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": "7"})
+    assert (reply.status_code, "Last-Event-ID" in reply.text) == (400, True)

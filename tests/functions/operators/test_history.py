@@ -1,0 +1,144 @@
+"""GET /resources/ID|NAME/history: what became of a resource, and who had it when."""
+
+import time
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from functions.policy import change
+from functions.policy.history import lines_of
+from state.documents import Actor, Resource, ResourceState, Ticket
+from state.store import Batch, Store
+from tests.functions.conftest import Scheduler
+from tests.policy.world import a_pool
+
+BEGIN = float(int(time.time())) - 10_000
+
+
+def a_life(tickets: int) -> Resource:
+    """A resource that each of so many tickets (101, 102, ...) had for 50 s, one every 100 s."""
+    resource = change.new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
+    for number in range(1, tickets + 1):
+        at = BEGIN + number * 100
+        closed = Ticket(id=100 + number, assigned_at=at, sandbox="s")
+        resource = change.let_go(resource, closed, False, at + 50)
+    return resource
+
+
+def ask(client: FlaskClient, id_or_name: str = "17", **query: object) -> dict[str, Any]:
+    reply = client.get(f"/resources/{id_or_name}/history", query_string=query, headers={"Accept": "application/json"})
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.get_json()
+    return found
+
+
+def holder(client: FlaskClient, at: float, id_or_name: str = "17") -> int | None:
+    found = ask(client, id_or_name, at=f"{BEGIN + at:.0f}")["holder"]
+    return found and found["ticket"]
+
+
+def test_a_history_tells_all_with_the_tickets_in_between(client: FlaskClient, scheduler: Scheduler) -> None:
+    scheduler.put(a_life(2))
+    story = ask(client, "vm_17")
+    assert (story["id"], story["name"], story["pool"], story["state"]) == (17, "vm_17", "vm", "UP")
+    assert [(event["kind"], event["event"], event.get("ticket")) for event in story["events"]] == [
+        ("resource", "start began", None),
+        ("ticket", "assigned", 101),
+        ("resource", "let go", 101),
+        ("ticket", "assigned", 102),
+        ("resource", "let go", 102),
+    ]
+    assert story["holders"] == [
+        {"ticket": 101, "since": BEGIN + 100, "until": BEGIN + 150},
+        {"ticket": 102, "since": BEGIN + 200, "until": BEGIN + 250},
+    ]
+    text = client.get("/resources/17/history").text
+    assert text.count("\n") == 5
+    assert "resource 17 vm_17 let go, by client, ticket 102 since 20" in text
+    assert len(ask(client, limit=2)["events"]) == 2
+    assert ask(client, limit=0)["events"] == []
+
+
+def test_the_ticket_that_has_it_now_is_told(client: FlaskClient, scheduler: Scheduler, ticket: int) -> None:
+    scheduler.put(a_life(1))
+    found = scheduler.store.tickets.read(ticket)
+    scheduler.put(found.replace(resource=17, resource_name="vm_17", assigned_at=BEGIN + 500))
+    assert ask(client)["holders"][-1] == {"ticket": ticket, "since": BEGIN + 500, "until": None}
+    assert ask(client)["events"][-1]["event"] == "assigned"
+    assert holder(client, 600) == ticket
+    text = client.get("/resources/17/history", query_string={"at": f"{BEGIN + 600:.0f}"}).text
+    assert text.startswith(f"ticket {ticket} had resource 17 vm_17 from 20")
+    assert text.endswith(" and has it still\n")
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [(-50, None), (50, None), (100, 101), (149, 101), (150, None), (199, None), (220, 102), (900, None)],
+)
+def test_who_had_it_at_a_time(client: FlaskClient, scheduler: Scheduler, at: float, expected: int | None) -> None:
+    """Given two tickets that had it, when asked for a time, then it is the one that had it then, or nobody."""
+    scheduler.put(a_life(2))
+    assert holder(client, at) == expected
+
+
+def test_who_had_it_is_one_sentence(client: FlaskClient, scheduler: Scheduler) -> None:
+    scheduler.put(a_life(2))
+
+    def sentence(at: float) -> str:
+        return client.get("/resources/vm_17/history", query_string={"at": f"{BEGIN + at:.0f}"}).text
+
+    assert sentence(120).startswith("ticket 101 had resource 17 vm_17 from 20")
+    assert " until 20" in sentence(120)
+    assert sentence(170).startswith("no ticket had resource 17 vm_17 at 20")
+    assert sentence(170).endswith("; it was UP\n")
+    assert sentence(-50).endswith("Z\n")
+
+
+def test_a_ticket_that_lost_it_by_a_delete_had_it_until_then(client: FlaskClient, scheduler: Scheduler) -> None:
+    taken = Ticket(id=200, assigned_at=BEGIN + 500)
+    resource = change.request_delete(a_life(1), "disk full", BEGIN + 600, Actor.OPERATOR, taken)
+    scheduler.put(resource.replace(state=ResourceState.ENDED, ended_at=BEGIN + 700))
+    scheduler.store.commit(Batch(archived_resources=[17]))
+    assert [holder(client, at) for at in (499, 500, 599, 600)] == [None, 200, 200, None]
+    assert ask(client)["state"] == "ENDED"
+
+
+def test_what_the_document_tells_no_more_is_found_in_the_files(
+    client: FlaskClient, store: Store, scheduler: Scheduler
+) -> None:
+    """Given more tickets than a document lists, when asked, then the first ones are told, too."""
+    resource = change.new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
+    told = 0
+    for number in range(1, 41):
+        at = BEGIN + number * 100
+        resource = change.let_go(resource, Ticket(id=100 + number, assigned_at=at), False, at + 50)
+        store.events.append(lines_of(resource, told), BEGIN)
+        told = resource.history[-1].n
+    scheduler.put(resource)
+    assert len(ask(client)["holders"]) == 40
+    assert [holder(client, at) for at in (120, 170, 520, 3920, 4020)] == [101, None, 105, 139, 140]
+    assert len(ask(client, limit=5)["events"]) == 5
+
+
+def test_a_resource_that_was_removed_is_told_by_the_files(client: FlaskClient, store: Store) -> None:
+    """Given no document any more, when asked by number or name, then its lines tell."""
+    store.events.append(lines_of(a_life(3)), BEGIN)
+    for id_or_name in ("17", "vm_17"):
+        assert ask(client, id_or_name)["name"] == "vm_17"
+        assert holder(client, 220, id_or_name) == 102
+    assert client.get("/resources/18/history").status_code == 404
+    assert client.get("/resources/vm_1/history").status_code == 404
+
+
+def test_a_resource_of_an_older_version_has_no_history(client: FlaskClient, scheduler: Scheduler) -> None:
+    scheduler.resource(17)
+    assert ask(client)["events"] == []
+    assert client.get("/resources/17/history").text == ""
+    assert holder(client, 100) is None
+
+
+@pytest.mark.parametrize("query", [{"at": "tomorrow"}, {"at": "2999-01-01"}, {"limit": "-1"}, {"x": "y"}])
+def test_odd_questions_are_refused(client: FlaskClient, scheduler: Scheduler, query: dict[str, str]) -> None:
+    scheduler.put(a_life(1))
+    assert client.get("/resources/17/history", query_string=query).status_code == 400
