@@ -13,7 +13,7 @@ from tests.shim.client import SHIM, Client
 from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
-COMMANDS += ["pool-pause", "pool-resume", "pool-drain", "pool-retry"]
+COMMANDS += ["pool-pause", "pool-resume", "pool-drain", "pool-retry", "events", "history"]
 
 
 @pytest.mark.parametrize(
