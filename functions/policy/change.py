@@ -3,13 +3,12 @@
 from datetime import datetime
 
 from config.pools import Pool
-from functions.policy.history import moved
+from functions.policy.history import BY_CLIENT, moved
 from state.documents import Actor, Event, HookKind, Resource, ResourceState, Run, Ticket
 from state.lifecycle import ResourceEvent, TicketEvent, after_ticket_event
 
 ASKABLE = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
-BY_CLIENT = "its client closed it"
 
 
 def run_id(resource_id: int, kind: HookKind, number: int) -> str:

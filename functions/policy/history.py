@@ -15,6 +15,9 @@ from state.lifecycle import PoolEvent, ResourceEvent, TicketEvent, after_resourc
 KEPT = 16
 """How many transitions a document lists. Those before stand in the files of events only."""
 
+BY_CLIENT = "its client closed it"
+"""The reason of a ticket that ended as it should."""
+
 Key = tuple[str, int | str]
 """Whose events: a kind (ticket, resource or pool) and a number or name."""
 
@@ -128,5 +131,7 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         yield Event(at=at, n=3, event=event, after=failed, actor=Actor.LEADER, reason=why, **mine)
         mine |= {"before": failed}
     if ticket.closed_at is not None:
-        at, event, why = ticket.closed_at, TicketEvent.CLOSE, ticket.bad
-        yield Event(at=at, n=4, event=event, after=closed, actor=Actor.CLIENT, reason=why, **mine)
+        at, event, why, actor = ticket.closed_at, TicketEvent.CLOSE, ticket.bad, Actor.CLIENT
+        if ticket.failed_at is None and ticket.reason not in (None, BY_CLIENT):
+            why, actor = ticket.reason, Actor.LEADER
+        yield Event(at=at, n=4, event=event, after=closed, actor=actor, reason=why, **mine)

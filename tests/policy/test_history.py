@@ -186,6 +186,20 @@ def test_a_ticket_tells_its_transitions_out_of_its_fields() -> None:
 
 
 @pytest.mark.parametrize(
+    ("closing", "actor", "reason"),
+    [
+        ({}, "client", None),
+        ({"bad": "disk full"}, "client", "disk full"),
+        ({"why": "its agent has ended"}, "leader", "its agent has ended"),
+    ],
+)
+def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, reason: str | None) -> None:
+    """Given a close by the client, with a word against the resource, or by the leader, then its line says so."""
+    line = lines_of(change.close(a_ticket(7), NOW, **closing))[-1]
+    assert (line.event, line.actor, line.reason) == ("closed", actor, reason)
+
+
+@pytest.mark.parametrize(
     "document",
     [
         a_closed_ticket(7, None),
