@@ -40,7 +40,7 @@ def settled(shim: subprocess.Popen[bytes], last: int = 0) -> int:
 
     def found() -> int:
         lines = processes_by_id(shim.pid)
-        waits = [number for number, line in lines.items() if line == "sleep 86400 "]
+        waits = [number for number, line in lines.items() if line == "sleep 999999 "]
         rests = Path(f"/proc/{shim.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
         return waits[0] if rests and len(waits) == 1 and "sleep 0.01 " not in lines.values() else 0
 

@@ -59,6 +59,12 @@ def test_the_notice_is_the_servers_own_sentence(resalloc: Client, server: Script
     assert resalloc.run("ticket", "--tag", "a").stderr == b"resalloc: The disk is full.; trying again\n"
 
 
+def test_no_control_sequence_of_a_server_reaches_the_terminal(resalloc: Client, server: ScriptedServer) -> None:
+    server.script(reply(409, b"Ticket 42 still waits: \x1b]0;owned\x07\x1b[2Jthe last start said \tno.\n"))
+    done = resalloc.run("ticket-check", "42")
+    assert done.stderr == b"resalloc: still waiting: Ticket 42 still waits: ]0;owned[2Jthe last start said no.\n"
+
+
 def test_a_create_is_repeated_with_the_same_key_and_form(resalloc: Client, server: ScriptedServer) -> None:
     server.script(empty, reply(503), reply(201, b"42\n"))
     assert resalloc.run("ticket", "--tag", "a", "--sandbox", "s").stdout == b"42\n"
