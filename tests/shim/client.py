@@ -13,20 +13,15 @@ SECONDS = 20
 """Longest time that a run may take: generous, because only a defect ever takes it."""
 
 
-def processes_by_id(session: int) -> dict[int, str]:
-    """The command lines of what lives in the session, by process id."""
-    found = {}
+def processes_of(session: int) -> list[str]:
+    """The command lines of what lives in the session."""
+    found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, _, _, its_session = stat.read_text().rpartition(")")[2].split()[:4]
             if its_session == str(session) and state != "Z":
-                found[int(stat.parent.name)] = (stat.parent / "cmdline").read_text().replace("\0", " ")
+                found.append((stat.parent / "cmdline").read_text().replace("\0", " "))
     return found
-
-
-def processes_of(session: int) -> list[str]:
-    """The command lines of what lives in the session."""
-    return list(processes_by_id(session).values())
 
 
 @dataclass
