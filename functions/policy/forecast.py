@@ -8,19 +8,21 @@ as tickets are closed.
 
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush, merge
-from itertools import count, islice
+from itertools import islice
 from typing import NamedTuple
 
 from config.pools import Pool
 from functions.policy.draft import Draft
 from functions.policy.estimate import Arrival, Confidence, Forecast
-from functions.policy.holds import Hold, Reason, places
+from functions.policy.holds import Hold, Reason, delayed_until, paused_until, places
 from functions.policy.snapshot import Snapshot
 from state.documents import PoolMode, PoolRecord, ResourceState
 
 MOST = 64
 """How many arrivals are foreseen one by one."""
 _SAMPLE = 200
+"""How many resources are looked at, at most, to judge the rate of reuse."""
+_PLACE, _LET_GO = 0, 1
 _OVERDUE = 0.2
 """Which part of the average a start that has taken longer than that is thought to take still."""
 _LEVELS = (Confidence.NONE, Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
@@ -29,7 +31,7 @@ _KNOWN_WELL, _KNOWN = 20, 5
 
 
 class Coming(NamedTuple):
-    """A start that should end at this time; `worth` is how likely it is to succeed, `level` how sure the time is."""
+    """What should come at this time: how likely that is, as starts may fail (`worth`), and how sure the time is."""
 
     at: float
     worth: float
@@ -60,18 +62,9 @@ def coming_to(draft: Draft, pool: Pool, holds: Iterable[Hold], reused: float) ->
     record = draft.record(pool.name)
     if record is None or record.startup_time_avg is None or record.mode is PoolMode.DRAINING:
         return []
-    took, worth, level = record.startup_time_avg, record.startup_success_rate or 0.0, _level_of_starts(record)
-    resources = draft.snapshot.resources
-    began = [resources[id].created_at for id in draft.snapshot.starting[pool.name]]
-    ends = sorted(max(at + took, draft.now + _OVERDUE * took) for at in began)
-    coming = [Coming(end, worth, level) for end in ends]
-    reused = reused if pool.reuse_opportunity_time else 0.0
-    releases = [*islice(_releases(draft, pool, record), MOST)]
-    if reused:
-        coming += [Coming(at, reused, _level_of_uses(record)) for at in releases]
-    if all(hold.reason in _FORESEEN for hold in holds):
-        coming += islice(_later_starts(draft, pool, record, ends, reused), MOST)
-    return sorted(coming)[:MOST]
+    starts = all(hold.reason in _FORESEEN for hold in holds)
+    ahead = _Ahead(draft, pool, record, record.startup_time_avg, starts, reused if pool.reuse_opportunity_time else 0.0)
+    return sorted(islice(ahead.coming(), MOST))
 
 
 def forecast(pools: Iterable[list[Coming]]) -> Forecast:
@@ -92,52 +85,82 @@ _FORESEEN = (Reason.FAILING, Reason.AT_MAX, Reason.MAX_STARTING, Reason.START_DE
 """What ends by itself, sooner or later."""
 
 
-def _later_starts(draft: Draft, pool: Pool, record: PoolRecord, ends: list[float], reused: float) -> Iterator[Coming]:
-    """The starts that follow, without end if places come free without end."""
-    most = pool.max_starting
-    if not pool.on_demand:
-        # What is free and not given to those who wait is of no use to them, and is no reason to start more.
-        most = min(most, pool.max_prealloc - len(draft.snapshot.spares[pool.name]))
-    slots = ends + [draft.now] * (most - len(ends))
-    if len(ends) > most or not slots:
-        return
-    heapify(slots)
-    took, worth, level = record.startup_time_avg or 0.0, record.startup_success_rate or 0.0, _level_of_starts(record)
-    allowed = _allowed_at(record, pool)
-    for at, is_known in _free_places(draft, pool, record, 1.0 - reused):
-        begin = max(at, heappop(slots), allowed)
-        allowed = begin + pool.start_delay
-        heappush(slots, begin + took)
-        yield Coming(begin + took, worth, level if is_known else min(level, _level_of_uses(record)))
+class _Ahead:
+    """One pool, followed ahead: places come free, starts take them, tickets take what came up, and let it go.
 
-
-def _allowed_at(record: PoolRecord, pool: Pool) -> float:
-    delayed = (record.last_start or 0.0) + pool.start_delay if pool.start_delay else 0.0
-    return max(record.paused_until or 0.0, delayed)
-
-
-def _free_places(draft: Draft, pool: Pool, record: PoolRecord, not_reused: float) -> Iterator[tuple[float, bool]]:
-    """When the pool may have one more, and whether that follows from what can be seen now.
-
-    Of what is let go, the part `not_reused` makes place, once nobody of its sandbox came for it.
+    Events are (time, what, how sure the time is); the slots are when the pool may start one more beside the others.
     """
+
+    def __init__(self, draft: Draft, pool: Pool, record: PoolRecord, took: float, starts: bool, reused: float) -> None:
+        self._took = took
+        self._kept = record.taken_time_avg
+        self._starts = starts
+        self._reused = reused
+        self._pool = pool
+        self._worth, self._level = record.startup_success_rate or 0.0, _level_of_starts(record)
+        self._level_of_uses = min(self._level, 2 if record.taken_samples >= _KNOWN_WELL else 1)
+        snapshot, now, name = draft.snapshot, draft.now, pool.name
+        began = [snapshot.resources[id].created_at for id in snapshot.starting[name]]
+        self._ends = sorted(max(at + took, now + _OVERDUE * took) for at in began)
+        most = pool.max_starting
+        if not pool.on_demand:
+            # What is free and not given to those who wait is of no use to them, and no reason to start more.
+            most = min(most, pool.max_prealloc - len(snapshot.spares[name]))
+        self._slots = ([now] * most + self._ends)[-most:] if most > 0 else []
+        heapify(self._slots)
+        self._allowed = max(now, paused_until(record, pool, now), delayed_until(record, pool, now))
+        self._events = [(at, _PLACE, self._level) for at in _free_places(draft, pool)]
+        taken = snapshot.states[name, ResourceState.UP] - len(snapshot.spares[name]) - len(snapshot.idle[name])
+        first = range(1, min(taken, MOST) + 1)
+        self._events += self._let_go([now + number * (self._kept or 0.0) / taken for number in first])
+        self._events += self._let_go([end + (self._kept or 0.0) for end in self._ends])
+        heapify(self._events)
+
+    def coming(self) -> Iterator[Coming]:
+        """What comes, without end if tickets let go what they have; not quite in order."""
+        for end in self._ends:
+            yield Coming(end, self._worth, self._level)
+        share = 0.5
+        while self._events:
+            at, what, level = heappop(self._events)
+            if what == _PLACE:
+                if self._starts and self._slots:
+                    end = self._start(at)
+                    yield Coming(end, self._worth, level)
+                    self._later(self._let_go([end + (self._kept or 0.0)]))
+                continue
+            share += self._reused
+            if share >= 1.0:
+                share -= 1.0
+                yield Coming(at, 1.0, level)
+                self._later(self._let_go([at + (self._kept or 0.0)]))
+            else:
+                self._later([(at + self._pool.reuse_opportunity_time, _PLACE, level)])
+
+    def _start(self, at: float) -> float:
+        begin = max(at, heappop(self._slots), self._allowed)
+        self._allowed = begin + self._pool.start_delay
+        heappush(self._slots, begin + self._took)
+        return begin + self._took
+
+    def _let_go(self, times: Iterable[float]) -> list[tuple[float, int, int]]:
+        return [(at, _LET_GO, self._level_of_uses) for at in times] if self._kept is not None else []
+
+    def _later(self, events: Iterable[tuple[float, int, int]]) -> None:
+        for event in events:
+            heappush(self._events, event)
+
+
+def _free_places(draft: Draft, pool: Pool) -> list[float]:
+    """When the pool may have one more, as far as that can be seen now; not more often than is foreseen."""
     snapshot, now, name = draft.snapshot, draft.now, pool.name
     deleting = snapshot.states[name, ResourceState.DELETING] + snapshot.states[name, ResourceState.DELETE_REQUEST]
-    known = [now] * (max(0, places(draft, pool)) + deleting)
-    idle = [max(now, at + pool.reuse_opportunity_time) for at, _ in snapshot.idle[name]]
-    later: Iterable[float] = ()
-    if not_reused > 0:
-        later = (at + pool.reuse_opportunity_time for at in _releases(draft, pool, record, not_reused))
-    yield from merge(((at, True) for at in [*known, *idle]), ((at, False) for at in later))
-
-
-def _releases(draft: Draft, pool: Pool, record: PoolRecord, part: float = 1.0) -> Iterator[float]:
-    """When tickets let resources of the pool go, or this part of them do, one after another without end."""
-    snapshot, name = draft.snapshot, pool.name
-    taken = snapshot.states[name, ResourceState.UP] - len(snapshot.spares[name]) - len(snapshot.idle[name])
-    if record.taken_time_avg and taken > 0:
-        between = record.taken_time_avg / (taken * part)
-        yield from (draft.now + number * between for number in count(1))
+    releasing = snapshot.states[name, ResourceState.RELEASING]
+    return [
+        *[now] * min(max(0, places(draft, pool)) + deleting, MOST),
+        *[now + pool.reuse_opportunity_time] * min(releasing, MOST),
+        *(max(now, at + pool.reuse_opportunity_time) for at, _ in islice(snapshot.idle[name], MOST)),
+    ]
 
 
 def _level_of_starts(record: PoolRecord) -> int:
@@ -145,7 +168,3 @@ def _level_of_starts(record: PoolRecord) -> int:
     if samples >= _KNOWN_WELL and success >= 0.9:
         return 3
     return 2 if samples >= _KNOWN and success >= 0.7 else 1
-
-
-def _level_of_uses(record: PoolRecord) -> int:
-    return 2 if record.taken_samples >= _KNOWN_WELL else 1

@@ -33,7 +33,7 @@ def queue_story(ticket: Ticket, before: int | None, expected: Estimate, now: flo
         return lines
     lines.append(f"It is {ordinal(before + 1)} in line among the tickets that the same pools could serve.")
     if expected.seconds is None or expected.low is None or expected.high is None:
-        lines.append("How long it will take cannot be told: its pools have no history yet.")
+        lines.append("How long it will take cannot be told from what its pools have done so far.")
     else:
         between = f"{span(expected.low)} to {span(expected.high)}"
         lines.append(f"It should take about {span(expected.seconds)} more ({between}; {_sure(expected)}).")

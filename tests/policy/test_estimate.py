@@ -58,11 +58,11 @@ def test_a_start_delay_and_a_pause_put_starts_off() -> None:
 
 
 def test_a_pool_at_its_max_waits_for_tickets_to_be_closed() -> None:
-    """Given two taken resources that are usually kept for ten minutes, then one is let go each five."""
+    """Given two taken resources that are usually kept for ten minutes, then one is let go each five, and so on."""
     farm = [a_pool(tags={"a": 0}, max=2, max_starting=2, max_prealloc=2)]
     taken = [a_resource(1, farm[0]), a_resource(2, farm[0]), an_assigned_ticket(1, 1), an_assigned_ticket(2, 2)]
     record = a_record(farm[0], taken_time_avg=600.0, taken_samples=50, **KNOWN)
-    assert waits(farm, *taken, record) == [400, 700, 1000, 1300]
+    assert waits(farm, *taken, record) == [400, 700, 1100, 1400]
 
 
 def test_what_waits_for_its_sandbox_makes_place_when_its_time_is_over() -> None:

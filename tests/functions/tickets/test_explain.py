@@ -31,7 +31,7 @@ def test_a_waiting_ticket_is_explained_for_people(client, scheduler):
         assert client.get("/tickets/3/explain").text == (
             "Ticket 3 has waited for 0 s for a resource with these tags: A\n"
             "It is 2nd in line among the tickets that the same pools could serve.\n"
-            "How long it will take cannot be told: its pools have no history yet.\n"
+            "How long it will take cannot be told from what its pools have done so far.\n"
             "\n"
             "pool vms is at its max of 2, all taken\n"
         )
