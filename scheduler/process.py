@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import time
-from datetime import UTC, datetime
+from datetime import UTC
 from types import FrameType
 
 import msgspec
@@ -19,7 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from functions.logfields import of_file
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
-from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
@@ -27,6 +27,7 @@ from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.reconcile import reconcile, start_missing_runs
 from functions.timed.samples import take_samples
 from functions.timed.view import SHORTEST_PAUSE, show
+from scheduler.alarm import Alarm, Bell
 from scheduler.hooks import PROBE_PERIOD, Hooks
 from state.boot import boot_id
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
@@ -42,50 +43,6 @@ RETRY_PAUSE = 1.0
 """Seconds before trying again when the state folder could not be used."""
 LONGEST_SHOW_PAUSE = 3.0
 """Seconds for which the view may wait for hooks to be started; under full load there are always some."""
-
-
-class Bell:
-    """Wakes the main thread out of its sleep, from any thread or signal handler."""
-
-    def __init__(self) -> None:
-        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-
-    def ring(self) -> None:
-        os.eventfd_write(self._descriptor, 1)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def silence(self) -> None:
-        """Take note that it rang."""
-        try:
-            os.eventfd_read(self._descriptor)
-        except BlockingIOError:
-            pass
-
-
-class Alarm:
-    """Rings the bell at a due time (Unix seconds) through APScheduler."""
-
-    def __init__(self, scheduler: BackgroundScheduler, bell: Bell, name: str) -> None:
-        self._scheduler = scheduler
-        self._bell = bell
-        self._name = name
-        self._set_for: float | None = None
-
-    def set(self, due: float | None, now: float) -> None:
-        """Ring at `due` (None: no need). An earlier ring that is set already stays: it does no harm."""
-        if due is None or (self._set_for is not None and now < self._set_for <= due):
-            return
-        self._set_for = due
-        self._scheduler.add_job(
-            self._bell.ring,
-            "date",
-            run_date=datetime.fromtimestamp(due, UTC),
-            id=self._name,
-            replace_existing=True,
-            misfire_grace_time=None,
-        )
 
 
 class Process:
@@ -113,7 +70,9 @@ class Process:
         self._reconcile_alarm = Alarm(self._scheduler, self.bell, "reconcile due")
         self._livecheck_alarm = Alarm(self._scheduler, self.bell, "livecheck due")
         self._agents_alarm = Alarm(self._scheduler, self.bell, "agents due")
+        self._lists_alarm = Alarm(self._scheduler, self.bell, "lists due")
         self._cleanup_due = 0.0
+        self._lists_due: float | None = None
         self._samples_due = True
         self._probed_at = 0.0
         self._shown_at = float("-inf")
@@ -202,11 +161,14 @@ class Process:
             self._cleanup_due = time.monotonic() + CLEANUP_PERIOD
             # What is removed now must have told its events.
             write_events(farm, self._chronicle, sync=True)
-            cleanup(farm, self._unknown)
+            self._lists_due = cleanup(farm, self._unknown)
+        elif reloaded or (self._lists_due is not None and self._lists_due <= farm.clock()):
+            self._lists_due = start_lists(farm, self._unknown)
         now = farm.clock()
         self._reconcile_alarm.set(due, now)
         self._livecheck_alarm.set(check_due, now)
         self._agents_alarm.set(agents_due, now)
+        self._lists_alarm.set(self._lists_due, now)
         more = self.hooks.launch()
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0

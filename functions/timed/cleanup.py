@@ -1,7 +1,7 @@
 """Cleanup: what `cmd_list` finds and nobody knows, what is past its retention, what crashes left behind.
 
-Triggered every minute and by ended list runs. Reads the mirror and the state folder; writes pool records and starts
-list and terminate runs.
+Triggered every minute, by due lists and by ended list runs. Reads the mirror and the state folder; writes pool records
+and starts list and terminate runs.
 """
 
 import logging

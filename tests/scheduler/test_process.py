@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
+from functions.timed.cleanup import LIST_PERIOD
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
 from functions.timed.view import LONGEST_AGE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
-from state.documents import ResourceState, Ticket
+from state.documents import HookKind, ResourceState, Ticket
 from state.store import Store
 from tests.waiting import until
 
@@ -66,6 +67,30 @@ def start(store: Store, tmp_path: Path) -> Iterator[Start]:
 
 def states(store: Store) -> dict[int, ResourceState]:
     return {found.id: found.state for found in store.read_all().resources}
+
+
+def test_a_list_of_what_exists_starts_when_it_is_due_not_at_the_next_cleanup(start: Start) -> None:
+    """Given a pool with cmd_list, when half an hour is over, then the alarm rings at that instant and the list starts,
+    although cleanup was a moment ago; and when cmd_list comes into the file later, it starts at once.
+    """
+    process = start()
+    farm = process.farm
+    pools = farm.settings.pools_file
+    pools.write_text(POOL + "with_list: {cmd_new: echo, cmd_delete: 'true', cmd_list: 'true', max: 0}\n")
+    process._turn({})
+    alarm = process._scheduler.get_job("lists due")
+    assert alarm is not None
+    due = farm.snapshot.records["with_list"].first_seen_at + LIST_PERIOD
+    assert alarm.trigger.run_date.timestamp() == pytest.approx(due)
+    assert not farm.hooks.under_way(HookKind.LIST)
+
+    farm.clock = lambda: time.time() + LIST_PERIOD
+    process._turn({})
+    assert len(farm.hooks.under_way(HookKind.LIST)) == 1
+
+    pools.write_text(POOL.replace("}", ", cmd_list: 'true'}"))
+    process._turn({})
+    assert len(farm.hooks.under_way(HookKind.LIST)) == 2
 
 
 def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
