@@ -12,7 +12,7 @@ from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
 from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resources
 from functions.operators import tickets as operators_tickets
-from functions.pages import assets, overview, pool, resource
+from functions.pages import api, assets, overview, pool, resource
 from functions.pages import pools as pools_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
@@ -54,12 +54,14 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/pools/<name>/resume", pool_verbs.resume),
     ("POST", "/pools/<name>/drain", pool_verbs.drain),
     ("POST", "/pools/<name>/retry", pool_verbs.retry),
+    ("GET", "/api", api.lines),
     ("GET", "/api/stats", pools.stats),
     ("GET", "/assets/<name>", assets.file),
 )
 
 PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/"): overview.show,
+    ("GET", "/api"): api.show,
     ("GET", "/tickets"): tickets_page.show,
     ("GET", "/tickets/<ticket_id>"): ticket_page.show,
     ("GET", "/resources"): resources_page.show,

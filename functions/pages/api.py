@@ -1,0 +1,146 @@
+"""The description of all HTTP functions, to be read: `GET /api`. Shows what `/openapi.json` says."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from functions import http
+from functions.fields import Query
+from functions.openapi import description
+
+
+@dataclass(frozen=True)
+class Field:
+    """A parameter or a field of a body: what it is called, where it stands, and what may be in it."""
+
+    name: str
+    place: str
+    required: bool
+    form: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What may be answered: a status (`default` stands for all errors), what it means, and the kinds of content."""
+
+    status: str
+    meaning: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One function: a method and a path."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    fields: tuple[Field, ...]
+    replies: tuple[Reply, ...]
+
+
+def lines() -> Response:
+    """200 with a line for each function."""
+    Query().finish()
+    operations = [operation for _, found in chapters() for operation in found]
+    return http.text_reply("".join(f"{each.method:6} {each.path}  {each.summary}\n" for each in operations))
+
+
+def show() -> Response:
+    """200 with the page."""
+    Query().finish()
+    return http.page_reply("api.html", chapters=chapters())
+
+
+@functools.cache
+def chapters() -> tuple[tuple[str, tuple[Operation, ...]], ...]:
+    """The functions by whom they are for, each chapter with its heading."""
+    document = msgspec.json.decode(bytes(description()))
+    operations = [(tag, operation) for tag, operation in _operations(document)]
+    return tuple(
+        (tag["description"], tuple(operation for name, operation in operations if name == tag["name"]))
+        for tag in document["tags"]
+    )
+
+
+def _operations(document: dict[str, Any]) -> Iterator[tuple[str, Operation]]:
+    for path, item in document["paths"].items():
+        shared = item.get("parameters", [])
+        for method, described in item.items():
+            if method == "parameters":
+                continue
+            parameters = [*shared, *described.get("parameters", [])]
+            yield (
+                described["tags"][0],
+                Operation(
+                    id=described["operationId"],
+                    method=method.upper(),
+                    path=path,
+                    summary=described["summary"],
+                    fields=(
+                        *(_parameter(document, parameter) for parameter in parameters),
+                        *_body(document, described.get("requestBody", {})),
+                    ),
+                    replies=tuple(
+                        Reply(status, reply["description"], tuple(reply.get("content", {})))
+                        for status, reply in (
+                            (status, _resolved(document, reply)) for status, reply in described["responses"].items()
+                        )
+                    ),
+                ),
+            )
+
+
+def _parameter(document: dict[str, Any], parameter: dict[str, Any]) -> Field:
+    found = _resolved(document, parameter)
+    form = _form(document, found.get("schema", {}))
+    return Field(found["name"], found["in"], found.get("required", False), form, found.get("description", ""))
+
+
+def _body(document: dict[str, Any], body: Mapping[str, Any]) -> Iterator[Field]:
+    """The fields of a form; JSON has the same ones, as values of its own kinds. Other bodies are one field."""
+    for kind, content in body.get("content", {}).items():
+        schema = _resolved(document, content.get("schema", {}))
+        properties = schema.get("properties")
+        if properties is None:
+            yield Field("", f"body, {kind}", True, _form(document, schema), schema.get("description", ""))
+            continue
+        for name, found in properties.items():
+            field = _resolved(document, found)
+            required = name in schema.get("required", [])
+            place = "form" if kind.endswith("urlencoded") else "JSON"
+            yield Field(name, place, required, _form(document, found), field.get("description", ""))
+
+
+def _form(document: dict[str, Any], schema: Any) -> str:
+    """What a value may be, in words."""
+    found = _resolved(document, schema)
+    if "enum" in found:
+        return " or ".join(str(value) for value in found["enum"])
+    if "anyOf" in found:
+        return " or ".join(_form(document, each) for each in found["anyOf"])
+    kinds = found.get("type", "anything")
+    kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
+    if kind == "array":
+        return f"some of: {_form(document, found.get('items', {}))}"
+    bounds = [f"{word} {found[name]}" for name, word in _BOUNDS.items() if name in found]
+    return f"{kind} {', '.join(bounds)}".strip()
+
+
+_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "of at most"}
+
+
+def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """What a reference stands for; what is written beside it wins."""
+    if "$ref" not in node:
+        return node
+    found: Any = document
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        found = found[step]
+    return {**_resolved(document, found), **{name: value for name, value in node.items() if name != "$ref"}}
