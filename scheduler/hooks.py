@@ -257,8 +257,10 @@ class Hooks:
         self._cuts[run_id] = (uptime(), why)
         try:
             self._path(run_id, "cut").write_text(why)
-            with open(self._logs / self._active[run_id].run.log, "a") as run_log:
-                run_log.write(f"{why}\n")
+            with open(self._logs / self._active[run_id].run.log, "ab+") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 1))
+                line = f"{why}\n".encode()
+                run_log.write(line if run_log.read() in (b"", b"\n") else b"\n" + line)
         except OSError as error:
             log.error("run %s: why it was ended cannot be written down: %s", run_id, error, extra=of_run_id(run_id))
         self._kill(run_id, how)
@@ -352,7 +354,8 @@ class Hooks:
                 lines = run_log.read().decode(errors="replace").split("\n")
         except OSError:
             return ""
-        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+        words = ("".join(filter(str.isprintable, line)).strip() for line in reversed(lines))
+        return next((word[:200] for word in words if word), "")
 
     def _output_size(self, run_id: str) -> int:
         return _size(self._path(run_id, "out"))

@@ -122,6 +122,16 @@ def test_the_last_line_of_the_log_is_told(folder: Path) -> None:
     assert outcome_of_command(folder, "echo first >&2; echo no quota left >&2; exit 1").last_line == "no quota left"
 
 
+def test_the_last_line_is_told_without_what_a_terminal_would_obey(folder: Path) -> None:
+    command = r"printf '\033[31mno quota left\033[0m\r\n\0\0\0' >&2; exit 1"
+    assert outcome_of_command(folder, command).last_line == "[31mno quota left[0m"
+
+
+def test_the_line_that_a_time_limit_adds_is_a_line_of_its_own(folder: Path) -> None:
+    outcome_of_command(folder, "printf begun; exec sleep 60", kind=HookKind.WATCH, limit=0.2)
+    assert (folder / "log/hooks/000001_watch").read_text() == "begun\nended after its time limit of 0.2 s\n"
+
+
 def test_a_killed_hook_was_cut_off(folder: Path) -> None:
     outcome = outcome_of_command(folder, "kill -9 $$")
     assert (outcome.cut_off, outcome.lost) == ("killed by signal 9", False)
