@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+from config.agents import load_agents
 from config.errors import ConfigError
 from config.pools import load_pools
 from config.processes import Processes
@@ -28,6 +29,7 @@ def main() -> int:
     argparse.ArgumentParser(prog="python -m config.serve", description=__doc__, epilog=epilog).parse_args()
     try:
         settings = load_settings(os.environ)
+        load_agents(settings.config_dir)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

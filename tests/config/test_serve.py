@@ -103,6 +103,16 @@ def test_a_broken_server_yaml_is_told_and_nothing_starts(tmp_path, monkeypatch, 
     )
 
 
+def test_a_broken_agents_yaml_is_told_and_nothing_starts(tmp_path, monkeypatch, capsys):
+    (tmp_path / "agents.yaml").write_text("agent_groups:\n  builders: {cmd_prepare: ready}\n")
+    monkeypatch.setenv("CONFIG_DIR", str(tmp_path))
+    monkeypatch.setenv("RESALLOC_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(sys, "argv", ["serve"])
+    assert serve.main() == 1
+    assert re.search(r'agents\.yaml:2: group "builders", option "tags": is missing', capsys.readouterr().err)
+    assert not (tmp_path / "state").exists()
+
+
 def test_what_to_try_takes_a_ticket_that_the_pools_can_serve(tmp_path):
     (tmp_path / "pools.yaml").write_text(POOLS)
 
