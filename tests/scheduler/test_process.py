@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from config.settings import load_settings
 from functions.timed.cleanup import LIST_PERIOD
+from functions.timed.farm import Changes
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
 from functions.timed.view import LONGEST_AGE
@@ -91,6 +93,31 @@ def test_a_list_of_what_exists_starts_when_it_is_due_not_at_the_next_cleanup(sta
     pools.write_text(POOL.replace("}", ", cmd_list: 'true'}"))
     process._turn({})
     assert len(farm.hooks.under_way(HookKind.LIST)) == 2
+
+
+def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given nothing to do and a watch that does not look at pools.yaml, when that changes, the next pass sees it."""
+    process = start()
+    farm = process.farm
+    farm.settings.pools_file.write_text("p: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
+    turn = process._turn
+    late = threading.Timer(20, process._stop, (0, None))
+
+    def turn_and_change(changes: Changes) -> float:
+        pause = turn(changes)
+        if "q" in farm.snapshot.pools:
+            process.stopping = True
+        elif pause == float("inf"):
+            farm.settings.pools_file.write_text("q: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
+        return pause
+
+    monkeypatch.setattr(process, "_turn", turn_and_change)
+    late.start()
+    process._loop(0.2)
+    late.cancel()
+    assert "q" in farm.snapshot.pools
 
 
 def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
