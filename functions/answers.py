@@ -46,6 +46,16 @@ def answer_to(error: Exception) -> Answer:
         case errors.PoolDrains():
             sentence = f"Pool {error.pool} drains, so it starts nothing anyhow. Resume it first to pause it instead."
             return Answer(409, "pool_drains", sentence)
+        case errors.Held():
+            resource = error.resource
+            why = f" ({resource.held_reason})" if resource.held_reason else ""
+            sentence = f"Resource {resource.id} is held{why}. Release it first: resource-release {resource.id}."
+            return Answer(409, "held", sentence)
+        case errors.NotUp():
+            resource = error.resource
+            return Answer(
+                409, "not_up", f"Resource {resource.id} is {resource.state}; only one that is UP can be held."
+            )
         case errors.AlreadyUnderWay():
             return Answer(429, "under_way", f"There is {error.what} under way already.", None, soon)
         case errors.WaitedTooLong():

@@ -10,7 +10,7 @@ from config import logs as server_log
 from config.settings import Settings, load_settings
 from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
-from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resources
+from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
 from functions.operators import tickets as operators_tickets
 from functions.pages import api, assets, overview, pool, resource
 from functions.pages import pools as pools_page
@@ -38,10 +38,12 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/tickets/<ticket_id>/output", check.output),
     ("GET", "/tickets/<ticket_id>/wait", wait.output),
     ("GET", "/resources", resources.every),
-    ("POST", "/resources/delete", resources.delete_some),
+    ("POST", "/resources/delete", resource_verbs.delete_some),
     ("GET", "/resources/<id_or_name>", resources.one),
-    ("DELETE", "/resources/<id_or_name>", resources.delete),
-    ("POST", "/resources/<id_or_name>/delete", resources.delete_by_post),
+    ("DELETE", "/resources/<id_or_name>", resource_verbs.delete),
+    ("POST", "/resources/<id_or_name>/delete", resource_verbs.delete_by_post),
+    ("POST", "/resources/<id_or_name>/hold", resource_verbs.hold),
+    ("POST", "/resources/<id_or_name>/release", resource_verbs.release),
     ("GET", "/resources/<id_or_name>/logs", logs.every),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
     ("GET", "/resources/<id_or_name>/history", history.of_resource),
@@ -69,7 +71,11 @@ PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/pools"): pools_page.show,
     ("GET", "/pools/<name>"): pool.show,
     ("POST", "/tickets/<ticket_id>/close"): then(close.by_post, "/tickets/{ticket_id}", "close"),
-    ("POST", "/resources/<id_or_name>/delete"): then(resources.delete_by_post, "/resources/{id_or_name}", "delete"),
+    ("POST", "/resources/<id_or_name>/delete"): then(
+        resource_verbs.delete_by_post, "/resources/{id_or_name}", "delete"
+    ),
+    ("POST", "/resources/<id_or_name>/hold"): then(resource_verbs.hold, "/resources/{id_or_name}", "hold"),
+    ("POST", "/resources/<id_or_name>/release"): then(resource_verbs.release, "/resources/{id_or_name}", "release"),
     ("POST", "/pools/<name>/pause"): then(pool_verbs.pause, "/pools/{name}", "pause"),
     ("POST", "/pools/<name>/resume"): then(pool_verbs.resume, "/pools/{name}", "resume"),
     ("POST", "/pools/<name>/drain"): then(pool_verbs.drain, "/pools/{name}", "drain"),

@@ -1,6 +1,6 @@
 """Why a request is refused. Errors carry facts; `functions/http.py` and `tickets/xmlrpc.py` make sentences of them."""
 
-from state.documents import Ticket, TicketState
+from state.documents import Resource, Ticket, TicketState
 
 SHOWN = 60
 """How many characters of a client's text a sentence repeats."""
@@ -66,6 +66,22 @@ class PoolDrains(Refused):
     def __init__(self, pool: str) -> None:
         super().__init__(pool)
         self.pool = pool
+
+
+class Held(Refused):
+    """An operator holds `resource`, so that it is not deleted."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(str(resource.id))
+        self.resource = resource
+
+
+class NotUp(Refused):
+    """`resource` is not UP, so that there is nothing to hold."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(str(resource.id))
+        self.resource = resource
 
 
 class AlreadyUnderWay(Refused):

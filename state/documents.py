@@ -182,8 +182,8 @@ class Resource(Document, frozen=True, kw_only=True):
     `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_asked` is
     the reason for deleting it once the run under way has ended, `delete_began_at` when its last `cmd_delete` began.
     `released_ticket` is the last ticket that let it go, so that letting go twice changes nothing. While a ticket has
-    it, sandbox and first taking are on that ticket; they are copied here on release. `history` holds its last
-    transitions.
+    it, sandbox and first taking are on that ticket; they are copied here on release. An operator may hold it until
+    `held_until`: since when, who and why stand beside that. `history` holds its last transitions.
     """
 
     id: int
@@ -211,7 +211,16 @@ class Resource(Document, frozen=True, kw_only=True):
     delete_retry_at: float | None = None
     ended_at: float | None = None
     reason: str | None = None
+    held_since: float | None = None
+    held_until: float | None = None
+    held_by: str | None = None
+    held_reason: str | None = None
     history: tuple[Event, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        """Whether an operator keeps it: nobody gets it and nothing deletes it."""
+        return self.held_until is not None
 
 
 class PoolMode(StrEnum):
@@ -278,6 +287,10 @@ class IntentKind(StrEnum):
     """Let the pool be ACTIVE."""
     RETRY_POOL = "RETRY_POOL"
     """Forget the pool's pause after failed starts."""
+    HOLD_RESOURCE = "HOLD_RESOURCE"
+    """Keep the resource as it is until `until`: nobody gets it and nothing deletes it."""
+    RELEASE_RESOURCE = "RELEASE_RESOURCE"
+    """Hold it no longer."""
 
 
 class Intent(Document, frozen=True, kw_only=True):

@@ -30,6 +30,11 @@ class ResourceEvent(StrEnum):
     CHECK_FAILED = "livecheck failed"
     """The first of a row."""
     CHECK_GOOD = "livecheck good again"
+    HELD = "held"
+    """An operator keeps it for a while."""
+    HOLD_ENDED = "hold ended"
+    RELEASE_FAILED_HELD = "release failed while held"
+    """It is to be deleted when it is held no more."""
     DELETE_PLANNED = "delete planned"
     """Asked for while a hook runs; it is to be deleted when that has ended."""
     DELETE_ASKED = "delete asked"
@@ -86,9 +91,14 @@ _RESOURCE = {
     (_S.UP, _E.RELEASE_BEGAN): _S.RELEASING,
     (_S.UP, _E.CHECK_FAILED): _S.UP,
     (_S.UP, _E.CHECK_GOOD): _S.UP,
+    (_S.UP, _E.HELD): _S.UP,
+    (_S.UP, _E.HOLD_ENDED): _S.UP,
     (_S.UP, _E.DELETE_ASKED): _S.DELETE_REQUEST,
     (_S.RELEASING, _E.RELEASE_SUCCEEDED): _S.UP,
     (_S.RELEASING, _E.RELEASE_FAILED): _S.DELETE_REQUEST,
+    (_S.RELEASING, _E.RELEASE_FAILED_HELD): _S.UP,
+    (_S.RELEASING, _E.HELD): _S.RELEASING,
+    (_S.RELEASING, _E.HOLD_ENDED): _S.RELEASING,
     (_S.RELEASING, _E.CHECK_FAILED): _S.RELEASING,
     (_S.RELEASING, _E.CHECK_GOOD): _S.RELEASING,
     (_S.RELEASING, _E.DELETE_PLANNED): _S.RELEASING,

@@ -1,5 +1,6 @@
 """How many resources each pool has, by what they are used for."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,17 +22,20 @@ def counted(
 ) -> list[dict[str, Any]]:
     """Each pool with its counts; those that left the file are there while they have resources.
 
-    `up` are all UP resources, of which `taken` have a ticket and `ready` have none.
+    `up` are all UP resources, of which `taken` have a ticket and `ready` have none and are not held.
     """
     known = {record.name for record in records}
+    held: Counter[str] = Counter()
     found = {record.name: dict.fromkeys(COUNTS, 0) for record in records}
     for resource in resources:
         if resource.state not in _BY_STATE:
             continue
         counts = found.setdefault(resource.pool, dict.fromkeys(COUNTS, 0))
         counts[_BY_STATE[resource.state]] += 1
-        if resource.state is ResourceState.UP:
-            counts["taken" if holder(resource, by_resource) else "ready"] += 1
+        taken = holder(resource, by_resource)
+        if resource.state is ResourceState.UP and (taken or not resource.held):
+            counts["taken" if taken else "ready"] += 1
+        held[resource.pool] += resource.held
     unrecorded = [PoolRecord(name=name, configured=False) for name in found if name not in known]
     return [
         {
@@ -40,6 +44,7 @@ def counted(
             "configured": record.configured,
             "max": record.options.get("max", 0),
             **found[record.name],
+            "held": held[record.name],
             "paused_until": record.paused_until,
             "pause_reason": record.pause_reason,
             "bad_resources": record.bad_resources,

@@ -1,8 +1,4 @@
-"""Resources: `GET /resources`, `GET /resources/ID|NAME`, `DELETE /resources/ID|NAME`,
-`POST /resources/ID|NAME/delete`, `POST /resources/delete`.
-
-Reads tickets and resources. A delete writes an intent, which the next reconcile pass decides.
-"""
+"""Resources: `GET /resources`, `GET /resources/ID|NAME`. Reads tickets and resources."""
 
 import re
 from enum import StrEnum
@@ -12,21 +8,16 @@ import msgspec
 from flask import Response
 
 from functions import http
-from functions.context import Context, current
-from functions.errors import BadField, BadParameter, shown
-from functions.fields import Body, Query
+from functions.context import current
+from functions.errors import BadParameter, shown
+from functions.fields import Query
 from functions.offload import in_thread
-from functions.operators import wishes
 from functions.operators.living import find, holder, holders, read_living
 from functions.tickets.check import output_fields
-from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
-from state.errors import NotFound
+from state.documents import Resource, ResourceState, Ticket
 from state.store import Store
 
 S = TypeVar("S", bound=StrEnum)
-
-_REASON = "deleted by an operator"
-_UNUSED_REASON = "deleted by an operator as unused"
 
 
 def every() -> Response:
@@ -37,7 +28,7 @@ def every() -> Response:
     query.finish()
     if form not in (None, "shell"):
         raise BadParameter("format", f"can only be shell, not {shown(form)}")
-    pairs = in_thread(_with_tickets, current().store)
+    pairs = in_thread(with_tickets, current().store)
     pairs = [(resource, ticket) for resource, ticket in pairs if state in (None, resource.state)]
     if form == "shell":
         return http.text_reply(b"".join(_shell_line(resource) for resource, _ in pairs))
@@ -53,36 +44,6 @@ def one(id_or_name: str) -> Response:
     reply = http.json_reply(described(resource, ticket))
     reply.set_data(msgspec.json.format(reply.get_data(), indent=4) + b"\n")
     return reply
-
-
-def delete(id_or_name: str) -> Response:
-    """202: the resource will be deleted, taken or not."""
-    Query().finish()
-    context = current()
-    return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True))
-
-
-def delete_by_post(id_or_name: str) -> Response:
-    """The same, with why in the field `reason` of the body."""
-    Query().finish()
-    context, body = current(), Body()
-    reason = wishes.read_reason(body)
-    body.finish()
-    return _deleted(in_thread(_delete_named, context, [id_or_name], strict=True, reason=reason, by=wishes.who()))
-
-
-def delete_some() -> Response:
-    """202 with what will be deleted: each `resource` (id or name), or `all` or `unused` ones that are UP."""
-    context = current()
-    body = Body()
-    field, named = body.strings("resources", form_name="resource")
-    everything, unused = body.flag("all"), body.flag("unused")
-    body.finish()
-    if [bool(named), everything, unused].count(True) != 1:
-        raise BadField(field, "or all or unused must be given, and only one of them")
-    if named:
-        return _deleted(in_thread(_delete_named, context, named, strict=False))
-    return _deleted(in_thread(_delete_up, context, unused))
 
 
 def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
@@ -114,6 +75,10 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
         "delete_retry_at": resource.delete_retry_at,
         "ended_at": resource.ended_at,
         "reason": resource.reason,
+        "held_since": resource.held_since,
+        "held_until": resource.held_until,
+        "held_by": resource.held_by,
+        "held_reason": resource.held_reason,
     }
 
 
@@ -129,7 +94,8 @@ def read_state(query: Query, states: type[S]) -> S | None:
         raise BadParameter("state", f"must be one of {known}, not {shown(value)}") from None
 
 
-def _with_tickets(store: Store) -> list[tuple[Resource, Ticket | None]]:
+def with_tickets(store: Store) -> list[tuple[Resource, Ticket | None]]:
+    """The resources that have not ended, each with the ticket that has it."""
     by_resource = holders(read_living(store.tickets))
     living = (resource for resource in read_living(store.resources) if resource.state is not ResourceState.ENDED)
     return [(resource, holder(resource, by_resource)) for resource in living]
@@ -159,60 +125,3 @@ def _shell_line(resource: Resource) -> bytes:
 
 def _escaped(field: bytes) -> bytes:
     return re.sub(rb"[\x01-\x1f\x7f-\xff\\]", lambda found: b"\\0%03o" % found[0][0], field.replace(b"\0", b""))
-
-
-def _delete_named(
-    context: Context, named: list[str], strict: bool, reason: str | None = None, by: str | None = None
-) -> tuple[list[Resource], list[str]]:
-    found, unknown = [], []
-    living = {resource.name: resource for resource in read_living(context.store.resources)}
-    for id_or_name in dict.fromkeys(named):
-        try:
-            resource = living.get(id_or_name) or find(context.store, id_or_name)
-            if resource.state is ResourceState.ENDED:
-                raise NotFound("living resource", resource.id)
-        except NotFound:
-            if strict:
-                raise
-            unknown.append(id_or_name)
-            continue
-        _ask(context, resource, False, reason, by)
-        found.append(resource)
-    return found, unknown
-
-
-def _delete_up(context: Context, unused: bool) -> tuple[list[Resource], list[str]]:
-    chosen = [
-        resource
-        for resource, ticket in _with_tickets(context.store)
-        if resource.state is ResourceState.UP
-        and not (unused and (ticket is not None or resource.check_failed_count > 0))
-    ]
-    for resource in chosen:
-        _ask(context, resource, unused)
-    return chosen, []
-
-
-def _ask(context: Context, resource: Resource, unused: bool, reason: str | None = None, by: str | None = None) -> None:
-    why = _UNUSED_REASON if unused else _REASON
-    context.store.intents.create(
-        lambda number: Intent(
-            id=number,
-            kind=IntentKind.DELETE_RESOURCE,
-            resource=resource.id,
-            unused_only=unused,
-            reason=f"{why}: {reason}" if reason else why,
-            by=by,
-            created_at=context.clock(),
-        )
-    )
-
-
-def _deleted(result: tuple[list[Resource], list[str]]) -> Response:
-    found, unknown = result
-    if http.wants_json():
-        asked = [{"id": resource.id, "name": resource.name} for resource in found]
-        return http.json_reply({"deleted": asked, "unknown": unknown}, 202)
-    lines = [f"deleted {resource.id} {resource.name}" for resource in found]
-    lines += [f"unknown {shown(id_or_name)}" for id_or_name in unknown]
-    return http.text_reply("".join(f"{line}\n" for line in lines), 202)

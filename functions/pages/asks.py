@@ -60,6 +60,8 @@ VERBS = {
     "resume": f"The pool is to be resumed. {_SOON}",
     "retry": f"The pool is to try again. {_SOON}",
     "delete": f"The resource is to be deleted. {_SOON}",
+    "hold": f"The resource is to be held. {_SOON}",
+    "release": f"The resource is to be held no longer. {_SOON}",
     "close": "The ticket is closed.",
     "bad": "The ticket is closed.",
 }

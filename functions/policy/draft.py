@@ -21,7 +21,9 @@ class Draft:
         """Resources that closed tickets let go in this plan, as they are afterwards."""
         self.freed_in_pool: defaultdict[str, list[int]] = defaultdict(list)
         self.leaving: set[int] = set()
-        """Resources whose deletion is requested or asked for in this plan."""
+        """Resources that are counted on no longer: this plan lets them be deleted, or held."""
+        self.unheld: dict[int, Resource] = {}
+        """Resources whose hold ends in this plan, as they are afterwards; nobody gets them before the next."""
         self.requested: defaultdict[str, list[int]] = defaultdict(list)
         """By pool: those that become DELETE_REQUEST in this plan."""
         self.lost_spares: Counter[str] = Counter()
@@ -41,8 +43,8 @@ class Draft:
             self.next_due = at
 
     def resource(self, id: int) -> Resource | None:
-        """The resource as it is when what is let go has been let go."""
-        return self.freed.get(id) or self.snapshot.resources.get(id)
+        """The resource as it is when what is let go has been let go, and when holds have ended."""
+        return self.unheld.get(id) or self.freed.get(id) or self.snapshot.resources.get(id)
 
     def is_free(self, id: int) -> bool:
         """Whether no ticket has the resource any more."""
@@ -65,9 +67,13 @@ class Draft:
 
     def leave(self, resource: Resource) -> None:
         """Count on this resource no longer: it is to be deleted, at once if it is UP, else when its hook has ended."""
-        self.leaving.add(resource.id)
         if resource.state is ResourceState.UP:
             self.requested[resource.pool].append(resource.id)
+        self.withhold(resource)
+
+    def withhold(self, resource: Resource) -> None:
+        """Count on this resource no longer, as nobody is to get it."""
+        self.leaving.add(resource.id)
         snapshot = self.snapshot
         if snapshot.spares.group_of(resource.id) or snapshot.starting.group_of(resource.id):
             self.lost_spares[resource.pool] += 1

@@ -41,6 +41,6 @@ def _remove_from(draft: Draft, record: PoolRecord) -> list[Step]:
     steps: list[Step] = []
     for id in sorted(ids - draft.leaving - snapshot.doubtful):
         resource = draft.resource(id)
-        if resource is not None and resource.state is ResourceState.UP:
+        if resource is not None and resource.state is ResourceState.UP and not resource.held:
             steps += draft.request(resource, reason)
     return steps

@@ -224,6 +224,8 @@ class _Look:
     def _not_given(self, name: str, failing: int) -> Iterator[Hold]:
         if idle := len(self.snapshot.idle[name]):
             yield Hold(Reason.OTHER_SANDBOXES, idle)
+        if held := len(self.snapshot.held[name]):
+            yield Hold(Reason.HELD, held)
         if failing:
             yield Hold(Reason.LIVECHECK_FAILING, failing)
 

@@ -22,6 +22,7 @@ class Kind(StrEnum):
     WRONG_SANDBOX = "wrong sandbox"
     DELETED_IN_USE = "deleted in use"
     NEVER_DELETED = "never deleted"
+    DELETED_WHILE_HELD = "deleted while held"
     NO_REASON = "no reason"
     SAME_NUMBER = "same number"
     SAME_NAME = "same name"

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     """It does not stand in pools.yaml any more: it starts nothing."""
     OTHER_SANDBOXES = "other_sandboxes"
     """What is free there was used in other sandboxes, and is kept for those."""
+    HELD = "held"
+    """Operators hold some of what it has, to look at it."""
     LIVECHECK_FAILING = "livecheck_failing"
     """What is free there did not pass its last livecheck."""
 

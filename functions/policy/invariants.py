@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from functions.policy.faults import Fault, Kind
+from functions.policy.held import HOLDABLE
 from functions.policy.inventory import Inventory
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from state.lifecycle import ResourceEvent
@@ -38,6 +39,7 @@ def check(inventory: Inventory) -> list[Fault]:
         _grants,
         _holders,
         _ends,
+        _holds,
         _numbers,
         _limits,
         _runs_of_resources,
@@ -163,6 +165,13 @@ def _ends(inventory: Inventory) -> Iterator[Fault]:
         if resource.reason is None:
             sentence = f"resource {resource.id} ended and does not say why"
             yield Fault(Kind.NO_REASON, file, sentence, "Nothing needs to be done.")
+
+
+def _holds(inventory: Inventory) -> Iterator[Fault]:
+    for file, resource in {**inventory.resources, **inventory.ended}.items():
+        if resource.held and resource.state not in HOLDABLE:
+            sentence = f"resource {resource.id} is {resource.state} and was to be held ({resource.held_reason})"
+            yield Fault(Kind.DELETED_WHILE_HELD, file, sentence, "Nothing brings it back.")
 
 
 def _start_failed(resource: Resource) -> bool:

@@ -151,6 +151,8 @@ def _after_release(resource: Resource, outcome: Outcome) -> Resource:
     reason = f"cmd_release {outcome.how}"
     if resource.delete_asked is not None:
         reason = f"{resource.delete_asked}; then {reason}"
+    if resource.held:
+        return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED_HELD, why=reason, delete_asked=reason)
     return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED, why=reason, reason=reason)
 
 
@@ -199,7 +201,7 @@ def _ended(resource: Resource, outcome: Outcome, event: ResourceEvent, **changes
 
 
 def _deleted_if_asked(resource: Resource, now: float) -> Resource:
-    if resource.delete_asked is None:
+    if resource.delete_asked is None or resource.held:
         return resource
     return request_delete(resource, resource.delete_asked, now)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from config.pools import Pool
-from functions.policy import change, drain, intents
+from functions.policy import change, drain, held, intents
 from functions.policy.draft import Draft
 from functions.policy.outcomes import LONGEST_PAUSE
 from functions.policy.steps import FailTicket, LetGo, Settle, StartDelete, Step
@@ -32,7 +32,7 @@ def let_go(draft: Draft) -> list[Step]:
         free = change.let_go(resource, ticket, hook, draft.now)
         draft.free(free)
         steps.append(LetGo(id, resource.id, hook))
-        if not hook and free.delete_asked is not None:
+        if not hook and free.delete_asked is not None and not free.held:
             steps += draft.request(free, free.delete_asked, Actor.CLIENT)
     return steps
 
@@ -50,6 +50,7 @@ def remove(draft: Draft) -> list[Step]:
         steps.append(FailTicket(id, _what_happened(draft, id)))
     for id in sorted(snapshot.intents):
         steps += intents.decide(draft, snapshot.intents[id])
+    steps += held.expire(draft)
     steps += drain.remove(draft)
     for name in snapshot.pool_names():
         pool = snapshot.options_of(name)
@@ -101,7 +102,12 @@ def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
     steps: list[Step] = []
     for id in sorted(_released(draft, pool)):
         resource = draft.resource(id)
-        if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
+        if (
+            resource is not None
+            and resource.state is ResourceState.UP
+            and not resource.held
+            and id not in draft.leaving
+        ):
             reason = _why_not_reused(resource, pool, draft.now)
             if reason is not None:
                 steps += draft.request(resource, reason)

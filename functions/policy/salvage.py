@@ -70,7 +70,18 @@ def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool
 def failed_ticket(key: int, content: bytes, now: float) -> Ticket:
     """The ticket as a FAILED one, so that its client gets an answer and takes another; CLOSED if it was that."""
     fields = fields_of(Ticket, content)
-    kept = ("tags", "sandbox", "created_at", "resource", "resource_name", "pool", "assigned_at", "output", "closed_at")
+    kept = (
+        "tags",
+        "sandbox",
+        "created_at",
+        "resource",
+        "resource_name",
+        "pool",
+        "assigned_at",
+        "output",
+        "closed_at",
+        "bad",
+    )
     state = TicketState.CLOSED if fields.get("state") is TicketState.CLOSED else TicketState.FAILED
     return Ticket(
         id=key,

@@ -72,6 +72,8 @@ class Snapshot:
         """The same resources by pool as (-releases_counter, id)."""
         self.failing: Groups[str] = Groups()
         """By pool: (-check_failed_count, id) of UP resources, taken or not, whose last livecheck failed."""
+        self.held: Groups[str] = Groups()
+        """By pool: (held_until, id) of resources that operators hold. They stand in none of the groups above."""
         self.to_delete: Groups[str] = Groups()
         """By pool: (delete_retry_at or 0, id) of resources in DELETE_REQUEST."""
         self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
@@ -87,6 +89,7 @@ class Snapshot:
             self.bound,
             self.reused,
             self.failing,
+            self.held,
             self.to_delete,
         )
         self._claims: dict[int, set[int]] = {}
@@ -320,7 +323,8 @@ class Snapshot:
     def _place(self, resource: Resource) -> None:
         id, pool, state = resource.id, resource.pool, resource.state
         up = state is ResourceState.UP
-        free = up and self.is_free(id)
+        held = resource.held_until
+        free = up and held is None and self.is_free(id)
         released = pool if free and resource.releases_counter > 0 else None
         starts = state is ResourceState.STARTING and resource.delete_asked is None
         self.starting.put(id, pool if starts else None, id)
@@ -329,7 +333,9 @@ class Snapshot:
         self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
         self.reused.put(id, released, (-resource.releases_counter, id))
         failed = resource.check_failed_count
-        self.failing.put(id, pool if up and failed and id not in self.doubtful else None, (-failed, id))
+        judged = up and failed and held is None and id not in self.doubtful
+        self.failing.put(id, pool if judged else None, (-failed, id))
+        self.held.put(id, pool if held is not None else None, (held, id))
         requested = state is ResourceState.DELETE_REQUEST
         self.to_delete.put(id, pool if requested else None, (resource.delete_retry_at or 0.0, id))
         if resource.run is None:

@@ -59,6 +59,21 @@ class NoteDrained(_Step, frozen=True, gc=False):
     pool: str
 
 
+class HoldResource(_Step, frozen=True, gc=False):
+    """An UP or RELEASING resource is held, as an intent asks."""
+
+    resource: int
+    intent: int
+
+
+class EndHold(_Step, frozen=True, gc=False):
+    """A resource is held no more."""
+
+    resource: int
+    reason: str | None
+    actor: Actor = Actor.LEADER
+
+
 class DropIntent(_Step, frozen=True, gc=False):
     """An intent is decided, or void."""
 
@@ -91,6 +106,8 @@ Step = (
     | FailTicket
     | RequestDelete
     | AskDelete
+    | HoldResource
+    | EndHold
     | ChangePool
     | NoteDrained
     | DropIntent

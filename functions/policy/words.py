@@ -105,6 +105,8 @@ def _hold(hold: Hold, prospect: Prospect) -> str:
             return "is not in pools.yaml any more, so it starts nothing"
         case Reason.OTHER_SANDBOXES:
             return f"keeps {hold.count} free one{'s' * (hold.count != 1)} for other sandboxes"
+        case Reason.HELD:
+            return f"has {hold.count} that operators hold"
         case Reason.LIVECHECK_FAILING:
             return f"has {hold.count} whose livecheck fails"
 

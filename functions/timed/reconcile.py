@@ -8,13 +8,15 @@ import logging
 from collections.abc import Iterable
 
 from functions.logfields import Fields, of_resource, of_ticket
-from functions.policy import change
+from functions.policy import change, held
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
 from functions.policy.plan import (
     AskDelete,
     Assign,
     DropIntent,
+    EndHold,
     FailTicket,
+    HoldResource,
     LetGo,
     Plan,
     RequestDelete,
@@ -171,6 +173,14 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
                 log.info(
                     "resource %d (%s): to be deleted: %s", number, resource.name, reason, extra=_about(farm, resource)
                 )
+            case HoldResource(resource=number, intent=intent):
+                resource = changed.get(number) or snapshot.resources[number]
+                changed[number] = held.hold(resource, snapshot.intents[intent], now)
+                log.info("resource %d (%s): held", number, resource.name, extra=_about(farm, resource))
+            case EndHold(resource=number, reason=why, actor=actor):
+                resource = changed.get(number) or snapshot.resources[number]
+                changed[number] = held.end_hold(resource, why, now, actor)
+                log.info("resource %d (%s): held no more", number, resource.name, extra=_about(farm, resource))
             case AskDelete(resource=number, reason=reason, actor=actor):
                 resource = changed.get(number) or snapshot.resources[number]
                 changed[number] = change.ask_delete(resource, reason, now, actor)

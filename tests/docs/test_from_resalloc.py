@@ -104,7 +104,7 @@ def commands_of(program: str) -> set[str]:
 
 def test_every_command_of_the_shims_stands_in_it() -> None:
     assert commands_of("resalloc") == {"ticket", "ticket-check", "ticket-wait", "ticket-close", "ticket-explain"}
-    assert len(commands_of("resalloc-maint")) == 6
+    assert len(commands_of("resalloc-maint")) == 8
     for program in ("resalloc", "resalloc-maint"):
         assert [command for command in commands_of(program) if not told(f"{program} {command}")] == []
     assert [path.name for path in (ROOT / "shim").iterdir() if path.is_file() and not told(path.name)] == []

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy import change
+from functions.policy import change, held
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
 from functions.policy.plan import Plan, plan
 from functions.policy.snapshot import Snapshot
@@ -14,12 +14,14 @@ from state.documents import HookKind, IntentKind, PoolMode, Resource, ResourceSt
 from tests.policy.world import (
     NOW,
     Document,
+    a_hold,
     a_pool,
     a_pool_intent,
     a_record,
     a_resource,
     a_snapshot,
     a_ticket,
+    an_end_of_hold,
     an_intent,
     apply,
 )
@@ -66,6 +68,7 @@ def resources(draw: st.DrawFn, id: int, farm: list[Pool]) -> Resource:
     tags = draw(st.sampled_from([pool.offers, pool.offers, {}, {"a": 0, "x": 2}]))
     sandbox = draw(SANDBOXES)
     busy = state in change.ASKABLE
+    is_held = state in held.HOLDABLE and draw(st.integers(0, 5)) == 0
     return a_resource(
         id,
         pool.name,
@@ -77,7 +80,8 @@ def resources(draw: st.DrawFn, id: int, farm: list[Pool]) -> Resource:
         released_at=draw(TIMES) if sandbox else None,
         released_ticket=draw(st.sampled_from([None, 1, 2, 3])),
         check_failed_count=draw(st.sampled_from([0, 0, 0, 1, 2, 3])),
-        delete_asked=draw(st.sampled_from([None, None, "why"])) if busy else None,
+        delete_asked=draw(st.sampled_from([None, None, "why"])) if busy or is_held else None,
+        held_until=draw(st.sampled_from([NOW - 1, NOW, NOW + 20, NOW + 1e7])) if is_held else None,
         delete_retry_at=draw(st.none() | TIMES) if state is ResourceState.DELETE_REQUEST else None,
     )
 
@@ -108,11 +112,16 @@ def documents(draw: st.DrawFn, farm: list[Pool], size: int = 10) -> list[Documen
             until = draw(st.none() | TIMES) if mode is PoolMode.DRAINING else None
             found.append(a_record(pool, paused_until=paused_until, last_start=last_start, mode=mode, drain_until=until))
     for id in draw(st.sets(st.integers(1, 3), max_size=2)):
-        if draw(st.booleans()):
+        kind = draw(st.sampled_from(["delete", "hold", "end of hold", "pool"]))
+        if kind == "delete":
             found.append(an_intent(id, draw(st.integers(1, size)), unused_only=draw(st.booleans())))
+        elif kind == "hold":
+            found.append(a_hold(id, draw(st.integers(1, size)), draw(TIMES)))
+        elif kind == "end of hold":
+            found.append(an_end_of_hold(id, draw(st.integers(1, size))))
         else:
-            kind, until = draw(st.sampled_from(POOL_VERBS)), draw(st.none() | TIMES)
-            found.append(a_pool_intent(id, kind, draw(st.sampled_from(["p", "q", "gone", "nowhere"])), until=until))
+            verb, until = draw(st.sampled_from(POOL_VERBS)), draw(st.none() | TIMES)
+            found.append(a_pool_intent(id, verb, draw(st.sampled_from(["p", "q", "gone", "nowhere"])), until=until))
     return found
 
 
@@ -139,6 +148,8 @@ def events() -> st.SearchStrategy[list[Event]]:
             st.tuples(st.just("run ends"), CHOSEN, ENDINGS),
             st.tuples(st.just("livecheck"), CHOSEN, st.booleans()),
             st.tuples(st.just("intent"), CHOSEN, st.booleans()),
+            st.tuples(st.just("hold"), CHOSEN, st.sampled_from([0, 30, 500])),
+            st.tuples(st.just("end of hold"), CHOSEN),
             st.tuples(st.just("pool verb"), CHOSEN, st.sampled_from(POOL_VERBS), st.sampled_from([None, 0, 60])),
             st.tuples(st.just("clock"), st.sampled_from([1, 5, 61, 1000])),
             st.tuples(st.just("pools"), pools()),
@@ -168,6 +179,8 @@ class History:
             "run ends": self._run_ends,
             "livecheck": self._livecheck,
             "intent": self._intent,
+            "hold": self._hold,
+            "end of hold": self._end_hold,
             "pool verb": self._pool_verb,
             "clock": self._clock,
             "pools": self._pools,
@@ -228,6 +241,16 @@ class History:
         self.last_intent += 1
         ids = [*self.snapshot.resources, 999]
         self.snapshot.put_intent(an_intent(self.last_intent, ids[chosen % len(ids)], unused_only=unused_only))
+
+    def _hold(self, chosen: int, seconds: float) -> None:
+        self.last_intent += 1
+        ids = [*self.snapshot.resources, 999]
+        self.snapshot.put_intent(a_hold(self.last_intent, ids[chosen % len(ids)], self.now + seconds))
+
+    def _end_hold(self, chosen: int) -> None:
+        self.last_intent += 1
+        ids = [*self.snapshot.resources, 999]
+        self.snapshot.put_intent(an_end_of_hold(self.last_intent, ids[chosen % len(ids)]))
 
     def _pool_verb(self, chosen: int, kind: IntentKind, deadline: float | None) -> None:
         self.last_intent += 1

@@ -217,6 +217,10 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_resource(1), an_intent(1, 1)),
         {(Kind.UNSETTLED, "intents/1.json")},
     ),
+    "a resource that is deleted although it is held": (
+        Inventory.of(a_resource(1, state=S.DELETE_REQUEST, held_until=NOW, held_reason="look")),
+        {(Kind.DELETED_WHILE_HELD, "resources/live/1.json")},
+    ),
     "a number without a document": (
         Inventory.of(a_ticket(1), a_ticket(3)),
         {(Kind.GAP, "tickets/")},

@@ -13,7 +13,9 @@ from functions.policy.plan import (
     AskDelete,
     Assign,
     ChangePool,
+    EndHold,
     FailTicket,
+    HoldResource,
     LetGo,
     Plan,
     RequestDelete,
@@ -43,7 +45,7 @@ def after_steps_1_and_3(snapshot: Snapshot, decided: Plan, now: float) -> tuple[
             freed.add(step.resource)
             ticket = snapshot.tickets[step.ticket]
             resources[step.resource] = change.let_go(resources[step.resource], ticket, step.hook, now)
-        elif isinstance(step, RequestDelete | AskDelete):
+        elif isinstance(step, RequestDelete | AskDelete | HoldResource):
             leaving.add(step.resource)
     free = naive.free_after(snapshot, resources, freed)
     return [resource for resource in free if resource.id not in leaving], list(resources.values())
@@ -128,7 +130,7 @@ def test_a_snapshot_kept_up_is_as_good_as_a_new_one(data: st.DataObject) -> None
 def groups_of(snapshot: Snapshot) -> object:
     """All that the snapshot knows beside the documents."""
     by_pool_or_tags = [snapshot.waiting, snapshot.starting, snapshot.spares, snapshot.idle, snapshot.bound]
-    by_pool_or_tags += [snapshot.reused, snapshot.failing, snapshot.to_delete]
+    by_pool_or_tags += [snapshot.reused, snapshot.failing, snapshot.held, snapshot.to_delete]
     covers = [(sandbox, snapshot.covers[sandbox]) for sandbox in (None, "s", "t")]
     waiting_in = [(sandbox, snapshot.waiting_in[sandbox]) for sandbox in ("s", "t")]
     return (
@@ -175,6 +177,10 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
         assert len(starting) + started <= pool.max_starting
     deleted = Counter(step.resource for step in of_kind(decided.steps, RequestDelete, AskDelete))
     begun = Counter(step.resource for step in of_kind(decided.steps, StartDelete))
+    ended = {step.resource for step in of_kind(decided.steps, EndHold)}
+    held = {resource.id for resource in snapshot.resources.values() if resource.held}
+    holding = {step.resource for step in of_kind(decided.steps, HoldResource)}
+    assert not (deleted.keys() | begun.keys()) & ((held - ended) | holding)
     failed = Counter(step.ticket for step in of_kind(decided.steps, FailTicket))
     assert max([*deleted.values(), *begun.values(), *failed.values()], default=1) == 1
     assigned = {step.ticket: step.resource for step in decided.steps if isinstance(step, Assign)}
@@ -186,6 +192,7 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
         former = snapshot.tickets[let_go[resource_id]].sandbox if resource_id in let_go else None
         assert resource_id not in let_go or snapshot.tickets[let_go[resource_id]].bad is None
         assert ticket.waiting
+        assert resource_id not in held | holding
         assert naive.mode(records, resource.pool) is not PoolMode.DRAINING
         assert resource.state is ResourceState.UP
         assert resource_id in let_go or snapshot.holder(resource_id) is None

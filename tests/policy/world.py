@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 
 from config.pools import Pool
-from functions.policy import change, modes
+from functions.policy import change, held, modes
 from functions.policy.plan import (
     AskDelete,
     Assign,
     ChangePool,
     DropIntent,
+    EndHold,
     FailTicket,
+    HoldResource,
     LetGo,
     NoteDrained,
     Plan,
@@ -101,6 +103,15 @@ def a_pool_intent(id: int, kind: IntentKind, pool: str = "vm", **fields: Any) ->
     return Intent(id=id, kind=kind, pool=pool, **fields)
 
 
+def a_hold(id: int, resource: int, until: float = NOW + 3600, **fields: Any) -> Intent:
+    kind = IntentKind.HOLD_RESOURCE
+    return Intent(id=id, kind=kind, resource=resource, until=until, by="alice", reason="look", **fields)
+
+
+def an_end_of_hold(id: int, resource: int, **fields: Any) -> Intent:
+    return Intent(id=id, kind=IntentKind.RELEASE_RESOURCE, resource=resource, by="bob", **fields)
+
+
 def a_record(pool: Pool, **fields: Any) -> PoolRecord:
     return PoolRecord(name=pool.name, options=msgspec.to_builtins(pool), **fields)
 
@@ -151,6 +162,12 @@ def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
             case AskDelete():
                 resource = snapshot.resources[step.resource]
                 snapshot.put_resource(change.ask_delete(resource, step.reason, now, step.actor))
+            case HoldResource():
+                resource, intent = snapshot.resources[step.resource], snapshot.intents[step.intent]
+                snapshot.put_resource(held.hold(resource, intent, now))
+            case EndHold():
+                resource = snapshot.resources[step.resource]
+                snapshot.put_resource(held.end_hold(resource, step.reason, now, step.actor))
             case ChangePool():
                 record, intent = snapshot.records[step.pool], snapshot.intents[step.intent]
                 snapshot.put_record(modes.change_pool(record, intent, now))

@@ -94,6 +94,13 @@ def test_unknown_resources_are_told_and_are_no_failure(maint: Client, server: Sc
     ]
 
 
+def test_what_is_held_is_told_and_is_a_failure(maint: Client, server: ScriptedServer) -> None:
+    server.script(reply(202, b"deleted 7 a\nheld 9 b: odd network\n"))
+    done = maint.run("resource-delete", "7", "9")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"resalloc-maint: held, so it stays until resource-release: 9 b: odd network\n"
+
+
 def test_many_are_deleted_in_requests_that_are_not_too_large(maint: Client, server: ScriptedServer) -> None:
     server.script(*[reply(202)] * 3)
     names = [f"name {number}" for number in range(120)]
@@ -109,9 +116,17 @@ def test_many_are_deleted_in_requests_that_are_not_too_large(maint: Client, serv
         (["pool-resume", "a", "--reason=it's & done"], "/pools/a/resume", {"reason": ["it's & done"]}),
         (["pool-drain", "a", "--by", "+2h"], "/pools/a/drain", {"reason": [""], "by": ["+2h"]}),
         (["pool-retry", "a"], "/pools/a/retry", {"reason": [""]}),
+        (["resource-hold", "7", "--reason", "x y"], "/resources/7/hold", {"reason": ["x y"]}),
+        (["resource-hold", "a/b", "--for=2h", "--reason=x"], "/resources/a/b/hold", {"reason": ["x"], "for": ["2h"]}),
+        (
+            ["resource-hold", "7", "--reason=x", "--until", "+2h"],
+            "/resources/7/hold",
+            {"reason": ["x"], "until": ["+2h"]},
+        ),
+        (["resource-release", "7"], "/resources/7/release", {"reason": [""]}),
     ],
 )
-def test_verbs_of_pools_say_who_asks_and_print_what_follows(
+def test_verbs_say_who_asks_and_print_what_follows(
     maint: Client, server: ScriptedServer, arguments: list[str], path: str, form: dict[str, list[str]]
 ) -> None:
     server.script(reply(202, b"pool a: so be it\n"))

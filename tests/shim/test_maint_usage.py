@@ -13,7 +13,8 @@ from tests.shim.client import SHIM, Client
 from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
-COMMANDS += ["pool-pause", "pool-resume", "pool-drain", "pool-retry", "events", "history"]
+COMMANDS += ["resource-hold", "resource-release", "pool-pause", "pool-resume", "pool-drain", "pool-retry"]
+COMMANDS += ["events", "history"]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,10 @@ COMMANDS += ["pool-pause", "pool-resume", "pool-drain", "pool-retry", "events", 
         (["resource-delete", "--all", "--unused"], "only one of ID|NAME..., --all and --unused can be given"),
         (["resource-delete", "1", "--all"], "only one of ID|NAME..., --all and --unused can be given"),
         (["resource-delete", "--unused", "1"], "only one of ID|NAME..., --all and --unused can be given"),
+        (["resource-hold"], "the id or name of a resource is needed"),
+        (["resource-hold", "1"], "--reason is needed"),
+        (["resource-hold", "1", "2", "--reason", "x"], "unexpected argument: 2"),
+        (["resource-release", "1", "--for", "2h"], "unknown option: --for"),
         (["pool-pause"], "the name of a pool is needed"),
         (["pool-drain", "a", "b"], "unexpected argument: b"),
         (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),

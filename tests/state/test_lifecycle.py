@@ -27,9 +27,14 @@ UP              let_go                UP
 UP              release_began         RELEASING
 UP              livecheck_failed      UP
 UP              livecheck_good_again  UP
+UP              held                  UP
+UP              hold_ended            UP
 UP              delete_asked          DELETE_REQUEST
 RELEASING       release_succeeded     UP
 RELEASING       release_failed        DELETE_REQUEST
+RELEASING       release_failed_while_held UP
+RELEASING       held                  RELEASING
+RELEASING       hold_ended            RELEASING
 RELEASING       livecheck_failed      RELEASING
 RELEASING       livecheck_good_again  RELEASING
 RELEASING       delete_planned        RELEASING

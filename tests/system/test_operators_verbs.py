@@ -57,7 +57,7 @@ def test_a_drained_pool_is_empty_and_what_is_taken_ends_by_its_deadline(farm: Fa
     until(lambda: farm.ticket(second)["state"] == "FAILED", what="the deadline")
     assert farm.ticket(second)["reason"].startswith("its pool is drained: the host goes (the deadline was ")
     until(lambda: pool(farm)["drained_at"], what="the end of the drain")
-    assert farm.resources() == []
+    until(lambda: farm.resources() == [], what="an empty pool")
     assert maint(farm, "pool-pause", "echo").returncode == 1
     printed(farm, "pool-resume", "echo")
     until(farm.up, what="a new spare")
@@ -93,3 +93,38 @@ def test_a_resource_that_its_client_calls_bad_is_deleted_and_counted(farm: Farm)
     assert farm.ended()[0]["reason"] == "its client called it bad: no network"
     assert pool(farm)["bad_resources"] == 1
     assert farm.curl("/pools").endswith(b" bad=1\n")
+
+
+def test_a_held_resource_stays_whatever_happens_until_it_is_released(farm: Farm) -> None:
+    (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 600\n")
+    farm.set_pools(ECHO)
+    farm.start()
+    ticket = farm.take("A")
+    farm.wait(ticket)
+    said = printed(farm, "resource-hold", "echo-00000001", "--reason", "odd network", "--for", "1h")
+    assert said.startswith("resource 1 (echo-00000001): its ticket keeps it, and it is held until 20")
+    until(lambda: farm.get("/resources/1")["held_reason"] == "odd network", what="the hold")
+    farm.kill("scheduler")
+    farm.start_scheduler()
+    done = maint(farm, "resource-delete", "1")
+    assert (done.returncode, done.stdout) == (1, b"")
+    held = b"resalloc-maint: held, so it stays until resource-release: 1 echo-00000001: odd network\n"
+    assert done.stderr == held
+    farm.close(ticket)
+    until(lambda: farm.get("/resources/1")["releases_counter"] == 1, what="the release")
+    assert [document["id"] for document in farm.up() if document["held_until"]] == [1]
+    assert farm.ended() == []
+    printed(farm, "resource-release", "1")
+    until(lambda: [document["id"] for document in farm.ended()] == [1], what="the end of resource 1")
+
+
+def test_a_hold_ends_by_itself(farm: Farm) -> None:
+    (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 600\n")
+    farm.set_pools(ECHO.replace("max: 4", "max: 1"))
+    farm.start()
+    until(farm.up, what="a spare")
+    printed(farm, "resource-hold", "1", "--reason", "look", "--until", "+2s")
+    until(lambda: farm.up()[0]["held_until"], what="the hold")
+    ticket = farm.take("A")
+    assert farm.status(f"/tickets/{ticket}/wait?timeout=0") == 408
+    assert farm.wait(ticket) == b"10.0.0.1\n"

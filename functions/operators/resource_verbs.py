@@ -1,0 +1,188 @@
+"""What operators do with resources: `DELETE /resources/ID|NAME`, `POST /resources/delete`, and with one of them
+`POST /resources/ID|NAME/delete`, `/hold` and `/release`.
+
+Reads tickets and resources. Each writes an intent, which the next reconcile pass decides.
+"""
+
+from typing import NamedTuple
+
+from flask import Response
+
+from functions import errors, http
+from functions.context import Context, current
+from functions.errors import BadField, shown
+from functions.fields import Body, Query
+from functions.offload import in_thread
+from functions.operators import times, wishes
+from functions.operators.living import find, read_living
+from functions.operators.resources import with_tickets
+from functions.policy import held
+from state.documents import IntentKind, Resource, ResourceState
+from state.errors import NotFound
+from state.store import Store
+
+_REASON = "deleted by an operator"
+_UNUSED_REASON = "deleted by an operator as unused"
+USUAL_HOLD = 86400.0
+"""Seconds, when nobody says how long."""
+
+
+class Chosen(NamedTuple):
+    """What is to be deleted, the names that nothing has, and what is held and stays."""
+
+    found: list[Resource]
+    unknown: list[str]
+    held: list[Resource]
+
+
+def delete(id_or_name: str) -> Response:
+    """202: the resource will be deleted, taken or not. 409 while it is held."""
+    Query().finish()
+    return _delete_one(id_or_name, None)
+
+
+def delete_by_post(id_or_name: str) -> Response:
+    """The same, with why in the field `reason` of the body."""
+    Query().finish()
+    body = Body()
+    reason = wishes.read_reason(body)
+    body.finish()
+    return _delete_one(id_or_name, reason)
+
+
+def delete_some() -> Response:
+    """202 with what will be deleted: each `resource` (id or name), or `all` or `unused` ones that are UP.
+
+    What is held stays, and is told.
+    """
+    context = current()
+    body = Body()
+    field, named = body.strings("resources", form_name="resource")
+    everything, unused = body.flag("all"), body.flag("unused")
+    body.finish()
+    if [bool(named), everything, unused].count(True) != 1:
+        raise BadField(field, "or all or unused must be given, and only one of them")
+    chosen = in_thread(_named, context.store, named) if named else in_thread(_up, context.store, unused)
+    return _delete(context, chosen, _UNUSED_REASON if unused else _REASON, unused)
+
+
+def hold(id_or_name: str) -> Response:
+    """202: the resource is kept, for a `reason`, `for` a time or `until` one: nobody gets it and nothing deletes it."""
+    Query().finish()
+    context, body = current(), Body()
+    reason = wishes.read_reason(body, required=True)
+    span, moment = body.string("for"), body.string("until")
+    body.finish()
+    if span is not None and moment is not None:
+        raise BadField("until", "cannot be given beside for")
+    now = context.clock()
+    until = now + USUAL_HOLD
+    if span is not None:
+        until = now + times.read_span("for", span, held.LONGEST)
+    elif moment is not None:
+        until = times.read_moment("until", moment, now, held.LONGEST)
+    resource = in_thread(_living, context.store, id_or_name)
+    if resource.state not in held.HOLDABLE:
+        raise errors.NotUp(resource)
+    _ask(context, IntentKind.HOLD_RESOURCE, resource, reason, until)
+    taken = "its ticket keeps it, and " if in_thread(_is_taken, context.store, resource) else ""
+    return _reply(resource, "hold", f"{taken}it is held until {times.told(until)}: given to nobody, deleted by nothing")
+
+
+def release(id_or_name: str) -> Response:
+    """202: the resource is held no longer, and the usual rules are for it again."""
+    Query().finish()
+    context, body = current(), Body()
+    reason = wishes.read_reason(body)
+    body.finish()
+    resource = in_thread(_living, context.store, id_or_name)
+    _ask(context, IntentKind.RELEASE_RESOURCE, resource, reason)
+    return _reply(resource, "release", "it is held no longer" if resource.held else "it is not held")
+
+
+def _delete_one(id_or_name: str, reason: str | None) -> Response:
+    context = current()
+    chosen = in_thread(_named, context.store, [id_or_name])
+    if chosen.unknown:
+        raise NotFound("resource", id_or_name)
+    if chosen.held:
+        raise errors.Held(chosen.held[0])
+    return _delete(context, chosen, f"{_REASON}: {reason}" if reason else _REASON)
+
+
+def _living(store: Store, id_or_name: str) -> Resource:
+    resource = find(store, id_or_name)
+    if resource.state is ResourceState.ENDED:
+        raise NotFound("living resource", resource.id)
+    return resource
+
+
+def _is_taken(store: Store, resource: Resource) -> bool:
+    return any(ticket is not None for found, ticket in with_tickets(store) if found.id == resource.id)
+
+
+def _ask(
+    context: Context, kind: IntentKind, resource: Resource, reason: str | None, until: float | None = None
+) -> None:
+    in_thread(wishes.ask, context, kind, resource=resource.id, reason=reason, until=until, by=wishes.who())
+
+
+def _named(store: Store, named: list[str]) -> Chosen:
+    chosen = Chosen([], [], [])
+    living = {resource.name: resource for resource in read_living(store.resources)}
+    to_be_released = _to_be_released(store)
+    for id_or_name in dict.fromkeys(named):
+        try:
+            resource = living.get(id_or_name) or _living(store, id_or_name)
+        except NotFound:
+            chosen.unknown.append(id_or_name)
+            continue
+        kept = resource.held and resource.id not in to_be_released
+        (chosen.held if kept else chosen.found).append(resource)
+    return chosen
+
+
+def _up(store: Store, unused: bool) -> Chosen:
+    up = [(found, ticket) for found, ticket in with_tickets(store) if found.state is ResourceState.UP]
+    if unused:
+        free = [found for found, ticket in up if ticket is None and found.check_failed_count == 0]
+        return Chosen([resource for resource in free if not resource.held], [], [])
+    to_be_released = _to_be_released(store)
+    kept = [found for found, _ in up if found.held and found.id not in to_be_released]
+    return Chosen([found for found, _ in up if found not in kept], [], kept)
+
+
+def _to_be_released(store: Store) -> set[int | None]:
+    """The resources whose hold ends in the next pass, because somebody asked for it just now."""
+    wished = read_living(store.intents)
+    return {intent.resource for intent in wished if intent.kind is IntentKind.RELEASE_RESOURCE}
+
+
+def _delete(context: Context, chosen: Chosen, reason: str, unused: bool = False) -> Response:
+    who = wishes.who()
+
+    def ask() -> None:
+        for resource in chosen.found:
+            kind = IntentKind.DELETE_RESOURCE
+            wishes.ask(context, kind, resource=resource.id, unused_only=unused, reason=reason, by=who)
+
+    in_thread(ask)
+    if http.wants_json():
+        return http.json_reply(
+            {
+                "deleted": [{"id": resource.id, "name": resource.name} for resource in chosen.found],
+                "unknown": chosen.unknown,
+                "held": [{"id": resource.id, "name": resource.name} for resource in chosen.held],
+            },
+            202,
+        )
+    lines = [f"deleted {resource.id} {resource.name}" for resource in chosen.found]
+    lines += [f"unknown {shown(id_or_name)}" for id_or_name in chosen.unknown]
+    lines += [f"held {resource.id} {resource.name}: {resource.held_reason}" for resource in chosen.held]
+    return http.text_reply("".join(f"{line}\n" for line in lines), 202)
+
+
+def _reply(resource: Resource, verb: str, sentence: str) -> Response:
+    if http.wants_json():
+        return http.json_reply({"id": resource.id, "name": resource.name, "verb": verb, "message": sentence}, 202)
+    return http.text_reply(f"resource {resource.id} ({resource.name}): {sentence}\n", 202)
