@@ -125,13 +125,15 @@ class Hooks:
         """Take a run that is to be started by the next calls of `launch`."""
         (self._waiting_checks if run.kind is HookKind.WATCH else self._waiting).append(run)
 
-    def launch(self) -> bool:
-        """Start a few waiting runs, within the bound on runs at once; tells whether more can be started now.
+    def launch(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        """Start a few waiting runs, within the bound on runs at once; tells whether there is more to do now.
 
-        A few only: each costs a fork, and grants must not wait for a hundred of them. Livechecks have a bound of
-        their own, kept by who asks for them.
+        A few only, fewer when it is `interrupted`: each costs a fork, and grants must not wait for a hundred of them.
+        Livechecks have a bound of their own, kept by who asks for them.
         """
-        for _ in range(STARTS_IN_A_ROW):
+        for begun in range(STARTS_IN_A_ROW):
+            if begun and interrupted():
+                return True
             if self._waiting and self._running() < self._at_once:
                 self._launch(self._waiting.popleft())
             elif self._waiting_checks:

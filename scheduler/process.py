@@ -81,6 +81,8 @@ class Process:
         self._metrics_refused = False
         self._outdated_at = float("inf")
         self._in_doubt = True
+        self._heard: dict[str, set[str] | None] = {}
+        """What changed and was not taken in yet."""
 
     def run(self) -> int:
         """Lead until a signal stops it; returns the exit status."""
@@ -117,7 +119,8 @@ class Process:
         while not self.stopping:
             poll.poll(pause * 1000)
             self.bell.silence()
-            changes = self.watch.wait(0)
+            self._hear()
+            changes, self._heard = self._heard, {}
             try:
                 self._keep_leading()
                 pause = min(sleep_time, self._turn(changes))
@@ -147,7 +150,7 @@ class Process:
         reloaded = self._take_in(changes)
         agents_due = agents(farm, self._groups)
         began = time.monotonic()
-        due = reconcile(farm)
+        due = reconcile(farm, self._take_in_tickets)
         farm.measures.passed(farm.clock(), time.monotonic() - began)
         # Not before the runs that a boot may have lost are written down as lost.
         self._no_run_is_lost = True
@@ -169,7 +172,7 @@ class Process:
         self._livecheck_alarm.set(check_due, now)
         self._agents_alarm.set(agents_due, now)
         self._lists_alarm.set(self._lists_due, now)
-        more = self.hooks.launch()
+        more = self.hooks.launch(self._take_in_tickets)
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
         pause = min(write_events(farm, self._chronicle), self._show_metrics(), self._show())
@@ -179,6 +182,24 @@ class Process:
         if more or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
+
+    def _hear(self) -> None:
+        """Gather what changed, for the next turn."""
+        for label, names in self.watch.wait(0).items():
+            known = self._heard.setdefault(label, set())
+            self._heard[label] = None if names is None or known is None else known | names
+
+    def _take_in_tickets(self) -> bool:
+        """Take in the tickets that came since this turn began, and nothing else; tells whether there are any."""
+        self._hear()
+        names = self._heard.get("tickets")
+        if not names:
+            return False
+        known = self.farm.snapshot.tickets
+        tickets = self.farm.store.tickets
+        new = {name for name in names if (key := tickets.key_of(name)) is not None and key not in known}
+        names -= new
+        return self.farm.refresh({"tickets": new})
 
     def _take_in(self, changes: Changes) -> bool:
         farm = self.farm

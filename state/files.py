@@ -16,7 +16,7 @@ from pathlib import Path
 
 from state.errors import StateError, StoreFrozen, StoreUnavailable
 
-SYNCS_AT_ONCE = 16
+SYNCS_AT_ONCE, FEW = 16, 4
 STAGED_FOR = 3600.0
 """Seconds after which a staged file has no owner, whatever its name says."""
 # Begins at the time: after a restart in a container, pids come again beside what a killed process left.
@@ -73,21 +73,22 @@ class Files:
 
     def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
         """Stage many side by side: the disk merges their syncs. All or none."""
-        if len(contents) == 1:
-            return [self.stage(contents[0])]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="stage")
-        # A few hundred single tasks would cost more in hand-overs than they save.
-        shares = [contents[start::SYNCS_AT_ONCE] for start in range(min(SYNCS_AT_ONCE, len(contents)))]
-        tasks = [self._pool.submit(self._stage_share, share) for share in shares]
-        results = [task.result() for task in tasks]
+        # To wake threads for a few costs more than their syncs; so do a few hundred single tasks.
+        at_once = SYNCS_AT_ONCE if len(contents) > FEW else 1
+        shares = [contents[start::at_once] for start in range(min(at_once, len(contents)))]
+        if at_once == 1:
+            results = list(map(self._stage_share, shares))
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="stage")
+            results = list(self._pool.map(self._stage_share, shares))
         failures = [failure for _, failure in results if failure]
         if failures:
             for paths, _ in results:
                 for path in paths:
                     self.discard(path)
             raise failures[0]
-        return [results[index % SYNCS_AT_ONCE][0][index // SYNCS_AT_ONCE] for index in range(len(contents))]
+        return [results[index % at_once][0][index // at_once] for index in range(len(contents))]
 
     def _stage_share(self, contents: Sequence[bytes]) -> tuple[list[Path], StateError | None]:
         paths: list[Path] = []

@@ -5,7 +5,8 @@ resources, pool records and assignments. Everything that it starts stands in a d
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 
 from functions.logfields import Fields, of_resource, of_ticket
 from functions.policy import change, held
@@ -23,6 +24,7 @@ from functions.policy.plan import (
     Settle,
     StartDelete,
     StartResource,
+    Step,
     plan,
 )
 from functions.timed.environment import resource_run
@@ -38,22 +40,40 @@ ROUNDS = 4
 """Plans that one pass makes at most; what is left is the next pass's, which follows at once."""
 
 
-def reconcile(farm: Farm) -> float | None:
+def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> float | None:
     """Bring the farm to where its tickets and pools want it; returns when something is due next (Unix seconds).
 
-    Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be loaded anew then.
+    `more_tickets` takes in those that came meanwhile and tells whether there were any: they need not wait for the
+    rest of a plan. Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be
+    loaded anew then.
     """
-    fold_outcomes(farm, farm.hooks.finished())
+    ended = farm.hooks.finished()
+    if ended:
+        # Who waits for a resource of which nothing new is known need not wait until all that is written down.
+        changed = {_resource_of(run) for run, _ in ended}
+        grants, _ = _grants_of(plan(farm.snapshot, farm.clock()))
+        sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
+        _apply_to_tickets(farm, sure)
+    fold_outcomes(farm, ended)
     if farm.loaded_anew:
         fold_outcomes(farm, missing_runs(farm))
         farm.loaded_anew = False
-    for _ in range(ROUNDS):
+    for left in reversed(range(ROUNDS)):
         decided = plan(farm.snapshot, farm.clock())
+        settled = [step.ticket for step in decided.steps if isinstance(step, Settle)]
+        # What is done with is moved away last, and all of it together.
+        if len(settled) == len(decided.steps) or not left:
+            _archive(farm, settled)
         if not decided.steps:
-            _archive(farm, [])
             return decided.next_due
-        apply(farm, decided)
+        # The last plan is made whole, or a stream of tickets would hold up all else.
+        apply(farm, decided, more_tickets if left else lambda: False)
     return farm.clock()
+
+
+def _resource_of(run: HookRun) -> int | None:
+    """The number of the resource of a run; 0 when it is for one that nobody knows, None when it is an agent's."""
+    return None if run.kind is None else int(run.id.split("_")[0])
 
 
 def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
@@ -62,9 +82,9 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
     records: set[str] = set()
     done: list[str] = []
     for run, outcome in outcomes:
-        if run.kind is None:
+        number = _resource_of(run)
+        if number is None:
             continue
-        number = int(run.id.split("_")[0])
         if number == 0 or number in farm.snapshot.lost:
             # The outcome of a resource that nobody can read now is kept, or its hook would be started again.
             continue
@@ -143,25 +163,53 @@ def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
     return unknown
 
 
-def apply(farm: Farm, decided: Plan) -> None:
-    """Write a plan, in an order in which each part can be done again after a crash, then start its hooks."""
-    _apply_to_resources(farm, decided)
+def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
+    """Write a plan, in an order in which each part can be done again after a crash, and start its hooks.
+
+    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those.
+    """
+    steps = decided.steps
+    grants, later_grants = _grants_of(decided)
+    _apply_to_tickets(farm, grants)
+    if interrupted():
+        return
+    _apply_to_resources(farm, steps)
     change_pools(farm, decided)
-    _apply_to_tickets(farm, decided)
-    _begin_deletes(farm, decided)
-    _archive(farm, [step.ticket for step in decided.steps if isinstance(step, Settle)])
-    dropped = [step.intent for step in decided.steps if isinstance(step, DropIntent)]
+    if interrupted():
+        return
+    fails = [step for step in steps if isinstance(step, FailTicket)]
+    _apply_to_tickets(farm, [*fails, *later_grants])
+    resources = farm.snapshot.resources
+    _apply_to_resources(
+        farm,
+        [
+            step
+            for step in steps
+            if isinstance(step, StartDelete) and resources[step.resource].state is ResourceState.DELETE_REQUEST
+        ],
+    )
+    dropped = [step.intent for step in steps if isinstance(step, DropIntent)]
     if dropped:
         farm.store.commit(Batch(removed_intents=dropped))
         for intent in dropped:
             farm.snapshot.drop_intent(intent)
 
 
-def _apply_to_resources(farm: Farm, decided: Plan) -> None:
+def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
+    """The assignments of what is free already, and those of what this plan lets go."""
+    freed = {step.resource for step in decided.steps if isinstance(step, LetGo)}
+    grants = [step for step in decided.steps if isinstance(step, Assign)]
+    return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
+
+
+def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
+    """Write what becomes of each resource, once for all that happens to it, and start the hooks of that."""
     now = farm.clock()
     snapshot = farm.snapshot
     changed: dict[int, Resource] = {}
-    for step in decided.steps:
+    starts = [step for step in steps if isinstance(step, StartResource)]
+    numbers = iter(farm.store.resources.reserve(len(starts)) if starts else ())
+    for step in steps:
         match step:
             case LetGo(ticket=ticket, resource=number, hook=hook):
                 changed[number] = change.let_go(snapshot.resources[number], snapshot.tickets[ticket], hook, now)
@@ -191,14 +239,25 @@ def _apply_to_resources(farm: Farm, decided: Plan) -> None:
                     reason,
                     extra=_about(farm, resource),
                 )
+            case StartDelete(resource=number):
+                holder = snapshot.holder(number)
+                # The ticket fails first; should it have changed meanwhile, the next plan decides.
+                if holder is None or holder.state is not TicketState.OPEN:
+                    changed[number] = change.begin_delete(changed.get(number) or snapshot.resources[number], now)
+            case StartResource(pool=name):
+                resource = _new_resource(farm, next(numbers), name, now)
+                changed[resource.id] = resource
     if not changed:
         return
-    farm.store.commit(Batch([Put(resource) for resource in changed.values()]))
-    for resource in changed.values():
-        under_way = snapshot.resources[resource.id].run
+    writes = [Put(resource) for resource in changed.values()]
+    writes += [Put(snapshot.records[name]) for name in {step.pool for step in starts}]
+    under_way = {number: snapshot.resources[number].run for number in changed}
+    farm.store.commit(Batch(writes))
+    for number, resource in changed.items():
         farm.keep(resource)
-        if resource.run is not None and resource.run != under_way:
-            _start_hook(farm, resource, resource.run)
+        run = resource.run
+        if run is not None and (run != under_way[number] or run.kind is HookKind.ALLOC):
+            _start_hook(farm, resource, run)
 
 
 def _note_taken_time(farm: Farm, ticket: Ticket) -> None:
@@ -206,30 +265,23 @@ def _note_taken_time(farm: Farm, ticket: Ticket) -> None:
         farm.taken_times.setdefault(ticket.pool, []).append(ticket.closed_at - ticket.assigned_at)
 
 
-def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
+def _apply_to_tickets(farm: Farm, steps: Sequence[FailTicket | Assign]) -> None:
     now = farm.clock()
     snapshot = farm.snapshot
     updates: dict[int, Update] = {}
-    started: list[Resource] = []
-    starts = [step for step in decided.steps if isinstance(step, StartResource)]
-    numbers = iter(farm.store.resources.reserve(len(starts)) if starts else ())
-    for step in decided.steps:
+    for step in steps:
+        ticket = snapshot.tickets[step.ticket]
         match step:
-            case FailTicket(ticket=number, reason=reason):
-                ticket = snapshot.tickets[number]
-                updates[number] = Update(ticket, change.fail(ticket, reason, now))
-                log.info("ticket %d: failed: %s", number, reason, extra=of_ticket(ticket))
-            case Assign(ticket=number, resource=resource_number):
-                ticket, resource = snapshot.tickets[number], snapshot.resources[resource_number]
+            case FailTicket(reason=reason):
+                updates[ticket.id] = Update(ticket, change.fail(ticket, reason, now))
+                log.info("ticket %d: failed: %s", ticket.id, reason, extra=of_ticket(ticket))
+            case Assign(resource=number):
                 sandbox = ticket.sandbox or farm.random_name()
-                updates[number] = Update(ticket, change.assign(ticket, resource, sandbox, now))
-            case StartResource(pool=name):
-                started.append(_new_resource(farm, next(numbers), name, now))
-    if not updates and not started:
+                assigned = change.assign(ticket, snapshot.resources[number], sandbox, now)
+                updates[ticket.id] = Update(ticket, assigned)
+    if not updates:
         return
-    writes: list[Put | Update] = [*updates.values(), *map(Put, started)]
-    writes += [Put(snapshot.records[name]) for name in {resource.pool for resource in started}]
-    conflicts = {ticket.id for ticket in farm.store.commit(Batch(writes))}
+    conflicts = {ticket.id for ticket in farm.store.commit(Batch(list(updates.values())))}
     for number, update in updates.items():
         if number in conflicts:
             farm.refresh({"tickets": {f"{number}.json"}})
@@ -240,10 +292,6 @@ def _apply_to_tickets(farm: Farm, decided: Plan) -> None:
             elif update.base.waiting and not update.document.waiting:
                 farm.measures.granted(update.document)
                 _tell_assignment(update.document)
-    for resource in started:
-        if resource.run is not None:
-            log.info("resource %d (%s): starting", resource.id, resource.name, extra=of_resource(resource))
-            _start_hook(farm, resource, resource.run)
 
 
 def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resource:
@@ -254,33 +302,6 @@ def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resour
     farm.keep(resource)
     farm.keep(snapshot.records[pool_name].replace(last_start=now))
     return resource
-
-
-def _begin_deletes(farm: Farm, decided: Plan) -> None:
-    now = farm.clock()
-    deleting = []
-    for step in decided.steps:
-        if isinstance(step, StartDelete):
-            resource = farm.snapshot.resources[step.resource]
-            holder = farm.snapshot.holder(resource.id)
-            if holder is not None and holder.state is TicketState.OPEN:
-                # Its ticket was to fail in this plan, but changed meanwhile; the next plan decides.
-                continue
-            deleting.append(change.begin_delete(resource, now))
-    if not deleting:
-        return
-    farm.store.commit(Batch([Put(resource) for resource in deleting]))
-    for resource in deleting:
-        farm.keep(resource)
-        if resource.run is not None:
-            log.info(
-                "resource %d (%s): deleting: %s",
-                resource.id,
-                resource.name,
-                resource.reason,
-                extra=of_resource(resource),
-            )
-            _start_hook(farm, resource, resource.run)
 
 
 def _archive(farm: Farm, tickets: list[int]) -> None:

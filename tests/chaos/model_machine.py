@@ -204,7 +204,7 @@ class SimulatedHooks:
     def needs_probe(self) -> bool:
         return False
 
-    def launch(self) -> bool:
+    def launch(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Start all that waits, one after the other."""
         while self._waiting:
             self._step()

@@ -43,7 +43,7 @@ class SimHooks:
     def start(self, run: HookRun) -> None:
         self._waiting.append(run)
 
-    def launch(self) -> bool:
+    def launch(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Start what waits: only now does it exist outside of this process."""
         waiting, self._waiting = self._waiting, []
         for run in waiting:

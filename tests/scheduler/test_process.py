@@ -18,7 +18,7 @@ from functions.timed.view import LONGEST_AGE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
-from state.documents import HookKind, ResourceState, Ticket
+from state.documents import HookKind, ResourceState, Ticket, TicketState
 from state.store import Store
 from tests.waiting import until
 
@@ -28,8 +28,8 @@ POOL = "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1}\n"
 class AlwaysMore(Hooks):
     """As under full load: some hooks always wait to be started."""
 
-    def launch(self) -> bool:
-        super().launch()
+    def launch(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        super().launch(interrupted)
         return True
 
 
@@ -206,3 +206,20 @@ def test_a_hook_is_not_started_again_in_a_folder_that_was_put_in_the_place_of_an
     store.runs.mkdir()
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+
+
+def test_only_new_tickets_are_taken_in_between_two_turns(store: Store, start: Start) -> None:
+    """Given a new ticket and a closed one during a turn, when tickets are taken in, then only the new one is."""
+    process = start()
+    store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
+    process._turn({})
+    process._hear()
+    process._heard.clear()
+    store.tickets.update(1, lambda ticket: ticket.replace(state=TicketState.CLOSED))
+    assert not process._take_in_tickets()
+    store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
+    assert process._take_in_tickets()
+    assert not process._take_in_tickets()
+    known = process.farm.snapshot.tickets
+    assert {number: ticket.state for number, ticket in known.items()} == {1: TicketState.OPEN, 2: TicketState.OPEN}
+    assert process._heard["tickets"] == {"1.json"}

@@ -1,0 +1,71 @@
+"""Tickets that come while a plan is carried out are granted before what is less urgent."""
+
+from pathlib import Path
+
+import pytest
+
+from functions.timed.reconcile import reconcile
+from state.documents import Resource, ResourceState, Ticket
+from state.store import Batch
+from tests.timed.world import World
+
+POOLS = """
+p: {cmd_new: echo, cmd_delete: 'sleep 60', max: 3, max_prealloc: 3, max_starting: 3, tags: [A]}
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three resources that are UP; ticket 1 had one of them and is closed, which no pass has seen so far."""
+    world = World(tmp_path, POOLS)
+    world.until(lambda: [resource.state for resource in world.resources()] == [ResourceState.UP] * 3)
+    world.take("A")
+    world.turn()
+    assert world.store.tickets.read(1).resource == 1
+    world.close(1)
+    world.farm.refresh({"tickets": {"1.json"}})
+    return world
+
+
+def take(world: World, tag: str) -> bool:
+    ticket = world.take(tag)
+    return world.farm.refresh({"tickets": {f"{ticket.id}.json"}})
+
+
+def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a ticket that comes when a plan begins, when the pass goes on, then it is granted before all else."""
+    written: list[tuple[type, int]] = []
+    commit = world.store.commit
+
+    def noting(batch: Batch) -> list[Ticket]:
+        written.extend((type(write.document), write.document.key) for write in batch.writes)
+        return commit(batch)
+
+    monkeypatch.setattr(world.store, "commit", noting)
+    reconcile(world.farm, lambda: list(world.store.tickets.living()) == [1] and take(world, "A"))
+    assert written[0] == (Ticket, 2)
+    assert (Resource, 1) in written
+    assert world.store.tickets.read(2).resource == 2
+
+
+def test_tickets_without_end_do_not_hold_up_the_rest(world: World) -> None:
+    """Given tickets that come again and again, when a pass has ended, then what was released is being deleted."""
+    reconcile(world.farm, lambda: take(world, "NOSUCH"))
+    assert world.farm.snapshot.resources[1].state is ResourceState.DELETING
+
+
+def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a closed ticket, when its resource is let go, then that and the begin of its delete are one write."""
+    written: list[Resource] = []
+    commit = world.store.commit
+
+    def noting(batch: Batch) -> list[Ticket]:
+        written.extend(write.document for write in batch.writes if isinstance(write.document, Resource))
+        return commit(batch)
+
+    monkeypatch.setattr(world.store, "commit", noting)
+    reconcile(world.farm)
+    (deleting,) = [resource for resource in written if resource.id == 1]
+    assert (deleting.state, deleting.released_ticket) == (ResourceState.DELETING, 1)
