@@ -7,8 +7,9 @@ import pytest
 
 from state.store import Store
 
-# A shell lets what it starts in the background ignore SIGINT, and that would be inherited by every process under test.
+# A shell lets what it starts in the background ignore these, and that would be inherited by every process under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture
