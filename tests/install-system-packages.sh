@@ -21,6 +21,7 @@ ssh openssh-client
 /usr/sbin/logrotate logrotate
 systemd-analyze systemd
 systemd-nspawn systemd-container
+chromium chromium
 /usr/lib/postgresql/*/bin/initdb postgresql
 LIST
 [ -n "$missing" ] || exit 0

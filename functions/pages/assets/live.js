@@ -101,7 +101,7 @@ function follow() {
 
 button.addEventListener("click", () => {
     paused = !paused;
-    button.textContent = paused ? "Resume" : "Pause";
+    button.textContent = paused ? "Resume updates" : "Pause updates";
     say(paused ? "Paused" : "Live");
     plan(0);
 });
