@@ -160,10 +160,14 @@ class EventFiles:
     def backwards(self, needle: bytes = b"", before: Place | None = None) -> Iterator[Piece]:
         """The lines with `needle` in them, the last one first, from `before` back, in pieces of some hundred KiB."""
         for day in reversed(self.days()):
-            if before is None or day <= before.day:
-                size = self._size(day)
-                end = min(before.offset, size) if before is not None and day == before.day else size
-                yield from self._backwards(day, end, needle)
+            if before is None or day < before.day:
+                yield from self.last(day, needle)
+            elif day == before.day:
+                yield from self._backwards(day, min(before.offset, self._size(day)), needle)
+
+    def last(self, day: str, needle: bytes = b"") -> Iterator[Piece]:
+        """The same of one day."""
+        yield from self._backwards(day, self._size(day), needle)
 
     def forwards(self, after: Place, needle: bytes = b"") -> Iterator[Piece]:
         """The lines with `needle` in them, the first one first, from `after` on; what has no end yet is left out."""

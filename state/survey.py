@@ -5,6 +5,7 @@ Documents and files are named by their path below the folder.
 
 import os
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from state.boot import boot_id
 from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnknownFormat
+from state.events import EventFiles
 from state.files import Files
 from state.ids import is_number, read_counter
 from state.keys import read_key
@@ -22,6 +24,8 @@ from state.quarantine import Aside, Quarantine
 from state.samples import ENDING
 from state.tree import FOLDERS, check_format, is_file
 
+_LAST_PIECES = 4
+"""Pieces (of 256 KiB) at the end of each file of events that are looked at."""
 _BEING_MADE = 2.0
 """Seconds for which the run of a new file counts as going on."""
 
@@ -31,7 +35,8 @@ class Survey:
     """What is there. `damaged` and `unreadable` tell why, by file; `wrong` what is amiss with all that is no document.
 
     `runs` are the ids of hook runs, with whether their supervisor lives; `thinned` the numbers of subfolders that were
-    removed from an archive, by "tickets" and "resources"; `told` tickets that were shown as waiting.
+    removed from an archive, by "tickets" and "resources"; `garbled` how many of the last lines of a file of events tell
+    nothing; `told` tickets that were shown as waiting.
     """
 
     tickets: dict[str, Ticket] = field(default_factory=dict)
@@ -45,6 +50,7 @@ class Survey:
     damaged: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
+    garbled: dict[str, int] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
     staged: list[str] = field(default_factory=list)
     quarantined: list[Aside] = field(default_factory=list)
@@ -89,6 +95,7 @@ class _Surveyor:
         self._read(found.intents, Numbered(self.files, Intent, "intents"))
         self._read(found.agents, Numbered(self.files, Agent, "agents"))
         self._read_keys()
+        self._look_at_events()
         samples = sorted(self.files.names(self.root / "samples"))
         found.strays += [f"samples/{name}" for name in samples if not name.endswith(ENDING)]
         found.runs = self._runs()
@@ -151,6 +158,19 @@ class _Surveyor:
             else:
                 if key is not None:
                     self.found.keys[self._name(path)] = key.ticket
+
+    def _look_at_events(self) -> None:
+        events = EventFiles(self.files)
+        names = {events.path(day).name for day in events.days()}
+        self.found.strays += [f"events/{name}" for name in self.files.names(events.folder) if name not in names]
+        for day in events.days():
+            name = self._name(events.path(day))
+            lines = [line for piece in islice(events.last(day), _LAST_PIECES) for line in piece.lines]
+            damaged = sum(line.event() is None for line in lines)
+            if day in events.unreadable:
+                self.found.unreadable[name] = events.unreadable[day]
+            elif damaged:
+                self.found.garbled[name] = damaged
 
     def _runs(self) -> dict[str, bool]:
         runs = {}

@@ -36,9 +36,10 @@ class Kind(StrEnum):
     GAP = "gap"
     KEPT = "kept"
     STRAY = "stray"
+    GARBLED = "garbled"
 
 
-NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY))
+NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED))
 
 
 class Fault(msgspec.Struct, frozen=True):

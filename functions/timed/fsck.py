@@ -153,6 +153,9 @@ def _faults_of_files(found: Survey) -> Iterator[Fault]:
     yield from _faults_of_quarantine(found)
     for file in found.staged:
         yield Fault(Kind.LEFTOVER, file, "nobody will publish it any more", "The cleanup of the scheduler removes it.")
+    for file, number in found.garbled.items():
+        sentence = f"{number} of its last lines cannot be read"
+        yield Fault(Kind.GARBLED, file, sentence, "Readers pass over them; nothing needs to be done.")
     for file in found.strays:
         yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; an operator may remove it.")
 

@@ -9,11 +9,13 @@ import ctypes
 import itertools
 import os
 import shutil
+import time
 from pathlib import Path
 
 from scheduler.importer.convert import Converted
 from scheduler.importer.errors import FolderInUse
 from state import locks
+from state.documents import Actor, Event
 from state.errors import LockTimeout, UnknownFormat
 from state.files import Files
 from state.store import Store
@@ -21,7 +23,7 @@ from state.tree import FORMAT
 
 UNFINISHED = "unfinished-import"
 """What stands in FORMAT until everything is written."""
-_WRITTEN = ("tickets", "resources", "pools", "ids", "tmp")
+_WRITTEN = ("tickets", "resources", "pools", "events", "ids", "tmp")
 _IN_USE = ("tickets", "resources", "pools", "intents", "runs", "ids", "agents", "quarantine")
 
 
@@ -112,6 +114,9 @@ def _fill(store: Store, converted: Converted) -> None:
             folder = path.parent
             folder.mkdir(exist_ok=True)
         _write(path, document.to_json())
+    # What is older than this line is history: the scheduler tells no events of it.
+    now = time.time()
+    store.events.append([Event(at=now, kind="config", event="imported", actor=Actor.OPERATOR)], now)
     _sync_disk(store.root)
 
 

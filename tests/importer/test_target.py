@@ -15,6 +15,7 @@ from scheduler.importer.errors import FolderInUse
 from state.documents import Intent, IntentKind, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import UnknownFormat
 from state.store import Batch, Put, Store
+from tests.events import lines
 
 SOME = Converted(
     tickets=[Ticket(id=1, tags=("a",)), Ticket(id=4, resource=2, output=b"ip")],
@@ -44,8 +45,10 @@ def test_documents_stand_where_a_store_reads_them(tmp_path: Path) -> None:
     assert contents.corrupt == []
     assert [store.tickets.read(2), store.tickets.read(1500)] == SOME.settled
     assert store.resources.read(1) == SOME.ended[0]
+    assert [event.event for event in lines(store)] == ["imported"]
     assert written(tmp_path / "state") == [
         "FORMAT",
+        f"events/{store.events.end().day}.jsonl",
         "ids/resources.ceiling",
         "ids/resources.next",
         "ids/tickets.ceiling",
