@@ -13,6 +13,7 @@ from functions.context import Context
 from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
 from functions.operators import tickets as operators_tickets
 from functions.pages import api, assets, overview, pool, resource
+from functions.pages import events as events_page
 from functions.pages import pools as pools_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
@@ -70,6 +71,7 @@ PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/resources/<id_or_name>"): resource.show,
     ("GET", "/pools"): pools_page.show,
     ("GET", "/pools/<name>"): pool.show,
+    ("GET", "/events"): events_page.show,
     ("POST", "/tickets/<ticket_id>/close"): then(close.by_post, "/tickets/{ticket_id}", "close"),
     ("POST", "/resources/<id_or_name>/delete"): then(
         resource_verbs.delete_by_post, "/resources/{id_or_name}", "delete"

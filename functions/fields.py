@@ -60,6 +60,10 @@ class Query:
     def strings(self, name: str) -> list[str]:
         return self._values.pop(name, [])
 
+    def peek(self, name: str) -> list[str]:
+        """The values as they were given, which are still to be asked for."""
+        return self._values.get(name, [])
+
     def seconds(self, name: str, default: float, most: float) -> float:
         value = self.string(name)
         return default if value is None else self._number(name, value, most)

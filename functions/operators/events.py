@@ -33,9 +33,9 @@ def every() -> Response:
     """
     context = current()
     query = Query()
-    wanted = _read_wanted(query, context.clock())
+    wanted = read_wanted(query, context.clock())
     limit = query.whole("limit", DEFAULT_LIMIT, MOST_AT_ONCE)
-    after, before = _read_place(query, "after"), _read_place(query, "before")
+    after, before = read_place(query, "after"), read_place(query, "before")
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
     follow = query.flag("follow") or STREAM in request.headers.get("Accept", "")
     query.finish()
@@ -51,7 +51,8 @@ def every() -> Response:
     return http.Later(lambda: _reply(_until_some(context, wanted, place, limit, seconds, client), json))
 
 
-def _read_wanted(query: Query, now: float) -> Wanted:
+def read_wanted(query: Query, now: float) -> Wanted:
+    """Which events a query asks for; raises BadParameter."""
     since, until, resource, ticket = (query.string(name) for name in ("since", "until", "resource", "ticket"))
     by_number = resource is not None and resource.isascii() and resource.isdigit()
     limits: dict[str, Any] = {}
@@ -67,7 +68,8 @@ def _read_wanted(query: Query, now: float) -> Wanted:
     )
 
 
-def _read_place(query: Query, name: str) -> Place | None:
+def read_place(query: Query, name: str) -> Place | None:
+    """The place that this parameter names; raises BadParameter."""
     text = query.string(name)
     return None if text is None else _place(name, text)
 

@@ -11,6 +11,7 @@ from functions.errors import BadParameter, shown
 from functions.fields import Query
 from functions.pages.look import PoolLook
 from functions.pages.words import plural, span
+from functions.policy import held
 from state.documents import PoolMode, Resource, ResourceState, Ticket, TicketState
 
 
@@ -100,13 +101,21 @@ def asks_of_resource(resource: Resource, ticket: Ticket | None) -> list[Ask]:
     going = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING, ResourceState.ENDED)
     if going or resource.delete_asked:
         return []
+    place = f"/resources/{resource.id}"
+    if resource.held:
+        freed = "The usual rules are for it again: it is given, and deleted when it is due."
+        return [Ask("release", "Hold no longer", freed, f"{place}/release", (WHY,))]
+    asks = []
+    if resource.state in held.HOLDABLE:
+        kept = "It is kept to be looked at: nobody gets it, and nothing deletes it until then."
+        span_of_it = Field("for", "For how long", "like 2h or 1d", required=True)
+        asks.append(Ask("hold", "Hold", kept, f"{place}/hold", (span_of_it, WHY._replace(hint="", required=True))))
     sentence = "It is free, nobody loses anything."
     if resource.state is ResourceState.STARTING:
         sentence = "It is deleted when its start has ended."
     elif ticket is not None and ticket.state is TicketState.OPEN:
         sentence = f"Ticket {ticket.id} has it, for {plural(len(ticket.tags), 'tag')}, and will fail."
-    action = f"/resources/{resource.id}/delete"
-    return [Ask("delete", "Delete", sentence, action, (WHY,), danger=True)]
+    return [*asks, Ask("delete", "Delete", sentence, f"{place}/delete", (WHY,), danger=True)]
 
 
 def asks_of_ticket(ticket: Ticket) -> list[Ask]:

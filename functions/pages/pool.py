@@ -10,6 +10,7 @@ from functions.pages import page
 from functions.pages.asks import asks_of_pool, read_verb, told
 from functions.pages.charts import charts
 from functions.pages.look import Look
+from functions.policy.history import lines_of
 from state.errors import NotFound
 
 _LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")
@@ -31,6 +32,12 @@ def show(name: str) -> Response:
             raise NotFound("pool", name)
         drawn = charts(samples.read(name), look.at)
         asks = asks_of_pool(pool, look.at)
-        return {"pool": pool, "options": OPTIONS, "charts": drawn, **told(asks, asked, done)}
+        return {
+            "pool": pool,
+            "options": OPTIONS,
+            "charts": drawn,
+            "events": lines_of(pool.record)[::-1],
+            **told(asks, asked, done),
+        }
 
     return page.reply("pool.html", make)

@@ -6,13 +6,16 @@ from flask import Response
 
 from functions.context import current
 from functions.fields import Query
+from functions.operators.history import tell
 from functions.operators.living import find
 from functions.operators.logs import tails_of
 from functions.pages import page
 from functions.pages.asks import asks_of_resource, read_verb, told
 from functions.pages.look import Look
-from functions.policy.history import lines_of
 from state.documents import ResourceState
+
+EVENTS = 50
+"""The last ones that are shown."""
 
 
 def show(id_or_name: str) -> Response:
@@ -24,12 +27,14 @@ def show(id_or_name: str) -> Response:
 
     def make(look: Look) -> dict[str, Any]:
         resource = find(context.store, id_or_name)
+        story = tell(context, str(resource.id), EVENTS)
         ticket = None if resource.state is ResourceState.ENDED else look.holder(resource)
         return {
             "resource": resource,
             "ticket": ticket,
             "logs": tails_of(context, resource.id),
-            "events": list(reversed(lines_of(resource))),
+            "events": story.events[::-1],
+            "holdings": story.holdings[::-1],
             **told(asks_of_resource(resource, ticket), asked, done),
         }
 

@@ -24,6 +24,8 @@ PATHS = (
     "/tickets/1",
     "/tickets/2",
     "/tickets/1?ask=bad",
+    "/events",
+    "/events?pool=vms&resource=&ticket=&since=1h",
 )
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},

@@ -38,6 +38,7 @@ def form(page: str) -> tuple[str, list[str]]:
         ("/pools/p%20q", "drain", "/pools/p%20q/drain", ["reason"]),
         ("/pools/p%20q", "deadline", "/pools/p%20q/drain", ["by", "reason"]),
         ("/resources/1", "delete", "/resources/1/delete", ["reason"]),
+        ("/resources/1", "hold", "/resources/1/hold", ["for", "reason"]),
         ("/tickets/1", "close", "/tickets/1/close", []),
         ("/tickets/1", "bad", "/tickets/1/close", ["bad"]),
     ],
@@ -56,6 +57,8 @@ def test_a_verb_is_asked_before_it_is_done(browser, store, farm, page, verb, act
         ("/pools/p%20q/drain", {"reason": "", "by": "+2h"}, "/pools/p%20q?done=drain", IntentKind.DRAIN_POOL),
         ("/pools/p%20q/resume", {"reason": ""}, "/pools/p%20q?done=resume", IntentKind.RESUME_POOL),
         ("/pools/p%20q/retry", {}, "/pools/p%20q?done=retry", IntentKind.RETRY_POOL),
+        ("/resources/2/hold", {"reason": "a test", "for": "2h"}, "/resources/2?done=hold", IntentKind.HOLD_RESOURCE),
+        ("/resources/2/release", {"reason": ""}, "/resources/2?done=release", IntentKind.RELEASE_RESOURCE),
         ("/resources/2/delete", {"reason": "a test"}, "/resources/2?done=delete", IntentKind.DELETE_RESOURCE),
     ],
 )
@@ -122,6 +125,11 @@ def test_only_what_is_possible_is_offered(browser, scheduler, farm):
     assert '<form class="ask"' not in page
     scheduler.record("p q", **options, mode=PoolMode.DRAINING, start_failures=1, paused_until=time.time() + 60)
     assert offered(browser.page("/pools/p%20q")) == ["retry", "resume"]
+    assert offered(browser.page("/resources/1")) == ["hold", "delete"]
+    scheduler.resource(1, held_until=time.time() + 60, held_by="bert", held_reason="to be <b>looked</b> at")
+    page = browser.page("/resources/1")
+    assert offered(page) == ["release"]
+    assert "by bert: to be &lt;b&gt;looked&lt;/b&gt; at" in page
     scheduler.resource(1, state=ResourceState.DELETING)
     assert offered(browser.page("/resources/1")) == []
     scheduler.fail(1)

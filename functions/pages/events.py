@@ -1,0 +1,41 @@
+"""The page of what happened: `GET /events`, filtered by `?pool=`, `?resource=`, `?ticket=` and `?since=`."""
+
+from typing import Any
+
+from flask import Response
+
+from functions.context import current
+from functions.fields import Query
+from functions.operators.events import DEFAULT_LIMIT, read_place, read_wanted
+from functions.operators.eventsearch import newest
+from functions.pages import page
+from functions.pages.look import Look
+
+FILTERS = ("pool", "resource", "ticket", "since")
+
+
+class FormQuery(Query):
+    """A query in which an empty field of a form counts as not given."""
+
+    def string(self, name: str) -> str | None:
+        return super().string(name) or None
+
+
+def show() -> Response:
+    """200 with the newest events, the newest first, or those before `?before=ID`; 400 when the query is not right."""
+    context = current()
+    query = FormQuery()
+    chosen = {name: "".join(query.peek(name)) for name in FILTERS}
+    wanted, before = read_wanted(query, context.clock()), read_place(query, "before")
+    query.finish()
+
+    def make(look: Look) -> dict[str, Any]:
+        found = newest(context.store.events, wanted, DEFAULT_LIMIT, before)
+        return {
+            "events": [told.event for told in reversed(found.events)],
+            "earlier": None if found.earlier is None else str(found.earlier),
+            "before": before,
+            "wanted": chosen,
+        }
+
+    return page.reply("events.html", make)

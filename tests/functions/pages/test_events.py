@@ -1,0 +1,91 @@
+"""The page of events, and what the page of a resource tells of those who had it."""
+
+import time
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from state.documents import Event
+
+DAY = datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+@pytest.fixture
+def write(store):
+    """Writes events into the file of today, as the leader does."""
+
+    def append(*events: Event) -> None:
+        with (store.root / "events" / f"{DAY}.jsonl").open("ab") as file:
+            file.write(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+
+    return append
+
+
+def event(number: int, **fields) -> Event:
+    usual = {"kind": "resource", "event": "start succeeded", "before": "STARTING", "after": "UP", "actor": "hook"}
+    return Event(
+        at=time.time() - 100 + number, n=number, resource=number, name=f"p_{number}", pool="p", **usual | fields
+    )
+
+
+def test_the_newest_stand_first_and_tell_what_why_and_by_whom(browser, write):
+    write(event(1), event(2, reason="because of <b>it</b>", actor="operator"))
+    page = browser.page("/events")
+    assert page.index("p_2") < page.index("p_1")
+    assert "because of &lt;b&gt;it&lt;/b&gt;" in page
+    assert "STARTING → UP" in page
+    assert '<a href="/resources/2">p_2</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("pool=p&resource=&ticket=&since=", {1, 2, 3}),
+        ("pool=q", set()),
+        ("resource=2", {2}),
+        ("resource=p_3", {3}),
+        ("ticket=7", {3}),
+        ("since=1h", {1, 2, 3}),
+    ],
+)
+def test_events_are_filtered(browser, write, query, found):
+    write(event(1), event(2), event(3, ticket=7))
+    page = browser.page(f"/events?{query}")
+    assert {number for number in (1, 2, 3) if f">p_{number}<" in page} == found
+
+
+@pytest.mark.parametrize("query", ["ticket=x", "since=soon", "before=x", "colour=red", "pool=a&pool=b", "follow=1"])
+def test_queries_that_cannot_be_taken_are_told_on_a_page(browser, query):
+    reply = browser.get(f"/events?{query}")
+    assert (reply.status_code, reply.mimetype) == (400, "text/html")
+
+
+def test_earlier_ones_are_a_link_away(browser, write):
+    write(*(event(number) for number in range(1, 151)))
+    page = browser.page("/events?pool=p")
+    assert page.count("<tr><td>") == 100
+    earlier = page.partition('href="/events?pool=p&amp;resource=&amp;ticket=&amp;since=&amp;before=')[2].partition('"')[
+        0
+    ]
+    page = browser.page(f"/events?pool=p&before={earlier}")
+    assert page.count("<tr><td>") == 50
+    assert ">newest</a>" in page
+
+
+def test_a_resource_tells_who_had_it(client, browser, scheduler):
+    client.post("/tickets", data={"tag": "A"})
+    since = time.time() - 300
+    let_go = Event(at=since + 60, n=2, event="let go", before="UP", after="UP", ticket=9, since=since, actor="leader")
+    scheduler.resource(1, history=(Event(at=since - 9, n=1, event="start succeeded", after="UP", actor="hook"), let_go))
+    scheduler.assign(1)
+    page = browser.page("/resources/1")
+    assert "Who had it" in page
+    assert page.index('<th scope="row"><a href="/tickets/1">') < page.index('<th scope="row"><a href="/tickets/9">')
+    assert "60 s" in page
+
+
+def test_json_and_lines_stay_what_they_were(client, write):
+    write(event(1))
+    assert client.get("/events").mimetype == "text/plain"
+    assert client.get("/events", headers={"Accept": "application/json"}).is_json
