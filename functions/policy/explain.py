@@ -31,7 +31,7 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
     """One pool that could serve a kind of tickets: how full it is, what is on its way, and what holds it.
 
     `starting` are those on their way that can serve the tickets, `about_to_start` those that this very plan starts in
-    the pool. `living` are all its resources, `taken` those that are UP and not free.
+    the pool. `living` are all its resources, `taken` those that a ticket has.
     """
 
     pool: str
@@ -232,12 +232,11 @@ class _Look:
     def _prospect(self, name: str, starting: int, holds: Iterable[Hold]) -> Prospect:
         snapshot = self.snapshot
         pool = snapshot.pools.get(name)
-        free = len(snapshot.spares[name]) + len(snapshot.idle[name])
         return Prospect(
             pool=name,
             max=pool.max if pool else 0,
             living=snapshot.living[name],
-            taken=snapshot.states[name, ResourceState.UP] - free,
+            taken=snapshot.taken(name),
             starting=starting,
             about_to_start=self.about_to_start[name],
             holds=tuple(holds),

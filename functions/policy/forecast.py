@@ -110,7 +110,7 @@ class _Ahead:
         heapify(self._slots)
         self._allowed = max(now, paused_until(record, pool, now), delayed_until(record, pool, now))
         self._events = [(at, _PLACE, self._level) for at in _free_places(draft, pool)]
-        taken = snapshot.states[name, ResourceState.UP] - len(snapshot.spares[name]) - len(snapshot.idle[name])
+        taken = snapshot.taken(name)
         first = range(1, min(taken, MOST) + 1)
         self._events += self._let_go([now + number * (self._kept or 0.0) / taken for number in first])
         self._events += self._let_go([end + (self._kept or 0.0) for end in self._ends])

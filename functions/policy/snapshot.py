@@ -239,6 +239,13 @@ class Snapshot:
         vanished = [name for name, number in self.living.items() if number and name not in self.pools]
         return [*self.pools, *sorted(vanished, key=self._last_position)]
 
+    def taken(self, pool_name: str) -> int:
+        """How many UP resources of the pool some ticket has."""
+        held = (self.resources[id] for _, id in self.held[pool_name])
+        free_held = sum(resource.state is ResourceState.UP and self.is_free(resource.id) for resource in held)
+        free = len(self.spares[pool_name]) + len(self.idle[pool_name]) + free_held
+        return self.states[pool_name, ResourceState.UP] - free
+
     def free_number(self, pool_name: str) -> int:
         """The smallest `id_in_pool` that no resource of the pool has."""
         return self._numbers.free_number(pool_name)

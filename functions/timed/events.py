@@ -26,6 +26,8 @@ MARGIN = 600.0
 LONGEST_LOOK = 86400.0
 """Seconds for which finished documents are looked through at a start, when there are no lines at all."""
 _LAST_LINES = 1000
+_ENDED_KEPT = 1000
+"""How many documents that have ended are remembered at least, before they are forgotten together."""
 _LOOKED_THROUGH = 64
 """How many pieces of the files (of 256 KiB) are read at least before a document is taken for one without lines."""
 
@@ -43,17 +45,22 @@ class Chronicle:
         self.unsynced = False
         self.refused = ""
 
-    def forget(self, farm: Farm, keys: Iterable[Key]) -> None:
-        """Forget those that have ended."""
+    def forget(self, farm: Farm) -> None:
+        """Forget those that have ended, as soon as they may be more than those that live."""
         snapshot = farm.snapshot
         living: dict[str, Mapping[Any, Document]] = {
             "ticket": snapshot.tickets,
             "resource": snapshot.resources,
             "pool": snapshot.records,
         }
-        for kind, key in keys:
-            if key not in living[kind] and not (kind == "resource" and key in farm.finished_resources):
-                self.told.pop((kind, key), None)
+        if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
+            return
+        finished = farm.finished_resources
+        self.told = {
+            (kind, key): number
+            for (kind, key), number in self.told.items()
+            if key in living[kind] or (kind == "resource" and key in finished)
+        }
 
 
 def write_events(farm: Farm, chronicle: Chronicle, sync: bool = False) -> float:
@@ -99,7 +106,7 @@ def _write(farm: Farm, chronicle: Chronicle) -> None:
         farm.store.events.append([event for _, event in lines], now)
         chronicle.unsynced = True
     told.update(numbers)
-    chronicle.forget(farm, farm.unwritten)
+    chronicle.forget(farm)
     chronicle.since = min(chronicle.since, now)
     farm.unwritten.clear()
     farm.remarks.clear()

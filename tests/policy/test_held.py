@@ -153,3 +153,10 @@ def test_what_was_to_go_goes_when_the_hold_ends() -> None:
     """Given a held resource that its client called bad, when its hold ends, then it is deleted in the same plan."""
     resource = a_released_resource(5, delete_asked="bad", **OVER)
     assert steps_of([REUSING], resource) == [EndHold(5, held.OVER), RequestDelete(5, "bad"), StartDelete(5)]
+
+
+def test_a_held_one_that_is_free_is_not_taken() -> None:
+    """Given one that is held, one that is held and taken, and one that is taken, when counted, then two are taken."""
+    resources = a_resource(5, **HELD), a_resource(6, **HELD), a_resource(7)
+    snapshot = a_snapshot([REUSING], *resources, an_assigned_ticket(1, 6), an_assigned_ticket(2, 7))
+    assert snapshot.taken(REUSING.name) == 2

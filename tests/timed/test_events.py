@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from functions.policy import change
+from functions.timed import events
 from functions.timed.cleanup import cleanup
 from functions.timed.events import MARGIN, Chronicle, write_events
 from state.documents import Event, PoolRecord, Resource, Ticket
@@ -113,7 +114,21 @@ def test_at_rest_nothing_is_to_be_done(world: World) -> None:
     use_up(world)
     assert write_events(world.farm, chronicle, sync=True) == float("inf")
     assert world.farm.unwritten == {}
-    assert {kind for kind, _ in chronicle.told} == {"pool", "resource"}
+
+
+def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given tickets that are archived after their last line was written, when more is, then they are forgotten."""
+    monkeypatch.setattr(events, "_ENDED_KEPT", 0)
+    chronicle = Chronicle()
+    gone = [world.take("Z").id for _ in range(20)]
+    world.turn()
+    write_events(world.farm, chronicle)
+    assert set(chronicle.told) >= {("ticket", ticket) for ticket in gone}
+    world.farm.forget_tickets(gone)
+    world.take("Z")
+    world.farm.refresh({"tickets": {"21.json"}})
+    write_events(world.farm, chronicle)
+    assert {key for kind, key in chronicle.told if kind == "ticket"} == {21}
 
 
 def test_a_sync_is_due_soon_after_a_line(world: World) -> None:
