@@ -207,6 +207,7 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
     now = farm.clock()
     snapshot = farm.snapshot
     changed: dict[int, Resource] = {}
+    begun: set[int] = set()
     starts = [step for step in steps if isinstance(step, StartResource)]
     numbers = iter(farm.store.resources.reserve(len(starts)) if starts else ())
     for step in steps:
@@ -247,6 +248,7 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
             case StartResource(pool=name):
                 resource = _new_resource(farm, next(numbers), name, now)
                 changed[resource.id] = resource
+                begun.add(resource.id)
     if not changed:
         return
     writes = [Put(resource) for resource in changed.values()]
@@ -256,8 +258,17 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
     for number, resource in changed.items():
         farm.keep(resource)
         run = resource.run
-        if run is not None and (run != under_way[number] or run.kind is HookKind.ALLOC):
+        if run is not None and (number in begun or run != under_way[number]):
+            _tell_start(farm, resource, run)
             _start_hook(farm, resource, run)
+
+
+def _tell_start(farm: Farm, resource: Resource, run: Run) -> None:
+    about = _about(farm, resource)
+    if run.kind is HookKind.ALLOC:
+        log.info("resource %d (%s): starting", resource.id, resource.name, extra=about)
+    elif run.kind is HookKind.TERMINATE:
+        log.info("resource %d (%s): deleting: %s", resource.id, resource.name, resource.reason, extra=about)
 
 
 def _note_taken_time(farm: Farm, ticket: Ticket) -> None:

@@ -3,8 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -265,7 +264,5 @@ class Scheduler:
 class _OneAfterTheOther:
     """An executor without threads."""
 
-    def submit(self, call: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(call(*arguments))
-        return done
+    def map(self, call: Callable[..., Any], *arguments: Iterable[Any]) -> Iterator[Any]:
+        return map(call, *arguments)
