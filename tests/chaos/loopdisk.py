@@ -25,6 +25,7 @@ from tests.chaos.children import LONGEST, fast_folder, in_child, reboot
 from tests.chaos.report import Report
 from tests.chaos.transitions import REUSING
 from tests.chaos.world import Tell, World
+from tests.waiting import until
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 NO_LOG_FLUSH = 2
@@ -94,11 +95,14 @@ def disk() -> Iterator[Path]:
 
 
 def _mount(folder: Path) -> None:
-    _call("mount", "-o", "loop", str(folder / "image"), str(folder / "state"))
+    """Not before the disk is let go: mounted again too early, it is the one that was shut down, and refuses all."""
+    image = str(folder / "image")
+    until(lambda: not _call("losetup", "--associated", image), LONGEST, "the end of the disk that was shut down")
+    _call("mount", "-o", "loop", image, str(folder / "state"))
 
 
-def _call(*command: str) -> None:
-    subprocess.run(command, check=True, timeout=30, capture_output=True)
+def _call(*command: str) -> bytes:
+    return subprocess.run(command, check=True, timeout=30, capture_output=True).stdout
 
 
 def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) -> list[checks.Told]:
