@@ -119,8 +119,7 @@ class Process:
         while not self.stopping:
             poll.poll(pause * 1000)
             self.bell.silence()
-            self._hear()
-            changes, self._heard = self._heard, {}
+            changes = self.changes()
             try:
                 self._keep_leading()
                 pause = min(sleep_time, self._turn(changes))
@@ -179,13 +178,20 @@ class Process:
         if self._samples_due:
             self._samples_due = False
             take_samples(farm)
-        if more or any(at is not None and at <= now for at in (due, agents_due)):
+        # What was heard during this turn wakes nobody any more.
+        if more or self._heard or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
 
-    def _hear(self) -> None:
+    def changes(self, seconds: float = 0.0) -> Changes:
+        """What changed since the last turn began; waits up to `seconds` for the first."""
+        self._hear(0.0 if self._heard else seconds)
+        changes, self._heard = self._heard, {}
+        return changes
+
+    def _hear(self, seconds: float = 0.0) -> None:
         """Gather what changed, for the next turn."""
-        for label, names in self.watch.wait(0).items():
+        for label, names in self.watch.wait(seconds).items():
             known = self._heard.setdefault(label, set())
             self._heard[label] = None if names is None or known is None else known | names
 

@@ -242,7 +242,7 @@ class Scheduler:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
         process = self._process
         doubtful, process._probed_at = process._in_doubt, float("-inf")
-        changes = self._world.watch.wait(0)
+        changes = process.changes()
         try:
             pause = process._turn(changes)
         except (StoreFrozen, UnknownFormat):

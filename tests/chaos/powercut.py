@@ -47,6 +47,8 @@ SHARED = ("_publish_new", "_synced", "_each")
 """Functions of the program that sync for several others: those are the places."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
+FEW = 1
+"""Small, so that what is written side by side is so here, too."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def record(seed: int | None = None, watched: bool = True) -> Recording:
 
 def _record(tell: Tell, folder: Path, seed: int | None, watched: bool) -> None:
     state.ids.CEILING_STEP = CEILING_STEP
+    state.files.FEW = FEW
     _configure(folder)
     chance = random.Random(seed)
     steps = list(STEPS) if seed is None else chance.choices(STEPS, k=30)

@@ -155,7 +155,7 @@ class World:
             self.lead()
         process = self.process
         assert process is not None
-        changes = process.watch.wait(seconds)
+        changes = process.changes(seconds)
         process._probed_at = 0.0
         # Simulated time passes faster than the one in which they are synced.
         process._chronicle.synced_at = float("-inf")

@@ -14,11 +14,12 @@ from functions.timed.cleanup import LIST_PERIOD
 from functions.timed.farm import Changes
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
+from functions.timed.reconcile import reconcile
 from functions.timed.view import LONGEST_AGE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
-from state.documents import HookKind, ResourceState, Ticket, TicketState
+from state.documents import HookKind, Intent, IntentKind, ResourceState, Ticket, TicketState
 from state.store import Store
 from tests.waiting import until
 
@@ -173,7 +174,7 @@ def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_starte
     process = start()
 
     def is_up() -> bool:
-        process._turn(process.watch.wait(0.1))
+        process._turn(process.changes(0.1))
         return states(store) == {1: ResourceState.UP}
 
     until(is_up, what="resource 1")
@@ -223,3 +224,28 @@ def test_only_new_tickets_are_taken_in_between_two_turns(store: Store, start: St
     known = process.farm.snapshot.tickets
     assert {number: ticket.state for number, ticket in known.items()} == {1: TicketState.OPEN, 2: TicketState.OPEN}
     assert process._heard["tickets"] == {"1.json"}
+
+
+def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Start, store: Store) -> None:
+    """Given a ticket that is closed while a turn looks for new ones, when it ends, then the next one is at once."""
+    process = start()
+    ticket = store.tickets.create(lambda number: Ticket(id=number, tags=("nobody has it",)))
+    process._turn(process.changes())
+    store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED, closed_at=time.time()))
+    assert process._take_in_tickets() is False
+    assert process._turn({}) == 0.0
+    process._turn(process.changes())
+    assert ticket.id not in process.farm.snapshot.tickets
+
+
+def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store: Store) -> None:
+    """Given a resource that starts, when an operator deletes it, then its hook goes on and is not started once more."""
+    process = start()
+    until(lambda: process._turn(process.changes()) >= 0 and process.hooks.under_way(HookKind.ALLOC), what="a start")
+    before = sorted(process.hooks.under_way(HookKind.ALLOC))
+    number = int(before[0].split("_")[0])
+    store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=number))
+    process.farm.refresh({"intents": {f"{key}.json" for key in store.intents.living()}})
+    reconcile(process.farm)
+    assert process.farm.snapshot.resources[number].delete_asked is not None
+    assert sorted(process.hooks.under_way(HookKind.ALLOC)) == before
