@@ -69,3 +69,17 @@ def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkey
     reconcile(world.farm)
     (deleting,) = [resource for resource in written if resource.id == 1]
     assert (deleting.state, deleting.released_ticket) == (ResourceState.DELETING, 1)
+
+
+def test_a_start_under_way_is_not_started_again_by_what_else_is_written(world: World) -> None:
+    """Given a resource whose start runs, when its delete is asked for, then its hook is not started a second time."""
+    world.set_pools("q: {cmd_new: sleep 60, cmd_delete: 'true', max: 1, max_prealloc: 1, tags: [B]}")
+    world.turn()
+    (starting,) = [resource for resource in world.resources() if resource.pool == "q"]
+    started: list[str] = []
+    world.hooks.start = lambda run: started.append(run.id)  # type: ignore[method-assign]
+    world.ask_delete(starting.id)
+    world.turn()
+    asked = world.farm.snapshot.resources[starting.id]
+    assert (asked.state, asked.delete_asked) == (ResourceState.STARTING, "deleted by an operator")
+    assert [run for run in started if run.startswith(f"{starting.id:06d}_alloc")] == []
