@@ -108,17 +108,23 @@ def test_the_environment_of_the_command_is_the_callers(resalloc: Client, server:
     }
 
 
+def standard(mask: bytes) -> set[int]:
+    """The signals in a mask of /proc, without those that libc keeps for itself and ignores in what it spawns."""
+    return {number for number in range(1, 32) if int(mask, 16) & 1 << (number - 1)}
+
+
 def test_signals_umask_and_descriptors_are_those_of_the_caller(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
-    descriptors = "for fd in 0 1 2 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$fd ] || echo $fd; done"
-    command = f"umask; sed -n s/^SigIgn://p /proc/self/status; {descriptors}"
+    list_descriptors = "for fd in 0 1 2 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$fd ] || echo $fd; done"
+    command = f"umask; sed -n s/^SigIgn://p /proc/self/status; {list_descriptors}"
 
     def prepare() -> None:
         os.umask(0o027)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     done = resalloc.run(*RUN, "sh", "-c", command, prepare=prepare)
-    assert done.stdout.split() == [b"0027", b"0" * 16, b"0", b"1", b"2"]
+    mask, ignored, *descriptors = done.stdout.split()
+    assert (mask, standard(ignored), descriptors) == (b"0027", set(), [b"0", b"1", b"2"])
 
 
 def test_interrupts_that_the_caller_ignores_stay_ignored(resalloc: Client, server: ScriptedServer) -> None:
@@ -130,7 +136,7 @@ def test_interrupts_that_the_caller_ignores_stay_ignored(resalloc: Client, serve
         signal.signal(signal.SIGQUIT, signal.SIG_IGN)
 
     done = resalloc.run(*RUN, "sed", "-n", r"s/^SigIgn:\t//p", "/proc/self/status", prepare=prepare)
-    assert done.stdout == b"0000000000000006\n"
+    assert standard(done.stdout) == {signal.SIGINT, signal.SIGQUIT}
 
 
 @pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/etc/passwd", 126)])

@@ -148,10 +148,8 @@ def test_a_read_only_disk_is_told_with_503_and_in_the_log_and_can_still_be_read(
     assert farm.status("-d", "tag=A", "/tickets") == 503
     assert farm.status("-X", "DELETE", f"/tickets/{ticket}") == 503
     until(lambda: farm.status("/healthz") == 503, what="the word of the server itself, at most a second old")
-    assert (
-        "problem: The state folder cannot be written: Read-only file system."
-        in farm.curl("/readyz", check=False).decode().splitlines()
-    )
+    problem = b"problem: The state folder cannot be written: Read-only file system."
+    until(lambda: problem in farm.curl("/readyz", check=False).splitlines(), what="the word of each worker")
     assert farm.get(f"/tickets/{ticket}")["state"] == "OPEN"
     assert "Read-only file system" in (farm.logs / "main.log").read_text()
     farm.remount("rw")

@@ -14,8 +14,12 @@ def told(farm: Farm) -> str:
 
 
 def becomes(farm: Farm, *lines: str) -> None:
-    until(lambda: told(farm).splitlines() == list(lines), what=f"{lines}, not {told(farm)!r},")
-    assert farm.status("/readyz") == (200 if lines[0] == "ready" else 503)
+    """Wait until this is told, with its status; each worker looks at the disk once a second."""
+    status = 200 if lines[0] == "ready" else 503
+    until(
+        lambda: told(farm).splitlines() == list(lines) and farm.status("/readyz") == status,
+        what=f"{lines}, not {told(farm)!r},",
+    )
 
 
 def test_a_scheduler_that_is_killed_is_missed_until_it_is_back(farm: Farm) -> None:
