@@ -87,16 +87,20 @@ def test_a_command_that_dies_of_a_signal(
     assert asked(server) == WHOLE
 
 
-def test_a_signal_right_after_the_start_is_not_lost(resalloc: Client, server: ScriptedServer) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("send", TO.values(), ids=TO)
+def test_a_signal_right_after_the_start_is_not_lost(
+    resalloc: Client, server: ScriptedServer, number: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     """Given a shell that only now becomes the command, when a signal comes, then it ends the command all the same."""
     for _ in range(10):
         server.script(TAKEN, SERVED, CLOSED)
         before = len(server.requests)
         shim = resalloc.start(*RUN, "sleep", "60")
         server.await_requests(before + 2)
-        os.kill(shim.pid, signal.SIGTERM)
+        send(shim.pid, number)
         assert shim.communicate(timeout=20) == (b"", b"")
-        assert shim.returncode == 143
+        assert shim.returncode == 128 + number
         assert asked(server)[before:] == WHOLE
 
 
