@@ -1,5 +1,6 @@
 """Lost replies, dead servers, refusals, signals and closed pipes, as `resalloc-maint` takes them."""
 
+import contextlib
 import os
 import signal
 import time
@@ -102,6 +103,21 @@ def test_a_signal_ends_it_at_once(
     assert time.monotonic() - begin < 5
     assert shim.returncode == status
     assert processes_of(shim.pid) == []
+
+
+def test_a_child_that_a_signal_ends_at_once_removes_nothing(maint: Client, server: ScriptedServer) -> None:
+    """Given a shell that only now becomes curl, when TERM comes, then the file for the reply is still there."""
+    server.kill()
+    for _ in range(20):
+        shim = maint.start("resource-list", env={"RESALLOC_RETRY_SECONDS": "0"})
+        children: list[str] = []
+        while not children and shim.poll() is None:  # without a pause: it is no shell for long
+            if list(maint.temporary.iterdir()):
+                children = Path(f"/proc/{shim.pid}/task/{shim.pid}/children").read_text().split()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGTERM)
+        assert b"No such file" not in shim.communicate(timeout=20)[1]
 
 
 def test_a_signal_ends_the_command_that_runs_and_all_that_would_follow(maint: Client, server: ScriptedServer) -> None:
