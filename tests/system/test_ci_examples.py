@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,10 @@ printf %s "$RESALLOC_DATA" >data-then
 exit "${FAIL:-0}"
 """
 """The project's own test: leaves behind what it was given, and what the server said of its ticket."""
+ENDLESS = "#!/bin/sh\necho $RESALLOC_TICKET >started.new && mv started.new started\nexec sleep 600\n"
+"""A test that does not end by itself."""
+COOKIE = "JENKINS_SERVER_COOKIE=durable-0123456789abcdef"
+"""By this Jenkins finds the processes of a build."""
 
 
 class Project:
@@ -144,6 +150,127 @@ def shell_steps(text: str) -> list[str]:
     """The scripts of the `sh` steps, as Groovy reads strings in single quotes."""
     found = re.findall(r"\bsh ('''(?:.|\n)*?'''|'[^'\n]*')", text)
     return [script.strip("'").replace("\\\n", "") for script in found]
+
+
+def _processes_with(variable: str) -> list[int]:
+    """The processes that have this in their environment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def interrupt_first(process: subprocess.Popen[bytes]) -> None:
+    """As GitHub does."""
+    process.send_signal(signal.SIGINT)
+
+
+def terminate_group(process: subprocess.Popen[bytes]) -> None:
+    """As GitLab's shell executor does."""
+    os.killpg(process.pid, signal.SIGTERM)
+
+
+def terminate_by_cookie(process: subprocess.Popen[bytes]) -> None:
+    """As Jenkins does."""
+    for pid in sorted(_processes_with(COOKIE), reverse=True):
+        try:
+            os.kill(pid, signal.SIGTERM)
+        except ProcessLookupError:
+            continue
+
+
+def github_script() -> str:
+    (step,) = (step for step in load("github-actions.yml")["jobs"]["with-resalloc-run"]["steps"] if "run" in step)
+    return str(step["run"])
+
+
+def gitlab_script() -> str:
+    return "\n".join(load("gitlab-ci.yml")["with-resalloc-run"]["script"])
+
+
+def jenkins_script() -> str:
+    (script,) = shell_steps((CI / "Jenkinsfile").read_text().partition("stage('With curl')")[0])
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "shell", "cancel"),
+    [
+        (github_script, ("bash", "-e", "-c"), interrupt_first),
+        (gitlab_script, ("bash", "-c"), terminate_group),
+        (jenkins_script, ("sh", "-xe", "-c"), terminate_by_cookie),
+    ],
+)
+def test_a_cancelled_resalloc_run_closes_its_ticket(
+    working: Farm,
+    tmp_path: Path,
+    script: Callable[[], str],
+    shell: tuple[str, ...],
+    cancel: Callable[[subprocess.Popen[bytes]], None],
+) -> None:
+    """Given a test that would go on for long, when the job gets the signals of its CI system, then its ticket is closed
+    and the test has ended.
+    """
+    variables = dict.fromkeys(("GITHUB_REPOSITORY", "CI_PROJECT_PATH", "JOB_NAME"), "us/it")
+    name, _, value = COOKIE.partition("=")
+    project = Project(tmp_path / "project", working, {**variables, name: value})
+    (project.folder / "ci" / "test-machine").write_text(ENDLESS)
+    with subprocess.Popen(
+        [*shell, script()],
+        cwd=project.folder,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        started = project.folder / "started"
+        until(started.exists, what="the test")
+        ticket = int(started.read_text())
+        assert project.state_of(ticket) == "OPEN"
+        cancel(process)
+        assert process.wait(timeout=20) != 0
+        until(lambda: project.state_of(ticket) == "CLOSED", what="the close")
+        until(lambda: _processes_with(COOKIE) == [], what="the end of all its processes")
+
+
+def github_close(project: Project, key: str) -> None:
+    (step,) = (
+        step
+        for step in load("github-actions.yml")["jobs"]["with-curl"]["steps"]
+        if step.get("name") == "Close the ticket"
+    )
+    outputs = {"key": key, "ticket": ""}
+    values = {name: evaluated(value, outputs) for name, value in step["env"].items()}
+    assert project.run(step["run"], **values) == 0
+
+
+def gitlab_close(project: Project, key: str) -> None:
+    for line in load("gitlab-ci.yml")["with-curl"]["after_script"]:
+        assert project.run(line, by=("sh", "-c")) == 0
+
+
+def jenkins_close(project: Project, key: str) -> None:
+    _, _, post = (CI / "Jenkinsfile").read_text().partition("always {")
+    assert project.run(shell_steps(post)[0], by=("sh", "-xe", "-c")) == 0
+
+
+@pytest.mark.parametrize(
+    ("close", "key"), [(github_close, "us/it/1/1/test"), (gitlab_close, "us/it/7"), (jenkins_close, "jenkins-it-7")]
+)
+def test_a_job_that_was_cancelled_before_it_knew_its_ticket_closes_it(
+    working: Farm, tmp_path: Path, close: Callable[[Project, str], None], key: str
+) -> None:
+    """Given a request whose reply was lost, when the step that always runs has run, then that ticket is closed."""
+    names = ("GITHUB_REPOSITORY", "CI_PROJECT_PATH", "JOB_NAME")
+    variables = dict.fromkeys(names, "us/it") | {"CI_JOB_ID": "7", "BUILD_TAG": "jenkins-it-7"}
+    project = Project(tmp_path / "project", working, variables)
+    lost = int(working.curl("-H", f"Idempotency-Key: {key}", "-d", "tag=local&sandbox=us/it", "/tickets"))
+    close(project, key)
+    assert project.state_of(lost) == "CLOSED"
+    assert working.take("local") == lost + 1
 
 
 def test_every_file_is_named_in_the_readme() -> None:
