@@ -27,7 +27,7 @@ echo:
 KNOWN = 5
 """Every second number is one from 1 to this, so that it is somebody's."""
 LONGEST = 0.2
-"""Seconds that a request may ask to wait here."""
+"""Seconds that a request may wait here, whether it says so or not."""
 CHECKS = [
     checks.not_a_server_error,
     checks.status_code_conformance,
@@ -68,6 +68,7 @@ def farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A farm with tickets that have a resource, that wait, and that are over."""
     farm = Farm(xprocess, tmp_path_factory.mktemp("openapi") / "farm")
     try:
+        farm.set_server(f"wait_timeout: {LONGEST}\n")
         farm.set_pools(POOL)
         farm.start()
         for tag in ("A", "A", "A", "Z", "Z"):
