@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/pools/<name>/resume", pool_verbs.resume),
     ("POST", "/pools/<name>/drain", pool_verbs.drain),
     ("POST", "/pools/<name>/retry", pool_verbs.retry),
+    ("POST", "/pools/<name>/delete-unused", resource_verbs.delete_unused),
     ("GET", "/api", api.lines),
     ("GET", "/api/stats", pools.stats),
     ("GET", "/assets/<name>", assets.file),
@@ -82,6 +83,7 @@ PAGES: dict[tuple[str, str], Any] = {
     ("POST", "/pools/<name>/resume"): then(pool_verbs.resume, "/pools/{name}", "resume"),
     ("POST", "/pools/<name>/drain"): then(pool_verbs.drain, "/pools/{name}", "drain"),
     ("POST", "/pools/<name>/retry"): then(pool_verbs.retry, "/pools/{name}", "retry"),
+    ("POST", "/pools/<name>/delete-unused"): then(resource_verbs.delete_unused, "/pools/{name}", "unused"),
 }
 """What browsers get at these routes; everybody else gets what `ROUTES` says."""
 

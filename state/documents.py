@@ -243,7 +243,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     `taken_time_avg`, for how long tickets kept its resources; the `..._samples` are how many went into them.
     `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
     the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
-    `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad.
+    `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad,
+    `lost_resources` those whose `cmd_delete` was given up, at `last_lost_at` for the last time: they may still exist.
     `history` holds what became of it lately.
     """
 
@@ -267,6 +268,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     pause_reason: str | None = None
     last_list_at: float | None = None
     bad_resources: int = 0
+    lost_resources: int = 0
+    last_lost_at: float | None = None
     mode: PoolMode = PoolMode.ACTIVE
     mode_since: float | None = None
     mode_by: str | None = None

@@ -1,5 +1,7 @@
 """Samples of the pools: `samples/NAME.jsonl`, a line a minute, for about a day. Not synced, for looking at only."""
 
+from typing import TypeVar
+
 import msgspec
 
 from state.errors import StoreUnavailable
@@ -40,7 +42,19 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start_took: float | None = None
 
 
-_decoder = msgspec.json.Decoder(Sample)
+class Use(msgspec.Struct, frozen=True):
+    """The little of a sample that a small chart needs: a whole farm of them is decoded at once, and not kept."""
+
+    at: float
+    max: int = 0
+    taken: int = 0
+
+
+Stamp = tuple[int, int, int]
+"""What tells that a file was changed."""
+S = TypeVar("S", Sample, Use)
+_sample_decoder = msgspec.json.Decoder(Sample)
+_use_decoder = msgspec.json.Decoder(Use)
 
 
 class Samples:
@@ -49,7 +63,7 @@ class Samples:
     def __init__(self, files: Files) -> None:
         self._files = files
         self._folder = files.root / "samples"
-        self._read: dict[str, tuple[tuple[int, int, int], tuple[Sample, ...]]] = {}
+        self._read: dict[str, tuple[Stamp, tuple[Sample, ...]]] = {}
 
     def add(self, pool: str, sample: Sample) -> None:
         """Append a sample; raises StoreUnavailable."""
@@ -64,16 +78,34 @@ class Samples:
 
         The same tuple while nothing was added. Any thread may read.
         """
-        path = self._folder / f"{pool}{ENDING}"
+        stamp = self.stamp(pool)
+        if stamp is None:
+            return ()
+        known = self._read.get(pool)
+        if known is None or known[0] != stamp:
+            try:
+                known = self._read[pool] = stamp, _decode(_sample_decoder, self._content(pool))
+            except (OSError, StoreUnavailable):
+                return ()
+        return known[1]
+
+    def read_use(self, pool: str) -> tuple[Use, ...]:
+        """The same, but only how much of the pool was used; read anew each time."""
         try:
-            status = path.stat()
-            stamp = status.st_mtime_ns, status.st_ino, status.st_size
-            known = self._read.get(pool)
-            if known is None or known[0] != stamp:
-                known = self._read[pool] = stamp, _decode(self._files.read(path) or b"")
+            return _decode(_use_decoder, self._content(pool))
         except (OSError, StoreUnavailable):
             return ()
-        return known[1]
+
+    def stamp(self, pool: str) -> Stamp | None:
+        """Another one whenever something was added to the samples of a pool; None when there are none."""
+        try:
+            status = (self._folder / f"{pool}{ENDING}").stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino, status.st_size
+
+    def _content(self, pool: str) -> bytes:
+        return self._files.read(self._folder / f"{pool}{ENDING}") or b""
 
     def thin_out(self, now: float) -> None:
         """Remove the files of pools that are gone."""
@@ -86,17 +118,17 @@ class Samples:
                 continue
 
 
-def _decode(content: bytes) -> tuple[Sample, ...]:
+def _decode(decoder: msgspec.json.Decoder[S], content: bytes) -> tuple[S, ...]:
     try:
-        found = _decoder.decode_lines(content)
+        found = decoder.decode_lines(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = [sample for line in content.splitlines() if (sample := _decode_line(line)) is not None]
+        found = [sample for line in content.splitlines() if (sample := _decode_line(decoder, line)) is not None]
     # The clock may have been set back meanwhile.
     return tuple(sorted(found, key=lambda sample: sample.at))
 
 
-def _decode_line(line: bytes) -> Sample | None:
+def _decode_line(decoder: msgspec.json.Decoder[S], line: bytes) -> S | None:
     try:
-        return _decoder.decode(line)
+        return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

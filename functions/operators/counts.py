@@ -48,6 +48,8 @@ def counted(
             "paused_until": record.paused_until,
             "pause_reason": record.pause_reason,
             "bad_resources": record.bad_resources,
+            "lost_resources": record.lost_resources,
+            "last_lost_at": record.last_lost_at,
             "mode": record.mode,
             "mode_since": record.mode_since,
             "mode_by": record.mode_by,

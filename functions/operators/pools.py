@@ -63,10 +63,12 @@ def count(store: Store) -> list[dict[str, Any]]:
 
 
 def _line(pool: dict[str, Any]) -> str:
-    """Its counts; at the end stands what is not as usual: bad resources, and what operators want of it."""
+    """Its counts; at the end stands what is not as usual: bad and lost resources, and what operators want of it."""
     words = [pool["name"], *(f"{name}={pool[name]}" for name in ("max", *COUNTS))]
     if pool["bad_resources"]:
         words.append(f"bad={pool['bad_resources']}")
+    if pool["lost_resources"]:
+        words.append(f"lost={pool['lost_resources']}")
     if pool["mode"] is not PoolMode.ACTIVE:
         words.append(f"mode={pool['mode']}")
     for name in ("drain_until", "drained_at"):

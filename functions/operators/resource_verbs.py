@@ -1,5 +1,5 @@
 """What operators do with resources: `DELETE /resources/ID|NAME`, `POST /resources/delete`, and with one of them
-`POST /resources/ID|NAME/delete`, `/hold` and `/release`.
+`POST /resources/ID|NAME/delete`, `/hold` and `/release`; with a pool's unused ones `POST /pools/NAME/delete-unused`.
 
 Reads tickets and resources. Each writes an intent, which the next reconcile pass decides.
 """
@@ -15,6 +15,7 @@ from functions.fields import Body, Query
 from functions.offload import in_thread
 from functions.operators import times, wishes
 from functions.operators.living import find, read_living
+from functions.operators.pool_verbs import read_record
 from functions.operators.resources import with_tickets
 from functions.policy import held
 from state.documents import IntentKind, Resource, ResourceState
@@ -66,6 +67,17 @@ def delete_some() -> Response:
     return _delete(context, chosen, _UNUSED_REASON if unused else _REASON, unused)
 
 
+def delete_unused(name: str) -> Response:
+    """202 with what will be deleted of a pool: what is UP, free, not held, and well. Taken ones stay."""
+    Query().finish()
+    context, body = current(), Body()
+    reason = wishes.read_reason(body)
+    body.finish()
+    in_thread(read_record, context, name)
+    chosen = in_thread(_up, context.store, True, name)
+    return _delete(context, chosen, _because(_UNUSED_REASON, reason), True)
+
+
 def hold(id_or_name: str) -> Response:
     """202: the resource is kept, for a `reason`, `for` a time or `until` one: nobody gets it and nothing deletes it."""
     Query().finish()
@@ -107,7 +119,11 @@ def _delete_one(id_or_name: str, reason: str | None) -> Response:
         raise NotFound("resource", id_or_name)
     if chosen.held:
         raise errors.Held(chosen.held[0])
-    return _delete(context, chosen, f"{_REASON}: {reason}" if reason else _REASON)
+    return _delete(context, chosen, _because(_REASON, reason))
+
+
+def _because(deed: str, reason: str | None) -> str:
+    return f"{deed}: {reason}" if reason else deed
 
 
 def _living(store: Store, id_or_name: str) -> Resource:
@@ -142,8 +158,9 @@ def _named(store: Store, named: list[str]) -> Chosen:
     return chosen
 
 
-def _up(store: Store, unused: bool) -> Chosen:
-    up = [(found, ticket) for found, ticket in with_tickets(store) if found.state is ResourceState.UP]
+def _up(store: Store, unused: bool, pool: str | None = None) -> Chosen:
+    living = [(found, ticket) for found, ticket in with_tickets(store) if pool in (None, found.pool)]
+    up = [(found, ticket) for found, ticket in living if found.state is ResourceState.UP]
     if unused:
         free = [found for found, ticket in up if ticket is None and found.check_failed_count == 0]
         return Chosen([resource for resource in free if not resource.held], [], [])

@@ -60,6 +60,7 @@ VERBS = {
     "deadline": f"The pool is to be drained. {_SOON}",
     "resume": f"The pool is to be resumed. {_SOON}",
     "retry": f"The pool is to try again. {_SOON}",
+    "unused": f"The unused resources are to be deleted. {_SOON}",
     "delete": f"The resource is to be deleted. {_SOON}",
     "hold": f"The resource is to be held. {_SOON}",
     "release": f"The resource is to be held no longer. {_SOON}",
@@ -93,7 +94,15 @@ def asks_of_pool(pool: PoolLook, now: float) -> list[Ask]:
         late = sentence.format(", or at the deadline, and then those tickets fail")
         asks.append(Ask("drain", "Drain", sentence.format(""), f"{place}/drain", (WHY,), danger=True))
         asks.append(Ask("deadline", "Drain until", late, f"{place}/drain", (by, WHY), danger=True))
+    if pool.counts["ready"]:
+        free = plural(pool.counts["ready"], "free resource")
+        sentence = f"{free} deleted, but for those whose livecheck fails. Nobody loses anything{_refill(mode)}."
+        asks.append(Ask("unused", "Delete unused", sentence, f"{place}/delete-unused", (WHY,), danger=True))
     return asks
+
+
+def _refill(mode: PoolMode) -> str:
+    return ", and the pool starts new ones as it always does" if mode is PoolMode.ACTIVE else ""
 
 
 def asks_of_resource(resource: Resource, ticket: Ticket | None) -> list[Ask]:

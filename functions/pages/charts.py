@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import fmean, median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
 from functions.pages.words import clock, percent, plural, span
-from state.samples import Sample
+from state.samples import Sample, Use
 
 DAY = 86400.0
 HEIGHT = 100
@@ -48,19 +48,41 @@ class Chart(NamedTuple):
     hours: tuple[str, ...]
 
 
+class UseBucket(NamedTuple):
+    """The little of a bucket that the small chart shows."""
+
+    max: float
+    taken: float
+
+
 Buckets = Sequence[Bucket | None]
+S = TypeVar("S", Sample, Use)
+B = TypeVar("B", Bucket, UseBucket)
 
 
 def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | None]:
     """The last day in `count` stretches of the same length; None where there are no samples."""
     length = DAY / count
     begin = _end(now, count) - DAY
-    sorted_in: list[list[Sample]] = [[] for _ in range(count)]
+    stretches = _stretches(samples, begin, count)
+    return [_bucket(begin + length * place, found) if found else None for place, found in enumerate(stretches)]
+
+
+def _stretches(samples: Sequence[S], begin: float, count: int) -> list[list[S]]:
+    """The samples of the day that begins then, sorted into `count` stretches."""
+    length = DAY / count
+    stretches: list[list[S]] = [[] for _ in range(count)]
     for sample in samples:
-        place = math.floor((sample.at - begin) / length)
+        place = (sample.at - begin) // length
         if 0 <= place < count:
-            sorted_in[place].append(sample)
-    return [_bucket(begin + length * place, found) if found else None for place, found in enumerate(sorted_in)]
+            stretches[int(place)].append(sample)
+    return stretches
+
+
+def _use_bucket(samples: Sequence[Use]) -> UseBucket:
+    """A farm's first page makes some thousand of these at once."""
+    taken = sum([sample.taken for sample in samples]) / len(samples)
+    return UseBucket(max([sample.max for sample in samples]), taken)
 
 
 def _bucket(at: float, samples: Sequence[Sample]) -> Bucket:
@@ -95,12 +117,13 @@ def charts(samples: Sequence[Sample], now: float) -> list[Chart]:
     return [chart(found, hours) for chart in (_resources, _waiting, _waits, _start_times, _successes)]
 
 
-def spark(samples: Sequence[Sample], now: float) -> Markup:
+def spark(samples: Sequence[Use], now: float) -> Markup:
     """The last day of a pool in the space of a word: how many were taken, against `max`."""
-    found = buckets(samples, now, 48)
+    stretches = _stretches(samples, _end(now, 48) - DAY, 48)
+    found = [_use_bucket(stretch) if stretch else None for stretch in stretches]
     if not any(found):
         return Markup()
-    top = _highest(found, lambda one: max(one.max, _up_to(3, one)))
+    top = _highest(found, max)
     most = _highest(found, lambda one: one.taken)
     words = f"last day: {most:.0f} taken at most"
     return _svg(words, len(found), _area("taken", found, lambda one: one.taken, top) + _most(found, top))
@@ -176,11 +199,11 @@ def _up_to(layer: int, one: Bucket) -> float:
     return sum((one.taken, one.going, one.ready, one.starting)[: layer + 1])
 
 
-def _highest(found: Buckets, value: Callable[[Bucket], float]) -> float:
+def _highest(found: Sequence[B | None], value: Callable[[B], float]) -> float:
     return max((value(one) for one in found if one), default=0)
 
 
-def _area(name: str, found: Buckets, value: Callable[[Bucket], float | None], top: float) -> Markup:
+def _area(name: str, found: Sequence[B | None], value: Callable[[B], float | None], top: float) -> Markup:
     """The area below these values, as steps."""
     path = [f"M0 {HEIGHT}"]
     last = HEIGHT
@@ -193,7 +216,7 @@ def _area(name: str, found: Buckets, value: Callable[[Bucket], float | None], to
     return Markup('<path class="{}" d="{}"/>').format(name, "".join(path))
 
 
-def _most(found: Buckets, top: float) -> Markup:
+def _most(found: Sequence[B | None], top: float) -> Markup:
     """The line of `max`, interrupted where it is not known."""
     path = []
     last: float | None = None

@@ -93,7 +93,7 @@ class Look:
 
     @functools.cached_property
     def total(self) -> dict[str, int]:
-        return {name: sum(pool.counts[name] for pool in self.pools) for name in ("max", *COUNTS)}
+        return {name: sum(pool.counts[name] for pool in self.pools) for name in ("max", *COUNTS, "held")}
 
     @functools.cached_property
     def notices(self) -> list[Sign]:

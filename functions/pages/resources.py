@@ -10,9 +10,11 @@ from functions.pages.look import Look
 from functions.pages.words import text
 from state.documents import Resource, ResourceState, Ticket
 
-_MORE_STATES = ("TAKEN", "READY", "TROUBLE")
+_MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")
 STATES = (*(state.value for state in ResourceState if state is not ResourceState.ENDED), *_MORE_STATES)
-"""What can be chosen: the states, UP ones with and without a ticket, and those that a check or a delete failed."""
+"""What can be chosen: the states, UP ones with a ticket and free ones, those that operators keep, and those of which a
+check or a delete failed.
+"""
 
 
 def show() -> Response:
@@ -50,7 +52,9 @@ def _is_in(resource: Resource, ticket: Ticket | None, state: str) -> bool:
         case "TAKEN":
             return ticket is not None
         case "READY":
-            return resource.state is ResourceState.UP and ticket is None
+            return resource.state is ResourceState.UP and ticket is None and not resource.held
+        case "HELD":
+            return resource.held
         case "TROUBLE":
             return resource.check_failed_count > 0 or resource.delete_failures > 0
         case _:

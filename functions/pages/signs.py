@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from functions.operators.living import holder
 from functions.pages.words import plural, span
 from state.documents import PoolMode, PoolRecord, Resource, ResourceState, Ticket
 
-HELD_LONG = 86400.0
+TAKEN_LONG = 86400.0
 """Seconds after which it is told that somebody still has a resource."""
+LOSS_SHOWN = 86400.0
+"""Seconds for which it is told that a delete was given up."""
 
 
 class Sign(NamedTuple):
-    """`level` is bad, warn, note or good; `word` stands in a list, `sentence` tells more."""
+    """`level` is bad, warn, note or good; `word` stands in a list, `sentence` tells more, `place` shows it."""
 
     level: str
     word: str
     sentence: str
+    place: str = ""
 
 
 def signs_of_pool(
@@ -53,18 +57,32 @@ def _signs(
         yield Sign("warn", "failing", f"The last {failed} failed: {record.pause_reason or 'unknown'}")
     leaking = sum(resource.delete_failures > 0 for resource in resources)
     if leaking:
-        yield Sign("bad", "leaking", f"{plural(leaking, 'resource')} could not be deleted so far.")
+        trouble = _list(record.name, "TROUBLE")
+        yield Sign("bad", "leaking", f"{plural(leaking, 'resource')} could not be deleted so far.", trouble)
+    if record.last_lost_at is not None and now - record.last_lost_at < LOSS_SHOWN:
+        ago = span(now - record.last_lost_at)
+        lost = f"The delete of {plural(record.lost_resources, 'resource')} was given up, of the last one {ago} ago"
+        yield Sign("bad", "leaking", f"{lost}: still there, perhaps.", f"/events?{urlencode({'pool': record.name})}")
     sick = sum(resource.check_failed_count > 0 and resource.state is ResourceState.UP for resource in resources)
     if sick:
-        yield Sign("warn", "sick", f"The livecheck of {plural(sick, 'resource')} fails.")
+        yield Sign("warn", "sick", f"The livecheck of {plural(sick, 'resource')} fails.", _list(record.name, "TROUBLE"))
     if not record.configured:
         yield Sign("note", "left", "It is no longer in pools.yaml, and empties.")
-    elif counts["max"] and len(resources) >= counts["max"] and not counts["ready"]:
-        full = f"All {counts['max']} are in use"
-        yield Sign("warn", "full", f"{full}, and {waiting} wait.") if waiting else Sign("note", "full", f"{full}.")
-    held = sum(_held_long(resource, by_resource, now) for resource in resources)
-    if held:
-        yield Sign("note", "held", f"{plural(held, 'resource')} taken for more than {span(HELD_LONG)}.")
+    elif counts["max"] and len(resources) >= counts["max"]:
+        # What is ready may be kept for another sandbox.
+        full = f"It is at its max of {counts['max']}"
+        if waiting:
+            wait = f"{full}, and {plural(waiting, 'ticket')} {'waits' if waiting == 1 else 'wait'}."
+            yield Sign("warn", "full", wait, f"/tickets?{urlencode({'state': 'WAITING', 'pool': record.name})}")
+        elif not counts["ready"]:
+            yield Sign("note", "full", f"{full}.")
+    long = sum(_taken_long(resource, by_resource, now) for resource in resources)
+    if long:
+        words = f"{plural(long, 'resource')} taken for more than {span(TAKEN_LONG)}."
+        yield Sign("note", "taken long", words, _list(record.name, "TAKEN"))
+    if counts["held"]:
+        words = f"{plural(counts['held'], 'resource')} kept by operators."
+        yield Sign("note", "held", words, _list(record.name, "HELD"))
     if not (counts["taken"] or waiting or counts["starting"] or counts["releasing"] or counts["deleting"]):
         yield Sign("note", "idle", "Nobody uses it.")
 
@@ -77,9 +95,13 @@ def _stopped(record: PoolRecord, left: int, now: float) -> Sign:
     if not left:
         return Sign("note", "drained", f"Nothing is left in it; drained {since}")
     end = "" if record.drain_until is None else f" All ends in {span(record.drain_until - now)}."
-    return Sign("warn", "draining", f"Nothing is given any more and {left} are left, {since}{end}")
+    return Sign("warn", "draining", f"Nothing is given any more, {plural(left, 'resource')} left, {since}{end}")
 
 
-def _held_long(resource: Resource, by_resource: Mapping[int, Ticket], now: float) -> bool:
+def _taken_long(resource: Resource, by_resource: Mapping[int, Ticket], now: float) -> bool:
     ticket = holder(resource, by_resource)
-    return ticket is not None and ticket.assigned_at is not None and now - ticket.assigned_at > HELD_LONG
+    return ticket is not None and ticket.assigned_at is not None and now - ticket.assigned_at > TAKEN_LONG
+
+
+def _list(pool: str, state: str) -> str:
+    return f"/resources?{urlencode({'pool': pool, 'state': state})}"

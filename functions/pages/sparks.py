@@ -3,20 +3,20 @@
 from markupsafe import Markup
 
 from functions.pages.charts import spark
-from state.samples import Sample, Samples
+from state.samples import Samples, Stamp
 
 
 class Sparks:
-    """Any thread may ask."""
+    """Any thread may ask. Only what was drawn is kept: the samples of a farm would take megabytes."""
 
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
-        self._drawn: dict[str, tuple[tuple[Sample, ...], Markup]] = {}
+        self._drawn: dict[str, tuple[Stamp | None, Markup]] = {}
 
     def of(self, pool: str, now: float) -> Markup:
         """The last day of a pool, up to its last sample; empty when there is none."""
-        samples = self._samples.read(pool)
+        stamp = self._samples.stamp(pool)
         drawn = self._drawn.get(pool)
-        if drawn is None or drawn[0] is not samples:
-            drawn = self._drawn[pool] = samples, spark(samples, now)
+        if drawn is None or drawn[0] != stamp:
+            drawn = self._drawn[pool] = stamp, spark(self._samples.read_use(pool), now)
         return drawn[1]

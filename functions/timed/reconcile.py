@@ -10,7 +10,7 @@ from itertools import takewhile
 
 from functions.logfields import Fields, of_resource, of_ticket
 from functions.policy import change, held
-from functions.policy.outcomes import Outcome, fold_record, fold_resource
+from functions.policy.outcomes import Outcome, fold_record, fold_resource, note_loss
 from functions.policy.plan import (
     AskDelete,
     Assign,
@@ -98,15 +98,18 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
             continue
         resources[number] = folded
         _tell(farm, resource, folded, outcome)
+        record = farm.snapshot.records.get(resource.pool)
         if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
             farm.measures.gave_up(resource.pool)
-        if outcome.kind is HookKind.ALLOC:
-            record = farm.snapshot.records.get(resource.pool)
+            record = record and note_loss(record, outcome)
+        elif outcome.kind is HookKind.ALLOC:
             options = farm.snapshot.options_of(resource.pool)
-            if record is not None:
-                record = fold_record(record, outcome, options.start_delay if options else 0)
-                farm.keep(record)
-                records.add(record.name)
+            record = record and fold_record(record, outcome, options.start_delay if options else 0)
+        else:
+            continue
+        if record is not None:
+            farm.keep(record)
+            records.add(record.name)
     if resources:
         writes = [Put(resource) for resource in resources.values()]
         writes += [Put(farm.snapshot.records[name]) for name in records]

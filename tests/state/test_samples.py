@@ -5,7 +5,7 @@ import os
 import pytest
 
 from state.errors import StoreUnavailable
-from state.samples import FORGOTTEN, KEPT, MOST_BYTES, Sample, Samples
+from state.samples import FORGOTTEN, KEPT, MOST_BYTES, Sample, Samples, Use
 from state.store import Store
 
 
@@ -72,3 +72,22 @@ def test_files_of_pools_that_are_gone_are_removed(store: Store):
     os.utime(store.root / "samples" / "new.jsonl", (1000.0 + FORGOTTEN, 1000.0 + FORGOTTEN))
     store.sweep(1000.0 + FORGOTTEN + 1, 1e9, 1e9)
     assert os.listdir(store.root / "samples") == ["new.jsonl"]
+
+
+def test_the_use_of_a_pool_is_read_alone(store: Store):
+    """Given good lines and a damaged one, then `read_use` tells the same as `read` of what it has."""
+    for at in (1.0, 3.0, 2.0):
+        store.samples.add("p", Sample(at=at, max=4, taken=1, waited=0.5, failed=7))
+    with (store.root / "samples" / "p.jsonl").open("ab") as file:
+        file.write(b'{"at": "x\n')
+    assert store.samples.read_use("p") == tuple(Use(one.at, one.max, one.taken) for one in store.samples.read("p"))
+    assert store.samples.read_use("other") == ()
+
+
+def test_a_stamp_changes_with_each_sample(store: Store):
+    assert store.samples.stamp("p") is None
+    store.samples.add("p", Sample(at=1.0))
+    before = store.samples.stamp("p")
+    assert store.samples.stamp("p") == before
+    store.samples.add("p", Sample(at=2.0))
+    assert store.samples.stamp("p") != before

@@ -63,6 +63,8 @@ def test_a_failed_delete_is_tried_again_with_growing_pauses_then_given_up_visibl
     assert (told["state"], told["delete_failures"]) == ("ENDED", 10)
     assert "cmd_delete failed 10 times and is not tried again" in told["reason"]
     assert "no route to host" in told["reason"]
+    (pool,) = create_app(world.settings, world.store).test_client().get("/pools", json={}).get_json()["pools"]
+    assert (pool["lost_resources"], pool["last_lost_at"]) == (1, told["ended_at"])
 
 
 def test_a_delete_that_succeeds_at_last_ends_the_resource(tmp_path: Path) -> None:

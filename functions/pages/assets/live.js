@@ -30,12 +30,44 @@ function morph(old, fresh) {
     for (const { name, value } of fresh.attributes) {
         if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
-    const after = [...fresh.childNodes];
-    [...old.childNodes].forEach((child, index) => {
-        if (index < after.length) morph(child, after[index]);
-        else child.remove();
-    });
-    old.append(...after.slice(old.childNodes.length));
+    morphChildren(old, [...fresh.childNodes]);
+}
+
+// What an element is about: two with the same key are the same row, in whatever place.
+function keyOf(node) {
+    return node.id || node.dataset?.key;
+}
+
+// A row stays the row it was, also when others come before it: a hand that is about to click, the focus and a selection
+// stay with what they were for. Those without a key are told by their place.
+function morphChildren(old, after) {
+    const wanted = new Set(after.map(keyOf).filter(Boolean));
+    const known = new Map();
+    for (const child of [...old.childNodes]) {
+        const key = keyOf(child);
+        if (key && !wanted.has(key)) child.remove();
+        else if (key) known.set(key, child);
+    }
+    let place = old.firstChild;
+    const drop = () => {
+        const next = place.nextSibling;
+        place.remove();
+        place = next;
+    };
+    for (const fresh of after) {
+        const key = keyOf(fresh);
+        const same = key ? known.get(key) : place && !keyOf(place) ? place : null;
+        if (!same) {
+            old.insertBefore(fresh, place);
+            continue;
+        }
+        known.delete(key);
+        while (key && place && !keyOf(place)) drop(); // so that the row need not be moved
+        if (same === place) place = place.nextSibling;
+        else old.insertBefore(same, place);
+        morph(same, fresh);
+    }
+    while (place) drop();
 }
 
 function say(text) {
@@ -49,10 +81,12 @@ async function update() {
         const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
         if (!reply.ok) throw new Error(fresh.title || String(reply.status));
         if (!paused) {
+            const focused = document.activeElement;
             for (const part of document.querySelectorAll("[data-live]")) {
                 const other = fresh.getElementById(part.id);
                 if (other) morph(part, other);
             }
+            if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
             follow();
             say("Live");
         }

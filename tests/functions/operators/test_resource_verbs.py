@@ -100,3 +100,23 @@ def test_who_holds_it_is_shown(client):
     assert {name: found[name] for name in HELD} == HELD
     (pool,) = client.get("/pools", headers={"Accept": "application/json"}).json["pools"]
     assert (pool["up"], pool["ready"], pool["taken"], pool["held"]) == (2, 0, 1, 1)
+
+
+def test_unused_ones_of_a_pool_are_deleted_and_no_others(client, scheduler, store):
+    """Given taken, starting, held, sick and free ones, and a free one elsewhere, then only the pool's free one goes."""
+    scheduler.resource(5)
+    scheduler.resource(6, check_failed_count=1)
+    scheduler.resource(7, pool="q")
+    reply = client.post("/pools/p/delete-unused", data={"reason": "an old image"}, headers={"Resalloc-User": "alice"})
+    assert (reply.status_code, reply.text) == (202, "deleted 5 p_00000005\n")
+    (intent,) = intents(store)
+    found = (intent.kind, intent.resource, intent.unused_only, intent.by, intent.reason)
+    wanted = "deleted by an operator as unused: an old image"
+    assert found == (IntentKind.DELETE_RESOURCE, 5, True, "alice", wanted)
+
+
+def test_unused_ones_of_no_pool_are_not_deleted(client, store):
+    assert client.post("/pools/none/delete-unused").status_code == 404
+    assert client.post("/pools/p/delete-unused", data={"all": "1"}).status_code == 422
+    assert client.post("/pools/p/delete-unused", json={}).json == {"deleted": [], "unknown": [], "held": []}
+    assert intents(store) == []

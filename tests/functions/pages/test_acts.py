@@ -37,6 +37,7 @@ def form(page: str) -> tuple[str, list[str]]:
         ("/pools/p%20q", "pause", "/pools/p%20q/pause", ["reason"]),
         ("/pools/p%20q", "drain", "/pools/p%20q/drain", ["reason"]),
         ("/pools/p%20q", "deadline", "/pools/p%20q/drain", ["by", "reason"]),
+        ("/pools/p%20q", "unused", "/pools/p%20q/delete-unused", ["reason"]),
         ("/resources/1", "delete", "/resources/1/delete", ["reason"]),
         ("/resources/1", "hold", "/resources/1/hold", ["for", "reason"]),
         ("/tickets/1", "close", "/tickets/1/close", []),
@@ -60,6 +61,7 @@ def test_a_verb_is_asked_before_it_is_done(browser, store, farm, page, verb, act
         ("/resources/2/hold", {"reason": "a test", "for": "2h"}, "/resources/2?done=hold", IntentKind.HOLD_RESOURCE),
         ("/resources/2/release", {"reason": ""}, "/resources/2?done=release", IntentKind.RELEASE_RESOURCE),
         ("/resources/2/delete", {"reason": "a test"}, "/resources/2?done=delete", IntentKind.DELETE_RESOURCE),
+        ("/pools/p%20q/delete-unused", {"reason": ""}, "/pools/p%20q?done=unused", IntentKind.DELETE_RESOURCE),
     ],
 )
 def test_a_form_that_is_sent_is_done_and_the_page_tells_it(browser, store, farm, action, fields, place, kind):
@@ -119,12 +121,12 @@ def test_only_what_is_possible_is_offered(browser, scheduler, farm):
     options = {"options": {"max": 4}, "mode_since": time.time() - 60}
     scheduler.record("p q", **options, mode=PoolMode.PAUSED, mode_by="anna", mode_reason="its disk is full")
     page = browser.page("/pools/p%20q?ask=pause")
-    assert offered(page) == ["resume", "drain", "deadline"]
+    assert offered(page) == ["resume", "drain", "deadline", "unused"]
     assert "by anna: its disk is full" in page
     assert "To pause it is not possible any more." in page
     assert '<form class="ask"' not in page
     scheduler.record("p q", **options, mode=PoolMode.DRAINING, start_failures=1, paused_until=time.time() + 60)
-    assert offered(browser.page("/pools/p%20q")) == ["retry", "resume"]
+    assert offered(browser.page("/pools/p%20q")) == ["retry", "resume", "unused"]
     assert offered(browser.page("/resources/1")) == ["hold", "delete"]
     scheduler.resource(1, held_until=time.time() + 60, held_by="bert", held_reason="to be <b>looked</b> at")
     page = browser.page("/resources/1")
@@ -136,6 +138,12 @@ def test_only_what_is_possible_is_offered(browser, scheduler, farm):
     assert offered(browser.page("/tickets/1")) == ["close"]
     browser.post("/tickets/1/close")
     assert offered(browser.page("/tickets/1")) == []
+
+
+def test_a_page_that_asks_does_not_reload_itself(browser, farm):
+    """Without scripts, what is typed into its form would be lost."""
+    assert "http-equiv" in browser.page("/pools/p%20q")
+    assert "http-equiv" not in browser.page("/pools/p%20q?ask=pause")
 
 
 @pytest.mark.parametrize("query", ["ask=explode", "done=explode", "ask=", "done=<b>"])

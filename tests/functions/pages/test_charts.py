@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.pages.charts import DAY, HEIGHT, buckets, charts, spark
-from state.samples import Sample
+from state.samples import Sample, Use
 
 NOW = 1_800_000_000.0 - 1
 QUARTER = 900.0
@@ -44,7 +44,14 @@ def test_what_is_older_than_a_day_or_not_yet_is_left_out():
     samples = [Sample(at=NOW - DAY - QUARTER), Sample(at=NOW + 2 * QUARTER)]
     assert buckets(samples, NOW, 96) == [None] * 96
     assert charts(samples, NOW) == []
-    assert spark(samples, NOW) == ""
+    assert spark([Use(sample.at) for sample in samples], NOW) == ""
+
+
+def test_the_small_chart_shows_what_was_taken_against_max():
+    svg = str(spark([Use(at=NOW - 100, max=3, taken=2), Use(at=NOW - 40, max=4, taken=1)], NOW))
+    assert heights(svg, "taken")[-1] == round(100 * 1.5 / 4)
+    assert 'class="most" d="M47 0H48"' in svg
+    assert 'aria-label="last day: 2 taken at most"' in svg
 
 
 def test_resources_are_stacked_against_max():
@@ -114,7 +121,7 @@ seconds = st.floats(-1e9, 1e9) | st.none()
 def test_whatever_the_samples_say_it_is_well_formed(samples):
     for chart in charts(samples, NOW):
         ET.fromstring(str(chart.shapes))
-    if drawn := spark(samples, NOW):
+    if drawn := spark([Use(sample.at, sample.max, sample.taken) for sample in samples], NOW):
         ET.fromstring(str(drawn))
 
 

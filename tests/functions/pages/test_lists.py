@@ -20,13 +20,14 @@ def rows(page: str, table: str) -> list[list[str]]:
     (found,) = re.findall(rf'<table class="{table}">.*?<tbody>(.*?)</table>', page, re.DOTALL)
     return [
         [" ".join(re.sub("<[^>]*>", " ", cell).split()) for cell in re.split("<t[dh][^>]*>", row)[1:]]
-        for row in found.split("<tr>")[1:]
+        for row in re.split("<tr[^>]*>", found)[1:]
     ]
 
 
 @pytest.fixture
 def farm(client, scheduler):
-    """1 taken, 2 free, 3 starting, 4 free with a failed check, 5 not deleted; tickets 1 (has 1), 2 waits, 3 failed."""
+    """1 taken, 2 free, 3 starting, 4 free with a failed check, 5 not deleted,
+    6 held; tickets 1 (has 1), 2 waits, 3 failed."""
     scheduler.record("p", options={"max": 9, "tags": {"A": 0, "B": 0}, "description": "pool of all"})
     scheduler.record("q", position=1, options={"max": 2, "tags": {"C": 0}})
     scheduler.resource(1, tags={"A": 0})
@@ -34,6 +35,7 @@ def farm(client, scheduler):
     scheduler.resource(3, state=ResourceState.STARTING, data=None)
     scheduler.resource(4, check_failed_count=2, name="four")
     scheduler.resource(5, pool="q", state=ResourceState.DELETE_REQUEST, delete_failures=3)
+    scheduler.resource(6, pool="q", held_until=9e9, held_reason="look")
     for tag in ("A", "C", "A"):
         client.post("/tickets", data={"tag": tag})
     scheduler.assign(1, sandbox="mine")
@@ -47,8 +49,8 @@ def test_pools_have_the_columns_that_users_of_resalloc_know(browser, farm):
     assert headings(page, "counts") == wanted.split(", ")
     first, second, total = rows(page, "counts")
     assert first == ["p sick", "9", "3", "2", "1", "1", "0", "0", "0", "pool of all"]
-    assert second == ["q leaking", "2", "0", "0", "0", "0", "1", "0", "0", ""]
-    assert total == ["Total", "11", "3", "2", "1", "1", "1", "0", "0", ""]
+    assert second == ["q leaking full", "2", "1", "0", "0", "0", "1", "0", "0", ""]
+    assert total == ["Total", "11", "4", "2", "1", "1", "1", "0", "0", ""]
 
 
 def test_resources_have_the_columns_that_users_of_resalloc_know(browser, farm):
@@ -64,20 +66,21 @@ def test_resources_have_the_columns_that_users_of_resalloc_know(browser, farm):
 @pytest.mark.parametrize(
     ("query", "ids"),
     [
-        ("", "1 2 3 4 5"),
+        ("", "1 2 3 4 5 6"),
         ("pool=p", "1 2 3 4"),
         ("pool=none", ""),
-        ("state=UP", "1 2 4"),
+        ("state=UP", "1 2 4 6"),
         ("state=starting", "3"),
         ("state=taken", "1"),
         ("state=READY", "2 4"),
+        ("state=HELD", "6"),
         ("state=TROUBLE", "4 5"),
         ("q=BOX", "2"),
         ("q=10.9.", "2"),
         ("q=mine", "1"),
         ("q=four", "4"),
-        ("pool=q&state=UP", ""),
-        ("pool=&state=&q=", "1 2 3 4 5"),
+        ("pool=q&state=UP", "6"),
+        ("pool=&state=&q=", "1 2 3 4 5 6"),
     ],
 )
 def test_resources_are_filtered(browser, farm, query, ids):
