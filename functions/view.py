@@ -2,7 +2,6 @@
 until the file is another one.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -160,9 +159,3 @@ class View:
     def waiting(self) -> Waiting | None:
         """None when no scheduler has shown who waits."""
         return self._waiting.read()
-
-    def is_on_offer(self, tags: Iterable[str]) -> bool:
-        """Whether a pool in force has all these tags; true as well when it is not known what pools there are."""
-        pools = self.pools()
-        wanted = frozenset(tags)
-        return pools is None or any(pool.max > 0 and wanted <= pool.offers.keys() for pool in pools.pools)

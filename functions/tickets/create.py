@@ -8,7 +8,7 @@ from functions.context import Context, current
 from functions.errors import BadField, BadParameter, KeyReused
 from functions.fields import Body
 from functions.offload import in_thread
-from functions.tickets import rules
+from functions.tickets import offers, rules
 from state.documents import Ticket
 from state.errors import Conflict
 
@@ -16,7 +16,7 @@ LONGEST_KEY = 255
 
 
 def ticket() -> Response:
-    """201 with the new id; `Location` is its path, `Resalloc-Notice` says when no pool can ever match."""
+    """201 with the new id; `Location` is its path, `Resalloc-Notice` says when no pool can ever match, and why."""
     context = current()
     body = Body()
     field, given = body.strings("tags", form_name="tag")
@@ -29,7 +29,7 @@ def ticket() -> Response:
         raise BadField("sandbox", fault)
     made = take(context, tags, sandbox, _key())
     headers = {"Location": f"/tickets/{made.id}"}
-    notice = None if context.view.is_on_offer(tags) else f"No configured pool has all of the tags {_listed(tags)}."
+    notice = offers.notice(tags, context.view.pools())
     if notice:
         headers["Resalloc-Notice"] = notice
     if http.wants_json():
@@ -58,9 +58,3 @@ def _key() -> str | None:
     if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
         raise BadParameter("Idempotency-Key", f"must be 1 to {LONGEST_KEY} printable ASCII characters")
     return key
-
-
-def _listed(tags: tuple[str, ...]) -> str:
-    """Tags for a sentence in a header, which holds ASCII only and not too much of it."""
-    listed = ", ".join(ascii(tag) for tag in tags[:8])
-    return listed if len(tags) <= 8 else f"{listed} and {len(tags) - 8} more"

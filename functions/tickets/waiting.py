@@ -1,6 +1,5 @@
 """Why a ticket waits: its place in the queue, what holds the pools, how long it may take. From the leader's view."""
 
-import difflib
 from bisect import bisect_left
 from functools import lru_cache
 from typing import Any
@@ -11,13 +10,12 @@ from functions.context import Context
 from functions.policy.estimate import Confidence, Estimate, estimate
 from functions.policy.turns import Queue, before, rivals
 from functions.tickets import words
-from functions.view import Group, Pools, Prospect, Waiting
+from functions.tickets.offers import nearest_known
+from functions.view import Group, Prospect, Waiting
 from state.documents import Ticket
 
 NOT_LOOKED_AT = "the scheduler has not looked at it yet"
 NO_SCHEDULER = "no scheduler is running"
-MOST_NEAREST = 8
-"""For how many tags the nearest known one is looked for."""
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +69,7 @@ def wait_of(context: Context, ticket: Ticket) -> Wait:
     case = waiting.cases[group.case]
     place = bisect_left(group.ids, ticket.id) + 1
     if not case.pools:
-        offered = _offered(context.view.pools())
-        nearest = {tag: _nearest(tag, offered) for tag in case.missing[:MOST_NEAREST]}
+        nearest = nearest_known(case.missing, context.view.pools())
         why = words.with_nearest(case.why, nearest)
         return Wait(place=place, before=0, why=why, summary=why, nearest_tags=nearest, as_of=waiting.at)
     now = context.clock()
@@ -133,16 +130,6 @@ class _Queues:
 @lru_cache(maxsize=2)
 def _queues(waiting: Waiting) -> _Queues:
     return _Queues(waiting)
-
-
-@lru_cache(maxsize=1024)
-def _nearest(tag: str, offered: frozenset[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(tag, offered, n=1)), None)
-
-
-@lru_cache(maxsize=2)
-def _offered(pools: Pools | None) -> frozenset[str]:
-    return frozenset(tag for pool in pools.pools for tag in pool.offers) if pools is not None else frozenset()
 
 
 def _longest_age(context: Context) -> float:

@@ -87,12 +87,43 @@ def test_a_refusal_is_one_sentence_of_text(client):
     assert reply.text == "The field 'tag' must give at least one tag.\n"
 
 
-def test_tags_that_no_pool_has_are_told(client, scheduler):
-    scheduler.show_pools({"name": "p", "offers": {"A": 0}, "max": 1}, {"name": "q", "offers": {"é": 0}, "max": 1})
-    reply = client.post("/tickets", json={"tags": ["A", "é"]})
-    assert reply.status_code == 201
-    assert reply.json["notice"] == "No configured pool has all of the tags 'A', '\\xe9'."
-    assert reply.headers["Resalloc-Notice"] == reply.json["notice"]
+POOLS = (
+    {"name": "p", "offers": {"x86_64": 0, "fast": 0}, "max": 1},
+    {"name": "q", "offers": {"aarch64": 0, "\xe9": 0}, "max": 1},
+    {"name": "empty", "offers": {"s390x": 0}, "max": 0},
+)
+
+
+@pytest.mark.parametrize(
+    ("tags", "notice"),
+    [
+        (["x86_46"], "No configured pool has the tag 'x86_46' (is 'x86_64' meant?)."),
+        (["fast", "x86_46", "W"], "No configured pool has the tags 'x86_46', 'W' (is 'x86_64' meant?)."),
+        (["aarch46", "x86_46"], "No configured pool has the tags 'aarch46', 'x86_46' (is 'aarch64', 'x86_64' meant?)."),
+        (["W"], "No configured pool has the tag 'W'."),
+        (["\xe8"], "No configured pool has the tag '\\xe8'."),
+        (["fast", "\xe9"], "No configured pool has all of these tags together: 'fast', '\\xe9'."),
+        (["s390x"], "Pools with these tags may have no resources, for their max is 0: 'empty'."),
+    ],
+)
+def test_tags_that_no_pool_has_are_told_with_the_nearest_ones(client, scheduler, tags, notice):
+    """Given tags that no pool can ever serve, when a ticket is taken, then it is told which are the trouble."""
+    scheduler.show_pools(*POOLS)
+    reply = client.post("/tickets", json={"tags": tags})
+    assert (reply.status_code, reply.json["notice"]) == (201, notice)
+    assert reply.headers["Resalloc-Notice"] == notice
+
+
+def test_a_notice_stays_short_for_many_tags(client, scheduler):
+    scheduler.show_pools(*POOLS)
+    notice = client.post("/tickets", json={"tags": [f"{number:0255d}" for number in range(64)]}).json["notice"]
+    assert notice.endswith("' and 56 more.")
+    assert len(notice) < 2200
+
+
+def test_without_any_pools_that_is_the_notice(client, scheduler):
+    scheduler.show_pools()
+    assert client.post("/tickets", json={"tags": ["A"]}).json["notice"] == "No pools are configured."
 
 
 @pytest.mark.parametrize("pool", [{"name": "p", "offers": {"A": 0, "B": -5}, "max": 1}, None])
@@ -100,11 +131,6 @@ def test_tags_that_a_pool_has_or_may_have_are_not_told(client, scheduler, pool):
     if pool:
         scheduler.show_pools(pool)
     assert "Resalloc-Notice" not in client.post("/tickets", data={"tag": ["A", "B"]}).headers
-
-
-def test_a_pool_without_room_does_not_count(client, scheduler):
-    scheduler.show_pools({"name": "p", "offers": {"A": 0}, "max": 0})
-    assert "Resalloc-Notice" in client.post("/tickets", data={"tag": "A"}).headers
 
 
 def test_what_pools_there_are_is_read_again_when_it_changes(client, scheduler):
