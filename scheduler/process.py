@@ -147,7 +147,7 @@ class Process:
         """Do all that is to be done now; returns the longest pause (seconds) until the next turn."""
         farm = self.farm
         reloaded = self._take_in(changes)
-        agents_due = agents(farm, self._groups)
+        agents_due = agents(farm, self._groups, self._write_all_events)
         began = time.monotonic()
         due = reconcile(farm, self._take_in_tickets)
         farm.measures.passed(farm.clock(), time.monotonic() - began)
@@ -162,7 +162,7 @@ class Process:
         if time.monotonic() >= self._cleanup_due:
             self._cleanup_due = time.monotonic() + CLEANUP_PERIOD
             # What is removed now must have told its events.
-            write_events(farm, self._chronicle, sync=True)
+            self._write_all_events()
             self._lists_due = cleanup(farm, self._unknown)
         elif reloaded or (self._lists_due is not None and self._lists_due <= farm.clock()):
             self._lists_due = start_lists(farm, self._unknown)
@@ -182,6 +182,9 @@ class Process:
         if more or self._heard or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
+
+    def _write_all_events(self) -> None:
+        write_events(self.farm, self._chronicle, sync=True)
 
     def changes(self, seconds: float = 0.0) -> Changes:
         """What changed since the last turn began; waits up to `seconds` for the first."""

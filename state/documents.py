@@ -77,9 +77,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One transition: what a document's `history` holds, and a line of the files in `events/`.
 
     `n` counts the transitions of one document, `before` and `after` are its states. `ticket` is the one that the event
-    is about; for a resource, the one that had it `since` then. A line also tells what it is about: `kind` (ticket,
-    resource, pool, leader or config) and `pool`, `resource` and `name`, as far as there are any. The words are texts,
-    so that those of a newer version are kept.
+    is about; for a resource, the one that had it `since` then; for an agent, its own. A line also tells what it is
+    about: `kind` (ticket, resource, pool, agent, document, leader or config) and `pool`, `resource`, `name` and `group`
+    of agents, as far as there are any. The words are texts, so that those of a newer version are kept.
     """
 
     at: float = 0.0
@@ -92,6 +92,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     resource: int | None = None
     name: str | None = None
     ticket: int | None = None
+    group: str | None = None
     since: float | None = None
     actor: str = ""
     reason: str | None = None
@@ -239,8 +240,9 @@ class PoolRecord(Document, frozen=True, kw_only=True):
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
     release and delete its resources. `position` is its place in the file, `configured` whether it still stands
-    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages, and so is
-    `taken_time_avg`, for how long tickets kept its resources; the `..._samples` are how many went into them.
+    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages, and so are
+    `startup_time_deviation`, by how much starts missed that average, and `taken_time_avg`, for how long tickets kept
+    its resources; the `..._samples` are how many went into them.
     `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
     the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
     `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad,
@@ -260,6 +262,7 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     last_attempt_to_start: float | None = None
     startup_success_rate: float | None = None
     startup_time_avg: float | None = None
+    startup_time_deviation: float | None = None
     startup_samples: int = 0
     taken_time_avg: float | None = None
     taken_samples: int = 0
@@ -333,7 +336,7 @@ class Agent(Document, frozen=True, kw_only=True):
     `id` is the number of its ticket too: it is reserved, written here, and only then is the ticket taken. `options`
     are those of `config.agents.AgentGroup` that its group had last, so that a group that left the file can still
     terminate. `changed_at` is when it came into its state, `reason` why; `lost_runs` counts the runs of the state's
-    hook that a crash of the machine took away.
+    hook that a crash of the machine took away. `history` holds its transitions.
     """
 
     id: int
@@ -344,3 +347,4 @@ class Agent(Document, frozen=True, kw_only=True):
     changed_at: float = 0.0
     lost_runs: int = 0
     reason: str | None = None
+    history: tuple[Event, ...] = ()

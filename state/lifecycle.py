@@ -63,6 +63,8 @@ class PoolEvent(StrEnum):
 
 
 class AgentEvent(StrEnum):
+    MADE = "made"
+    """How it begins, out of no state."""
     RESOURCE_CAME = "resource came"
     PREPARED = "prepared"
     PREPARE_FAILED = "prepare failed"

@@ -25,7 +25,7 @@ def whole_lines(store: Store) -> list[Event]:
 def documents(store: Store) -> Iterator[Document]:
     """Living and finished ones."""
     contents = store.read_all()
-    yield from (*contents.tickets, *contents.resources, *contents.records)
+    yield from (*contents.tickets, *contents.resources, *contents.records, *contents.agents)
     for archive in (store.tickets, store.resources):
         for key in archive.archived():
             yield archive.read(key)

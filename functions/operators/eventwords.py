@@ -16,6 +16,11 @@ def line(event: Event) -> str:
     if event.kind == "resource" and event.ticket is not None:
         since = f" since {moment(event.since)}" if event.since is not None else ""
         parts.append(f"ticket {event.ticket}{since}")
+    if event.kind == "document":
+        parts += [f"ticket {event.ticket}"] * (event.ticket is not None)
+        parts += [f"resource {event.resource}"] * (event.resource is not None)
+    if event.kind == "agent":
+        parts.append(f"group {event.group}")
     if event.pool is not None and event.kind != "pool":
         parts.append(f"pool {event.pool}")
     words = f"{moment(event.at)} {', '.join(parts)}"
@@ -35,6 +40,8 @@ def _subject(event: Event) -> str:
             return f"ticket {event.ticket}"
         case "pool":
             return f"pool {event.pool}"
+        case "agent":
+            return f"agent {event.ticket}"
         case kind:
             return kind or "?"
 

@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from config.agents import AgentGroup
+from functions.policy.history import last_number, longer
 from functions.policy.outcomes import Outcome
-from state.documents import Agent, AgentState, Ticket, TicketState
+from state.documents import Actor, Agent, AgentState, Event, Ticket, TicketState
 from state.lifecycle import AgentEvent, after_agent_event
 
 MOST_NEW = 100
@@ -106,9 +108,19 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     due: bool = False
 
 
-def moved(agent: Agent, event: AgentEvent, now: float, reason: str | None = None) -> Agent:
-    """The agent after `event`; raises ImpossibleTransition."""
-    return agent.replace(state=after_agent_event(agent.state, event), changed_at=now, lost_runs=0, reason=reason)
+def new_agent(number: int, group: str, options: dict[str, Any], now: float) -> Agent:
+    """An agent that is about to take the ticket with its number."""
+    made = Event(at=now, n=1, event=AgentEvent.MADE, after=AgentState.NEW, actor=Actor.LEADER)
+    return Agent(id=number, group=group, options=options, created_at=now, changed_at=now, history=(made,))
+
+
+def moved(agent: Agent, event: AgentEvent, now: float, reason: str | None = None, actor: Actor = Actor.LEADER) -> Agent:
+    """The agent after `event`, with it at the end of its history; raises ImpossibleTransition."""
+    state = after_agent_event(agent.state, event)
+    number = last_number(agent.history) + 1
+    told = Event(at=now, n=number, event=event, before=agent.state, after=state, actor=actor, reason=reason)
+    history = longer(agent.history, told)
+    return agent.replace(state=state, changed_at=now, lost_runs=0, reason=reason, history=history)
 
 
 def fold_agent(agent: Agent, hook: AgentHook, outcome: Outcome) -> Agent:
@@ -118,15 +130,15 @@ def fold_agent(agent: Agent, hook: AgentHook, outcome: Outcome) -> Agent:
         return agent.replace(lost_runs=agent.lost_runs + 1)
     if agent.state is AgentState.PREPARING and hook is AgentHook.PREPARE:
         if outcome.good:
-            return moved(agent, AgentEvent.PREPARED, now)
-        return moved(agent, AgentEvent.PREPARE_FAILED, now, f"cmd_prepare {outcome.how}")
+            return moved(agent, AgentEvent.PREPARED, now, actor=Actor.HOOK)
+        return moved(agent, AgentEvent.PREPARE_FAILED, now, f"cmd_prepare {outcome.how}", Actor.HOOK)
     if agent.state is AgentState.TERMINATING and hook is AgentHook.TERMINATE:
-        return moved(agent, AgentEvent.TERMINATED, now, agent.reason)
+        return moved(agent, AgentEvent.TERMINATED, now, agent.reason, Actor.HOOK)
     if agent.state is AgentState.WORKING and outcome.good:
         if hook is AgentHook.CHECK:
-            return moved(agent, AgentEvent.FINISHED, now, "cmd_check_finished said so")
+            return moved(agent, AgentEvent.FINISHED, now, "cmd_check_finished said so", Actor.HOOK)
         if hook is AgentHook.RELEASE:
-            return moved(agent, AgentEvent.RELEASED, now, "cmd_try_release agreed")
+            return moved(agent, AgentEvent.RELEASED, now, "cmd_try_release agreed", Actor.HOOK)
     return agent
 
 

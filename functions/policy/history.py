@@ -1,7 +1,7 @@
 """What happened to a document: its short history, and the lines that become of it in the files of events.
 
-A resource and the record of a pool list their last transitions, for the same ones come again and again. A ticket makes
-each of its transitions once at most, so that its fields tell them all.
+A resource, an agent and the record of a pool list their last transitions. A ticket makes each of its transitions once
+at most, so that its fields tell them all. What lies in quarantine was moved there, and tells that while it lies there.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from state.documents import Actor, Document, Event, PoolRecord, Resource, Ticket, TicketState
+from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, Ticket, TicketState
 from state.lifecycle import PoolEvent, ResourceEvent, TicketEvent, after_resource_event
 
 KEPT = 16
@@ -18,8 +18,27 @@ KEPT = 16
 BY_CLIENT = "its client closed it"
 """The reason of a ticket that ended as it should."""
 
+MOVED_ASIDE = "moved to quarantine"
+
 Key = tuple[str, int | str]
-"""Whose events: a kind (ticket, resource or pool) and a number or name."""
+"""Whose events: a kind (ticket, resource, pool, agent or document) and a number or name."""
+
+
+class MovedAside(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that could not be used where it stood (`place`) and is `now` in quarantine; `about` names what it was.
+
+    Both are paths below the state folder.
+    """
+
+    place: str
+    now: str
+    at: float
+    why: str | None = None
+    about: dict[str, Any] = {}
+
+
+Teller = Document | MovedAside
+"""What tells of events."""
 
 
 def moved(
@@ -70,7 +89,7 @@ def last_number(history: tuple[Event, ...]) -> int:
     return history[-1].n if history else 0
 
 
-def key_of(document: Document) -> Key | None:
+def key_of(document: Teller) -> Key | None:
     """Whose events a document tells; None for those that tell none."""
     match document:
         case Ticket():
@@ -79,29 +98,41 @@ def key_of(document: Document) -> Key | None:
             return "resource", document.id
         case PoolRecord():
             return "pool", document.name
+        case Agent():
+            return "agent", document.id
+        case MovedAside():
+            return "document", document.now
         case _:
             return None
 
 
 def key_of_line(line: Event) -> Key | None:
     """Whose event a line of a file of events is; None for one that no document tells."""
-    keys: dict[str | None, int | str | None] = {"ticket": line.ticket, "resource": line.resource, "pool": line.pool}
+    keys: dict[str | None, int | str | None] = {
+        "ticket": line.ticket,
+        "resource": line.resource,
+        "pool": line.pool,
+        "agent": line.ticket,
+        "document": line.after,
+    }
     key = keys.get(line.kind)
     return None if line.kind is None or key is None else (line.kind, key)
 
 
-def began_at(document: Document, otherwise: float) -> float:
+def began_at(document: Teller, otherwise: float) -> float:
     """When the first event happened that a document tells."""
     match document:
         case Ticket():
             return document.created_at
-        case Resource() | PoolRecord() if document.history:
+        case Resource() | PoolRecord() | Agent() if document.history:
             return document.history[0].at
+        case MovedAside():
+            return document.at
         case _:
             return otherwise
 
 
-def lines_of(document: Document, beyond: int = 0) -> list[Event]:
+def lines_of(document: Teller, beyond: int = 0) -> list[Event]:
     """The events with a number above `beyond` that a document tells, as lines for the files of events."""
     match document:
         case Ticket():
@@ -110,6 +141,10 @@ def lines_of(document: Document, beyond: int = 0) -> list[Event]:
             about = {"kind": "resource", "pool": document.pool, "resource": document.id, "name": document.name}
         case PoolRecord():
             about = {"kind": "pool", "pool": document.name}
+        case Agent():
+            about = {"kind": "agent", "ticket": document.id, "group": document.group}
+        case MovedAside():
+            return [] if beyond else [_of_moved(document)]
         case _:
             return []
     return [msgspec.structs.replace(event, **about) for event in document.history if event.n > beyond]
@@ -135,3 +170,17 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         if ticket.failed_at is None and ticket.reason not in (None, BY_CLIENT):
             why, actor = ticket.reason, Actor.LEADER
         yield Event(at=at, n=4, event=event, after=closed, actor=actor, reason=why, **mine)
+
+
+def _of_moved(aside: MovedAside) -> Event:
+    return Event(
+        at=aside.at,
+        kind="document",
+        n=1,
+        event=MOVED_ASIDE,
+        before=aside.place,
+        after=aside.now,
+        actor=Actor.LEADER,
+        reason=aside.why,
+        **aside.about,
+    )

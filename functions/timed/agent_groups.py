@@ -11,7 +11,7 @@ from config.errors import ConfigError
 from functions.logfields import of_group, of_problem
 from functions.policy.agents import Wanted, number_printed
 from functions.policy.outcomes import Outcome
-from functions.timed.farm import Farm, stamp
+from functions.timed.farm import SHOWN_FAULTS, Farm, stamp
 from functions.timed.hooks import HookRun
 from state.documents import Agent
 
@@ -47,13 +47,17 @@ class Groups:
         try:
             file = load_agents(farm.settings.config_dir)
         except ConfigError as error:
-            farm.agent_faults = tuple(str(problem) for problem in error.problems)
+            known, farm.agent_faults = farm.agent_faults, tuple(str(problem) for problem in error.problems)
+            if farm.agent_faults != known:
+                farm.remark("config", "agents.yaml is broken", "; ".join(farm.agent_faults[:SHOWN_FAULTS]))
             for fault in error.problems:
                 log.error("%s (the last good groups of agents stay in force)", fault, extra=of_problem(fault))
             if not self._loaded:
                 agents = farm.agents.values()
                 self.in_force = {agent.group: msgspec.convert(agent.options, AgentGroup) for agent in agents}
             return
+        if farm.agent_faults:
+            farm.remark("config", "agents.yaml is good again")
         farm.agent_faults = ()
         self._loaded = True
         self._due = float("-inf")

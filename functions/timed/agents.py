@@ -6,7 +6,7 @@ stands before its ticket is taken and is removed after it was closed, so that no
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from functions.policy.agents import (
     TakeTicket,
     fold_agent,
     moved,
+    new_agent,
     plan_agents,
 )
 from functions.timed.agent_groups import Groups
@@ -41,8 +42,10 @@ ROUNDS = 4
 """Plans that one call makes at most; what is left is the next call's, which follows at once."""
 
 
-def agents(farm: Farm, groups: Groups) -> float | None:
+def agents(farm: Farm, groups: Groups, tell: Callable[[], object]) -> float | None:
     """Do what is due; returns when the next period begins (Unix seconds), None when there are no agents to keep.
+
+    `tell` has all events written that are known so far, and makes them last.
 
     Raises StoreUnavailable or StoreFrozen; the mirror must be loaded anew then.
     """
@@ -59,7 +62,7 @@ def agents(farm: Farm, groups: Groups) -> float | None:
         due = False
         if not steps:
             return groups.due
-        _apply(farm, groups, steps)
+        _apply(farm, groups, steps, tell)
     return farm.clock()
 
 
@@ -128,7 +131,7 @@ def _ticket(farm: Farm, number: int) -> Ticket | None:
         return Ticket(id=number, state=TicketState.CLOSED, reason="its document cannot be read")
 
 
-def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
+def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep], tell: Callable[[], object]) -> None:
     """Write the steps, in an order in which each part can be done again after a crash, then start hooks."""
     now = farm.clock()
     changed = []
@@ -142,7 +145,7 @@ def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
                     "agents of %s: %d wanted, %d new", name, groups.wanted[name].count, count, extra=of_group(name)
                 )
                 for number in _free_numbers(farm, count):
-                    changed.append(Agent(id=number, group=name, options=options, created_at=now, changed_at=now))
+                    changed.append(new_agent(number, name, options, now))
     _write(farm, changed)
     for step in steps:
         match step:
@@ -156,7 +159,7 @@ def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep]) -> None:
                 run = converge_run(groups.in_force[name], groups.number(now))
                 groups.asking[run.id] = name
                 farm.hooks.start(run)
-    _drop(farm, [step.agent for step in steps if isinstance(step, Drop)])
+    _drop(farm, [step.agent for step in steps if isinstance(step, Drop)], tell)
 
 
 def _start_hook(farm: Farm, groups: Groups, number: int, hook: AgentHook) -> None:
@@ -175,7 +178,7 @@ def _write(farm: Farm, changed: Iterable[Agent]) -> None:
     farm.store.commit(Batch([Put(agent) for agent in documents]))
     for agent in documents:
         before = farm.agents.get(agent.id)
-        farm.agents[agent.id] = agent
+        farm.keep(agent)
         if before is None or before.state is not agent.state:
             why = f": {agent.reason}" if agent.reason else ""
             log.info("agent %d (%s): %s%s", agent.id, agent.group, agent.state, why, extra=of_agent(agent))
@@ -186,7 +189,7 @@ def _free_numbers(farm: Farm, count: int) -> list[int]:
     return [number for number in farm.store.tickets.reserve(count) if _ticket(farm, number) is None]
 
 
-def _drop(farm: Farm, ended: list[int]) -> None:
+def _drop(farm: Farm, ended: list[int], tell: Callable[[], object]) -> None:
     """Close the tickets of ended agents and forget the agents; done again after a crash, this changes nothing."""
     if not ended:
         return
@@ -199,6 +202,8 @@ def _drop(farm: Farm, ended: list[int]) -> None:
             continue
         if number in farm.snapshot.tickets:
             farm.keep(ticket)
+    # Their documents tell what became of them, but no longer.
+    tell()
     farm.store.commit(Batch(removed_agents=ended))
     for number in ended:
         del farm.agents[number]

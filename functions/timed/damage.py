@@ -8,10 +8,12 @@ import logging
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from functions.logfields import of_file
 from functions.policy import salvage
+from functions.policy.history import MovedAside
 from functions.policy.snapshot import Reservation, Snapshot
 from state.collection import Collection
 from state.documents import Agent, Document, Resource, ResourceState
@@ -24,6 +26,26 @@ if TYPE_CHECKING:
     from functions.timed.farm import Farm
 
 log = logging.getLogger(__name__)
+
+_ABOUT = {"tickets": "ticket", "resources": "resource", "pools": "pool", "agents": "ticket"}
+"""By folder: which field of an event names the document. An agent has the number of its ticket."""
+
+
+def about_of(folder: Path, key: object) -> dict[str, Any]:
+    """The fields of an event that name what stands, or stood, in a folder under this key."""
+    field = next((_ABOUT[part] for part in reversed(folder.parts) if part in _ABOUT), None)
+    if field is None:
+        return {}
+    if field == "pool":
+        return {"pool": str(key)}
+    return {field: int(str(key))} if is_number(str(key)) else {}
+
+
+def moved_aside(root: Path, aside: Aside, why: str | None) -> MovedAside:
+    """What a thing in the quarantine of the state folder `root` tells of its move there."""
+    place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
+    now = str(aside.path.relative_to(root))
+    return MovedAside(place=place, now=now, at=aside.at, why=why, about=about_of(Path(aside.folder), aside.key))
 
 
 def put_back_known(farm: "Farm", before: Snapshot, agents: dict[int, Agent], refused: list[UnreadableDocument]) -> None:
@@ -56,6 +78,7 @@ def put_back(farm: "Farm", collection: Collection[Any, Any], document: Document)
         if not collection.put_back(document):
             return False
         log.error("%s: its document was lost or damaged; the last good one was written again", what, extra=about)
+        farm.remark("document", "last good one written again", **about_of(collection.folder, document.key))
     except StoreUnavailable as error:
         log.error("%s: its document was lost or damaged, and cannot be written again now: %s", what, error, extra=about)
     farm.keep(document)
@@ -92,6 +115,8 @@ def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
             aside,
             extra=of_file(collection.path(key)),
         )
+        if aside is not None:
+            farm.note_aside(aside, "somebody else changed it")
         put_back(farm, collection, known)
 
 

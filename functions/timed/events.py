@@ -7,13 +7,12 @@ from the files themselves. What a crash kept from being written stands in the do
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from itertools import accumulate, islice
 from typing import Any
 
-from functions.policy.history import Key, began_at, key_of, key_of_line, lines_of
+from functions.policy.history import Key, Teller, began_at, key_of, key_of_line, lines_of
 from functions.timed.farm import Farm
-from state.documents import Document
 from state.errors import StoreUnavailable
 from state.events import EventFiles
 
@@ -37,7 +36,7 @@ class Chronicle:
 
     def __init__(self) -> None:
         self.told: dict[Key, int] = {}
-        """Of each living document the number of the last event that was written."""
+        """Of all that lives the number of the last event that was written."""
         self.since = math.inf
         """Of a document that begins after this time nothing was written before."""
         self.begun = False
@@ -48,10 +47,12 @@ class Chronicle:
     def forget(self, farm: Farm) -> None:
         """Forget those that have ended, as soon as they may be more than those that live."""
         snapshot = farm.snapshot
-        living: dict[str, Mapping[Any, Document]] = {
+        living: dict[str, Collection[Any]] = {
             "ticket": snapshot.tickets,
             "resource": snapshot.resources,
             "pool": snapshot.records,
+            "agent": farm.agents,
+            "document": farm.asides,
         }
         if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
             return
@@ -125,7 +126,7 @@ def _begin(farm: Farm, now: float) -> None:
                 farm.unwritten.setdefault(key, document)
 
 
-def _strangers(farm: Farm, chronicle: Chronicle) -> list[Document]:
+def _strangers(farm: Farm, chronicle: Chronicle) -> list[Teller]:
     """Documents of which it is not known what was written: all at the start, later what an operator puts back."""
     since = chronicle.since
     return [
@@ -135,7 +136,7 @@ def _strangers(farm: Farm, chronicle: Chronicle) -> list[Document]:
     ]
 
 
-def last_told(files: EventFiles, documents: Iterable[Document], now: float) -> dict[Key, int]:
+def last_told(files: EventFiles, documents: Iterable[Teller], now: float) -> dict[Key, int]:
     """The number of the last event of each document that stands in the files; 0 when there is none.
 
     Only what may be missing is searched: lines are written within one turn, so that older ones are there. Raises

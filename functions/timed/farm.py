@@ -6,6 +6,7 @@ Everything here can be made anew from the state folder; nothing here is the only
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,7 @@ from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import Settings
 from functions.logfields import of_file, of_pool, of_problem
-from functions.policy.history import Key, key_of
+from functions.policy.history import Key, Teller, key_of
 from functions.policy.records import configured, left
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
@@ -21,6 +22,7 @@ from functions.timed.damage import (
     check_own,
     doubtful_resources,
     lost_resources,
+    moved_aside,
     put_back,
     put_back_known,
     reservations,
@@ -80,8 +82,8 @@ class Farm:
         self.finished_resources: set[int] = set()
         """ENDED resources that still stand in their living folder."""
         self.changed_since_shown = True
-        self.unwritten: dict[Key, Document] = {}
-        """Documents that may tell of events which are not yet in the files of events."""
+        self.unwritten: dict[Key, Teller] = {}
+        """What may tell of events which are not yet in the files of events."""
         self.remarks: list[Event] = []
         """Events that belong to no document, to be written there, too."""
         self.taken_times: dict[str, list[float]] = {}
@@ -93,6 +95,8 @@ class Farm:
         self.patrol = Patrol()
         self._refused: dict[Path, UnreadableDocument] = {}
         self._why: dict[Path, str] = {}
+        self.asides: set[str] = set()
+        """What is in quarantine, as paths below the state folder; each was noted when it was first seen there."""
 
     def load(self) -> None:
         """Read everything: at the start, and after anything that left the mirror in doubt.
@@ -130,7 +134,7 @@ class Farm:
         self._refused = {refused.path: refused for refused in contents.unreadable}
         for refused in contents.unreadable:
             log.error("%s; it stays where it is, and is tried again", refused, extra=of_file(refused.path))
-        for document in (*contents.records, *contents.resources, *contents.tickets):
+        for document in (*contents.records, *contents.resources, *contents.tickets, *contents.agents):
             self._note_change(document)
         put_back_known(self, before, agents_before, contents.unreadable)
         if before.pools:
@@ -157,14 +161,14 @@ class Farm:
             case Agent():
                 self.agents[document.id] = document
 
-    def _note_change(self, document: Document) -> None:
+    def _note_change(self, document: Teller) -> None:
         key = key_of(document)
         if key is not None:
             self.unwritten[key] = document
 
-    def remark(self, kind: str, event: str, reason: str | None = None) -> None:
-        """Have an event written that belongs to no document."""
-        self.remarks.append(Event(at=self.clock(), kind=kind, event=event, actor=Actor.LEADER, reason=reason))
+    def remark(self, kind: str, event: str, reason: str | None = None, **about: Any) -> None:
+        """Have an event written that belongs to no document; `about` are fields of it."""
+        self.remarks.append(Event(at=self.clock(), kind=kind, event=event, actor=Actor.LEADER, reason=reason, **about))
 
     def touch(self, resource: Resource) -> None:
         """Note that when to check this resource has to be thought over."""
@@ -243,6 +247,11 @@ class Farm:
         self._note(fault)
         self.look_at_quarantine()
 
+    def note_aside(self, path: Path, why: str) -> None:
+        """Tell why this file is in quarantine now."""
+        self._why[path] = why
+        self.look_at_quarantine()
+
     def _note(self, fault: CorruptDocument) -> None:
         log.error(
             "%s is damaged (%s); moved to %s", fault.path, fault.why, fault.quarantined, extra=of_file(fault.path)
@@ -266,6 +275,11 @@ class Farm:
         """See what is in quarantine, to tell it and to reserve what lost resources occupy."""
         things = self.store.quarantine.list()
         self._why = {aside.path: self._why[aside.path] for aside in things if aside.path in self._why}
+        known, self.asides = self.asides, set()
+        for moved in (moved_aside(self.store.root, aside, self._why.get(aside.path)) for aside in things):
+            self.asides.add(moved.now)
+            if moved.now not in known:
+                self._note_change(moved)
         quarantined = [_told(aside, self._why.get(aside.path)) for aside in things]
         quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
         self.damaged = len(quarantined)

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.policy import change, records
-from functions.policy.history import KEPT, key_of, key_of_line, lines_of
+from functions.policy.agents import new_agent
+from functions.policy.history import KEPT, MovedAside, Teller, key_of, key_of_line, lines_of
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
-from state.documents import Actor, Event, HookKind, PoolRecord, Resource, ResourceState, Ticket
+from state.documents import Actor, Event, HookKind, PoolRecord, Resource, ResourceState
 from state.lifecycle import ResourceEvent, after_resource_event
 from tests.policy.world import NOW, a_closed_ticket, a_pool, a_record, a_resource, a_ticket, an_assigned_ticket
 
@@ -205,9 +206,11 @@ def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, r
         a_closed_ticket(7, None),
         change.new_resource(5, VM, 0, {}, NOW),
         records.configured(None, VM, 0, NOW),
+        new_agent(7, "workers", {}, NOW),
+        MovedAside(place="pools/vm.json", now="quarantine/pools-vm.1", at=NOW, why="cut off", about={"pool": "vm"}),
     ],
 )
-def test_a_line_tells_whose_it_is(document: Ticket | Resource | PoolRecord) -> None:
+def test_a_line_tells_whose_it_is(document: Teller) -> None:
     """Given any document, then each of its lines leads back to it."""
     lines = lines_of(document)
     assert lines

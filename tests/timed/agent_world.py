@@ -4,6 +4,7 @@ from pathlib import Path
 
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
+from functions.timed.events import Chronicle, write_events
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import NotFound
 from state.store import Store
@@ -38,6 +39,7 @@ class AgentWorld(World):
     def __init__(self, folder: Path, groups: str = GROUPS, pool: str = POOL) -> None:
         (folder / "wanted").write_text("0\n")
         self._groups_text = groups
+        self.chronicle = Chronicle()
         super().__init__(folder, pool)
         self.set_groups(groups)
 
@@ -46,12 +48,17 @@ class AgentWorld(World):
 
     def restart(self) -> None:
         self.groups = Groups()
+        self.chronicle = Chronicle()
         self.store = Store(self.store.root)
         super().restart()
 
     def turn(self) -> float | None:
-        agents(self.farm, self.groups)
+        agents(self.farm, self.groups, self.tell)
         return super().turn()
+
+    def tell(self) -> None:
+        """Write the events so far, and make them last."""
+        write_events(self.farm, self.chronicle, sync=True)
 
     def want(self, count: object) -> None:
         staged = self.folder / "wanted.new"

@@ -3,6 +3,7 @@
 import base64
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from functions.timed.agents import agents
 from functions.timed.view import pools_view
 from state.documents import AgentState, ResourceState, Ticket, TicketState
 from state.files import Files
+from tests.events import lines, missing_and_double
 from tests.timed.agent_world import GROUPS, POOL, AgentWorld
 
 NEW, PREPARING, WORKING, TERMINATING, ENDED = AgentState
@@ -61,7 +63,7 @@ def test_without_the_file_there_are_no_agents(world: AgentWorld) -> None:
     (world.config / "agents.yaml").unlink()
     world.restart()
     world.turn()
-    assert agents(world.farm, world.groups) is None
+    assert agents(world.farm, world.groups, lambda: None) is None
     assert not [run for run in world.hooks.under_way() if run.startswith("agent")]
 
 
@@ -386,7 +388,9 @@ class Killed(BaseException):
 def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a life of one agent, when the process is killed before each write in turn, then the next one goes on."""
+    """Given a life of one agent, when the process is killed before each write in turn, then the next one goes on, and
+    each of its transitions has one line.
+    """
     left: list[int | None] = [None]
 
     def mortal(name: str) -> None:
@@ -413,7 +417,7 @@ def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
         def turn(self) -> float | None:
             left[0], kept = self.writes, left[0]
             try:
-                agents(self.farm, self.groups)
+                agents(self.farm, self.groups, self.tell)
                 if left[0] is not None:
                     self.writes = left[0]
             except Killed:
@@ -440,9 +444,74 @@ def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
         no_agents(world)
         assert len(world.all_tickets()) == 1
         assert len(world.left("prepared")) == len(world.left("terminated")) == 1
+        assert told(world) == WHOLE_LIFE
         world.until(lambda world=world: [found.state for found in world.resources()] == [ResourceState.UP], "one spare")
         if world.writes < 10**8:
             survived = True
             break
     assert survived
     assert writes > 15
+
+
+# Events
+
+
+def told(world: AgentWorld) -> list[tuple[str, str | None, str | None, str]]:
+    world.tell()
+    return [(e.event, e.before, e.after, e.actor) for e in lines(world.store) if e.kind == "agent"]
+
+
+WHOLE_LIFE = [
+    ("made", None, "NEW", "leader"),
+    ("resource came", "NEW", "PREPARING", "leader"),
+    ("prepared", "PREPARING", "WORKING", "hook"),
+    ("finished", "WORKING", "TERMINATING", "hook"),
+    ("terminated", "TERMINATING", "ENDED", "hook"),
+]
+
+
+def test_each_transition_of_an_agent_is_an_event(world: AgentWorld) -> None:
+    """Given an agent's whole life, when it is dropped, then each of its transitions has its line, with why."""
+    (agent,) = world.work()
+    world.want(0)
+    world.touch("finished")
+    no_agents(world)
+    assert told(world) == WHOLE_LIFE
+    mine = [event for event in lines(world.store) if event.kind == "agent"]
+    assert {(event.ticket, event.group) for event in mine} == {(agent.id, "workers")}
+    assert mine[3].reason == "cmd_check_finished said so"
+    assert missing_and_double(world.store) == ([], [])
+
+
+def test_what_an_agent_did_is_told_before_its_document_goes(world: AgentWorld) -> None:
+    """Given a scheduler that is killed as soon as the agent's document is gone, then the next one has all its lines."""
+    world.work()
+    world.want(0)
+    world.touch("finished")
+    no_agents(world)
+    # What this process had not written yet is lost with it.
+    world.farm.unwritten.clear()
+    world.restart()
+    assert told(world) == WHOLE_LIFE
+    assert missing_and_double(world.store) == ([], [])
+
+
+def test_agents_of_a_scheduler_that_was_killed_are_told_by_the_next(world: AgentWorld) -> None:
+    world.work(2)
+    world.restart()
+    assert Counter(event for event, *_ in told(world)) == {"made": 2, "resource came": 2, "prepared": 2}
+    world.restart()
+    assert len(told(world)) == 6
+    assert missing_and_double(world.store) == ([], [])
+
+
+def test_a_broken_file_of_agents_is_an_event_and_so_is_a_good_one(world: AgentWorld) -> None:
+    world.turn()
+    world.set_groups("agent_groups: 7")
+    world.turn()
+    world.set_groups(GROUPS)
+    world.turn()
+    world.tell()
+    about = [event for event in lines(world.store) if event.kind == "config"]
+    assert [event.event for event in about] == ["agents.yaml is broken", "agents.yaml is good again"]
+    assert "agents.yaml:1" in (about[0].reason or "")

@@ -340,3 +340,53 @@ def test_the_history_of_a_pool_is_told_with_its_record(world: World) -> None:
     world.restart()
     write_events(world.farm, Chronicle())
     assert [event.pool for event in lines(world.store) if event.pool == "old"] == []
+
+
+def test_what_is_moved_to_quarantine_is_told_once(world: World) -> None:
+    """Given a damaged document, when it is moved aside, and looked at by later leaders, then that is told once."""
+    chronicle = Chronicle()
+    ticket = world.take("B").id
+    world.turn()
+    path = world.store.tickets.path(ticket)
+    path.write_bytes(b"{")
+    world.farm.refresh({"tickets": {path.name}})
+    write_events(world.farm, chronicle)
+    for _ in range(2):
+        world.restart()
+        write_events(world.farm, Chronicle())
+    about = [event for event in lines(world.store) if event.kind == "document"]
+    assert [(event.event, event.ticket, event.actor) for event in about] == [
+        ("moved to quarantine", ticket, "leader"),
+        ("last good one written again", ticket, "leader"),
+    ]
+    assert about[0].before == f"tickets/open/{ticket}"
+    assert (world.store.root / (about[0].after or "")).read_bytes() == b"{"
+    assert "truncated" in (about[0].reason or "")
+    assert about[0].n == 1
+    assert missing_and_double(world.store) == NOTHING
+
+
+def test_what_lies_in_quarantine_when_a_leader_begins_is_told_by_it(world: World) -> None:
+    """Given a move to quarantine of which a killed leader told nothing, when the next one begins, then it is told."""
+    world.turn()
+    world.store.resources.path(77).write_bytes(b"nothing")
+    world.store.resources.quarantine(77)
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert [(event.resource, event.event) for event in lines(world.store) if event.kind == "document"] == [
+        (77, "moved to quarantine")
+    ]
+
+
+def test_a_document_that_somebody_changed_is_told_with_why(world: World) -> None:
+    """Given the record of a pool that an editor wrote over, then that file's move aside is told, and why."""
+    chronicle = Chronicle()
+    world.turn()
+    path = world.store.pools.path("vm")
+    path.write_bytes(path.read_bytes().replace(b'"max":2', b'"max":9'))
+    world.farm.refresh({"pools": {path.name}})
+    write_events(world.farm, chronicle)
+    assert [(event.pool, event.event, event.reason) for event in lines(world.store) if event.kind == "document"] == [
+        ("vm", "moved to quarantine", "somebody else changed it"),
+        ("vm", "last good one written again", None),
+    ]
