@@ -28,14 +28,19 @@ _OVERDUE = 0.2
 _LEVELS = (Confidence.NONE, Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
 _KNOWN_WELL, _KNOWN = 20, 5
 """How many samples make an average of much worth, and of some."""
+_STEADY = 0.6
+"""Which part of their average starts may miss it by, so that the time of the next one is known well."""
 
 
 class Coming(NamedTuple):
-    """What should come at this time: how likely that is, as starts may fail (`worth`), and how sure the time is."""
+    """What should come at this time: how likely that is, as starts may fail (`worth`), how sure the time is, and by how
+    many seconds starts of the pool usually miss theirs.
+    """
 
     at: float
     worth: float
     level: int
+    spread: float = 0.0
 
 
 def reuse_rate(snapshot: Snapshot) -> float:
@@ -71,10 +76,10 @@ def forecast(pools: Iterable[list[Coming]]) -> Forecast:
     """What comes from all of these pools together; the more a start may fail, the more of them make one resource."""
     arrivals: list[Arrival] = []
     expected, least = 0.0, len(_LEVELS) - 1
-    for at, worth, level in merge(*pools):
+    for at, worth, level, spread in merge(*pools):
         expected, least = expected + worth, min(least, level)
         while expected >= len(arrivals) + 0.5 and len(arrivals) < MOST:
-            arrivals.append(Arrival(at, _LEVELS[least]))
+            arrivals.append(Arrival(at, _LEVELS[least], spread))
         if len(arrivals) == MOST:
             half = arrivals[MOST // 2].at
             return Forecast(arrivals=tuple(arrivals), each=(arrivals[-1].at - half) / (MOST - MOST // 2 - 1))
@@ -93,6 +98,7 @@ class _Ahead:
 
     def __init__(self, draft: Draft, pool: Pool, record: PoolRecord, took: float, starts: bool, reused: float) -> None:
         self._took = took
+        self._spread = record.startup_time_deviation or 0.0
         self._kept = record.taken_time_avg
         self._starts = starts
         self._reused = reused
@@ -119,14 +125,14 @@ class _Ahead:
     def coming(self) -> Iterator[Coming]:
         """What comes, without end if tickets let go what they have; not quite in order."""
         for end in self._ends:
-            yield Coming(end, self._worth, self._level)
+            yield Coming(end, self._worth, self._level, self._spread)
         share = 0.5
         while self._events:
             at, what, level = heappop(self._events)
             if what == _PLACE:
                 if self._starts and self._slots:
                     end = self._start(at)
-                    yield Coming(end, self._worth, level)
+                    yield Coming(end, self._worth, level, self._spread)
                     self._later(self._let_go([end + (self._kept or 0.0)]))
                 continue
             share += self._reused
@@ -165,6 +171,8 @@ def _free_places(draft: Draft, pool: Pool) -> list[float]:
 
 def _level_of_starts(record: PoolRecord) -> int:
     samples, success = record.startup_samples, record.startup_success_rate or 0.0
-    if samples >= _KNOWN_WELL and success >= 0.9:
+    average, deviation = record.startup_time_avg or 0.0, record.startup_time_deviation
+    steady = deviation is not None and deviation <= _STEADY * average
+    if samples >= _KNOWN_WELL and success >= 0.9 and steady:
         return 3
     return 2 if samples >= _KNOWN and success >= 0.7 else 1

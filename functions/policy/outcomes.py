@@ -1,5 +1,6 @@
 """What follows from how a hook run ended, for its resource and for the statistics and the pause of its pool."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from state.lifecycle import PoolEvent, ResourceEvent
 
 _AVERAGE_WEIGHT = 0.2
 _WEIGHT_OF_TAKEN = 0.05
+_WEIGHT_OF_DEVIATION = 0.02
 LONGEST_PAUSE = 300
 """Seconds, after a failed start or delete; a longer `start_delay` wins."""
 _CHECKED_STATES = (ResourceState.UP, ResourceState.RELEASING)
@@ -104,6 +106,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
             record = note(record, PoolEvent.STARTS_SUCCEED, outcome.ended_at, Actor.HOOK, "paused", "starting")
         return record.replace(
             startup_time_avg=_average(record.startup_time_avg, outcome.took),
+            startup_time_deviation=_deviation(record, outcome.took),
             last_successful_start=later(record.last_successful_start, outcome.ended_at),
             start_failures=0,
             paused_until=None,
@@ -214,6 +217,21 @@ def _deleted_if_asked(resource: Resource, now: float) -> Resource:
 
 def _average(average: float | None, sample: float) -> float:
     return sample if average is None else average + _AVERAGE_WEIGHT * (sample - average)
+
+
+def _deviation(record: PoolRecord, took: float) -> float | None:
+    """By how much starts miss their average, after one more: the root of the mean of the squares.
+
+    So one that takes many times as long counts, also if that happens rarely.
+    """
+    usual, deviation = record.startup_time_avg, record.startup_time_deviation
+    if usual is None:
+        return deviation
+    missed = (took - usual) ** 2
+    if deviation is None:
+        return math.sqrt(missed)
+    weight = max(_WEIGHT_OF_DEVIATION, 1 / record.startup_samples)
+    return math.sqrt((1 - weight) * deviation**2 + weight * missed)
 
 
 def _growing(first: float, doublings: int) -> float:

@@ -104,6 +104,9 @@ _LEVELS = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
 class Simulation:
     """Tickets of `hours` at `tickets_per_hour`; `check` is called after each plan, with this simulation."""
 
+    demands: Sequence[tuple[tuple[str, ...], int]] = DEMANDS
+    told_one_of = TOLD
+
     def __init__(
         self, pools: Sequence[Pool], seed: int, hours: float, tickets_per_hour: float, check: Callable[[Snapshot], None]
     ) -> None:
@@ -147,7 +150,7 @@ class Simulation:
         heapq.heappush(self._events, (when, next(self._order), happen))
 
     def _arrive(self) -> None:
-        demands, weights = zip(*DEMANDS, strict=True)
+        demands, weights = zip(*self.demands, strict=True)
         tags = self.random.choices(demands, weights)[0]
         user = f"user-{self.random.randrange(USERS)}"
         self._new = next(self._ticket_ids)
@@ -193,7 +196,7 @@ class Simulation:
 
     def _tell(self) -> None:
         """Estimate for some new tickets that have to wait, as a reader of the leader's view would."""
-        if self._new is not None and self._new % TOLD == 0 and self.snapshot.tickets[self._new].waiting:
+        if self._new is not None and self._new % self.told_one_of == 0 and self.snapshot.tickets[self._new].waiting:
             told = explain(self.snapshot, self.now)
             queues = {
                 tags: Queue(self.snapshot.waiting[tags], frozenset(p.pool for p in case.prospects), case.on_demand)

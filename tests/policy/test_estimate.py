@@ -23,7 +23,7 @@ from tests.policy.world import (
     an_assigned_ticket,
 )
 
-KNOWN = {"startup_time_avg": 100.0, "startup_success_rate": 1.0, "startup_samples": 50}
+KNOWN = {"startup_time_avg": 100.0, "startup_time_deviation": 10.0, "startup_success_rate": 1.0, "startup_samples": 50}
 
 
 def waits(farm: list[Pool], *documents: Document, count: int = 4) -> list[float | None]:
@@ -109,8 +109,19 @@ def test_how_sure_it_is_follows_from_the_history() -> None:
     assert confidence() is Confidence.HIGH
     assert confidence(startup_samples=19) is Confidence.MEDIUM
     assert confidence(startup_success_rate=0.8) is Confidence.MEDIUM
+    assert confidence(startup_time_deviation=60.0) is Confidence.HIGH
+    assert confidence(startup_time_deviation=61.0) is Confidence.MEDIUM
+    assert confidence(startup_time_deviation=None) is Confidence.MEDIUM
     assert confidence(startup_samples=4) is Confidence.LOW
     assert confidence(startup_success_rate=0.6) is Confidence.LOW
+
+
+def test_the_range_reaches_as_far_as_starts_miss_their_time() -> None:
+    """Given a start that is almost over, when starts miss their time by 50 s, then the range reaches 50 s further."""
+    for deviation, low, high in ((1.0, 12.0, 48.0), (50.0, 0.0, 80.0)):
+        arrival = Arrival(at=NOW + 30, confidence=Confidence.HIGH, spread=deviation)
+        told = estimate(Forecast(arrivals=(arrival,)), 0, NOW)
+        assert (told.seconds, told.low, told.high) == (30.0, low, high)
 
 
 def test_what_waits_for_uses_to_end_is_less_sure() -> None:

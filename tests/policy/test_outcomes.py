@@ -226,6 +226,7 @@ def test_averages_move_by_a_fifth() -> None:
     before = a_record(VM, startup_success_rate=0.5, startup_time_avg=10.0, last_successful_start=NOW - 50)
     good, bad = recorded(before), recorded(before, exit=1)
     assert (good.startup_success_rate, good.startup_time_avg) == pytest.approx((0.6, 9.0))
+    assert good.startup_time_deviation == pytest.approx(5.0)
     assert (bad.startup_success_rate, bad.startup_time_avg) == pytest.approx((0.4, 10.0))
     assert (bad.last_successful_start, bad.last_attempt_to_start) == (NOW - 50, NOW)
 
