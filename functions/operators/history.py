@@ -3,6 +3,8 @@
 Reads its document, the tickets, and the files of events for what its document does not tell any more.
 """
 
+import math
+import time
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,9 +21,12 @@ from functions.operators.living import find
 from functions.policy.history import lines_of
 from state.documents import Actor, Event, ResourceState, TicketState
 from state.errors import NotFound
+from state.events import EventFiles
 from state.lifecycle import TicketEvent
 
 DEFAULT_LIMIT = 100
+PATIENCE = 5.0
+"""Seconds for which the files are looked through, at most."""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -41,6 +46,8 @@ class Story(NamedTuple):
     state: str | None
     events: list[Event]
     holdings: list[Holding]
+    gone: bool = False
+    """Whether its document was removed."""
 
     @property
     def about(self) -> dict[str, Any]:
@@ -63,13 +70,13 @@ def of_resource(id_or_name: str) -> Response:
     return http.text_reply("".join(f"{line(event)}\n" for event in story.events))
 
 
-def tell(context: Context, id_or_name: str, limit: int) -> Story:
-    """The story of a resource, also of one whose document was removed already; raises NotFound."""
+def tell(context: Context, id_or_name: str, limit: int, at: float | None = None) -> Story:
+    """The story of a resource, also of one whose document was removed already, then up to `at`; raises NotFound."""
     files = context.store.events
     try:
         resource = find(context.store, id_or_name)
     except NotFound:
-        return _tell_by_lines(context, id_or_name, limit)
+        return _tell_by_lines(context, id_or_name, limit, at)
     events = lines_of(resource)
     if len(events) < limit and (not events or events[0].n > 1):
         until, first = (events[0].at, events[0].n) if events else (resource.ended_at or context.clock(), 1)
@@ -101,25 +108,45 @@ def _grant(holding: Holding, about: dict[str, Any]) -> Event:
     return Event(at=holding.since, n=2, event=event, before=opened, after=opened, actor=Actor.LEADER, **kind)
 
 
-def _tell_by_lines(context: Context, id_or_name: str, limit: int) -> Story:
+def _tell_by_lines(context: Context, id_or_name: str, limit: int, at: float | None) -> Story:
     number = int(id_or_name) if id_or_name.isascii() and id_or_name.isdigit() else None
-    found = newest(context.store.events, Wanted(resource=id_or_name if number is None else number), limit or 1)
-    events = [told.event for told in found.events]
-    last = next((event for event in reversed(events) if event.resource is not None), None)
+    resource = id_or_name if number is None else number
+    # From that time back: that is near to what is asked for, which may lie far back in the files.
+    events = _last_lines(context.store.events, Wanted(resource=resource, until=math.inf if at is None else at), limit)
+    if not events and at is not None:
+        events = _last_lines(context.store.events, Wanted(resource=resource), limit)
+    last = events[-1] if events else None
     if last is None or last.resource is None:
         raise NotFound("resource", id_or_name)
     state = next((event.after for event in reversed(events) if event.kind == "resource"), None)
-    return Story(last.resource, last.name or "", last.pool, state, events[:limit], holdings_of(events))
+    return Story(last.resource, last.name or "", last.pool, state, events[:limit], holdings_of(events), gone=True)
+
+
+def _last_lines(files: EventFiles, wanted: Wanted, limit: int) -> list[Event]:
+    """The last events of a resource and its tickets; those that lie far back are looked for so long and no longer."""
+    found, give_up = newest(files, wanted, limit or 1), time.monotonic() + PATIENCE
+    while not found.events and found.earlier is not None and time.monotonic() < give_up:
+        found = newest(files, wanted, limit or 1, found.earlier)
+    return [told.event for told in found.events if told.event.kind in ("resource", "ticket")]
+
+
+def _lost_later(files: EventFiles, resource: int, at: float) -> list[Holding]:
+    """Which tickets lost the resource first after that time; the lines of that day tell, or of a later one."""
+    wanted, place, give_up = Wanted(since=at, resource=resource), first_place(at), time.monotonic() + PATIENCE
+    while True:
+        found = following(files, wanted, place, MOST_AT_ONCE)
+        holdings = holdings_of([told.event for told in found.events])
+        if holdings or found.end == place or time.monotonic() >= give_up:
+            return holdings
+        place = found.end
 
 
 def _look_at(context: Context, id_or_name: str, at: float) -> tuple[Story, Holding | None]:
     """The story of the resource, and who had it at this time."""
-    story = tell(context, id_or_name, MOST_AT_ONCE)
+    story = tell(context, id_or_name, MOST_AT_ONCE, at)
     holdings = story.holdings
-    if not story.events or story.events[0].at > at:
-        # Who let it go first after that time; the lines of that day tell, or of a later one.
-        later = following(context.store.events, Wanted(since=at, resource=story.id), first_place(at), MOST_AT_ONCE)
-        holdings = holdings_of([told.event for told in later.events]) or holdings
+    if story.gone or not story.events or story.events[0].at > at:
+        holdings = _lost_later(context.store.events, story.id, at) or holdings
     having = (holding for holding in holdings if holding.since <= at and (holding.until is None or at < holding.until))
     return story, next(having, None)
 

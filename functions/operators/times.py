@@ -7,7 +7,10 @@ from functions.errors import BadField, BadParameter, shown
 
 _SPAN = re.compile(r"\+?\s*(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
 _UNIX = re.compile(r"\d{9,11}(\.\d{1,9})?", re.ASCII)
-_CLOCK = re.compile(r"(?:(mon|tue|wed|thu|fri|sat|sun)[a-z]*\s+)?(\d{2}:\d{2}(?::\d{2})?)", re.ASCII | re.IGNORECASE)
+_CLOCK = re.compile(
+    r"(?:(mon|tue|wed|thu|fri|sat|sun|yesterday|today)[a-z]*\s+(?:at\s+)?)?(\d{1,2}:\d{2}(?::\d{2})?)",
+    re.ASCII | re.IGNORECASE,
+)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _UNITS = (86400, 3600, 60, 1)
 
@@ -44,7 +47,7 @@ def read_moment(field: str, text: str, now: float, most: float) -> float:
 
 def read_past(field: str, text: str, now: float) -> float:
     """A time that is over (Unix seconds), from Unix seconds, a span (`2h`: so long ago), an ISO time, or one of the
-    last days: `14:05`, `Tuesday 14:05`. Raises BadParameter.
+    last days: `14:05`, `yesterday 14:05`, `Tuesday at 14:05`. Raises BadParameter.
 
     A time without an offset is in the server's time zone.
     """
@@ -67,11 +70,13 @@ def _past(text: str, now: float) -> float:
     found = _CLOCK.fullmatch(text)
     if found is None:
         return datetime.fromisoformat(text).timestamp()
-    weekday, clock = found[1] and found[1].lower(), time.fromisoformat(found[2])
+    word, clock = (found[1] or "").lower(), time.fromisoformat(found[2].zfill(5 if found[2].count(":") == 1 else 8))
     for days in range(8):
         day = datetime.fromtimestamp(now) - timedelta(days=days)
         at = datetime.combine(day, clock).timestamp()
-        if at <= now and weekday in (None, _WEEKDAYS[day.weekday()]):
+        if word == ("today", "yesterday", "")[min(days, 2)] and word:
+            return at
+        if at <= now and word in ("", _WEEKDAYS[day.weekday()]):
             return at
     raise ValueError(text)
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from functions.operators import eventsearch
 from functions.policy import change
-from functions.policy.history import lines_of
-from state.documents import Actor, Resource, ResourceState, Ticket
+from functions.policy.history import MovedAside, lines_of
+from state.documents import Actor, Event, Resource, ResourceState, Ticket
 from state.store import Batch, Store
 from tests.functions.conftest import Scheduler
 from tests.policy.world import a_pool
@@ -127,8 +128,43 @@ def test_a_resource_that_was_removed_is_told_by_the_files(client: FlaskClient, s
     for id_or_name in ("17", "vm_17"):
         assert ask(client, id_or_name)["name"] == "vm_17"
         assert holder(client, 220, id_or_name) == 102
+        assert [holder(client, at, id_or_name) for at in (-50, 50, 120, 170, 349, 350)] == [
+            None,
+            None,
+            101,
+            None,
+            103,
+            None,
+        ]
     assert client.get("/resources/18/history").status_code == 404
     assert client.get("/resources/vm_1/history").status_code == 404
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_lies_far_back_in_the_files_is_found(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    """Given a resource long gone and more lines after it than one search reads, when asked, then it is found."""
+    monkeypatch.setattr(eventsearch, "MOST_PIECES", 1)
+    noise = [Event(at=BEGIN, kind="leader", event="leads", actor="leader", reason="x" * 200)] * 3000
+    store.events.append(noise if busy else [], BEGIN)
+    store.events.append(lines_of(a_life(3)), BEGIN)
+    store.events.append(noise, BEGIN)
+    store.events.append(noise, BEGIN + 2 * 86400)
+    assert len(store.events.days()) == 2
+    for id_or_name in ("17", "vm_17"):
+        assert len(ask(client, id_or_name)["holders"]) == 3
+        assert [holder(client, at, id_or_name) for at in (120, 170, 349, 400)] == [101, None, 103, None]
+
+
+def test_a_damaged_document_is_no_part_of_the_history(client: FlaskClient, store: Store) -> None:
+    """Given a document of a resource that was moved to quarantine, when asked, then its life is told, and only that."""
+    store.events.append(lines_of(a_life(1)), BEGIN)
+    aside = MovedAside(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})
+    store.events.append(lines_of(aside), BEGIN)
+    story = ask(client)
+    assert (story["name"], story["state"]) == ("vm_17", "UP")
+    assert {event["kind"] for event in story["events"]} == {"resource"}
 
 
 def test_a_resource_of_an_older_version_has_no_history(client: FlaskClient, scheduler: Scheduler) -> None:

@@ -34,6 +34,11 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
         ("tue 14:05", "2026-11-24T14:05"),
         ("Thu 15:29", "2026-11-26T15:29"),
         ("Thu 15:31", "2026-11-19T15:31"),
+        ("Tuesday at 14:05", "2026-11-24T14:05"),
+        ("Tuesday at 9:05", "2026-11-24T09:05"),
+        ("yesterday 14:05", "2026-11-25T14:05"),
+        ("yesterday at 16:05:30", "2026-11-25T16:05:30"),
+        ("today 14:05", "2026-11-26T14:05"),
         ("2h", "2026-11-26T13:30"),
         ("1d12h", "2026-11-25T03:30"),
     ],
@@ -57,6 +62,8 @@ def test_everything_else_is_refused(text: str) -> None:
     assert refused.value.field == "at"
 
 
-def test_what_lies_ahead_is_refused() -> None:
+@pytest.mark.parametrize("text", ["2026-11-27", "today 16:05"])
+def test_what_lies_ahead_is_refused(text: str) -> None:
+    now = datetime(2026, 11, 26, 15, 30).timestamp()
     with pytest.raises(BadParameter, match="must not lie ahead"):
-        read_past("at", "2026-11-27", NOW)
+        read_past("at", text, now)
