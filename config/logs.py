@@ -5,13 +5,17 @@ A line is text for people, or one JSON object for programs, with what the call p
 
 import json
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 TEXT, JSON = FORMATS = ("text", "json")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_ABOUT = re.compile(r"/(ticket|resource|pool)s/([A-Za-z0-9._-]{1,255})(?:/|$)", re.ASCII)
+"""What the path of a request is about, by its number or name."""
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -25,10 +29,29 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {name: value for name, value in vars(record).items() if name not in _USUAL and name not in line}
+        own = {name: value for name, value in vars(record).items() if name not in _USUAL}
+        line |= {name: value for name, value in (_of_access(record) | own).items() if name not in line}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _of_access(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line of gunicorn's access log is about: the request, its status, and the ticket, resource or pool."""
+    if record.name != "gunicorn.access" or not isinstance(record.args, Mapping):
+        return {}
+    path = str(record.args.get("U"))
+    fields: dict[str, Any] = {"method": record.args.get("m"), "path": path}
+    status = str(record.args.get("s"))
+    if status.isdigit():
+        fields["status"] = int(status)
+    about = _ABOUT.match(path)
+    if about is None:
+        return fields
+    kind, key = about.groups()
+    if key.isdigit() and kind != "pool":
+        return fields | {kind: int(key)}
+    return fields | ({"pool": key} if kind == "pool" else {"name": key} if kind == "resource" else {})
 
 
 def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:

@@ -45,10 +45,11 @@ def of_run(run: HookRun) -> Fields:
 def of_run_id(run_id: str) -> Fields:
     """The same, as far as its id tells."""
     fields: Fields = {"run": run_id}
-    kind, number = "resource", _number(run_id.partition("_")[0])
     if run_id.startswith("agent_"):
-        kind, number = "agent", _number([*run_id.split("_"), "", ""][2])
-    return fields | {kind: number} if number else fields
+        number = _number([*run_id.split("_"), "", ""][2])
+        return fields | {"agent": number, "ticket": number} if number else fields
+    number = _number(run_id.partition("_")[0])
+    return fields | {"resource": number} if number else fields
 
 
 def of_problem(problem: Problem) -> Fields:
@@ -64,7 +65,9 @@ def of_file(path: Path) -> Fields:
     if folder == "pools":
         return of_pool(path.stem)
     number = _number(path.stem)
-    return {_FOLDERS[folder]: number} if folder and number else {}
+    if folder is None or not number:
+        return {}
+    return {"agent": number, "ticket": number} if folder == "agents" else {_FOLDERS[folder]: number}
 
 
 def of_request(asked: str) -> Fields:

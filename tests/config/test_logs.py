@@ -64,3 +64,25 @@ def test_a_field_can_hide_nothing() -> None:
     line = json.loads(JsonFormatter().format(record))
     assert (line["message"], line["logger"], line["ticket"]) == ("m", "n", "{1}")
     assert line["time"] != "x"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/tickets", {}),
+        ("/tickets/42", {"ticket": 42}),
+        ("/tickets/42/wait", {"ticket": 42}),
+        ("/tickets/x", {}),
+        ("/resources/17/logs/alloc", {"resource": 17}),
+        ("/resources/vm_17", {"name": "vm_17"}),
+        ("/pools/vm/drain", {"pool": "vm"}),
+        ("/pools/7", {"pool": "7"}),
+    ],
+)
+def test_a_line_of_the_access_log_tells_what_the_request_was_about(path: str, fields: dict[str, object]) -> None:
+    atoms = {"m": "GET", "U": path, "s": "200", "h": "127.0.0.1"}
+    record = logging.LogRecord("gunicorn.access", logging.INFO, "", 0, "%(h)s %(m)s", (atoms,), None)
+    line = json.loads(JsonFormatter().format(record))
+    assert line["message"] == "127.0.0.1 GET"
+    about = {name: line[name] for name in line if name not in ("time", "level", "logger", "message")}
+    assert about == {"method": "GET", "path": path, "status": 200} | fields

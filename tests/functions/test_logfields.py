@@ -56,7 +56,7 @@ def test_an_agent_is_its_ticket_too() -> None:
     [
         ("000017_watch_1", {"resource": 17}),
         ("000000_list_123", {}),
-        ("agent_prepare_4_123", {"agent": 4}),
+        ("agent_prepare_4_123", {"agent": 4, "ticket": 4}),
         ("agent_converge_0_123", {}),
         ("agent", {}),
         ("strange", {}),
@@ -71,7 +71,7 @@ def test_a_run_names_its_pool_or_its_group() -> None:
     run = HookRun(id="000017_alloc_1", kind=HookKind.ALLOC, pool="p", command="", environment={}, limit=1, log="")
     assert of_run(run) == {"run": "000017_alloc_1", "resource": 17, "pool": "p"}
     agent = HookRun(id="agent_prepare_4_1", kind=None, pool="g", command="", environment={}, limit=1, log="")
-    assert of_run(agent) == {"run": "agent_prepare_4_1", "agent": 4, "group": "g"}
+    assert of_run(agent) == {"run": "agent_prepare_4_1", "agent": 4, "ticket": 4, "group": "g"}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_run_names_its_pool_or_its_group() -> None:
         ("/s/tickets/done/0/4.json", {"ticket": 4}),
         ("/s/resources/live/7.json", {"resource": 7}),
         ("/s/pools/p.json", {"pool": "p"}),
-        ("/s/agents/4.json", {"agent": 4}),
+        ("/s/agents/4.json", {"agent": 4, "ticket": 4}),
         ("/s/tickets/keys/abc.json", {}),
         ("/s/intents/1.json", {}),
     ],
