@@ -11,7 +11,7 @@ from flask import current_app
 
 from config.settings import Settings
 from functions import lifetime
-from functions.offload import Together, in_thread
+from functions.offload import Few, Together, in_thread
 from functions.pages.look import Looking
 from functions.pages.sparks import Sparks
 from functions.parking import Parking
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 PROBE_EVERY = 1.0
 """Seconds between two tries to write."""
+SEARCHES_AT_ONCE = 2
 
 
 class Context:
@@ -86,6 +87,11 @@ class Context:
         parking = Parking(lambda: self.store.watch("tickets"))
         lifetime.on_stop(parking.wake_all)
         return parking
+
+    @functools.cached_property
+    def search(self) -> Few:
+        """Calls what looks through files of events: that may take half a second, so not many at once."""
+        return Few(SEARCHES_AT_ONCE)
 
     @functools.cached_property
     def audience(self) -> Parking:

@@ -34,6 +34,17 @@ def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return job.outcome()
 
 
+class Few:
+    """Calls in native threads, a few at a time: the others wait their turn, and leave the threads to other work."""
+
+    def __init__(self, at_once: int) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
+
+    def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._turns:
+            return in_thread(function, *args, **kwargs)
+
+
 class Together(Generic[A, R]):
     """A function that takes many calls at once: those that come while others are under way are made by the next.
 

@@ -1,7 +1,7 @@
 """What happened: `GET /events`, as lines, as JSON, or as a stream. Reads the files of events."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request
@@ -19,6 +19,8 @@ from state.events import Place
 DEFAULT_LIMIT = 100
 LONGEST_WAIT = 60
 STREAM = "text/event-stream"
+Call = Callable[..., Found]
+"""Calls a function in a native thread."""
 HEARTBEAT = 15.0
 """Seconds of silence after which a stream tells that it still lives."""
 PACE = 0.1
@@ -46,7 +48,7 @@ def every() -> Response:
     if follow:
         return http.Later(lambda: _stream(context, wanted, after, limit, client))
     if after is None:
-        return _reply(in_thread(newest, context.store.events, wanted, limit, before), http.wants_json())
+        return _reply(context.search(newest, context.store.events, wanted, limit, before), http.wants_json())
     json, place = http.wants_json(), after
     return http.Later(lambda: _reply(_until_some(context, wanted, place, limit, seconds, client), json))
 
@@ -96,13 +98,18 @@ def _until_some(context: Context, wanted: Wanted, after: Place, limit: int, seco
     """What follows, as soon as there is something; nothing after so many seconds, or when this process stops."""
     files = context.store.events
     until = time.monotonic() + seconds
+    look: Call = context.search
     with context.audience.spot("events", client) as spot:
         while True:
-            found = in_thread(following, files, wanted, after, limit)
+            found = look(following, files, wanted, after, limit)
             left = until - time.monotonic()
             if found.events or left <= 0 or lifetime.stopping() or spot.abandoned:
                 return found
-            after = found.end
+            if found.end != after:
+                after = found.end
+                continue
+            # All that there was is read; from now on what is new is little.
+            look = in_thread
             spot.wait(left)
 
 
@@ -112,7 +119,7 @@ def _stream(context: Context, wanted: Wanted, after: Place | None, limit: int, c
     if after is not None:
         begin = Found([], after)
     elif wanted.since > float("-inf"):
-        begin = in_thread(newest, files, wanted, limit)
+        begin = context.search(newest, files, wanted, limit)
     else:
         begin = Found([], files.end())
     return Response(_sent(context, wanted, begin, client), content_type=STREAM, headers={"X-Accel-Buffering": "no"})
@@ -121,10 +128,13 @@ def _stream(context: Context, wanted: Wanted, after: Place | None, limit: int, c
 def _sent(context: Context, wanted: Wanted, begin: Found, client: Any) -> Iterator[bytes]:
     yield b"retry: 1000\n\n" + b"".join(map(_message, begin.events))
     after, told_at = begin.end, time.monotonic()
+    look: Call = context.search
     with context.audience.spot("events", client) as spot:
         while not lifetime.stopping() and not spot.abandoned:
-            found = in_thread(following, context.store.events, wanted, after, MOST_AT_ONCE)
+            found = look(following, context.store.events, wanted, after, MOST_AT_ONCE)
             all_read, after = found.end == after, found.end
+            # From then on what is new is little.
+            look = in_thread if all_read else look
             silent = time.monotonic() - told_at
             if found.events or silent >= HEARTBEAT:
                 yield b"".join(map(_message, found.events)) or b"id: %s\n\n" % str(after).encode()

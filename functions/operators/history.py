@@ -13,7 +13,6 @@ from flask import Response
 from functions import http
 from functions.context import Context, current
 from functions.fields import Query
-from functions.offload import in_thread
 from functions.operators import times
 from functions.operators.eventsearch import MOST_AT_ONCE, Wanted, first_place, following, newest
 from functions.operators.eventwords import line, moment
@@ -63,8 +62,8 @@ def of_resource(id_or_name: str) -> Response:
     at = None if asked is None else times.read_past("at", asked, context.clock())
     query.finish()
     if at is not None:
-        return _reply_for(at, *in_thread(_look_at, context, id_or_name, at))
-    story = in_thread(tell, context, id_or_name, limit)
+        return _reply_for(at, *context.search(_look_at, context, id_or_name, at))
+    story = context.search(tell, context, id_or_name, limit)
     if http.wants_json():
         return http.json_reply({**story.about, "events": story.events, "holders": story.holdings})
     return http.text_reply("".join(f"{line(event)}\n" for event in story.events))

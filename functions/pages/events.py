@@ -38,4 +38,4 @@ def show() -> Response:
             "wanted": chosen,
         }
 
-    return page.reply("events.html", make)
+    return page.reply("events.html", make, searches=True)

@@ -20,15 +20,19 @@ ROWS = 200
 LONGEST_SEARCH = 255
 
 
-def reply(template: str, make: Callable[[Look], dict[str, Any]]) -> Response:
-    """200 with the page that `template` makes of one look at the farm, and of what `make` makes of that."""
-    looking = current().looking
+def reply(template: str, make: Callable[[Look], dict[str, Any]], searches: bool = False) -> Response:
+    """200 with the page that `template` makes of one look at the farm, and of what `make` makes of that; `searches`
+    tells that it looks through files of events.
+    """
+    context = current()
+    looking = context.looking
+    call: Callable[[Callable[[], str]], str] = context.search if searches else in_thread
 
     def build() -> str:
         look = looking.look()
         return render(template, look=look, **make(look))
 
-    return http.html_reply(in_thread(build))
+    return http.html_reply(call(build))
 
 
 def read_choice(query: Query, name: str, choices: Sequence[str]) -> str:

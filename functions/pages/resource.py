@@ -38,4 +38,4 @@ def show(id_or_name: str) -> Response:
             **told(asks_of_resource(resource, ticket), asked, done),
         }
 
-    return page.reply("resource.html", make)
+    return page.reply("resource.html", make, searches=True)

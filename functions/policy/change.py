@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from config.pools import Pool
-from functions.policy.history import BY_CLIENT, moved
+from functions.policy.history import BY_CLIENT, closed_by, moved
 from state.documents import Actor, Event, HookKind, Resource, ResourceState, Run, Ticket
 from state.lifecycle import ResourceEvent, TicketEvent, after_ticket_event
 
@@ -37,7 +37,7 @@ def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resour
         resource,
         event,
         now,
-        Actor.CLIENT,
+        closed_by(ticket),
         why=called_bad(ticket),
         holder=ticket,
         delete_asked=called_bad(ticket) or resource.delete_asked,

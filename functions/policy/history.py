@@ -41,6 +41,12 @@ Teller = Document | MovedAside
 """What tells of events."""
 
 
+def closed_by(ticket: Ticket) -> Actor:
+    """Who closed this closed ticket: its client, or the leader for a reason of its own."""
+    by_client = ticket.failed_at is not None or ticket.reason in (None, BY_CLIENT)
+    return Actor.CLIENT if by_client else Actor.LEADER
+
+
 def moved(
     resource: Resource,
     event: ResourceEvent,
@@ -166,9 +172,8 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         yield Event(at=at, n=3, event=event, after=failed, actor=Actor.LEADER, reason=why, **mine)
         mine |= {"before": failed}
     if ticket.closed_at is not None:
-        at, event, why, actor = ticket.closed_at, TicketEvent.CLOSE, ticket.bad, Actor.CLIENT
-        if ticket.failed_at is None and ticket.reason not in (None, BY_CLIENT):
-            why, actor = ticket.reason, Actor.LEADER
+        at, event, actor = ticket.closed_at, TicketEvent.CLOSE, closed_by(ticket)
+        why = ticket.reason if actor is Actor.LEADER else ticket.bad
         yield Event(at=at, n=4, event=event, after=closed, actor=actor, reason=why, **mine)
 
 

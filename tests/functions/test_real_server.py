@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from state.documents import Ticket
+from state.documents import Event, Ticket
 from state.store import Store
+from tests.system.farm import children_of
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -270,3 +272,38 @@ def test_what_many_clients_ask_for_at_once_is_answered_to_each(server, store):
     with ThreadPoolExecutor(16) as pool:
         numbers = list(pool.map(visit, range(64)))
     assert sorted(numbers) == list(range(1, 65))
+
+
+# Events
+
+NOISE = Event(at=1772360190.0, kind="resource", event="let go", name="vm_1", actor="client", reason="x" * 200)
+
+
+def test_streams_of_events_cost_no_threads(server, store):
+    """Given 200 streams, when an event comes, then each gets it, and the worker has no more threads than for a few."""
+    store.events.append([NOISE], NOISE.at)
+    (worker,) = children_of(server.process.pid)
+    streams = [server.get("/events?follow=1") for _ in range(200)]
+    until(lambda: server.connections() >= 200, what="all streams")
+    assert all(stream.readline() == b"retry: 1000\n" for stream in streams)
+    store.events.append([NOISE], NOISE.at)
+    for stream in streams:
+        until(lambda stream=stream: stream.readline().startswith(b"data: "), what="the event")
+    assert len(os.listdir(f"/proc/{worker}/task")) <= 16
+
+
+def test_searches_of_events_leave_the_threads_to_tickets(server, store):
+    """Given many searches that each read all there is, when a ticket is taken, then it does not wait for them."""
+    for _ in range(4):
+        store.events.append([NOISE] * 60_000, NOISE.at)
+    searches = []
+    for _ in range(40):
+        connection = server.connect()
+        connection.request("GET", "/events?resource=nobody")
+        searches.append(connection)
+    connection = server.connect()
+    connection.request("POST", "/tickets", "tag=A", {"Content-Type": "application/x-www-form-urlencoded"})
+    assert connection.getresponse().status == 201
+    answered, _, _ = select.select([search.sock for search in searches], [], [], 0)
+    assert len(answered) < 20
+    assert {search.getresponse().read() for search in searches} == {b""}

@@ -195,9 +195,13 @@ def test_a_ticket_tells_its_transitions_out_of_its_fields() -> None:
     ],
 )
 def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, reason: str | None) -> None:
-    """Given a close by the client, with a word against the resource, or by the leader, then its line says so."""
-    line = lines_of(change.close(a_ticket(7), NOW, **closing))[-1]
+    """Given a close by the client, with a word against the resource, or by the leader, then its line says so, and the
+    one of the resource that it lets go, too.
+    """
+    ticket = change.close(an_assigned_ticket(7, 1), NOW, **closing)
+    line = lines_of(ticket)[-1]
     assert (line.event, line.actor, line.reason) == ("closed", actor, reason)
+    assert change.let_go(a_resource(1, VM), ticket, False, NOW).history[-1].actor == actor
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,12 @@ def test_who_had_this_machine_is_one_command(farm: Farm) -> None:
         farm.wait(ticket)
         had.append(farm.ticket(ticket))
         farm.close(ticket)
-        until(lambda: all(not found["run"] for found in farm.resources()), what="the release")
+        until(
+            lambda ticket=ticket: any(
+                found["released_ticket"] == ticket and not found["run"] for found in farm.resources()
+            ),
+            what="the release",
+        )
     now = farm.take("A", sandbox="s")
     farm.wait(now)
     (name,) = {ticket["resource_name"] for ticket in had}
