@@ -18,12 +18,13 @@ from functions.operators.living import find, read_living
 from functions.operators.pool_verbs import read_record
 from functions.operators.resources import with_tickets
 from functions.policy import held
-from state.documents import IntentKind, Resource, ResourceState
+from state.documents import Intent, IntentKind, Resource, ResourceState
 from state.errors import NotFound
 from state.store import Store
 
 _REASON = "deleted by an operator"
 _UNUSED_REASON = "deleted by an operator as unused"
+_HOLDS = (IntentKind.HOLD_RESOURCE, IntentKind.RELEASE_RESOURCE)
 USUAL_HOLD = 86400.0
 """Seconds, when nobody says how long."""
 
@@ -108,8 +109,9 @@ def release(id_or_name: str) -> Response:
     reason = wishes.read_reason(body)
     body.finish()
     resource = in_thread(_living, context.store, id_or_name)
+    (expected,) = in_thread(_as_wished, context.store, [resource])
     _ask(context, IntentKind.RELEASE_RESOURCE, resource, reason)
-    return _reply(resource, "release", "it is held no longer" if resource.held else "it is not held")
+    return _reply(resource, "release", "it is held no longer" if expected.held else "it is not held")
 
 
 def _delete_one(id_or_name: str, reason: str | None) -> Response:
@@ -146,15 +148,14 @@ def _ask(
 def _named(store: Store, named: list[str]) -> Chosen:
     chosen = Chosen([], [], [])
     living = {resource.name: resource for resource in read_living(store.resources)}
-    to_be_released = _to_be_released(store)
+    named_ones = []
     for id_or_name in dict.fromkeys(named):
         try:
-            resource = living.get(id_or_name) or _living(store, id_or_name)
+            named_ones.append(living.get(id_or_name) or _living(store, id_or_name))
         except NotFound:
             chosen.unknown.append(id_or_name)
-            continue
-        kept = resource.held and resource.id not in to_be_released
-        (chosen.held if kept else chosen.found).append(resource)
+    for resource in _as_wished(store, named_ones):
+        (chosen.held if resource.held else chosen.found).append(resource)
     return chosen
 
 
@@ -162,17 +163,23 @@ def _up(store: Store, unused: bool, pool: str | None = None) -> Chosen:
     living = [(found, ticket) for found, ticket in with_tickets(store) if pool in (None, found.pool)]
     up = [(found, ticket) for found, ticket in living if found.state is ResourceState.UP]
     if unused:
-        free = [found for found, ticket in up if ticket is None and found.check_failed_count == 0]
-        return Chosen([resource for resource in free if not resource.held], [], [])
-    to_be_released = _to_be_released(store)
-    kept = [found for found, _ in up if found.held and found.id not in to_be_released]
-    return Chosen([found for found, _ in up if found not in kept], [], kept)
+        up = [(found, ticket) for found, ticket in up if ticket is None and found.check_failed_count == 0]
+    resources = _as_wished(store, [found for found, _ in up])
+    kept = [] if unused else [resource for resource in resources if resource.held]
+    return Chosen([resource for resource in resources if not resource.held], [], kept)
 
 
-def _to_be_released(store: Store) -> set[int | None]:
-    """The resources whose hold ends in the next pass, because somebody asked for it just now."""
-    wished = read_living(store.intents)
-    return {intent.resource for intent in wished if intent.kind is IntentKind.RELEASE_RESOURCE}
+def _as_wished(store: Store, resources: list[Resource]) -> list[Resource]:
+    """The resources as they will be after the next pass, held or not, where somebody asked for that just now."""
+    wished = {intent.resource: intent for intent in read_living(store.intents) if intent.kind in _HOLDS}
+    return [_held_or_not(resource, wished.get(resource.id)) for resource in resources]
+
+
+def _held_or_not(resource: Resource, wish: Intent | None) -> Resource:
+    if wish is None:
+        return resource
+    held_now = wish.kind is IntentKind.HOLD_RESOURCE
+    return resource.replace(held_until=wish.until if held_now else None, held_reason=wish.reason if held_now else None)
 
 
 def _delete(context: Context, chosen: Chosen, reason: str, unused: bool = False) -> Response:

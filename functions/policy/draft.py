@@ -22,6 +22,10 @@ class Draft:
         self.freed_in_pool: defaultdict[str, list[int]] = defaultdict(list)
         self.leaving: set[int] = set()
         """Resources that are counted on no longer: this plan lets them be deleted, or held."""
+        self.withheld: set[int] = set()
+        """Those of them whose hold begins, or is renewed, in this plan."""
+        self.undecided: set[int] = set()
+        """Resources about which an intent has to wait, and with it all later ones."""
         self.unheld: dict[int, Resource] = {}
         """Resources whose hold ends in this plan, as they are afterwards; nobody gets them before the next."""
         self.requested: defaultdict[str, list[int]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What operators asked for: each intent is decided once, then dropped."""
+"""What operators asked for: each intent is decided once, then dropped; those about one resource in their order."""
 
 from functions.policy import change, held, modes
 from functions.policy.draft import Draft
@@ -7,14 +7,17 @@ from state.documents import Actor, Intent, IntentKind, ResourceState
 
 
 def decide(draft: Draft, intent: Intent) -> list[Step]:
-    """What follows from an intent; nothing while a document that it needs cannot be read."""
-    if intent.kind is IntentKind.DELETE_RESOURCE:
-        return _delete(draft, intent)
-    if intent.kind is IntentKind.HOLD_RESOURCE:
-        return _hold(draft, intent)
-    if intent.kind is IntentKind.RELEASE_RESOURCE:
-        return _release(draft, intent)
-    return [*_change_pool(draft, intent), DropIntent(intent.id)]
+    """What follows from an intent; nothing while it has to wait: for a document that cannot be read, for the next plan,
+    or for an earlier one about the same resource.
+    """
+    if intent.resource is None:
+        return [*_change_pool(draft, intent), DropIntent(intent.id)]
+    if intent.resource in draft.undecided:
+        return []
+    steps = _OF_RESOURCES[intent.kind](draft, intent)
+    if not steps:
+        draft.undecided.add(intent.resource)
+    return steps
 
 
 def _delete(draft: Draft, intent: Intent) -> list[Step]:
@@ -40,13 +43,13 @@ def _delete(draft: Draft, intent: Intent) -> list[Step]:
 def _hold(draft: Draft, intent: Intent) -> list[Step]:
     drop = DropIntent(intent.id)
     resource = draft.resource(intent.resource) if intent.resource is not None else None
+    if resource is not None and _changes_hold(draft, resource.id):
+        return []
     if resource is None or resource.id in draft.leaving or resource.state not in held.HOLDABLE:
         return [drop]
-    if resource.id in draft.unheld:
-        # One plan ends a hold or begins one; to begin one again waits for the next.
-        return []
     if held.hold(resource, intent, draft.now) is resource:
         return [drop]
+    draft.withheld.add(resource.id)
     draft.withhold(resource)
     return [HoldResource(resource.id, intent.id), drop]
 
@@ -54,9 +57,23 @@ def _hold(draft: Draft, intent: Intent) -> list[Step]:
 def _release(draft: Draft, intent: Intent) -> list[Step]:
     drop = DropIntent(intent.id)
     resource = draft.resource(intent.resource) if intent.resource is not None else None
+    if resource is not None and _changes_hold(draft, resource.id):
+        return []
     if resource is None or not resource.held or resource.id in draft.leaving:
         return [drop]
     return [*held.end(draft, resource, modes.why(intent), Actor.OPERATOR), drop]
+
+
+def _changes_hold(draft: Draft, resource: int) -> bool:
+    """Whether this plan begins or ends a hold of the resource already; whatever is to follow is the next plan's."""
+    return resource in draft.withheld or resource in draft.unheld
+
+
+_OF_RESOURCES = {
+    IntentKind.DELETE_RESOURCE: _delete,
+    IntentKind.HOLD_RESOURCE: _hold,
+    IntentKind.RELEASE_RESOURCE: _release,
+}
 
 
 def _change_pool(draft: Draft, intent: Intent) -> list[Step]:

@@ -12,7 +12,7 @@ import xmlrpc.client
 from typing import Any, Protocol
 from xml.parsers.expat import ExpatError
 
-from tests.chaos.linear import Call, Operation, Seen
+from tests.chaos.record import Call, Operation, Seen
 from tests.system.farm import SHIM
 
 PATIENCE = 10.0
@@ -37,16 +37,18 @@ class Transport(Protocol):
 
     keyed: bool
     """Whether a take can be repeated without making a second ticket."""
+    outspoken: bool
+    """Whether a close can say that the resource is bad."""
 
     def take(self, tag: str, sandbox: str | None, key: str) -> int: ...
     def look(self, ticket: int, wait: bool) -> Answer: ...
-    def close(self, ticket: int) -> Seen: ...
+    def close(self, ticket: int, bad: bool = False) -> Seen: ...
 
 
 class Http:
     """Over HTTP, with an idempotency key."""
 
-    keyed = True
+    keyed = outspoken = True
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
@@ -86,8 +88,8 @@ class Http:
             return Seen(state.lower()), None
         raise Unexpected(f"GET {path}: {status} {content}")
 
-    def close(self, ticket: int) -> Seen:
-        status, _, content = self._request("DELETE", f"/tickets/{ticket}")
+    def close(self, ticket: int, bad: bool = False) -> Seen:
+        status, _, content = self._request("DELETE", f"/tickets/{ticket}{'?bad=broken' if bad else ''}")
         if status not in (200, 404):
             raise Unexpected(f"DELETE /tickets/{ticket}: {status} {content}")
         return Seen.CLOSED if status == 200 else Seen.UNKNOWN
@@ -107,7 +109,7 @@ class _Patient(xmlrpc.client.Transport):
 class Rpc:
     """Over XML-RPC, as the clients of resalloc do it."""
 
-    keyed = False
+    keyed = outspoken = False
 
     def __init__(self, address: tuple[str, int], patience: float = PATIENCE) -> None:
         url = f"http://{address[0]}:{address[1]}/RPC2"
@@ -139,7 +141,7 @@ class Rpc:
                 return Seen.CLOSED, None
             return Seen.UNKNOWN, None
 
-    def close(self, ticket: int) -> Seen:
+    def close(self, ticket: int, bad: bool = False) -> Seen:
         try:
             self._call("closeTicket", ticket)
         except xmlrpc.client.Fault:
@@ -151,6 +153,7 @@ class Shim:
     """Through shim/resalloc, which tries again by itself, here for `retry_seconds`."""
 
     keyed = False
+    outspoken = True
 
     def __init__(self, address: tuple[str, int], retry_seconds: int = 30) -> None:
         self._retry_seconds = str(retry_seconds)
@@ -185,8 +188,8 @@ class Shim:
             return Seen.FAILED, printed or None
         raise Unexpected(f"resalloc, of ticket {ticket}: {trouble}")
 
-    def close(self, ticket: int) -> Seen:
-        status, _, trouble = self._run("ticket-close", str(ticket))
+    def close(self, ticket: int, bad: bool = False) -> Seen:
+        status, _, trouble = self._run("ticket-close", *(["--bad", "broken"] if bad else []), str(ticket))
         if status and "unknown: " not in trouble:
             raise Unexpected(f"resalloc ticket-close {ticket}: {trouble}")
         return Seen.UNKNOWN if status else Seen.CLOSED
@@ -232,15 +235,15 @@ class Recorded:
         self._note(Call.LOOK, invoked, True, ticket=ticket, seen=seen, resource=resource)
         return seen, resource
 
-    def close(self, ticket: int) -> bool:
+    def close(self, ticket: int, bad: bool = False) -> bool:
         """Whether the close was answered."""
         invoked = time.time()
         try:
-            seen = self.transport.close(ticket)
+            seen = self.transport.close(ticket, bad)
         except NoAnswer:
-            self._note(Call.CLOSE, invoked, False, ticket=ticket)
+            self._note(Call.CLOSE, invoked, False, ticket=ticket, bad=bad)
             return False
-        self._note(Call.CLOSE, invoked, True, ticket=ticket, seen=seen)
+        self._note(Call.CLOSE, invoked, True, ticket=ticket, seen=seen, bad=bad)
         return True
 
     def _note(self, call: Call, invoked: float, answered: bool, **facts: Any) -> None:
@@ -248,11 +251,16 @@ class Recorded:
 
 
 def live(
-    client: Recorded, source: random.Random, sandboxes: list[str | None], stop: threading.Event, hold: float = 0.3
+    client: Recorded,
+    source: random.Random,
+    sandboxes: list[str | None],
+    stop: threading.Event,
+    hold: float = 0.3,
+    bad: float = 0.0,
 ) -> None:
     """Take, look, hold, close, over and over, in ways that differ, until `stop`. Raises Unexpected.
 
-    `hold` is the longest time (seconds) between two looks at what it has.
+    `hold` is the longest time (seconds) between two looks at what it has, `bad` how many of the closes call that bad.
     """
     while not stop.is_set():
         ticket = client.take("work", source.choice(sandboxes), stop)
@@ -273,7 +281,8 @@ def live(
             stop.wait(source.uniform(0, hold))
             client.look(ticket, wait=False)
         hopeless = time.monotonic() + HOPELESS
-        while not client.close(ticket):
+        is_bad = client.transport.outspoken and source.random() < bad
+        while not client.close(ticket, is_bad):
             if time.monotonic() > hopeless:
                 raise Unexpected(f"ticket {ticket} cannot be closed for {HOPELESS:g} s")
             time.sleep(0.1)

@@ -4,15 +4,16 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from tests.chaos.linear import Ending, Operation, check
+from tests.chaos.linear import check
+from tests.chaos.record import Ending, Kept, Operation
 from tests.chaos.report import Report
 from tests.chaos.server import LIST, Server
 
 
-def judge(server: Server, record: Sequence[Operation], report: Report) -> None:
-    """Let the farm come to rest, stop it, and put every fault into `report`."""
+def judge(server: Server, record: Sequence[Operation], report: Report, kept: Sequence[Kept] = ()) -> None:
+    """Let the farm come to rest, stop it, and put every fault into `report`; `kept` is what operators held."""
     # Looked at before, too: what is left open is closed then, and with it a close that got lost.
-    faults = check(record, Ending(server.tickets(), server.traced("delete")))
+    faults = check(record, Ending(server.tickets(), server.traced("delete"), kept))
     report.faults += server.come_to_rest()
     report.faults += _unlisted(server, report)
     tickets = server.tickets()
@@ -21,7 +22,7 @@ def judge(server: Server, record: Sequence[Operation], report: Report) -> None:
     report.count("tickets", len(tickets))
     report.count("grants", sum(ticket.resource is not None for ticket in tickets.values()))
     report.count("starts", len(server.traced("new")))
-    faults += check(record, Ending(tickets, server.traced("delete")))
+    faults += check(record, Ending(tickets, server.traced("delete"), kept))
     report.faults += list(dict.fromkeys(map(str, faults)))
     for name in ("web", "scheduler"):
         server.end(name)

@@ -7,86 +7,17 @@ must hold for what the documents say at the end, where the server's own times st
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from state.documents import Ticket, TicketState
-
-FOREVER = float("inf")
-
-
-class Call(StrEnum):
-    TAKE = "take"
-    LOOK = "look"
-    """Any question for the ticket's resource, waiting for it or not."""
-    CLOSE = "close"
-
-
-class Seen(StrEnum):
-    """What an answer says of a ticket, besides its resource."""
-
-    OPEN = "open"
-    CLOSED = "closed"
-    FAILED = "failed"
-    UNTOLD = "untold"
-    """It has, or had, a resource."""
-    UNKNOWN = "unknown"
-    """The server says that there is no such ticket."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One request. Times are seconds of one clock; `returned` is None when no answer came.
-
-    `ticket` is what a TAKE was answered, else what was asked about. `key` joins the tries of one TAKE: all of them ask
-    for the same ticket. `sandbox` is that of a TAKE. `resource` is what an answer to a LOOK shows as granted.
-    """
-
-    call: Call
-    invoked: float
-    returned: float | None = None
-    ticket: int | None = None
-    key: str | None = None
-    sandbox: str | None = None
-    resource: str | None = None
-    seen: Seen = Seen.UNTOLD
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What stands on disk at the end, and when which resource's `cmd_delete` began."""
-
-    tickets: Mapping[int, Ticket]
-    deletes: Sequence[tuple[str, float]] = ()
-
-
-class Rule(StrEnum):
-    """What can be broken."""
-
-    ID_REUSED = "id reused"
-    KEY_SPLIT = "key gave two tickets"
-    ORDER = "ids out of order"
-    LOST_TICKET = "lost ticket"
-    LOST_CLOSE = "lost close"
-    LOST_GRANT = "lost grant"
-    CHANGED_GRANT = "changed grant"
-    DOUBLE_GRANT = "double grant"
-    SANDBOX = "sandbox broken"
-    DELETED_IN_USE = "deleted in use"
-
-
-@dataclass(frozen=True)
-class Fault:
-    rule: Rule
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.what}"
+from state.documents import TicketState
+from tests.chaos.kept import check_kept
+from tests.chaos.record import FOREVER, Call, Ending, Fault, Operation, Rule, Seen
 
 
 def check(operations: Iterable[Operation], ending: Ending) -> list[Fault]:
     """All faults of a history that has come to its end."""
+    operations = list(operations)
     history = _History(operations)
     return [
         *_ids(history),
@@ -98,6 +29,7 @@ def check(operations: Iterable[Operation], ending: Ending) -> list[Fault]:
         *_double_grants(_written_holds(ending), "documents"),
         *_sandboxes(history, ending),
         *_deletes(history, ending),
+        *check_kept(operations, ending),
     ]
 
 

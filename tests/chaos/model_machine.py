@@ -54,6 +54,9 @@ class Witness(Protocol):
     def begins(self, run: HookRun) -> None:
         """The hook begins."""
 
+    def clock_says(self, now: float) -> None:
+        """The wall clock was set, or went on."""
+
 
 class Machine:
     """What outlives a scheduler: runs, what they made, and the uptime (seconds)."""

@@ -8,6 +8,7 @@ from functions.policy.inventory import Inventory
 from functions.timed.hooks import HookRun
 from state.collection import ARCHIVE_FOLDER_SIZE
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
+from tests.chaos.model_holds import Holds
 from tests.chaos.model_world import World
 
 _ORDER = [TicketState.OPEN, TicketState.FAILED, TicketState.CLOSED]
@@ -32,6 +33,7 @@ class Promises:
     """By pool: the smallest `livecheck_attempts` that it ever had."""
     in_order: bool = True
     """Whether nothing happened that may leave a gap between the numbers of tickets."""
+    holds: Holds = field(default_factory=Holds)
     _owners: dict[int, str | None] = field(default_factory=dict)
     _grants: Counter[int] = field(default_factory=Counter)
     _last: int = 0
@@ -61,6 +63,7 @@ class Promises:
             assert known.state is TicketState.OPEN, f"{whose} was {known.state}, and got resource {ticket.resource}"
         if ticket.state is not TicketState.OPEN:
             assert ticket.reason, f"{whose} is {ticket.state} without a reason"
+        self.holds.saw(known, ticket)
         self.tickets[ticket.id] = ticket
 
     def check(self, world: World, at_rest: bool = False) -> None:
@@ -79,9 +82,11 @@ class Promises:
         for number, ticket in tickets.items():
             before = self.tickets[number]
             if ticket is not before:
-                self.saw(ticket)
                 self._look_at_grant(world, before, ticket, known)
+                self.saw(ticket)
         self._look_at_resources(world, known)
+        wishes = documents.intents()
+        self.holds.look(known, {intent.id for intent in wishes.values()}, world.wall, at_rest)
         machine = world.machine
         faults = invariants.check(
             Inventory(
@@ -90,7 +95,7 @@ class Promises:
                 resources=resources,
                 ended=ended,
                 runs=dict.fromkeys(machine.runs, False) | {started.run.id: True for started in machine.alive()},
-                intents=documents.intents() if at_rest else {},
+                intents=wishes if at_rest else {},
                 started=machine.started,
                 told=self.tickets.keys(),
                 forgotten=self._forgotten(world),
@@ -125,6 +130,7 @@ class Promises:
             assert number not in world.machine.unclean, f"{whose} got resource {number}, whose cmd_release failed"
             owner = self._owners.setdefault(number, ticket.sandbox)
             assert owner == ticket.sandbox, f"{whose} of {ticket.sandbox} got resource {number} of {owner}"
+            self.holds.granted(resource, ticket)
             self._grants[number] += 1
         if ticket.state is TicketState.FAILED and before.state is TicketState.OPEN:
             attempts = self.attempts.get(resource.pool, 1)
@@ -163,6 +169,8 @@ class Promises:
             return
         waits = resource.state is _WAITS_FOR[run.kind] and resource.run is not None and resource.run.id == run.id
         assert waits, f"{run.id} begins, and its resource is {resource.state} with {resource.run}"
+        if run.kind is HookKind.TERMINATE:
+            self.holds.deletes(resource)
         if run.kind is not HookKind.ALLOC:
             for ticket in world.documents.tickets().values():
                 has = ticket.state is TicketState.OPEN and ticket.resource == number

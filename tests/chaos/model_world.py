@@ -110,9 +110,11 @@ class World:
             ),
         )
 
-    def close(self, number: int, trouble: Trouble | None = None) -> Ticket | None:
+    def close(self, number: int, trouble: Trouble | None = None, bad: str | None = None) -> Ticket | None:
         """The closed ticket as it was acknowledged, None when its client got no answer or an error."""
-        return self._ask(trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall)))
+        return self._ask(
+            trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall, bad=bad))
+        )
 
     def ask_delete(self, resource: int, unused_only: bool) -> None:
         """Do what `resalloc-maint resource-delete` does."""
@@ -124,6 +126,12 @@ class World:
                 unused_only=unused_only,
                 created_at=self.wall,
             )
+        )
+
+    def ask_of_resource(self, kind: IntentKind, resource: int, until: float | None = None) -> Intent:
+        """Do what `resalloc-maint resource-hold` and `resource-release` do."""
+        return self.web.intents.create(
+            lambda number: Intent(id=number, kind=kind, resource=resource, until=until, created_at=self.wall)
         )
 
     def ask_of_pool(self, kind: IntentKind, pool: str) -> None:
@@ -153,7 +161,8 @@ class World:
                 return self.scheduler.turn()
         except StoreFrozen:
             # What a refused sync may mean is only known to the process that was refused, so that one ends.
-            assert self.refused, "a sync failed, although the disk refused nothing"
+            refused_now = trouble is not None and trouble.struck and trouble.refuses
+            assert self.refused or refused_now, "a sync failed, although the disk refused nothing"
             self.kill()
             return False
         except (Killed, StateError):
@@ -199,6 +208,7 @@ class World:
         """Set the wall clock."""
         self.wall = wall
         self.latest = max(self.latest, wall)
+        self.machine.witness.clock_says(wall)
 
     def forgets(self) -> bool:
         """Whether anything can be past its retention."""

@@ -18,8 +18,8 @@ from typing import Any
 
 from tests.chaos.clients import HOPELESS, NoAnswer, Rpc, Shim, Transport
 from tests.chaos.ending import judge
-from tests.chaos.linear import Call, Operation, Seen
 from tests.chaos.pauses import Pauses, Probe
+from tests.chaos.record import Call, Operation, Seen
 from tests.chaos.report import Report
 from tests.chaos.server import RELEASE, Server
 from tests.waiting import until

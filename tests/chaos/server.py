@@ -14,7 +14,7 @@ from typing import Any
 from state.documents import Resource, ResourceState, Ticket
 from state.store import Store
 from tests.bench.farm import GUNICORN, Farm
-from tests.chaos.linear import Operation
+from tests.chaos.record import Operation
 from tests.system.farm import children_of
 from tests.waiting import until
 

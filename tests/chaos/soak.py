@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.bench import processes
 from tests.chaos.clients import Http, Recorded, Rpc, live
 from tests.chaos.ending import judge
-from tests.chaos.linear import Operation
+from tests.chaos.record import Operation
 from tests.chaos.report import Report
 from tests.chaos.server import RELEASE, Server
 from tests.chaos.trend import growth

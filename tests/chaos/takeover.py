@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.chaos.clients import Http, Recorded, live
 from tests.chaos.ending import judge
-from tests.chaos.linear import Operation
+from tests.chaos.record import Operation
 from tests.chaos.report import Report
 from tests.chaos.server import Server
 from tests.waiting import until

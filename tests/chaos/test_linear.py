@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from state.documents import Ticket, TicketState
-from tests.chaos.linear import Call, Ending, Operation, Rule, Seen, check
+from tests.chaos.linear import check
+from tests.chaos.record import Call, Ending, Operation, Rule, Seen
 
 CLIENTS = 4
 
@@ -23,8 +24,8 @@ def look(ticket: int, at: float, resource: str | None, seen: Seen = Seen.OPEN) -
     return Operation(call=Call.LOOK, invoked=at, returned=at + 0.5, ticket=ticket, resource=resource, seen=seen)
 
 
-def close(ticket: int, at: float, answered: bool = True) -> Operation:
-    return Operation(call=Call.CLOSE, invoked=at, returned=at + 0.5 if answered else None, ticket=ticket)
+def close(ticket: int, at: float, answered: bool = True, bad: bool = False) -> Operation:
+    return Operation(call=Call.CLOSE, invoked=at, returned=at + 0.5 if answered else None, ticket=ticket, bad=bad)
 
 
 def document(

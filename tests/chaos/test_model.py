@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
-from functions.policy import change, times
+from functions.policy import change, held, intents, times
+from functions.policy.draft import Draft
+from functions.policy.snapshot import Snapshot
+from functions.policy.steps import Step
 from scheduler import process
-from state.documents import HookKind, ResourceState
+from state.documents import HookKind, Resource, ResourceState
 from state.ids import Numbers
 from state.store import Batch, Put, Store
 from tests.chaos import model
 from tests.chaos.children import WORKERS
-from tests.chaos.model import RUNS, STEPS, FarmModel, Then, check
+from tests.chaos.model import RUNS, STEPS, check
+from tests.chaos.model_deeds import Then
 from tests.chaos.model_farms import generous
 from tests.chaos.model_machine import Ending
+from tests.chaos.model_rules import FarmModel
 
 SEED = int(os.environ.get("MODEL_SEED", "1"))
 """Another one makes other runs."""
@@ -93,6 +98,39 @@ def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(times, "SLACK", 1e9)
 
 
+def holds_end_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Each plan ends all holds."""
+    expire = held.expire
+
+    def early(draft: Draft) -> list[Step]:
+        draft.now += held.LONGEST
+        try:
+            return expire(draft)
+        finally:
+            draft.now -= held.LONGEST
+
+    patch.setattr(held, "expire", early)
+
+
+def holds_are_no_matter(patch: pytest.MonkeyPatch) -> None:
+    """What is held is in the group of the free ones, too."""
+    patch.setattr(Snapshot, "_place", _place_as_if_not_held)
+
+
+def _place_as_if_not_held(snapshot: Snapshot, resource: Resource, place: Any = Snapshot._place) -> None:
+    place(snapshot, resource.replace(held_until=None))
+
+
+def one_wish_for_all(patch: pytest.MonkeyPatch) -> None:
+    """What is wished of a resource whose hold a plan changes is dropped, not kept for the next plan."""
+    patch.setattr(intents, "_changes_hold", lambda draft, resource: False)
+
+
+def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Nobody listens to a client that calls its resource bad."""
+    patch.setattr(change, "called_bad", lambda ticket: None)
+
+
 @pytest.mark.parametrize(
     ("plant", "told"),
     [
@@ -101,6 +139,10 @@ def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
         (no_owners, "of .* got resource .* of"),
         (no_search_for_runs, "waits for the run .*, which is not there"),
         (clocks_go_on, "spares of|waits|is still"),
+        (holds_end_at_once, "is held no longer, and nobody ended that"),
+        (holds_are_no_matter, "which is held|was to be held|is held no longer|ImpossibleTransition"),
+        (one_wish_for_all, "was to be held"),
+        (words_are_forgotten, "a client called (it )?bad"),
     ],
 )
 def test_a_planted_defect_is_found(plant: Plant, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,6 +149,27 @@ def test_the_earlier_of_two_wishes_wins() -> None:
     assert of_kind(steps, StartDelete, HoldResource) == [HoldResource(5, 1)]
 
 
+def test_wishes_about_one_resource_are_fulfilled_in_their_order() -> None:
+    """Given wishes to hold, to release and to delete it, when planned, then the later ones wait for the next plan.
+
+    So they do when the first one only renews a hold. Wishes about others do not wait.
+    """
+    wishes = a_hold(1, 5), an_end_of_hold(2, 5), an_intent(3, 5), an_intent(4, 6)
+    for resource in (a_resource(5), a_resource(5, **HELD)):
+        steps = steps_of([REUSING], resource, a_resource(6), *wishes)
+        assert [step.intent for step in of_kind(steps, DropIntent)] == [1, 4]
+    steps = steps_of([REUSING], a_resource(5), a_hold(1, 5), a_hold(2, 5, NOW + 9000))
+    assert of_kind(steps, DropIntent) == [DropIntent(1)]
+    kept = held.hold(a_resource(5), wishes[0], NOW)
+    steps = steps_of([REUSING], kept, *wishes[1:3])
+    assert of_kind(steps, EndHold, StartDelete, DropIntent) == [
+        EndHold(5, "bob", Actor.OPERATOR),
+        DropIntent(2),
+        DropIntent(3),
+        StartDelete(5),
+    ]
+
+
 def test_what_was_to_go_goes_when_the_hold_ends() -> None:
     """Given a held resource that its client called bad, when its hold ends, then it is deleted in the same plan."""
     resource = a_released_resource(5, delete_asked="bad", **OVER)

@@ -89,6 +89,17 @@ def test_what_is_held_is_not_deleted(client, store):
     assert [intent.resource for intent in intents(store)] == [1, 1]
 
 
+def test_what_somebody_asked_to_hold_just_now_is_held(client, store):
+    """Given a wish to hold 1 that no pass has decided yet, when it is to be deleted, then that is refused."""
+    client.post("/resources/1/hold", data={"reason": "mine"})
+    assert client.delete("/resources/1").text == "Resource 1 is held (mine). Release it first: resource-release 1.\n"
+    assert client.post("/resources/delete", data={"resource": "1"}).text == "held 1 p_00000001: mine\n"
+    reply = client.post("/resources/delete", json={"all": True}).json
+    assert ([one["id"] for one in reply["deleted"]], [one["id"] for one in reply["held"]]) == ([], [1, 3])
+    assert client.post("/resources/1/release").text.endswith(": it is held no longer\n")
+    assert client.delete("/resources/1").status_code == 202
+
+
 def test_what_was_released_just_now_can_be_deleted(client, store):
     client.post("/resources/3/release")
     assert client.delete("/resources/3").status_code == 202
