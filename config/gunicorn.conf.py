@@ -31,6 +31,13 @@ logconfig_dict = logs.json_of_gunicorn(_settings.loglevel) if _settings.log_form
 accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
 
 
+def on_starting(_server: object) -> None:
+    """Have memory given back, by the workers as well, which are forked from this process."""
+    from config import memory
+
+    memory.give_back()
+
+
 def pre_fork(_server: object, worker: Any) -> None:
     """Give each worker a place for what it counts ..."""
     from functions import tally

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config import logs
+from config import logs, memory
 from config.agents import load_agents
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return EXIT_CONFIG
+    memory.give_back()
     logs.set_up(settings.log_dir, settings.loglevel, settings.log_format)
     for notice in settings.notices:
         log.warning("%s", notice)

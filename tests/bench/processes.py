@@ -17,6 +17,19 @@ def memory(pids: Iterable[int]) -> float:
     return kilobytes * 1024 / 1e6
 
 
+def own_memory(pids: Iterable[int]) -> float:
+    """Anonymous memory in MB (10⁶ bytes): all that processes have but the files that they map, which others may share.
+
+    What a process shares with the one that forked it counts for both.
+    """
+    kilobytes = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Anonymous:"):
+                kilobytes += int(line.split()[1])
+    return kilobytes * 1024 / 1e6
+
+
 def processor_seconds(pids: Iterable[int]) -> float:
     """Processor time that they have used so far, without that of their children."""
     ticks = 0

@@ -60,7 +60,8 @@ def _descriptors(name: str) -> Callable[[Server], float]:
 
 
 def _memory(name: str) -> Callable[[Server], float]:
-    return lambda server: processes.memory(server.pids(name))
+    """Not what is mapped from files: how much of that counts depends on who else on the machine uses it."""
+    return lambda server: processes.own_memory(server.pids(name))
 
 
 def _files(folder: str) -> Callable[[Server], float]:

@@ -1,0 +1,34 @@
+"""Memory that is free goes back to the system."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench.farm import PROJECT
+
+SCRIPT = """
+import gc, os, sys
+from config import memory
+from tests.bench.processes import own_memory
+if sys.argv[1] == "yes":
+    memory.give_back()
+before = own_memory([os.getpid()])
+for size in (1_000_000, 2_000_000, 4_000_000):
+    del (bytearray(size)[:])
+blocks = [bytearray(300_000) for _ in range(200)]
+del blocks[:-1]
+gc.collect()
+print(own_memory([os.getpid()]) - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library has other ways")
+@pytest.mark.parametrize("asked", ["yes", "no"])
+def test_large_blocks_that_are_freed_leave_nothing_behind(asked: str) -> None:
+    """Given 60 MB in large blocks, when all but the last are freed, then they are gone; they stay unless asked for."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, asked], check=True, capture_output=True, text=True, cwd=PROJECT, timeout=60
+    )
+    assert (float(done.stdout) < 5) == (asked == "yes")
