@@ -1,7 +1,12 @@
 """Can this server do its work: `GET /readyz`. Tries to write, and reads what the leader shows."""
 
+import functools
+from pathlib import Path
+
 from flask import Response
 
+from config.errors import ConfigError
+from config.settings import load_settings
 from functions import http
 from functions.context import Context, current
 from functions.fields import Query
@@ -22,6 +27,7 @@ def report() -> Response:
         problems += _of_scheduler(context)
         faults, warnings = _of_configuration(context)
         problems += faults
+    warnings += _of_server_file(context.settings.config_dir)
     status = 503 if problems else 200
     if http.wants_json():
         facts = {"ready": not problems, "problems": problems, "warnings": warnings}
@@ -60,6 +66,25 @@ def _of_scheduler(context: Context) -> list[str]:
     if age > 2 * period + PATIENCE:
         return [f"The scheduler made its last pass {age:.0f} s ago, although it makes one each {period:g} s."]
     return []
+
+
+def _of_server_file(folder: Path) -> list[str]:
+    """What is wrong with server.yaml as it is now; this process goes on with what it read when it started."""
+    try:
+        status = (folder / "server.yaml").stat()
+    except OSError:
+        return []
+    faults = _faults(folder, (status.st_mtime_ns, status.st_ino, status.st_size))
+    return [f"{fault}; the server would not start again with that." for fault in faults]
+
+
+@functools.lru_cache(maxsize=1)
+def _faults(folder: Path, _seen: tuple[int, int, int]) -> tuple[str, ...]:
+    try:
+        load_settings({"CONFIG_DIR": str(folder)})
+    except ConfigError as error:
+        return tuple(str(problem) for problem in error.problems[:_SHOWN])
+    return ()
 
 
 def _of_configuration(context: Context) -> tuple[list[str], list[str]]:

@@ -78,6 +78,21 @@ def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
     assert "problem: pools.yaml:3: no; there are no last good pools, so nothing is started." in reply.text
 
 
+def test_a_server_file_that_would_keep_it_from_starting_again_is_a_warning(client, shown, settings):
+    """Given a server.yaml that was broken since the start, when asked, then that is told, until it is mended."""
+    settings.config_dir.mkdir(exist_ok=True)
+    file = settings.config_dir / "server.yaml"
+    with shown.leading():
+        file.write_text("sleeptime: 20\nport: often\n")
+        reply = client.get("/readyz")
+        file.write_text("sleeptime: 20\n")
+        assert client.get("/readyz").text == "ready\n"
+    assert reply.status_code == 200
+    (warning,) = reply.text.splitlines()[1:]
+    assert warning.startswith(f'warning: {file}:2: option "port": must be ')
+    assert warning.endswith("; the server would not start again with that.")
+
+
 def test_of_very_many_faults_some_are_told(client, shown):
     shown.show_pools({"name": "p"}, faults=[f"fault {number}" for number in range(500)])
     with shown.leading():
