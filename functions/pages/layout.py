@@ -25,6 +25,7 @@ _TEMPLATES.filters.update(
     astext=words.text,
     aslog=words.log,
     brief=words.brief,
+    printable=words.printable,
     plural=words.plural,
 )
 _TEMPLATES.globals.update(asset=address, zone=words.zone)

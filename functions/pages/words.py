@@ -60,8 +60,13 @@ def log(content: bytes) -> str:
     return content.decode(errors="replace")
 
 
+def printable(words: str) -> str:
+    """A client's text without what only controls a terminal or a parser."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in words)
+
+
 def brief(content: bytes | None) -> str:
-    """The same on one line, cut to what fits into a list."""
+    """What a hook printed, on one line, cut to what fits into a list."""
     line = " ".join(text(None if content is None else content[: 4 * LONGEST_SHOWN]).split())
     return line if len(line) <= LONGEST_SHOWN else line[: LONGEST_SHOWN - 1] + "…"
 

@@ -118,6 +118,7 @@ def test_errors_are_pages_too(browser, farm):
     reply = browser.get("/nope/%3Cb%3E")
     assert (reply.status_code, reply.mimetype) == (404, "text/html")
     assert "There is nothing at &#39;/nope/&lt;b&gt;&#39;." in reply.text
+    assert "GET /nope/\ufffd\ufffd[31m" in browser.get("/nope/%00%1b[31m").text
 
 
 @pytest.mark.parametrize(
