@@ -1,5 +1,6 @@
 """Samples of the pools: `samples/NAME.jsonl`, a line a minute, for about a day. Not synced, for looking at only."""
 
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -53,6 +54,7 @@ class Use(msgspec.Struct, frozen=True):
 Stamp = tuple[int, int, int]
 """What tells that a file was changed."""
 S = TypeVar("S", Sample, Use)
+_AT = attrgetter("at")
 _sample_decoder = msgspec.json.Decoder(Sample)
 _use_decoder = msgspec.json.Decoder(Use)
 
@@ -124,7 +126,7 @@ def _decode(decoder: msgspec.json.Decoder[S], content: bytes) -> tuple[S, ...]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = [sample for line in content.splitlines() if (sample := _decode_line(decoder, line)) is not None]
     # The clock may have been set back meanwhile.
-    return tuple(sorted(found, key=lambda sample: sample.at))
+    return tuple(sorted(found, key=_AT))
 
 
 def _decode_line(decoder: msgspec.json.Decoder[S], line: bytes) -> S | None:

@@ -4,8 +4,11 @@ Only shapes are drawn; words and numbers stand beside them as text, so that they
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
+from operator import attrgetter
 from statistics import fmean, median
 from typing import NamedTuple, TypeVar
 
@@ -58,6 +61,7 @@ class UseBucket(NamedTuple):
 Buckets = Sequence[Bucket | None]
 S = TypeVar("S", Sample, Use)
 B = TypeVar("B", Bucket, UseBucket)
+_AT = attrgetter("at")
 
 
 def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | None]:
@@ -68,15 +72,10 @@ def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | 
     return [_bucket(begin + length * place, found) if found else None for place, found in enumerate(stretches)]
 
 
-def _stretches(samples: Sequence[S], begin: float, count: int) -> list[list[S]]:
-    """The samples of the day that begins then, sorted into `count` stretches."""
-    length = DAY / count
-    stretches: list[list[S]] = [[] for _ in range(count)]
-    for sample in samples:
-        place = (sample.at - begin) // length
-        if 0 <= place < count:
-            stretches[int(place)].append(sample)
-    return stretches
+def _stretches(samples: Sequence[S], begin: float, count: int) -> list[Sequence[S]]:
+    """The samples, which are in the order of their times, of the day that begins then, in `count` stretches."""
+    bounds = [bisect_left(samples, begin + DAY * place / count, key=_AT) for place in range(count + 1)]
+    return [samples[first:end] for first, end in pairwise(bounds)]
 
 
 def _use_bucket(samples: Sequence[Use]) -> UseBucket:

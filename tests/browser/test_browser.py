@@ -50,6 +50,13 @@ def test_every_page_is_whole_accessible_and_keeps_to_its_own_host(windows, farm,
         window.check()
 
 
+def test_the_menu_takes_one_line_on_a_phone(windows, farm):
+    page = windows(**LOOKS["phone"]).open("/events")
+    tops = page.locator(".top nav a").evaluate_all("links => links.map(link => link.offsetTop)")
+    assert len(tops) == 5
+    assert len(set(tops)) == 1
+
+
 def test_errors_are_pages_that_are_accessible_too(window):
     page = window.open("/tickets/999")
     expect(page.locator("h1")).to_have_text("There is no ticket 999.")

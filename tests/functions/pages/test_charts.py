@@ -63,7 +63,7 @@ def test_resources_are_stacked_against_max():
 
 
 def test_a_time_without_samples_is_a_gap():
-    samples = [Sample(at=NOW - QUARTER * number - 1, max=4, taken=4) for number in (0, 2)]
+    samples = [Sample(at=NOW - QUARTER * number - 1, max=4, taken=4) for number in (2, 0)]
     svg = str(charts(samples, NOW)[0].shapes)
     assert heights(svg, "taken")[-4:] == [0, 100, 0, 100]
     assert 'class="most" d="M93 0H94M95 0H96"' in svg
