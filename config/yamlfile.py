@@ -35,13 +35,18 @@ def read_text(path: Path) -> str:
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise _failure(path, None, f"cannot be read: {error.strerror or error}") from None
+    return text_of(content, str(path))
+
+
+def text_of(content: bytes, file: str) -> str:
+    """The text that these bytes are, those of `file` in problems; raises ConfigError: too large, or not UTF-8."""
     if len(content) > LARGEST:
-        raise _failure(path, None, f"is larger than {LARGEST} bytes")
+        raise _failure(file, None, f"is larger than {LARGEST} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise _failure(path, line, "is not UTF-8 text") from None
+        raise _failure(file, line, "is not UTF-8 text") from None
 
 
 class YamlFile:

@@ -1,27 +1,34 @@
 """The table from errors to status codes, words and sentences."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from flask import request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.exceptions import NotFound as NoSuchPath
 
+from config.errors import Problem
 from functions import errors
 from functions.errors import shown
 from state import errors as state_errors
 
 BODY_LIMIT = 64 * 1024
+"""Bytes of a body where a function says nothing else."""
+MOST_FAULTS = 100
+"""Faults of a file that are told one by one."""
 
 
 class Answer(NamedTuple):
-    """What a client is told instead of what it wanted: a status, a word for programs, a sentence for people."""
+    """What a client is told instead of what it wanted: a status, a word for programs, a sentence for people (of several
+    faults one a line), and what programs can know besides.
+    """
 
     status: int
     code: str
     sentence: str
     field: str | None = None
     headers: Mapping[str, str] = {}
+    more: Mapping[str, Any] = {}
 
 
 def answer_to(error: Exception) -> Answer:
@@ -36,8 +43,9 @@ def answer_to(error: Exception) -> Answer:
             return Answer(400, "malformed_body", error.why)
         case errors.UnsupportedBody():
             kind = shown(error.content_type) if error.content_type else "a body without Content-Type"
-            known = "application/x-www-form-urlencoded or application/json"
-            return Answer(415, "unsupported_body", f"The body must be {known}, not {kind}.")
+            return Answer(415, "unsupported_body", f"The body must be {error.known}, not {kind}.")
+        case errors.FaultyPools():
+            return _faults(error.problems)
         case errors.CrossSite():
             return Answer(403, "cross_site", f"Requests from pages of {shown(error.origin)} are refused.")
         case errors.KeyReused():
@@ -90,8 +98,20 @@ def answer_to(error: Exception) -> Answer:
             sentence = f"{request.method} is not possible at {shown(request.path)}, only {allowed}."
             return Answer(405, "wrong_method", sentence, None, {"Allow": allowed})
         case RequestEntityTooLarge():
-            return Answer(413, "body_too_large", f"The body is over {BODY_LIMIT // 1024} KiB.")
+            limit = (request.max_content_length or BODY_LIMIT) // 1024
+            return Answer(413, "body_too_large", f"The body is over {limit} KiB.")
         case HTTPException() if error.code is not None and error.code < 500:
             return Answer(error.code, "bad_request", f"The request cannot be served: {error.name.lower()}.")
         case _:
             return Answer(500, "internal_error", "The server made an error; its log says more.")
+
+
+def _faults(problems: Sequence[Problem]) -> Answer:
+    told = [str(problem) for problem in problems[:MOST_FAULTS]]
+    if len(problems) > MOST_FAULTS:
+        told.append(f"and {len(problems) - MOST_FAULTS} more")
+    faults = [
+        {"line": problem.line, "pool": problem.where, "option": problem.option, "message": problem.message}
+        for problem in problems[:MOST_FAULTS]
+    ]
+    return Answer(422, "faulty_pools", "\n".join(told), more={"faults": faults})

@@ -10,10 +10,11 @@ from config import logs as server_log
 from config.settings import Settings, load_settings
 from functions import answers, health, http, index, openapi, readiness, tally
 from functions.context import Context
-from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
+from functions.operators import events, fsck, history, logs, metrics, plan, pool_verbs, pools, resource_verbs, resources
 from functions.operators import tickets as operators_tickets
 from functions.pages import api, assets, overview, pool, resource
 from functions.pages import events as events_page
+from functions.pages import plan as plan_page
 from functions.pages import pools as pools_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
@@ -58,6 +59,8 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/pools/<name>/drain", pool_verbs.drain),
     ("POST", "/pools/<name>/retry", pool_verbs.retry),
     ("POST", "/pools/<name>/delete-unused", resource_verbs.delete_unused),
+    ("GET", "/plan", plan.usage),
+    ("POST", "/plan", plan.tell),
     ("GET", "/api", api.lines),
     ("GET", "/api/stats", pools.stats),
     ("GET", "/assets/<name>", assets.file),
@@ -73,6 +76,8 @@ PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/pools"): pools_page.show,
     ("GET", "/pools/<name>"): pool.show,
     ("GET", "/events"): events_page.show,
+    ("GET", "/plan"): plan_page.ask,
+    ("POST", "/plan"): plan_page.show,
     ("POST", "/tickets/<ticket_id>/close"): then(close.by_post, "/tickets/{ticket_id}", "close"),
     ("POST", "/resources/<id_or_name>/delete"): then(
         resource_verbs.delete_by_post, "/resources/{id_or_name}", "delete"

@@ -1,5 +1,8 @@
 """Why a request is refused. Errors carry facts; `functions/http.py` and `tickets/xmlrpc.py` make sentences of them."""
 
+from collections.abc import Sequence
+
+from config.errors import Problem
 from state.documents import Resource, Ticket, TicketState
 
 SHOWN = 60
@@ -37,11 +40,20 @@ class MalformedBody(Refused):
 
 
 class UnsupportedBody(Refused):
-    """The body is neither a form nor JSON; `content_type` may be empty."""
+    """The body is neither a form nor JSON, or nothing else of what is `known` here; `content_type` may be empty."""
 
-    def __init__(self, content_type: str) -> None:
+    def __init__(self, content_type: str, known: str = "application/x-www-form-urlencoded or application/json") -> None:
         super().__init__(content_type)
         self.content_type = content_type
+        self.known = known
+
+
+class FaultyPools(Refused):
+    """The body is a pools.yaml that cannot be used, for these reasons."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"{len(problems)} faults")
+        self.problems = problems
 
 
 class CrossSite(Refused):

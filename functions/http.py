@@ -127,14 +127,16 @@ def _error_reply(error: Exception, form: Form, asked: str) -> Response:
     if form is Form.PAGE:
         return page_reply("error.html", answer.status, answer.headers, answer=answer, asked=asked)
     if form is Form.JSON:
-        fields = error_fields(answer.code, answer.sentence, answer.field, answer.status)
+        fields = error_fields(answer.code, answer.sentence, answer.field, answer.status, answer.more)
         return json_reply(fields, answer.status, answer.headers)
     return text_reply(answer.sentence + "\n", answer.status, answer.headers)
 
 
-def error_fields(code: str, message: str, field: str | None, status: int) -> dict[str, Any]:
+def error_fields(
+    code: str, message: str, field: str | None, status: int, more: Mapping[str, Any] = {}
+) -> dict[str, Any]:
     """The shape of an error in JSON."""
-    return {"error": {"code": code, "message": message, "field": field, "status": status}}
+    return {"error": {"code": code, "message": message, "field": field, "status": status, **more}}
 
 
 class Later(Response):

@@ -114,7 +114,7 @@ def _body(document: dict[str, Any], body: Mapping[str, Any]) -> Iterator[Field]:
         for name, found in properties.items():
             field = _resolved(document, found)
             required = name in schema.get("required", [])
-            place = "form" if kind.endswith("urlencoded") else "JSON"
+            place = "JSON" if kind.endswith("json") else "form"
             yield Field(name, place, required, _form(document, found), field.get("description", ""))
 
 

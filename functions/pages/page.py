@@ -20,9 +20,11 @@ ROWS = 200
 LONGEST_SEARCH = 255
 
 
-def reply(template: str, make: Callable[[Look], dict[str, Any]], searches: bool = False) -> Response:
-    """200 with the page that `template` makes of one look at the farm, and of what `make` makes of that; `searches`
-    tells that it looks through files of events.
+def reply(
+    template: str, make: Callable[[Look], dict[str, Any]], searches: bool = False, status: int = 200
+) -> Response:
+    """The page that `template` makes of one look at the farm, and of what `make` makes of that; `searches` tells that
+    it looks through files of events.
     """
     context = current()
     looking = context.looking
@@ -32,7 +34,7 @@ def reply(template: str, make: Callable[[Look], dict[str, Any]], searches: bool 
         look = looking.look()
         return render(template, look=look, **make(look))
 
-    return http.html_reply(call(build))
+    return http.html_reply(call(build), status)
 
 
 def read_choice(query: Query, name: str, choices: Sequence[str]) -> str:

@@ -23,6 +23,7 @@ from functions.policy.steps import (
 )
 
 __all__ = [
+    "ROUNDS",
     "AskDelete",
     "Assign",
     "ChangePool",
@@ -41,6 +42,10 @@ __all__ = [
     "decide",
     "plan",
 ]
+
+
+ROUNDS = 4
+"""Plans that one pass makes at most; what is left is the next pass's, which follows at once."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """What is remembered of a pool once pools.yaml was read: its options, and what has changed."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,13 @@ from state.documents import Actor, PoolRecord
 from state.lifecycle import PoolEvent
 
 _IN, _OUT = "in the file", "not in the file"
+
+
+def remembered(known: Mapping[str, PoolRecord], pools: Iterable[Pool], now: float) -> list[PoolRecord]:
+    """The records, of those that are known and new ones, that are different once these pools stand in the file."""
+    records = {pool.name: configured(known.get(pool.name), pool, position, now) for position, pool in enumerate(pools)}
+    records |= {name: left(record, now) for name, record in known.items() if name not in records}
+    return [record for name, record in records.items() if record != known.get(name)]
 
 
 def configured(record: PoolRecord | None, pool: Pool, position: int, now: float) -> PoolRecord:
@@ -34,10 +42,14 @@ def left(record: PoolRecord, now: float) -> PoolRecord:
     return note(record, PoolEvent.LEFT, now, Actor.OPERATOR, _IN, _OUT).replace(configured=False)
 
 
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The names of the options that are different."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
     """What is different, numbers with what they were and are: "cmd_new, max 4 → 5"."""
-    names = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return ", ".join(_change(name, before.get(name), after.get(name)) for name in names)
+    return ", ".join(_change(name, before.get(name), after.get(name)) for name in differences(before, after))
 
 
 def _change(name: str, before: Any, after: Any) -> str:

@@ -89,8 +89,8 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
         holds = start_holds(draft, pool)
         if not holds:
             most = 1 if pool.start_delay > 0 else room(draft, pool)
-            wanted = tickets if tickets else [None] * missing_spares(draft, pool)
-            steps += [StartResource(pool.name, ticket) for ticket in wanted[:most]]
+            wanted = tickets[:most] if tickets else [None] * min(most, missing_spares(draft, pool))
+            steps += [StartResource(pool.name, ticket) for ticket in wanted]
         elif (until := _all_over(holds)) is not None:
             draft.wake(until)
     return steps

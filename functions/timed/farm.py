@@ -15,7 +15,7 @@ from config.pools import Pool, load_pools
 from config.settings import Settings
 from functions.logfields import of_file, of_pool, of_problem
 from functions.policy.history import Key, Teller, key_of
-from functions.policy.records import configured, left
+from functions.policy.records import remembered
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
     Patrol,
@@ -326,12 +326,7 @@ class Farm:
         return True
 
     def _remember_pools(self, pools: Iterable[Pool]) -> None:
-        known, now = self.snapshot.records, self.clock()
-        records = {
-            pool.name: configured(known.get(pool.name), pool, position, now) for position, pool in enumerate(pools)
-        }
-        records |= {name: left(record, now) for name, record in known.items() if name not in records}
-        changed = [record for name, record in records.items() if record != self.snapshot.records.get(name)]
+        changed = remembered(self.snapshot.records, pools, self.clock())
         if changed:
             self.store.commit(Batch([Put(record) for record in changed]))
         for record in changed:

@@ -12,6 +12,7 @@ from functions.logfields import Fields, of_resource, of_ticket
 from functions.policy import change, held
 from functions.policy.outcomes import Outcome, fold_record, fold_resource, note_loss
 from functions.policy.plan import (
+    ROUNDS,
     AskDelete,
     Assign,
     DropIntent,
@@ -35,9 +36,6 @@ from state.documents import HookKind, Resource, ResourceState, Run, Ticket, Tick
 from state.store import Batch, Put, Update
 
 log = logging.getLogger(__name__)
-
-ROUNDS = 4
-"""Plans that one pass makes at most; what is left is the next pass's, which follows at once."""
 
 
 def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> float | None:

@@ -56,6 +56,7 @@ _resalloc() {
         _resalloc_offer < <(awk '{ print $1 }' <<<"$synopses")
     else
         case " $synopsis" in
+        *' FILE'*) _resalloc_offer < <(compgen -f -- "$current") ;;
         *' ID|NAME'*) _resalloc_offer < <(_resalloc_ask /resources 3) ;;
         *' POOL'*) _resalloc_offer < <(_resalloc_ask /pools 1) ;;
         *' ID'*) _resalloc_offer < <(_resalloc_ask /tickets 1) ;;

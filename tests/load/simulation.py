@@ -17,10 +17,10 @@ from functions.policy.estimate import Confidence, Estimate, estimate
 from functions.policy.explain import explain
 from functions.policy.outcomes import Outcome, fold_record, fold_resource, fold_taken_times
 from functions.policy.plan import Assign, StartResource, Step, plan
+from functions.policy.rehearsal import apply
 from functions.policy.snapshot import Snapshot
 from functions.policy.turns import Queue, before, rivals
 from state.documents import HookKind, Intent, IntentKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
-from tests.policy.world import apply
 
 START = 1_000_000.0
 USERS = 40

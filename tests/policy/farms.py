@@ -9,6 +9,7 @@ from config.pools import Pool
 from functions.policy import change, held
 from functions.policy.outcomes import Outcome, fold_record, fold_resource
 from functions.policy.plan import Plan, plan
+from functions.policy.rehearsal import apply
 from functions.policy.snapshot import Snapshot
 from state.documents import HookKind, IntentKind, PoolMode, Resource, ResourceState, Ticket, TicketState
 from tests.policy.world import (
@@ -23,7 +24,6 @@ from tests.policy.world import (
     a_ticket,
     an_end_of_hold,
     an_intent,
-    apply,
 )
 
 PLAIN, ON_DEMAND = ("a", "b", "c"), ("x", "y")

@@ -10,6 +10,7 @@ from functions.policy.draft import Draft
 from functions.policy.explain import Case, Explanation, explain
 from functions.policy.holds import Hold, Reason
 from functions.policy.plan import Assign, StartResource, decide, plan
+from functions.policy.rehearsal import apply
 from functions.policy.snapshot import Snapshot
 from state.documents import PoolMode, Resource, ResourceState
 from tests.policy.farms import SANDBOXES, Event, History, events, pools, tag_sets
@@ -23,7 +24,6 @@ from tests.policy.world import (
     a_snapshot,
     a_ticket,
     an_assigned_ticket,
-    apply,
 )
 
 

@@ -1,4 +1,4 @@
-"""A farm in memory: documents made with few words, and plans applied the way the scheduler applies them."""
+"""A farm in memory: documents made with few words."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,25 +6,7 @@ from typing import Any
 import msgspec
 
 from config.pools import Pool
-from functions.policy import change, held, modes
-from functions.policy.plan import (
-    AskDelete,
-    Assign,
-    ChangePool,
-    DropIntent,
-    EndHold,
-    FailTicket,
-    HoldResource,
-    LetGo,
-    NoteDrained,
-    Plan,
-    RequestDelete,
-    Settle,
-    StartDelete,
-    StartResource,
-    Step,
-    plan,
-)
+from functions.policy.plan import Step, plan
 from functions.policy.snapshot import Snapshot
 from state.documents import (
     HookKind,
@@ -143,51 +125,3 @@ def steps_of(pools: Iterable[Pool], *documents: Document, now: float = NOW) -> l
 
 def of_kind(steps: Iterable[Step], *kinds: type) -> list[Step]:
     return [step for step in steps if isinstance(step, kinds)]
-
-
-def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
-    """Do what the plan says, with hooks that start and stand still."""
-    for step in decided.steps:
-        match step:
-            case LetGo():
-                resource, ticket = snapshot.resources[step.resource], snapshot.tickets[step.ticket]
-                snapshot.put_resource(change.let_go(resource, ticket, step.hook, now))
-            case Settle():
-                snapshot.drop_ticket(step.ticket)
-            case FailTicket():
-                snapshot.put_ticket(change.fail(snapshot.tickets[step.ticket], step.reason, now))
-            case RequestDelete():
-                resource, holder = snapshot.resources[step.resource], snapshot.holder(step.resource)
-                snapshot.put_resource(change.request_delete(resource, step.reason, now, step.actor, holder))
-            case AskDelete():
-                resource = snapshot.resources[step.resource]
-                snapshot.put_resource(change.ask_delete(resource, step.reason, now, step.actor))
-            case HoldResource():
-                resource, intent = snapshot.resources[step.resource], snapshot.intents[step.intent]
-                snapshot.put_resource(held.hold(resource, intent, now))
-            case EndHold():
-                resource = snapshot.resources[step.resource]
-                snapshot.put_resource(held.end_hold(resource, step.reason, now, step.actor))
-            case ChangePool():
-                record, intent = snapshot.records[step.pool], snapshot.intents[step.intent]
-                snapshot.put_record(modes.change_pool(record, intent, now))
-            case NoteDrained():
-                snapshot.put_record(modes.note_drained(snapshot.records[step.pool], now))
-            case DropIntent():
-                snapshot.drop_intent(step.intent)
-            case StartDelete():
-                snapshot.put_resource(change.begin_delete(snapshot.resources[step.resource], now))
-            case StartResource():
-                _start(snapshot, step.pool, now)
-            case Assign():
-                ticket, resource = snapshot.tickets[step.ticket], snapshot.resources[step.resource]
-                snapshot.put_ticket(change.assign(ticket, resource, f"random {ticket.id}", now))
-
-
-def _start(snapshot: Snapshot, pool_name: str, now: float) -> None:
-    pool = snapshot.pools[pool_name]
-    id = max(snapshot.resources, default=0) + 1
-    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
-    snapshot.put_resource(change.new_resource(id, pool, snapshot.free_number(pool_name), counters, now))
-    record = snapshot.records.get(pool_name) or a_record(pool)
-    snapshot.put_record(record.replace(last_start=now))

@@ -15,7 +15,7 @@ from tests.waiting import until
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the server got; `form` holds the decoded fields of its body."""
+    """One request that the server got; `form` holds the decoded fields of its body, if it is a form."""
 
     at: float
     method: str
@@ -23,6 +23,7 @@ class Request:
     query: dict[str, list[str]]
     form: dict[str, list[str]]
     headers: dict[str, str]
+    body: bytes = b""
 
 
 Step = Callable[[BaseHTTPRequestHandler], None]
@@ -103,6 +104,7 @@ class ScriptedServer:
                     query=parse_qs(address.query),
                     form=parse_qs(body.decode(), keep_blank_values=True, errors="strict"),
                     headers={name.lower(): value for name, value in handler.headers.items()},
+                    body=body,
                 )
             )
             step = self.steps.pop(0) if self.steps else reply(418, b"The script of this test has ended.\n")

@@ -22,6 +22,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 ZSH = """
 compadd() {{ shift; print -rl -- ${{(M)@:#${{words[CURRENT]}}*}} }}
 _normal() {{ print -r -- "as: $words" }}
+_files() {{ print -rl -- ${{words[CURRENT]}}*(N) }}
 complete_it() {{ {source} }}
 words=({words}) CURRENT=$#words
 complete_it
@@ -92,6 +93,14 @@ def test_ids_and_names_come_from_the_server(
     else:
         words = [words[0], "--connection", f"{server.url}/RPC2", *words[1:]]
         assert completed(shell, "http://127.0.0.1:1", tmp_path, *words) == offers
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_file_is_completed_as_one(shell: str, tmp_path: Path) -> None:
+    (tmp_path / "pools.yaml").touch()
+    (tmp_path / "other").touch()
+    assert completed(shell, "http://127.0.0.1:1", tmp_path, "resalloc-maint", "plan", "poo") == ["pools.yaml"]
+    assert completed(shell, "http://127.0.0.1:1", tmp_path, "resalloc-maint", "plan", "--j") == ["--json"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -14,7 +14,7 @@ from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
 COMMANDS += ["resource-hold", "resource-release", "pool-pause", "pool-resume", "pool-drain", "pool-retry"]
-COMMANDS += ["events", "history"]
+COMMANDS += ["plan", "events", "history"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,11 @@ COMMANDS += ["events", "history"]
         (["pool-drain", "a", "b"], "unexpected argument: b"),
         (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),
         (["pool-drain", "a", "--by"], "--by needs a value"),
+        (["plan"], "the name of a file is needed, or - for stdin"),
+        (["plan", "a", "b"], "unexpected argument: b"),
+        (["plan", "-", "b"], "unexpected argument: b"),
+        (["plan", "-x"], "unknown option: -x"),
+        (["-", "plan"], "unknown command: -"),
         (["ticket-list", "1"], "unexpected argument: 1"),
         (["foreach-resource", "echo {name}"], "unexpected argument: echo {name}"),
         (["foreach-resource", "--command"], "--command needs a value"),
