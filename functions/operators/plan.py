@@ -4,7 +4,7 @@ Reads pool records, resources, tickets and intents. Writes nothing.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from flask import Response, request
@@ -26,8 +26,9 @@ FILE = "pools.yaml.new"
 """What the file is called in its faults."""
 LIMIT = LARGEST + BODY_LIMIT
 """Bytes of a body: the largest pools.yaml, and what a form has around it."""
+MOST_POOLS = 2000
 MOST_STARTS = 20_000
-"""Resources that a file may let start at once, to be looked at."""
+"""Resources that a file may let start at once."""
 # curl's --data-binary calls everything a form.
 _KINDS = frozenset(
     (
@@ -103,9 +104,8 @@ def _look_ahead(context: Context, content: bytes) -> Outlook:
         file = parse_pools(text_of(content, FILE), FILE)
     except ConfigError as error:
         raise FaultyPools(error.problems) from None
-    if most_starts(file.pools) > MOST_STARTS:
-        message = f"would let more than {MOST_STARTS} resources start at once, which is too many to look ahead"
-        raise FaultyPools([Problem(FILE, None, None, None, message)])
+    if fault := fault_of_size(file.pools):
+        raise FaultyPools([Problem(FILE, None, None, None, fault)])
     intents = read_living(context.store.intents)
     look = context.looking.look()
     documents = Documents(look.records, look.resources, look.tickets, intents)
@@ -120,9 +120,14 @@ def _look_ahead(context: Context, content: bytes) -> Outlook:
     return Outlook(preview(documents, file.pools, look.at), warnings, notes)
 
 
-def most_starts(pools: Iterable[Pool]) -> int:
-    """How many starts of spares these pools allow in one plan, at most."""
-    return sum(min(pool.max, pool.max_starting, pool.max_prealloc) for pool in pools if not pool.on_demand)
+def fault_of_size(pools: Sequence[Pool]) -> str | None:
+    """Why these pools are too many, or start too much, to be looked at in a moment."""
+    if len(pools) > MOST_POOLS:
+        return f"has more than {MOST_POOLS} pools, which is too many to look ahead"
+    starts = sum(min(pool.max, pool.max_starting, pool.max_prealloc) for pool in pools if not pool.on_demand)
+    if starts > MOST_STARTS:
+        return f"would let more than {MOST_STARTS} resources start at once, which is too many to look ahead"
+    return None
 
 
 def _read_form() -> bytes:

@@ -20,9 +20,7 @@ ROWS = 200
 LONGEST_SEARCH = 255
 
 
-def reply(
-    template: str, make: Callable[[Look], dict[str, Any]], searches: bool = False, status: int = 200
-) -> Response:
+def reply(template: str, make: Callable[[Look], dict[str, Any]], searches: bool = False, status: int = 200) -> Response:
     """The page that `template` makes of one look at the farm, and of what `make` makes of that; `searches` tells that
     it looks through files of events.
     """

@@ -26,6 +26,7 @@ PATHS = (
     "/tickets/1?ask=bad",
     "/events",
     "/events?pool=vms&resource=&ticket=&since=1h",
+    "/plan",
 )
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
@@ -172,6 +173,35 @@ def test_a_resource_is_deleted_after_a_question_that_can_be_cancelled(window, fa
     until(lambda: [one for one in farm.ended() if one["id"] == resource], what="its end")
     assert "worn out" in str(next(one["reason"] for one in farm.ended() if one["id"] == resource))
     window.check()
+
+
+def test_a_pools_yaml_is_pasted_then_uploaded_and_what_it_would_do_is_shown(window, farm, tmp_path):
+    page = window.open("/pools")
+    page.get_by_role("link", name="Try another pools.yaml").click()
+    text = page.get_by_label("Its text")
+    text.fill("<b>")
+    page.get_by_role("button", name="Show what it would do").click()
+    expect(page.get_by_text("fault pools.yaml.new:1: must be a mapping")).to_be_visible()
+    expect(text).to_have_value("<b>")
+
+    # What is typed is not taken away by an update.
+    before = page.locator("#footer time").text_content()
+    text.fill("vms: {cmd_new: x, cmd_delete: y, tags: [new]}")
+    expect(page.locator("#footer time")).not_to_have_text(before or "")
+    page.get_by_role("button", name="Show what it would do").click()
+    found = page.get_by_role("region", name="What it would do")
+    expect(found.get_by_role("listitem").first).to_contain_text("stranded ticket")
+    expect(found).to_contain_text("broken is not in the file")
+    assert Axe().run(page).violations_count == 0
+
+    file = tmp_path / "pools.yaml"
+    file.write_text((farm.config / "pools.yaml").read_text())
+    page.get_by_label("or the file itself").set_input_files(file)
+    page.get_by_role("button", name="Show what it would do").click()
+    expect(found).to_contain_text("Nothing would be different.")
+    expect(text).to_have_value(re.compile("everyday</b> builds"))
+    assert [complaint for complaint in window.complaints if "422" not in complaint] == []
+    assert {one["name"] for one in farm.get("/pools")["pools"]} == {"vms", "broken", "slow"}
 
 
 def test_everything_can_be_reached_by_keyboard(window, farm):

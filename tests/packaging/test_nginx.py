@@ -208,6 +208,12 @@ def test_body_over_the_limit_is_refused_in_the_words_of_the_server(nginx):
     assert json.loads(answer)["error"]["code"] == "body_too_large"
 
 
+def test_a_pools_yaml_to_be_looked_at_may_be_larger(nginx):
+    """Given a comment of 900 KB, when sent as a pools.yaml, then it comes through."""
+    looked, answer = nginx.request("POST", "/plan", b"#" + b"x" * 900_000, Content_Type="text/yaml")
+    assert (looked.status, answer.splitlines()[0][:5]) == (200, b"pool ")
+
+
 def test_metrics_are_not_for_everybody(nginx):
     refused, _ = nginx.request("GET", "/metrics")
     health, _ = nginx.request("GET", "/readyz")

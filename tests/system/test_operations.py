@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from state.store import Store
-from tests.system.farm import PROJECT, Farm
+from tests.system.farm import PROJECT, SHIM, Farm
 from tests.waiting import until
 
 TEXT = (PROJECT / "docs" / "operations.md").read_text()
@@ -27,6 +27,8 @@ def run(farm: Farm, folder: Path, title: str) -> None:
         "STATE": str(farm.state),
         "LOGS": str(farm.logs),
         "FSCK": f"{sys.executable} -m scheduler fsck",
+        "PATH": f"{SHIM}{os.pathsep}{farm.environment['PATH']}",
+        "RESALLOC_URL": farm.url,
     }
     blocks = "".join(re.findall(r"```console\n(.*?)```", section(title), re.DOTALL))
     commands = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", blocks, re.MULTILINE)
@@ -72,6 +74,16 @@ def test_a_living_server_is_backed_up_restored_and_moved(farm: Farm, tmp_path: P
     assert farm.wait(first) == output
     assert farm.take("A") == 100_000
     assert farm.status(f"/tickets/{later}") == 404
+
+
+def test_a_change_of_pools_is_looked_at_and_does_what_was_told(farm: Farm, tmp_path: Path) -> None:
+    """Given the farm of the document, when the file is put in place, then its pool ends with as many as it says."""
+    farm.set_pools(POOLS)
+    farm.start()
+    farm.wait(farm.take("A"))
+    until(lambda: len(farm.up()) == 3, what="two spares beside a taken one")
+    run(farm, tmp_path, "Changing pools.yaml")
+    until(lambda: len(farm.up()) == 5, what="what was told")
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))

@@ -5,7 +5,7 @@ import pytest
 
 from config.yamlfile import LARGEST
 from functions.operators import plan
-from functions.operators.plan import LIMIT, MOST_STARTS
+from functions.operators.plan import LIMIT, MOST_POOLS, MOST_STARTS
 from state.documents import ResourceState
 from tests.policy.world import a_pool
 
@@ -130,6 +130,7 @@ def test_all_faults_are_told_with_their_lines(client):
         (b"a: " + b"[" * 5000, "nesting"),
         (b"#" * (LARGEST + 1), f"is larger than {LARGEST} bytes"),
         (b"p: {cmd_new: x, cmd_delete: y, max: 999999, max_prealloc: 999999, max_starting: 999999}", str(MOST_STARTS)),
+        (b"p: &p {cmd_new: x, cmd_delete: y}\n" + b"".join(b"p%d: *p\n" % n for n in range(2000)), str(MOST_POOLS)),
     ],
 )
 def test_what_is_no_pools_yaml_is_refused(client, content, word):
