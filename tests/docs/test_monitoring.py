@@ -1,6 +1,7 @@
 """docs/monitoring.md names every metric with its type and labels, and no other."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -70,11 +71,15 @@ def test_every_field_of_a_line_is_told():
     table = TEXT.partition("| field | of |")[2].partition("\n\n")[0]
     told = set(re.findall(r"`(\w+)`", table))
     run = HookRun(id="000017_alloc_1", kind=HookKind.ALLOC, pool="p", command="", environment={}, limit=1, log="")
+    asked = {"m": "GET", "U": "/resources/vms_1", "s": "200"}
+    access = logging.makeLogRecord({"name": "gunicorn.access", "args": asked})
+    usual = json.loads(JsonFormatter().format(logging.makeLogRecord({}))).keys()
     fields = {
         *logfields.of_ticket(Ticket(id=1, resource=2, pool="p")),
         *logfields.of_agent(Agent(id=1, group="g")),
         *logfields.of_run(run),
         *logfields.of_request("GET /"),
+        *(json.loads(JsonFormatter().format(access)).keys() - usual),
         "exception",
     }
     assert told == fields
