@@ -104,6 +104,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
     KEY: ClassVar[str] = "id"
     """The field that names its file."""
+    NEEDED: ClassVar[tuple[str, ...]] = ()
+    """What every version has written and nobody may guess: without it, a document is damaged."""
 
     unknown: dict[str, Any] = {}
 
@@ -118,6 +120,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         fields = msgspec.json.decode(content)
         if not isinstance(fields, dict):
             raise msgspec.ValidationError("Expected an object")
+        for name in cls.NEEDED:
+            if name not in fields:
+                raise msgspec.ValidationError(f"Object missing required field `{name}`")
         fields = _gather_unknown(cls, fields)
         if "run" in fields:
             fields["run"] = _gather_unknown(Run, fields["run"])
@@ -146,6 +151,8 @@ class Ticket(Document, frozen=True, kw_only=True):
     `resource` is the only place that says which resource the ticket has; `output` records what was handed over
     and never changes afterwards. `bad` is why its client, on closing it, called the resource bad.
     """
+
+    NEEDED: ClassVar[tuple[str, ...]] = ("state", "tags", "resource")
 
     id: int
     state: TicketState = TicketState.OPEN
@@ -186,6 +193,8 @@ class Resource(Document, frozen=True, kw_only=True):
     it, sandbox and first taking are on that ticket; they are copied here on release. An operator may hold it until
     `held_until`: since when, who and why stand beside that. `history` holds its last transitions.
     """
+
+    NEEDED: ClassVar[tuple[str, ...]] = ("state", "tags", "sandbox", "run")
 
     id: int
     name: str

@@ -174,7 +174,10 @@ class _Surveyor:
 
     def _runs(self) -> dict[str, bool]:
         runs = {}
-        for name in self.files.names(self.root / "runs"):
+        names = sorted(self.files.names(self.root / "runs"))
+        first = {name for name in names if name.endswith(".run")}
+        self.found.strays += [f"runs/{name}" for name in names if f"{name.rpartition('.')[0]}.run" not in first]
+        for name in names:
             run, _, ending = name.rpartition(".")
             if ending == "run":
                 path = self.root / "runs" / name

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"
     MISSING_TICKET = "missing ticket"
     MISSING_RESOURCE = "missing resource"
+    MISSING_POOL = "missing pool"
     HALF_GRANTED = "half granted"
     DOUBLE_GRANT = "double grant"
     WRONG_SANDBOX = "wrong sandbox"

@@ -70,9 +70,11 @@ def _places(inventory: Inventory) -> Iterator[Fault]:
 
 
 def _gaps(inventory: Inventory) -> Iterator[Fault]:
-    for kind, given in inventory.numbers_given().items():
-        numbers = sorted(given)
-        for before, after in pairwise(numbers):
+    numbers_given = inventory.numbers_given()
+    # A key is written before its ticket: alone it tells of one that got lost, or that never was.
+    numbers_given["tickets"] -= {*inventory.keys.values()} - inventory.all_tickets().keys()
+    for kind, given in numbers_given.items():
+        for before, after in pairwise(sorted(given)):
             gap = range(before + 1, after)
             if 0 < len(gap) <= _LONGEST_GAP and (kind, gap[0]) not in inventory.forgotten:
                 which = f"{gap[0]}" if len(gap) == 1 else f"{gap[0]} to {gap[-1]}"

@@ -13,7 +13,7 @@ from config.pools import Pool
 from functions.policy.faults import Fault, Kind
 from functions.policy.invariants import check
 from functions.policy.inventory import Inventory
-from state.documents import PoolRecord
+from state.documents import PoolRecord, ResourceState
 from state.ids import is_number
 from state.quarantine import Aside
 from state.survey import Survey, survey
@@ -30,7 +30,7 @@ def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
     Raises StoreUnavailable when it is no state folder or cannot be read, UnknownFormat when a newer program wrote it.
     """
     found = survey(root, now)
-    faults = [*_faults_of_files(found), *check(inventory_of(found, started(root, log_dir)))]
+    faults = [*_faults_of_files(found), *_missing_pools(found), *check(inventory_of(found, started(root, log_dir)))]
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
 
@@ -172,6 +172,19 @@ def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
         sentence = f"{was} was damaged, and nothing else tells what it said"
         repair = "Mend it and move it back, or let `fsck --repair` make of it what it can; else remove it."
         yield Fault(Kind.QUARANTINED, name, sentence, repair)
+
+
+def _missing_pools(found: Survey) -> Iterator[Fault]:
+    users: dict[str, int] = {}
+    for resource in found.resources.values():
+        if resource.state is not ResourceState.ENDED:
+            users.setdefault(f"pools/{resource.pool}.json", resource.id)
+    told = {*found.records, *found.damaged, *found.unreadable}
+    told |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
+    for file in sorted(users.keys() - told):
+        sentence = f"it is gone, although resource {users[file]} is of this pool"
+        repair = "A scheduler begins it anew from pools.yaml; repeat what operators had told it, such as a pause."
+        yield Fault(Kind.MISSING_POOL, file, sentence, repair)
 
 
 def _place(aside: Aside) -> str:

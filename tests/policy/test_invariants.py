@@ -225,6 +225,10 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_ticket(1), a_ticket(3)),
         {(Kind.GAP, "tickets/")},
     ),
+    "a ticket of which only its key is left": (
+        Inventory.of(a_ticket(1), a_ticket(3), keys={"tickets/keys/a.json": 2}),
+        {(Kind.GAP, "tickets/")},
+    ),
 }
 
 
@@ -241,7 +245,7 @@ def test_each_invariant_finds_the_farm_that_breaks_only_it(name: str) -> None:
 def test_every_kind_of_the_invariants_is_broken_by_one_farm() -> None:
     """Given the farms above, when their kinds are gathered, then none is missing but those that files alone show."""
     of_files = {Kind.DAMAGED, Kind.UNREADABLE, Kind.QUARANTINED, Kind.FORMAT, Kind.FOLDER}
-    of_files |= {Kind.KEPT, Kind.STRAY, Kind.GARBLED}
+    of_files |= {Kind.KEPT, Kind.STRAY, Kind.GARBLED, Kind.MISSING_POOL}
     assert {kind for _, wrong in BROKEN.values() for kind, _ in wrong} == set(Kind) - of_files
 
 

@@ -90,14 +90,26 @@ def test_empty_output_is_not_no_output() -> None:
     assert Ticket.from_json(Ticket(id=1).to_json()).output is None
 
 
+NEEDED: dict[str, Any] = {"id": 7, "state": "OPEN", "tags": [], "resource": None}
+
+
 def test_missing_fields_have_their_defaults() -> None:
-    assert Ticket.from_json(b'{"id": 7}') == Ticket(id=7)
+    assert Ticket.from_json(json.dumps(NEEDED).encode()) == Ticket(id=7)
+
+
+@pytest.mark.parametrize("form", [Ticket, Resource])
+def test_what_every_version_has_written_must_be_there(form: type[Document]) -> None:
+    """Given a document in which such a field's name has rotted, when read, then it is damaged, not guessed."""
+    document = Ticket(id=7) if form is Ticket else Resource(id=7, name="n", pool="p")
+    for field in form.NEEDED:
+        with pytest.raises(msgspec.ValidationError, match=f"missing required field `{field}`"):
+            form.from_json(document.to_json().replace(f'"{field}"'.encode(), f'"{field[:-1]}?"'.encode()))
 
 
 def test_unknown_fields_survive_an_update_by_this_version(store: Store) -> None:
     newer: dict[str, Any] = {"priority": 3, "trace": {"spans": [1, 2.5, None]}, "unknown": "a newer field's name"}
     path = store.tickets.path(7)
-    path.write_text(json.dumps({"id": 7, "tags": ["A"], **newer}))
+    path.write_text(json.dumps({**NEEDED, "tags": ["A"], **newer}))
 
     store.tickets.update(7, lambda ticket: ticket.replace(state=TicketState.CLOSED))
 
@@ -151,7 +163,8 @@ def test_a_ticket_waits_while_it_is_open_and_has_no_resource(ticket: Ticket, wai
 
 def test_unknown_fields_of_a_run_survive_too() -> None:
     newer = {"id": "000001_alloc_1", "kind": "alloc", "started_at": 1.0, "host": "b", "unknown": {"x": 1}}
-    content = msgspec.json.encode({"id": 1, "name": "n", "pool": "p", "run": newer, "colour": "red"})
+    needed = {"state": "STARTING", "tags": {}, "sandbox": None}
+    content = msgspec.json.encode({"id": 1, "name": "n", "pool": "p", **needed, "run": newer, "colour": "red"})
     document = Resource.from_json(content).replace(delete_asked="why")
     fields = msgspec.json.decode(document.to_json())
     assert fields["run"] == newer
@@ -166,5 +179,5 @@ def test_a_run_without_unknown_fields_has_no_word_of_them() -> None:
 
 
 def test_a_ticket_may_have_an_unknown_field_called_run() -> None:
-    ticket = Ticket.from_json(b'{"id": 1, "run": {"speed": 3}}')
+    ticket = Ticket.from_json(json.dumps({**NEEDED, "run": {"speed": 3}}).encode())
     assert msgspec.json.decode(ticket.to_json())["run"] == {"speed": 3}

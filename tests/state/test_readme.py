@@ -59,7 +59,9 @@ def commands() -> list[tuple[str, str]]:
 def test_the_commands_do_what_they_show(store: Store) -> None:
     shown = [form.from_json(text.encode()) for form, text in EXAMPLES.items()]
     store.commit(Batch([*map(Put, shown), Put(Ticket(id=43, tags=("arm",)))]))
-    (store.root / "quarantine" / "tickets-open-44.1772360800000000000").write_text('{"id": 44, "tags": "builder"}')
+    (store.root / "quarantine" / "tickets-open-44.1772360800000000000").write_text(
+        '{"id": 44, "state": "OPEN", "tags": "builder", "resource": null}'
+    )
     store.tickets.reserve(50)
     ticket, resource = shown
     store.events.append([*lines_of(resource), lines_of(ticket)[1]], resource.created_at)

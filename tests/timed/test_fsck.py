@@ -211,6 +211,36 @@ def test_a_document_with_only_its_frame_damaged_is_as_before(world: World, capsy
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_flipped_bit_in_the_name_of_a_field_is_found(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a settled ticket whose `state` is called otherwise, when checked, then it does not count as an open one."""
+    path = world.store.tickets.archive_path(1)
+    path.write_bytes(path.read_bytes().replace(b'"state"', b'"svate"'))
+    status, text = fsck(world, capsys)
+    assert status == 1
+    assert "tickets/done/0/1.json: it is damaged: Object missing required field `state`" in text
+
+
+def test_a_pool_that_is_gone_is_missed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given resources of a pool, when its file is gone, then that is told until a scheduler has begun it anew."""
+    (record,) = world.store.read_all().records
+    path = world.store.pools.path(record.name)
+    path.unlink()
+    status, text = fsck(world, capsys)
+    assert (status, "(missing pool)" in text) == (1, True)
+    path.write_bytes(b"{")
+    assert "(missing pool)" not in fsck(world, capsys)[1]
+    path.unlink()
+    world.restart()
+    world.until(path.exists, "the pool")
+    assert fsck(world, capsys)[0] == 0
+
+
+def test_what_is_left_of_a_run_is_noted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given the output of a hook run whose first file is gone, when checked, then it is noted."""
+    (world.store.runs / "000001_alloc_1.out").write_bytes(b"x")
+    assert "note runs/000001_alloc_1.out: it is no document (stray)" in fsck(world, capsys)[1]
+
+
 REPAIRS = [
     ("tickets/open/3.json", {"output": "eA==", "assigned_at": 5.0}, "half granted"),
     ("resources/live/2.json", {"state": "STARTING"}, "wrong run"),
