@@ -1,4 +1,7 @@
-"""Has the C library give memory back to the system, so that processes that live for months stay small."""
+"""Has the C library give memory back to the system, so that processes that live for months stay small.
+
+And tells of a Python in which they cannot.
+"""
 
 import ctypes
 
@@ -21,3 +24,12 @@ def give_back() -> None:
         return
     for option, value in ((_MMAP_THRESHOLD, _LARGE), (_TRIM_THRESHOLD, _LARGE), (_ARENA_MAX, _ARENAS)):
         set_option(option, value)
+
+
+def warning(version: tuple[int, int, int]) -> str | None:
+    """What an operator must know of this version of Python; None of a good one."""
+    if (3, 12, 0) <= version <= (3, 12, 5):
+        number = ".".join(map(str, version))
+        grows = "so that all processes grow by some 500 bytes with each ticket"
+        return f"Python {number} keeps the name of every file in memory for good, {grows}; use 3.11, or 3.12.6 or newer"
+    return None

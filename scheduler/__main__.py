@@ -50,8 +50,9 @@ def main(arguments: list[str]) -> int:
         return EXIT_CONFIG
     memory.give_back()
     logs.set_up(settings.log_dir, settings.loglevel, settings.log_format)
-    for notice in settings.notices:
-        log.warning("%s", notice)
+    for notice in (*settings.notices, memory.warning(sys.version_info[:3])):
+        if notice is not None:
+            log.warning("%s", notice)
     try:
         store = Store(settings.state_dir)
         if options.command == "once":

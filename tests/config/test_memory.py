@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from config import memory
 from tests.bench.farm import PROJECT
 
 SCRIPT = """
@@ -32,3 +33,15 @@ def test_large_blocks_that_are_freed_leave_nothing_behind(asked: str) -> None:
         [sys.executable, "-c", SCRIPT, asked], check=True, capture_output=True, text=True, cwd=PROJECT, timeout=60
     )
     assert (float(done.stdout) < 5) == (asked == "yes")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [((3, 11, 7), False), ((3, 12, 0), True), ((3, 12, 5), True), ((3, 12, 6), False), ((3, 13, 0), False)],
+)
+def test_a_python_that_forgets_nothing_is_told_of(version: tuple[int, int, int], told: bool) -> None:
+    """Given a version, when asked, then those that never forget a file name are told of, with what to use instead."""
+    sentence = memory.warning(version)
+    assert (sentence is not None) == told
+    if sentence is not None:
+        assert sentence.startswith(f"Python {'.'.join(map(str, version))} ")
