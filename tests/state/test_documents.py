@@ -172,6 +172,15 @@ def test_unknown_fields_of_a_run_survive_too() -> None:
     assert Resource.from_json(document.to_json()) == document
 
 
+def test_unknown_fields_of_an_event_survive_too() -> None:
+    newer = {"at": 1.0, "n": 1, "event": "start began", "actor": "leader", "host": "b", "unknown": {"x": 1}}
+    fields = msgspec.json.decode(Resource(id=1, name="n", pool="p").to_json()) | {"history": [newer]}
+    document = Resource.from_json(msgspec.json.encode(fields)).replace(delete_asked="why")
+    written = msgspec.json.decode(document.to_json())
+    assert (written["history"], written["delete_asked"]) == ([newer], "why")
+    assert Resource.from_json(document.to_json()) == document
+
+
 def test_a_run_without_unknown_fields_has_no_word_of_them() -> None:
     run = Run(id="r", kind=HookKind.ALLOC, started_at=1.0)
     fields = msgspec.json.decode(Resource(id=1, name="n", pool="p", run=run).to_json())
