@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from state import locks, tree
-from state.collection import Archived, Collection, D, K, Numbered
+from state.archive import Archived
+from state.collection import Collection, D, K, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.events import EventFiles

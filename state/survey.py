@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from state import locks
+from state.archive import ARCHIVE_FOLDER_SIZE, Archived
 from state.boot import boot_id
-from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection, Numbered
+from state.collection import Collection, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnknownFormat
 from state.events import EventFiles

@@ -13,7 +13,8 @@ from functions.policy.faults import Kind
 from functions.policy.invariants import RUN_OF, check
 from functions.timed.fsck import inventory_of, started
 from state import tree
-from state.collection import Archived, Collection
+from state.archive import Archived
+from state.collection import Collection
 from state.documents import HookKind, Resource, Run, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable
 from state.files import Files

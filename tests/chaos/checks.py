@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functions.policy import invariants
 from functions.policy.faults import Kind
 from functions.policy.inventory import Inventory
-from state.collection import ARCHIVE_FOLDER_SIZE, Archived, Collection
+from state.archive import ARCHIVE_FOLDER_SIZE, Archived
+from state.collection import Collection
 from state.documents import Document, HookKind, PoolMode, ResourceState, TicketState
 from state.errors import NotFound, StateError
 from tests.chaos.world import World

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functions.policy import invariants
 from functions.policy.inventory import Inventory
 from functions.timed.hooks import HookRun
-from state.collection import ARCHIVE_FOLDER_SIZE
+from state.archive import ARCHIVE_FOLDER_SIZE
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from tests.chaos.model_holds import Holds
 from tests.chaos.model_world import World
