@@ -17,6 +17,7 @@ from functions.pages.sparks import Sparks
 from functions.parking import Parking
 from functions.tally import Tally
 from functions.view import View
+from state.archive import Call
 from state.documents import Ticket
 from state.errors import StateError
 from state.keys import Keys
@@ -52,19 +53,9 @@ class Context:
         return self._store
 
     @functools.cached_property
-    def create_ticket(self) -> Together[Callable[[int], Ticket], Ticket]:
-        """Writes a new ticket, durably, together with others."""
-        return Together(self.store.tickets.create_all)
-
-    @functools.cached_property
-    def update_ticket(self) -> Together[tuple[int, Callable[[Ticket], Ticket]], Ticket]:
-        """Changes a ticket, durably, together with others."""
-        return Together(self.store.tickets.update_all)
-
-    @functools.cached_property
-    def read_ticket(self) -> Together[int, Ticket]:
-        """Reads a ticket that is a promise once it is told, together with others."""
-        return Together(self.store.tickets.read_all_durable)
+    def do(self) -> Together[Call[Ticket], Ticket]:
+        """Creates, changes or reads a ticket, durably, together with what others ask for at this moment."""
+        return Together(self.store.tickets.do_all)
 
     @functools.cached_property
     def view(self) -> View:

@@ -50,14 +50,12 @@ class Together(Generic[A, R]):
 
     `function` gets the arguments of several calls and returns, in their order, the result of each or its error. What
     it does for all of them alike, above all a sync, is done once; and a native thread is woken once, which costs more
-    than most of what it does. Two are under way at a time, since the disk merges their syncs.
+    than most of what it does. One is under way at a time: of two, each would have half of the calls.
     """
-
-    AT_ONCE = 2
 
     def __init__(self, function: Callable[[list[A]], Sequence[R | Exception]]) -> None:
         self._function = function
-        self._under_way = 0
+        self._under_way = False
         self._waiting: list[tuple[A, Any]] = []
 
     def __call__(self, argument: A) -> R:
@@ -68,23 +66,29 @@ class Together(Generic[A, R]):
 
         result: Any = AsyncResult()
         self._waiting.append((argument, result))
-        if self._under_way < self.AT_ONCE:
-            self._under_way += 1
+        if not self._under_way:
+            self._under_way = True
             gevent.spawn(self._run)
         outcome: R | Exception = result.get()
         return _outcome(outcome)
 
     def _run(self) -> None:
-        while self._waiting:
-            calls, self._waiting = self._waiting, []
-            outcomes: Sequence[R | Exception]
-            try:
-                outcomes = in_thread(self._function, [argument for argument, _ in calls])
-            except Exception as error:
-                outcomes = [error] * len(calls)
-            for (_, result), outcome in zip(calls, outcomes, strict=True):
-                result.set(outcome)
-        self._under_way -= 1
+        import gevent
+
+        try:
+            while self._waiting:
+                # Requests that have come in meanwhile are read first.
+                gevent.sleep(0)
+                calls, self._waiting = self._waiting, []
+                outcomes: Sequence[R | Exception]
+                try:
+                    outcomes = in_thread(self._function, [argument for argument, _ in calls])
+                except Exception as error:
+                    outcomes = [error] * len(calls)
+                for (_, result), outcome in zip(calls, outcomes, strict=True):
+                    result.set(outcome)
+        finally:
+            self._under_way = False
 
 
 def _outcome(outcome: R | Exception) -> R:

@@ -13,6 +13,7 @@ from config import logs, memory
 from config.agents import load_agents
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
+from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
 from functions.timed.farm import OWN, Farm
 from functions.timed.livecheck import Checks, livecheck
@@ -102,7 +103,7 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     unknown = Unknown()
     fold_unknown(farm, unknown)
     calls: dict[str, Callable[[], object]] = {
-        "reconcile": lambda: reconcile(farm),
+        "reconcile": lambda: reconcile_all(farm),
         "livecheck": lambda: livecheck_all(farm),
         "cleanup": lambda: cleanup(farm, unknown),
     }
@@ -111,6 +112,12 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
         pass
     lease.release()
     return 0
+
+
+def reconcile_all(farm: Farm) -> None:
+    """One pass, and what is finished is archived at once."""
+    reconcile(farm)
+    archive(farm)
 
 
 def livecheck_all(farm: Farm) -> None:

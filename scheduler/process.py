@@ -19,6 +19,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from functions.logfields import of_file
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
+from functions.timed.archive import ARCHIVE_PAUSE, archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
@@ -75,6 +76,7 @@ class Process:
         self._lists_due: float | None = None
         self._samples_due = True
         self._probed_at = 0.0
+        self._archived_at = float("-inf")
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
         self._metrics_outdated = True
@@ -151,6 +153,7 @@ class Process:
         began = time.monotonic()
         due = reconcile(farm, self._take_in_tickets)
         farm.measures.passed(farm.clock(), time.monotonic() - began)
+        archive_pause = self._archive()
         # Not before the runs that a boot may have lost are written down as lost.
         self._no_run_is_lost = True
         for resource in farm.touched():
@@ -174,7 +177,7 @@ class Process:
         more = self.hooks.launch(self._take_in_tickets)
         if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = min(write_events(farm, self._chronicle), self._show_metrics(), self._show())
+        pause = min(archive_pause, write_events(farm, self._chronicle), self._show_metrics(), self._show())
         if self._samples_due:
             self._samples_due = False
             take_samples(farm)
@@ -229,6 +232,17 @@ class Process:
             self._probed_at = time.monotonic()
             self.hooks.probe()
         return reloaded
+
+    def _archive(self) -> float:
+        """Archive what is finished, if it is time; returns when that is to be done next (seconds from now)."""
+        if not self.farm.finished_tickets and not self.farm.finished_resources:
+            return float("inf")
+        wait = self._archived_at + ARCHIVE_PAUSE - time.monotonic()
+        if wait > 0:
+            return wait
+        self._archived_at = time.monotonic()
+        archive(self.farm)
+        return float("inf")
 
     def _show(self) -> float:
         """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""

@@ -1,26 +1,67 @@
-"""Folders of numbered documents that are replaced one by one, and move to an archive when they are finished."""
+"""Numbered documents that leave their folder for an archive when they are finished.
+
+What is asked for at the same time is done together (`do_all`): each of it has an end of its own, and what all of it
+needs, above all a sync, is done once.
+"""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeAlias
 
 from state import locks
-from state.collection import D, Numbered, only
+from state.collection import D, Numbered
 from state.errors import CorruptDocument, StateError, StoreUnavailable
-from state.files import Files
+from state.files import Files, tried
 from state.ids import highest_number, is_number
-
-A = TypeVar("A")
 
 STRIPES = 256
 ARCHIVE_FOLDER_SIZE = 1000
 
 
+@dataclass(frozen=True)
+class Create(Generic[D]):
+    """Write a new document with the next number."""
+
+    make: Callable[[int], D]
+
+
+@dataclass(frozen=True)
+class Change(Generic[D]):
+    """Replace a document by `change(document)`, alone. A change that returns the same object writes nothing."""
+
+    key: int
+    change: Callable[[D], D]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Read a document whose content is a promise once it is told, whoever wrote it: its folder is synced first."""
+
+    key: int
+
+
+Call: TypeAlias = Create[D] | Change[D] | Read
+
+
+@dataclass(frozen=True)
+class _Draft(Generic[D]):
+    """What is to stand at `path` in place of `base`."""
+
+    base: D | None
+    document: D
+    path: Path
+
+    @property
+    def is_new(self) -> bool:
+        return self.document is not self.base
+
+
 class Archived(Numbered[D]):
-    """Numbered documents that leave their folder for an archive when they are finished."""
+    """Documents of `form` in `folder` that go to subfolders of `archive` by number, a thousand in each."""
 
     def __init__(self, files: Files, form: type[D], folder: str, archive: str) -> None:
         super().__init__(files, form, folder)
@@ -70,36 +111,79 @@ class Archived(Numbered[D]):
 
     def read_durable(self, key: int) -> D:
         """Like `read`, and what it says is a promise: its folder is synced first, whoever wrote the document."""
-        return only(self.read_all_durable([key]))
-
-    def read_all_durable(self, keys: Sequence[int]) -> list[D | StateError]:
-        """Read documents whose contents are promises; each folder is synced once."""
-        return self._each(keys, self._find)
+        return self._do(Read(key))
 
     def update(self, key: int, change: Callable[[D], D]) -> D:
         """Replace the document by `change(document)`, alone; durable when this returns.
 
         A change that returns the same object writes nothing. Raises NotFound, and what `change` raises.
         """
-        return only(self.update_all([(key, change)]))
+        return self._do(Change(key, change))
 
-    def update_all(self, changes: Sequence[tuple[int, Callable[[D], D]]]) -> list[D | StateError]:
-        """Replace documents, each alone; those that could be are durable when this returns."""
-        return self._each(changes, self._change)
+    def _do(self, call: Call[D]) -> D:
+        (outcome,) = self.do_all([call])
+        if isinstance(outcome, StateError):
+            raise outcome
+        return outcome
 
-    def _each(self, arguments: Sequence[A], act: Callable[[A], tuple[D, Path]]) -> list[D | StateError]:
-        """Do something with each; it tells the document and the folder that has to be synced for it."""
-        folders: set[Path] = set()
-        outcomes: list[D | StateError] = []
-        for argument in arguments:
-            try:
-                document, path = act(argument)
-            except StateError as error:
-                outcomes.append(error)
+    def do_all(self, calls: Sequence[Call[D]]) -> list[D | StateError]:
+        """Do several things; the documents, all durable, and the errors of those that could not be done."""
+        creates = sum(isinstance(call, Create) for call in calls)
+        numbers = iter(self.reserve(creates) if creates else ())
+        drafts = [tried(self._draft, call, numbers) for call in calls]
+        contents = [draft.document.to_json() for draft in drafts if isinstance(draft, _Draft) and draft.is_new]
+        staged = iter(self._files.stage_each(contents))
+        done: list[_Draft[D] | StateError] = []
+        for call, draft in zip(calls, drafts, strict=True):
+            if isinstance(draft, _Draft) and draft.is_new:
+                done.append(tried(self._publish, call, draft, next(staged)))
             else:
-                folders.add(path.parent)
-                outcomes.append(document)
-        return self._synced(folders, outcomes)
+                done.append(draft)
+        for draft, end in reversed([*zip(drafts, done, strict=True)]):
+            if isinstance(draft, _Draft) and draft.base is None and isinstance(end, StateError):
+                self._numbers.give_back(draft.document.key)
+        return self._lasting(done)
+
+    def _draft(self, call: Call[D], numbers: Iterator[int]) -> _Draft[D]:
+        if isinstance(call, Create):
+            document = call.make(next(numbers))
+            return _Draft(None, document, self.path(document.key))
+        found, path = self._find(call.key)
+        return _Draft(found, found if isinstance(call, Read) else call.change(found), path)
+
+    def _publish(self, call: Call[D], draft: _Draft[D], staged: Path | StateError) -> _Draft[D]:
+        """Put in its place what was staged of a draft; draw up another when something else is there by now."""
+        if isinstance(staged, StateError):
+            raise staged
+        if isinstance(call, Create):
+            if self._publish_new(staged, draft.document):
+                return draft
+            document = self._create(call.make)
+            return _Draft(None, document, self.path(document.key))
+        if self._replace(draft, staged):
+            return draft
+        draft = self._draft(call, iter(()))
+        return self._publish(call, draft, self._files.stage(draft.document.to_json())) if draft.is_new else draft
+
+    def _replace(self, draft: _Draft[D], staged: Path) -> bool:
+        """Put a staged document in place of the one it was made from; False when that is another by now."""
+        try:
+            with self.lock(draft.document.key):
+                if self.parse(draft.path, draft.document.key) == draft.base:
+                    self._files.publish(staged, draft.path)
+                    return True
+        except BaseException:
+            self._files.discard(staged)
+            raise
+        self._files.discard(staged)
+        return False
+
+    def _lasting(self, done: Sequence[_Draft[D] | StateError]) -> list[D | StateError]:
+        """The documents, once they last; when they may not, the error instead."""
+        refused = None
+        for folder in {each.path.parent for each in done if isinstance(each, _Draft)}:
+            refused = refused or tried(self._files.sync_folder, folder)
+        return [each if isinstance(each, StateError) else refused or each.document for each in done]
 
     def _find(self, key: int) -> tuple[D, Path]:
         """The document and where it stands; raises as `read` does."""
@@ -108,20 +192,6 @@ class Archived(Numbered[D]):
             if document is not None:
                 return document, path
         raise self._missing(key)
-
-    def _change(self, call: tuple[int, Callable[[D], D]]) -> tuple[D, Path]:
-        key, change = call
-        with self.lock(key):
-            document, path = self._find(key)
-            changed = change(document)
-            if changed is not document:
-                staged = self._files.stage(changed.to_json())
-                try:
-                    self._files.publish(staged, path)
-                except BaseException:
-                    self._files.discard(staged)
-                    raise
-        return changed, path
 
     def archive(self, key: int) -> set[Path]:
         """Move a finished document to the archive; returns the folders to sync."""

@@ -1,13 +1,12 @@
-"""Folders of documents of one kind: read them, create those with numbers. `archive.py` has those that end."""
+"""Folders of documents of one kind: read, create, update, archive."""
 
 import errno
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import msgspec
 
@@ -20,6 +19,8 @@ from state.quarantine import Quarantine
 
 D = TypeVar("D", bound=Document)
 K = TypeVar("K", int, str)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _NUMBERED_NAME = re.compile(r"(0|[1-9][0-9]*)\.json")
 
@@ -151,41 +152,30 @@ class Numbered(Collection[D, int]):
 
     def create(self, make: Callable[[int], D]) -> D:
         """Write a new document with the next number; it lasts when this returns."""
-        return only(self.create_all([make]))
+        document = self._create(make)
+        self._files.sync_folder(self.folder)
+        return document
 
-    def create_all(self, makes: Sequence[Callable[[int], D]]) -> list[D | StateError]:
-        """Write new documents with the next numbers; those that could be written last when this returns."""
-        numbers = deque(self._numbers.reserve(len(makes)))
-        outcomes: list[D | StateError] = []
-        for make in makes:
-            try:
-                outcomes.append(self._create_next(make, numbers))
-            except StateError as error:
-                outcomes.append(error)
-        while numbers:
-            self._numbers.give_back(numbers.pop())
-        return self._synced({self.folder}, outcomes)
-
-    def _create_next(self, make: Callable[[int], D], numbers: deque[int]) -> D:
+    def _create(self, make: Callable[[int], D]) -> D:
+        """Without the sync of its folder. A number is in use when the counter was lost and an older one restored."""
         while True:
-            if not numbers:
-                numbers.extend(self._numbers.reserve(1))
-            document = make(numbers[0])
-            created = self._publish_new(document)
-            # In use when the counter was lost and somebody restored an older one: then take the next.
-            numbers.popleft()
-            if created:
-                return document
+            (number,) = self._numbers.reserve(1)
+            try:
+                document = make(number)
+                if self._publish_new(self._files.stage(document.to_json()), document):
+                    return document
+            except StateError:
+                self._numbers.give_back(number)
+                raise
 
     def create_reserved(self, document: D) -> bool:
         """Write a new document with its reserved number, durably; False when the number is in use by now."""
-        created = self._publish_new(document)
+        created = self._publish_new(self._files.stage(document.to_json()), document)
         if created:
             self._files.sync_folder(self.folder)
         return created
 
-    def _publish_new(self, document: D) -> bool:
-        staged = self._files.stage(document.to_json())
+    def _publish_new(self, staged: Path, document: D) -> bool:
         try:
             self._files.publish_new(staged, self.path(document.key))
         except FileExistsError:
@@ -195,17 +185,6 @@ class Numbered(Collection[D, int]):
             self._files.discard(staged)
             raise
         return True
-
-    def _synced(self, folders: set[Path], outcomes: list[D | StateError]) -> list[D | StateError]:
-        """What was done in these folders, once it lasts; when it may not, the error instead."""
-        if all(isinstance(outcome, StateError) for outcome in outcomes):
-            return outcomes
-        try:
-            for folder in folders:
-                self._files.sync_folder(folder)
-        except StateError as error:
-            return [outcome if isinstance(outcome, StateError) else error for outcome in outcomes]
-        return outcomes
 
     def reserve(self, count: int) -> range:
         """Numbers for documents that a batch will write."""
@@ -218,11 +197,3 @@ class Numbered(Collection[D, int]):
     def _highest(self) -> int:
         aside = [int(found.key) for found in self._aside.list() if found.folder == self._place and is_number(found.key)]
         return max(highest_number(self.folder), *aside, 0)
-
-
-def only(outcomes: Sequence[D | StateError]) -> D:
-    """The one outcome that there is; raises what it is when that is an error."""
-    (outcome,) = outcomes
-    if isinstance(outcome, StateError):
-        raise outcome
-    return outcome

@@ -9,14 +9,17 @@ import errno
 import itertools
 import os
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from state.errors import StateError, StoreFrozen, StoreUnavailable
 
-SYNCS_AT_ONCE, FEW = 16, 4
+SYNCED_TOGETHER = 64
+"""How many files are open at a time to be synced together."""
+P = ParamSpec("P")
+R = TypeVar("R")
 STAGED_FOR = 3600.0
 """Seconds after which a staged file has no owner, whatever its name says."""
 # Begins at the time: after a restart in a container, pids come again beside what a killed process left.
@@ -31,7 +34,6 @@ class Files:
         self.staging = root / "tmp"
         self._failed_sync: Path | None = None
         self._lasting: set[Path] = set()
-        self._pool: ThreadPoolExecutor | None = None
 
     def read(self, path: Path) -> bytes | None:
         """The content of a file, None when there is none."""
@@ -55,6 +57,35 @@ class Files:
 
     def stage(self, content: bytes) -> Path:
         """Write and sync a temporary file; publish or discard it afterwards."""
+        (path,) = self.stage_all([content])
+        return path
+
+    def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
+        """Stage many. All or none."""
+        outcomes = self.stage_each(contents)
+        for outcome in outcomes:
+            if isinstance(outcome, StateError):
+                for path in outcomes:
+                    if isinstance(path, Path):
+                        self.discard(path)
+                raise outcome
+        return outcomes  # type: ignore[return-value]
+
+    def stage_each(self, contents: Sequence[bytes]) -> list[Path | StateError]:
+        """Stage many, each alone; what kept one from being staged stands in its place."""
+        outcomes: list[Path | StateError] = []
+        for start in range(0, len(contents), SYNCED_TOGETHER):
+            outcomes += self._stage_some(contents[start : start + SYNCED_TOGETHER])
+        return outcomes
+
+    def _stage_some(self, contents: Sequence[bytes]) -> list[Path | StateError]:
+        """Have the disk begin to write all of them before the first sync: it then waits for most of them at once."""
+        written = [tried(self._write_staged, content, len(contents) > 1) for content in contents]
+        return [
+            outcome if isinstance(outcome, StateError) else tried(self._sync_staged, *outcome) for outcome in written
+        ]
+
+    def _write_staged(self, content: bytes, begin: bool) -> tuple[Path, int]:
         self._refuse_when_frozen()
         path = self.staging / f"{os.getpid()}-{next(_counter)}"
         with _unavailable(path):
@@ -63,6 +94,19 @@ class Files:
                 written = 0
                 while written < len(content):
                     written += os.write(descriptor, content[written:])
+                if begin:
+                    # That it is not needed in memory is not the point: Linux begins to write such a file out.
+                    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            except BaseException:
+                os.close(descriptor)
+                self.discard(path)
+                raise
+        return path, descriptor
+
+    def _sync_staged(self, path: Path, descriptor: int) -> Path:
+        with _unavailable(path):
+            try:
+                self._refuse_when_frozen()
                 self._sync(descriptor, path)
             except BaseException:
                 self.discard(path)
@@ -70,34 +114,6 @@ class Files:
             finally:
                 os.close(descriptor)
         return path
-
-    def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
-        """Stage many side by side: the disk merges their syncs. All or none."""
-        # To wake threads for a few costs more than their syncs; so do a few hundred single tasks.
-        at_once = SYNCS_AT_ONCE if len(contents) > FEW else 1
-        shares = [contents[start::at_once] for start in range(min(at_once, len(contents)))]
-        if at_once == 1:
-            results = list(map(self._stage_share, shares))
-        else:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="stage")
-            results = list(self._pool.map(self._stage_share, shares))
-        failures = [failure for _, failure in results if failure]
-        if failures:
-            for paths, _ in results:
-                for path in paths:
-                    self.discard(path)
-            raise failures[0]
-        return [results[index % at_once][0][index // at_once] for index in range(len(contents))]
-
-    def _stage_share(self, contents: Sequence[bytes]) -> tuple[list[Path], StateError | None]:
-        paths: list[Path] = []
-        try:
-            for content in contents:
-                paths.append(self.stage(content))
-        except (StoreUnavailable, StoreFrozen) as error:
-            return paths, error
-        return paths, None
 
     def publish(self, staged: Path, path: Path) -> None:
         """Put a staged file in place of whatever is at `path`. Durable after `sync_folder`."""
@@ -263,6 +279,14 @@ class Files:
     def _refuse_when_frozen(self) -> None:
         if self._failed_sync is not None:
             raise StoreFrozen(self._failed_sync)
+
+
+def tried(act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | StateError:
+    """What `act` returns, or the error that it raises."""
+    try:
+        return act(*args, **kwargs)
+    except StateError as error:
+        return error
 
 
 def _is_orphan(path: Path, now: float) -> bool:

@@ -10,6 +10,7 @@ from functions.context import Context, current
 from functions.errors import StillWaiting, TicketOver
 from functions.fields import Query, read_id
 from functions.tickets.waiting import fields_of, wait_of
+from state.archive import Read
 from state.documents import Ticket, TicketState
 
 
@@ -21,7 +22,7 @@ def ticket(ticket_id: str) -> Response:
     found = context.store.tickets.read(number)
     if not found.waiting:
         # A grant or an end that another process wrote a moment ago is a promise once it is told.
-        found = context.read_ticket(number)
+        found = context.do(Read(number))
     fields = described(found)
     if found.waiting:
         fields |= fields_of(wait_of(context, found))
@@ -44,7 +45,7 @@ def output(ticket_id: str) -> Response:
 def read_promised(context: Context, number: int) -> Ticket:
     """The ticket, durable unless it still waits: that promises nothing. Raises NotFound."""
     ticket = context.store.tickets.read(number)
-    return ticket if ticket.waiting else context.read_ticket(number)
+    return ticket if ticket.waiting else context.do(Read(number))
 
 
 def output_reply(ticket: Ticket, closed: bool) -> Response:

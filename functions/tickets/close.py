@@ -10,6 +10,7 @@ from functions.errors import BadField, BadParameter
 from functions.fields import Body, Query, read_id
 from functions.policy import change
 from functions.tickets.rules import fault_of_reason, one_line
+from state.archive import Change
 from state.documents import Ticket
 
 
@@ -48,4 +49,4 @@ def _closed(number: int, bad: str | None) -> Response:
 
 def close(context: Context, number: int, bad: str | None = None) -> Ticket:
     """The closed ticket, durable; one that is closed already stays as it is. Raises NotFound."""
-    return context.update_ticket((number, lambda found: change.close(found, context.clock(), bad=bad)))
+    return context.do(Change(number, lambda found: change.close(found, context.clock(), bad=bad)))

@@ -9,6 +9,7 @@ from functions.errors import BadField, BadParameter, KeyReused
 from functions.fields import Body
 from functions.offload import in_thread
 from functions.tickets import offers, rules
+from state.archive import Create
 from state.documents import Ticket
 from state.errors import Conflict
 
@@ -44,7 +45,7 @@ def take(context: Context, tags: tuple[str, ...], sandbox: str | None, key: str 
         return Ticket(id=number, tags=tags, sandbox=sandbox, created_at=context.clock())
 
     if key is None:
-        return context.create_ticket(make)
+        return context.do(Create(make))
     wanted = msgspec.json.encode((tags, sandbox)).decode()
     try:
         made, _ = in_thread(context.keys.create_once, key, wanted, make)

@@ -56,11 +56,11 @@ class Chronicle:
         }
         if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
             return
-        finished = farm.finished_resources
+        finished = {"ticket": farm.finished_tickets, "resource": farm.finished_resources}
         self.told = {
             (kind, key): number
             for (kind, key), number in self.told.items()
-            if key in living[kind] or (kind == "resource" and key in finished)
+            if key in living[kind] or key in finished.get(kind, ())
         }
 
 

@@ -79,8 +79,10 @@ class Farm:
         self.agents: dict[int, Agent] = {}
         self.agent_faults: tuple[str, ...] = ()
         self.configured = False
+        self.finished_tickets: set[int] = set()
+        """Tickets that are done with and still stand in their living folder."""
         self.finished_resources: set[int] = set()
-        """ENDED resources that still stand in their living folder."""
+        """ENDED resources that still stand there."""
         self.changed_since_shown = True
         self.unwritten: dict[Key, Teller] = {}
         """What may tell of events which are not yet in the files of events."""
@@ -116,6 +118,7 @@ class Farm:
 
     def _take_in(self, contents: Contents, before: Snapshot, agents_before: dict[int, Agent]) -> None:
         self.snapshot = Snapshot()
+        self.finished_tickets.clear()
         self.finished_resources.clear()
         for record in contents.records:
             self.snapshot.put_record(record)
@@ -180,10 +183,15 @@ class Farm:
         return list(touched.values())
 
     def forget_tickets(self, tickets: Iterable[int]) -> None:
-        """Take tickets that left their folder out of the mirror."""
+        """Take tickets out of the mirror."""
         for ticket in tickets:
             self.changed_since_shown = True
             self.snapshot.drop_ticket(ticket)
+
+    def finish_tickets(self, tickets: Iterable[int]) -> None:
+        """Take tickets out of the mirror with which all is done but to archive them."""
+        self.finished_tickets.update(tickets)
+        self.forget_tickets(tickets)
 
     def refresh(self, changes: Changes) -> bool:
         """Read the documents with these names again; tells whether anything is different."""

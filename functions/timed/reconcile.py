@@ -59,9 +59,9 @@ def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> f
     for left in reversed(range(ROUNDS)):
         decided = plan(farm.snapshot, farm.clock())
         settled = [step.ticket for step in decided.steps if isinstance(step, Settle)]
-        # What is done with is moved away last, and all of it together.
+        # What is done with is let go of last.
         if len(settled) == len(decided.steps) or not left:
-            _archive(farm, settled)
+            farm.finish_tickets(settled)
         if not decided.steps:
             return decided.next_due
         # The last plan is made whole, or a stream of tickets would hold up all else.
@@ -314,14 +314,6 @@ def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resour
     farm.keep(resource)
     farm.keep(snapshot.records[pool_name].replace(last_start=now))
     return resource
-
-
-def _archive(farm: Farm, tickets: list[int]) -> None:
-    if not tickets and not farm.finished_resources:
-        return
-    farm.store.commit(Batch(archived_tickets=tickets, archived_resources=sorted(farm.finished_resources)))
-    farm.forget_tickets(tickets)
-    farm.finished_resources.clear()
 
 
 def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:

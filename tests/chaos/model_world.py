@@ -3,11 +3,10 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from unittest.mock import patch
 
 from config.settings import Settings
@@ -75,10 +74,8 @@ class World:
         self._patches.close()
 
     def open(self) -> Store:
-        """A store as a process has it that was just started. It does one thing after the other, to be repeatable."""
-        store = Store(self.state)
-        store._files._pool = _OneAfterTheOther()  # type: ignore[assignment]
-        return store
+        """A store as a process has it that was just started."""
+        return Store(self.state)
 
     def clock(self) -> float:
         return self.wall
@@ -252,6 +249,7 @@ class Scheduler:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
         process = self._process
         doubtful, process._probed_at = process._in_doubt, float("-inf")
+        process._archived_at = float("-inf")
         changes = process.changes()
         try:
             pause = process._turn(changes)
@@ -269,10 +267,3 @@ class Scheduler:
     def end(self) -> None:
         """Let go what a process has."""
         os.close(self._process.bell.fileno())
-
-
-class _OneAfterTheOther:
-    """An executor without threads."""
-
-    def map(self, call: Callable[..., Any], *arguments: Iterable[Any]) -> Iterator[Any]:
-        return map(call, *arguments)

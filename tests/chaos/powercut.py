@@ -43,12 +43,10 @@ NOT_VITAL = {
     "folder in sync": "the same",
 }
 """Syncs that nothing which was promised depends on, and why."""
-SHARED = ("_publish_new", "_synced", "_each")
+SHARED = ("_lasting", "_do")
 """Functions of the program that sync for several others: those are the places."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
-FEW = 1
-"""Small, so that what is written side by side is so here, too."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def _site(operation: Operation) -> str:
         if os.sep + "state" + os.sep in path and not path.endswith(("files.py", "disk.py")) and name not in SHARED:
             return f"{what} in {name}"
         frame = frame.f_back  # type: ignore[assignment]
-    return f"{what} in stage_all"
+    raise AssertionError(f"somebody else syncs {operation.path}")
 
 
 Step = Callable[[World, Callable[[Any], None]], None]
@@ -182,7 +180,6 @@ def record(seed: int | None = None, watched: bool = True) -> Recording:
 
 def _record(tell: Tell, folder: Path, seed: int | None, watched: bool) -> None:
     state.ids.CEILING_STEP = CEILING_STEP
-    state.files.FEW = FEW
     _configure(folder)
     chance = random.Random(seed)
     steps = list(STEPS) if seed is None else chance.choices(STEPS, k=30)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from functions.policy import change
 from functions.timed.repair import repair
+from state.archive import Change, Create
 from state.documents import IntentKind, Ticket
 from state.errors import StateError
 from state.store import Batch, Put
@@ -96,12 +97,12 @@ def _create(world: World, tell: Tell) -> None:
 def _create_several(world: World, tell: Tell) -> None:
     """What a web function does with requests that come side by side."""
     make = lambda number: Ticket(id=number, tags=("A",), created_at=world.clock())  # noqa: E731
-    _tell_each("created", world.store.tickets.create_all([make] * 3), tell)
+    _tell_each("created", world.store.tickets.do_all([Create(make)] * 3), tell)
 
 
 def _close_several(world: World, tell: Tell) -> None:
     close = lambda ticket: change.close(ticket, world.clock())  # noqa: E731
-    _tell_each("closed", world.store.tickets.update_all([(number, close) for number in (1, 2, 3)]), tell)
+    _tell_each("closed", world.store.tickets.do_all([Change(number, close) for number in (1, 2, 3)]), tell)
 
 
 def _tell_each(what: str, outcomes: list[Ticket | StateError], tell: Tell) -> None:

@@ -157,6 +157,7 @@ class World:
         assert process is not None
         changes = process.changes(seconds)
         process._probed_at = 0.0
+        process._archived_at = float("-inf")
         # Simulated time passes faster than the one in which they are synced.
         process._chronicle.synced_at = float("-inf")
         try:

@@ -43,19 +43,33 @@ def test_archiving_again_moves_nothing(store: Store) -> None:
     assert store.tickets.read(1) == closed(1)
 
 
-def test_the_archive_waits_for_an_update(store: Store) -> None:
+def test_the_archive_waits_while_a_document_is_replaced(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.commit(Batch([Put(closed(1))]))
     mover = threading.Thread(target=lambda: store.tickets.archive(1))
+    publish = Files.publish
 
-    def change(ticket: Ticket) -> Ticket:
+    def publish_late(files: Files, staged: Path, path: Path) -> None:
         mover.start()
         until(waits_for_a_lock, what="the archive at the lock")
-        return ticket.replace(reason="changed meanwhile")
+        publish(files, staged, path)
 
-    changed = store.tickets.update(1, change)
+    monkeypatch.setattr(Files, "publish", publish_late)
+    changed = store.tickets.update(1, lambda ticket: ticket.replace(reason="changed meanwhile"))
     mover.join()
     assert list(store.tickets.living()) == []
     assert store.tickets.read(1) == changed
+
+
+def test_an_update_that_the_archive_overtakes_is_made_where_the_document_is_then(store: Store) -> None:
+    store.commit(Batch([Put(closed(1))]))
+
+    def change(ticket: Ticket) -> Ticket:
+        store.tickets.archive(1)
+        return ticket.replace(reason="changed meanwhile")
+
+    changed = store.tickets.update(1, change)
+    assert list(store.tickets.living()) == []
+    assert store.tickets.read(1) == changed == closed(1).replace(reason="changed meanwhile")
 
 
 def test_a_committed_archive_is_durable_on_both_sides(store: Store, journal: list[tuple[str, str]]) -> None:

@@ -2,11 +2,13 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
+from state.files import Files
 from state.store import Batch, Put, Store, Update
 from tests.state.children import waits_for_a_lock
 from tests.state.snapshot import snapshot
@@ -61,17 +63,21 @@ def test_a_ticket_that_changed_meanwhile_is_left_alone_and_told(store: Store, ti
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_ticket_is_compared_and_replaced_under_its_lock(store: Store, ticket: Ticket) -> None:
+def test_a_ticket_is_compared_and_replaced_under_its_lock(
+    store: Store, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conflicts: list[Ticket] = []
     batch = Batch([Update(ticket, ticket.replace(resource=1))])
     leader = threading.Thread(target=lambda: conflicts.extend(store.commit(batch)))
+    publish = Files.publish
 
-    def close(found: Ticket) -> Ticket:
+    def publish_late(files: Files, staged: Path, path: Path) -> None:
         leader.start()
         until(waits_for_a_lock, what="the commit at the lock")
-        return found.replace(state=TicketState.CLOSED)
+        publish(files, staged, path)
 
-    closed = store.tickets.update(ticket.id, close)
+    monkeypatch.setattr(Files, "publish", publish_late)
+    closed = store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED))
     leader.join()
     assert conflicts == [ticket]
     assert store.tickets.read(ticket.id) == closed

@@ -1,9 +1,11 @@
 """Several creates, updates or reads in one call: each has its own result, and what they share is synced once."""
 
 import errno
+import os
 
 import pytest
 
+from state.archive import Change, Create, Read
 from state.documents import Ticket, TicketState
 from state.errors import NotFound, StateError, StoreUnavailable
 from state.files import Files
@@ -25,44 +27,46 @@ def make_too_much(number: int) -> Ticket:
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that has no room for "too much"."""
-    stage = Files.stage
+    write = os.write
 
-    def refuse(self: Files, content: bytes) -> object:
+    def refuse(descriptor: int, content: bytes) -> int:
         if b"too much" in content:
-            raise StoreUnavailable(self.staging, OSError(errno.ENOSPC, "No space left on device"))
-        return stage(self, content)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, content)
 
-    monkeypatch.setattr(Files, "stage", refuse)
+    monkeypatch.setattr(os, "write", refuse)
 
 
 def test_creates_are_each_synced_and_their_folder_once(store: Store, journal: list[tuple[str, str]]) -> None:
     store.tickets.create(make)
     journal.clear()
-    assert store.tickets.create_all([make, make]) == [Ticket(id=2), Ticket(id=3)]
-    written = [("write", "tmp/*"), ("fsync", "tmp/*")]
+    assert store.tickets.do_all([Create(make), Create(make)]) == [Ticket(id=2), Ticket(id=3)]
     assert journal == [
-        *written,
+        *[("write", "tmp/*")] * 2,
+        *[("fsync", "tmp/*")] * 2,
         ("link", "tickets/open/2.json"),
-        *written,
         ("link", "tickets/open/3.json"),
         ("fsync", "tickets/open"),
     ]
 
 
 @pytest.mark.usefixtures("full")
-def test_a_create_that_is_refused_harms_none_of_the_others_and_uses_no_number(store: Store) -> None:
-    """Given creates of which some are refused, when they are made together, then the others have the next numbers."""
-    made = store.tickets.create_all([make, make_too_much, make, make_too_much])
-    assert [made[0], made[2]] == [Ticket(id=1), Ticket(id=2)]
+def test_a_create_that_is_refused_harms_none_of_the_others(store: Store) -> None:
+    """Given creates of which some are refused, when they are made together, then the others are made, and the last
+    number is given again.
+    """
+    made = store.tickets.do_all([Create(each) for each in (make, make_too_much, make, make_too_much)])
+    assert [made[0], made[2]] == [Ticket(id=1), Ticket(id=3)]
     assert [type(made[1]), type(made[3])] == [StoreUnavailable, StoreUnavailable]
-    assert store.tickets.create(make).id == 3
+    assert list(store.root.joinpath("tmp").iterdir()) == []
+    assert store.tickets.create(make).id == 4
 
 
 def test_a_number_that_is_in_use_is_passed_over(store: Store) -> None:
     store.tickets.create(make)
     store.tickets.path(3).write_bytes(Ticket(id=3, reason="put back").to_json())
-    made = store.tickets.create_all([make, make, make])
-    assert made == [Ticket(id=2), Ticket(id=4), Ticket(id=5)]
+    made = store.tickets.do_all([Create(make)] * 3)
+    assert made == [Ticket(id=2), Ticket(id=5), Ticket(id=4)]
     assert store.tickets.read(3).reason == "put back"
 
 
@@ -73,14 +77,14 @@ def test_updates_and_reads_have_each_their_own_end(store: Store, journal: list[t
     store.commit(Batch(archived_tickets=[2]))
     store.tickets.create(make)
     journal.clear()
-    ended = store.tickets.update_all([(1, close), (9, close), (2, close), (3, close)])
+    ended = store.tickets.do_all([Change(key, close) for key in (1, 9, 2, 3)])
     assert [getattr(end, "id", type(end)) for end in ended] == [1, NotFound, 2, 3]
     assert sorted(place for name, place in journal if name == "fsync" and place != "tmp/*") == [
         "tickets/done/0",
         "tickets/open",
     ]
     journal.clear()
-    read = store.tickets.read_all_durable([1, 9, 3])
+    read = store.tickets.do_all([Read(1), Read(9), Read(3)])
     assert [getattr(end, "state", type(end)) for end in read] == [TicketState.CLOSED, NotFound, TicketState.CLOSED]
     assert journal == [("fsync", "tickets/open")]
 
@@ -94,9 +98,29 @@ def test_when_the_folder_cannot_be_synced_nothing_in_it_is_promised(
         raise StoreUnavailable(store.tickets.folder, OSError(errno.EIO, "Input/output error"))
 
     monkeypatch.setattr(Files, "sync_folder", fail)
-    ends = [
-        *store.tickets.create_all([make, make]),
-        *store.tickets.update_all([(1, close)]),
-        *store.tickets.read_all_durable([1]),
-    ]
+    ends = store.tickets.do_all([Create(make), Create(make), Change(1, close), Read(1)])
     assert all(isinstance(end, StateError) for end in ends)
+
+
+def test_a_document_that_changed_meanwhile_is_changed_as_it_is_then(store: Store) -> None:
+    """Given a change that was made of an older version, when another writer was faster, then both changes are there."""
+    store.tickets.create(make)
+    calls = []
+
+    def name(ticket: Ticket) -> Ticket:
+        calls.append(ticket)
+        if len(calls) == 1:
+            store.tickets.update(1, close)
+        return ticket.replace(reason="mine")
+
+    (ended,) = store.tickets.do_all([Change(1, name)])
+    assert ended == store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED, reason="mine")
+    assert [ticket.state for ticket in calls] == [TicketState.OPEN, TicketState.CLOSED]
+    assert list(store.root.joinpath("tmp").iterdir()) == []
+
+
+def test_two_changes_of_one_document_are_both_made(store: Store) -> None:
+    store.tickets.create(make)
+    changes = [Change(1, close), Change(1, lambda ticket: ticket.replace(reason="mine"))]
+    assert store.tickets.do_all(changes)[1] == store.tickets.read(1)
+    assert store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED, reason="mine")

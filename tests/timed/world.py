@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.settings import load_settings
 from functions.policy import change
+from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, fold_unknown
 from functions.timed.farm import Farm
 from functions.timed.livecheck import Checks, livecheck
@@ -64,6 +65,7 @@ class World:
         self.farm.refresh({"intents": {f"{key}.json" for key in self.store.intents.living()}})
         self.hooks.probe()
         due = reconcile(self.farm)
+        archive(self.farm)
         self.checks.plan_all(self.farm)
         livecheck(self.farm, self.checks)
         fold_unknown(self.farm, self.unknown)
