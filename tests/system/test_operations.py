@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,46 @@ def test_a_change_of_pools_is_looked_at_and_does_what_was_told(farm: Farm, tmp_p
     until(lambda: len(farm.up()) == 3, what="two spares beside a taken one")
     run(farm, tmp_path, "Changing pools.yaml")
     until(lambda: len(farm.up()) == 5, what="what was told")
+
+
+def test_a_backup_of_a_busy_server_can_be_repaired(farm: Farm, tmp_path: Path) -> None:
+    """Given tickets that come and go, when backed up meanwhile, then fsck puts the copy in order."""
+    farm.set_pools(POOLS)
+    farm.start()
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            ticket = farm.take("A")
+            farm.wait(ticket)
+            farm.close(ticket)
+
+    clients = [threading.Thread(target=work) for _ in range(3)]
+    (command,) = re.findall(r"^\$ (tar .*)$", section("Backup"), re.MULTILINE)
+    environment = {**farm.environment, "STATE": str(farm.state)}
+    for client in clients:
+        client.start()
+    try:
+        until(lambda: len(farm.ended()) > 3, what="some work")
+        backup = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, check=False, timeout=60)
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert backup.returncode in (0, 1)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    subprocess.run(["tar", "-C", copy, "-xf", tmp_path / "backup.tar"], check=True, timeout=60)
+    for options, status in ([], 1), (["--repair"], 0), ([], 0):
+        done = subprocess.run(
+            [sys.executable, "-m", "scheduler", "fsck", copy, *options],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=farm.environment,
+            timeout=60,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
