@@ -32,9 +32,10 @@ accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
 
 
 def on_starting(_server: object) -> None:
-    """Have memory given back, by the workers as well, which are forked from this process."""
+    """Have memory given back, by the workers as well, which are forked from this process, and shared with them."""
     from config import memory
 
+    memory.share()
     memory.give_back()
 
 
@@ -65,3 +66,10 @@ def post_worker_init(worker: object) -> None:
     from functions.lifetime import stop_on_signal
 
     stop_on_signal(worker)
+
+
+def worker_exit(_server: object, _worker: object) -> None:
+    """Let a worker take itself apart in the usual order."""
+    import gc
+
+    gc.unfreeze()

@@ -35,6 +35,18 @@ def test_large_blocks_that_are_freed_leave_nothing_behind(asked: str) -> None:
     assert (float(done.stdout) < 5) == (asked == "yes")
 
 
+def test_libraries_are_shared_and_nothing_of_this_program() -> None:
+    """Given a master, when it loads what its workers share, then nothing of it is this program, for reloads."""
+    script = "import gc, sys; from config import memory; memory.share(); print(gc.get_freeze_count(), *sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=PROJECT, timeout=60
+    )
+    frozen, *modules = done.stdout.split()
+    assert int(frozen) > 10_000
+    assert {*memory.LIBRARIES} <= {*modules}
+    assert [name for name in modules if name.partition(".")[0] in ("functions", "state", "scheduler", "filelock")] == []
+
+
 @pytest.mark.parametrize(
     ("version", "told"),
     [((3, 11, 7), False), ((3, 12, 0), True), ((3, 12, 5), True), ((3, 12, 6), False), ((3, 13, 0), False)],
