@@ -64,6 +64,8 @@ def completed(shell: str, url: str, folder: Path, *words: str) -> list[str]:
         (["resalloc", "ticket", "--tag", ""], []),
         (["resalloc", "ticket-close", "--b"], ["--bad"]),
         (["resalloc-maint", "resource-d"], ["resource-delete"]),
+        (["resalloc-maint", "pool-d"], ["pool-delete-unused", "pool-drain"]),
+        (["resalloc-maint", "pool-delete-unused", "--r"], ["--reason"]),
         (["resalloc-maint", "resource-delete", "--a"], ["--all"]),
         (["resalloc-maint", "resource-list", "--u"], ["--up"]),
         (["resalloc-maint", "fsck", ""], []),
@@ -81,6 +83,7 @@ def test_commands_and_options(shell: str, words: list[str], offers: list[str], t
         (["resalloc", "ticket-close", "--bad", "disk", "4"], ["42"]),
         (["resalloc-maint", "resource-info", "vm"], ["vms-1"]),
         (["resalloc-maint", "pool-pause", "d"], ["disks"]),
+        (["resalloc-maint", "pool-delete-unused", "v"], ["vms"]),
     ],
 )
 @pytest.mark.parametrize("named", ["by RESALLOC_URL", "by --connection"])

@@ -116,6 +116,7 @@ def test_many_are_deleted_in_requests_that_are_not_too_large(maint: Client, serv
         (["pool-resume", "a", "--reason=it's & done"], "/pools/a/resume", {"reason": ["it's & done"]}),
         (["pool-drain", "a", "--by", "+2h"], "/pools/a/drain", {"reason": [""], "by": ["+2h"]}),
         (["pool-retry", "a"], "/pools/a/retry", {"reason": [""]}),
+        (["pool-delete-unused", "a", "--reason=old"], "/pools/a/delete-unused", {"reason": ["old"]}),
         (["resource-hold", "7", "--reason", "x y"], "/resources/7/hold", {"reason": ["x y"]}),
         (["resource-hold", "a/b", "--for=2h", "--reason=x"], "/resources/a/b/hold", {"reason": ["x"], "for": ["2h"]}),
         (

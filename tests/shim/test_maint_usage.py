@@ -14,7 +14,7 @@ from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
 COMMANDS += ["resource-hold", "resource-release", "pool-pause", "pool-resume", "pool-drain", "pool-retry"]
-COMMANDS += ["plan", "events", "history"]
+COMMANDS += ["pool-delete-unused", "plan", "events", "history"]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,9 @@ COMMANDS += ["plan", "events", "history"]
         (["pool-drain", "a", "b"], "unexpected argument: b"),
         (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),
         (["pool-drain", "a", "--by"], "--by needs a value"),
+        (["pool-delete-unused"], "the name of a pool is needed"),
+        (["pool-delete-unused", "a", "b"], "unexpected argument: b"),
+        (["pool-delete-unused", "a", "--by", "2h"], "unknown option: --by"),
         (["plan"], "the name of a file is needed, or - for stdin"),
         (["plan", "a", "b"], "unexpected argument: b"),
         (["plan", "-", "b"], "unexpected argument: b"),

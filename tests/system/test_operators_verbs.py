@@ -74,10 +74,32 @@ def test_a_retry_starts_at_once_what_would_have_waited(farm: Farm) -> None:
     assert pool(farm)["start_failures"] == 0
 
 
+def test_unused_resources_of_one_pool_are_deleted_and_it_fills_again(farm: Farm) -> None:
+    """Given two pools with spares, when the unused ones of one are deleted, then those of the other stay."""
+    farm.set_pools(ECHO + ECHO.replace("echo:", "other:"))
+    farm.start()
+    until(lambda: len(farm.up()) == 4, what="two spares in each pool")
+    ticket = farm.take("A")
+    farm.wait(ticket)
+    taken = farm.ticket(ticket)["resource"]
+    until(lambda: len(farm.up()) == 5, what="a spare in place of the taken one")
+    before = farm.up()
+    free = {document["id"] for document in before if document["pool"] == "echo" and document["id"] != taken}
+    said = printed(farm, "pool-delete-unused", "echo", "--reason", "an old image")
+    assert {int(line.split()[1]) for line in said.splitlines()} == free
+    until(lambda: {document["id"] for document in farm.ended()} == free, what="their end")
+    assert all("as unused: an old image" in str(document["reason"]) for document in farm.ended())
+    until(lambda: len(farm.up()) == 5, what="new spares")
+    kept = {document["id"] for document in before} - free
+    assert kept <= {document["id"] for document in farm.up()}
+
+
 def test_verbs_for_pools_that_are_not_there_are_refused(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
     done = maint(farm, "pool-drain", "nope")
+    assert (done.returncode, done.stderr) == (1, b"resalloc-maint: There is no pool 'nope'.\n")
+    done = maint(farm, "pool-delete-unused", "nope")
     assert (done.returncode, done.stderr) == (1, b"resalloc-maint: There is no pool 'nope'.\n")
     done = maint(farm, "pool-drain", "echo", "--by", "yesterday")
     assert (done.returncode, done.stdout) == (1, b"")
