@@ -4,7 +4,6 @@ Files come from operators, but a slip must not stop the server that reads them a
 and the work that aliases multiply are bounded.
 """
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -177,6 +176,9 @@ def _check_depth(text: str, file: str) -> None:
 
 
 def _unknown(name: str, known: Mapping[str, Convert]) -> str:
+    # Only now: most files are without fault, and what reads them stays in memory for long.
+    import difflib
+
     nearest = difflib.get_close_matches(name, known, n=1)
     return "is unknown and ignored" + (f'; is "{nearest[0]}" meant?' if nearest else "")
 

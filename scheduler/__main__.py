@@ -19,7 +19,6 @@ from functions.timed.farm import OWN, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
-from scheduler import fsck
 from scheduler.hooks import Hooks
 from scheduler.process import Process
 from state.errors import LockTimeout, StateError
@@ -38,10 +37,17 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     once = commands.add_parser("once", help="call one timed function by hand, unless a scheduler leads")
     once.add_argument("function", choices=["reconcile", "livecheck", "cleanup"])
-    fsck.add_arguments(commands.add_parser("fsck", help="check the state folder, and repair it"))
+    fsck = commands.add_parser("fsck", help="check the state folder, and repair it")
+    fsck.add_argument("state_dir", nargs="?", type=Path, help="the folder; by default that of the configuration")
+    fsck.add_argument("--log-dir", type=Path, help="where the logs are; by default as the configuration says")
+    fsck.add_argument("--repair", action="store_true", help="repair, too; no scheduler may lead meanwhile")
+    fsck.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if options.command == "fsck":
-        return fsck.command(options)
+        # Only now: it would lie in the memory of a scheduler that leads.
+        from scheduler.fsck import command
+
+        return command(options)
     try:
         settings = load_settings(os.environ)
         load_agents(settings.config_dir)

@@ -21,14 +21,6 @@ from state.quarantine import Quarantine
 CLEAN, FAULTS, CANNOT = 0, 1, 2
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command line of `fsck`."""
-    parser.add_argument("state_dir", nargs="?", type=Path, help="the folder; by default that of the configuration")
-    parser.add_argument("--log-dir", type=Path, help="where the logs are; by default as the configuration says")
-    parser.add_argument("--repair", action="store_true", help="repair, too; no scheduler may lead meanwhile")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
 def command(options: argparse.Namespace) -> int:
     """Check, and repair if asked; returns the exit status: 0 clean, 1 there are faults, 2 it cannot be told."""
     try:

@@ -3,14 +3,12 @@
 To observe costs a few microseconds, and nothing here is written down: `metrics_view.py` shows it behind the grants.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics_core import Metric
-
 from config.pools import Pool
 from functions.policy.offers import Tags
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from functions.timed.minute import Minute
+from functions.timed.series import Counter, Family, Histogram
 from state.documents import HookKind, Ticket
 
 _WAITS = (0.05, 0.2, 1, 5, 15, 60, 300, 900, 1800, 3600, 10800)
@@ -24,7 +22,6 @@ class Measures:
     """The counters and histograms of one scheduler process."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
         self.minute = Minute()
         self.last_pass: float | None = None
         """When the last pass ended (Unix seconds)."""
@@ -33,39 +30,27 @@ class Measures:
         self._waits = Histogram(
             "resalloc_ticket_wait_seconds",
             "From the take of a ticket to its resource, by the pool of that.",
-            ("pool",),
-            buckets=_WAITS,
-            registry=registry,
+            "pool",
+            bounds=_WAITS,
         )
         self._starts = Histogram(
-            "resalloc_start_seconds",
-            "Run time of cmd_new, for starts that succeeded.",
-            ("pool",),
-            buckets=_STARTS,
-            registry=registry,
+            "resalloc_start_seconds", "Run time of cmd_new, for starts that succeeded.", "pool", bounds=_STARTS
         )
         self._hooks = Histogram(
             "resalloc_hook_seconds",
             "Run time of hooks, by kind and by how they ended.",
-            ("kind", "result"),
-            buckets=_HOOKS,
-            registry=registry,
+            "kind",
+            "result",
+            bounds=_HOOKS,
         )
-        self._hook_failures = Counter(
-            "resalloc_hook_failures", "Hooks that did not end well.", ("pool", "kind"), registry=registry
-        )
-        self._failed_tickets = Counter(
-            "resalloc_tickets_failed", "Tickets whose resource died or was deleted.", ("pool",), registry=registry
-        )
+        self._hook_failures = Counter("resalloc_hook_failures", "Hooks that did not end well.", "pool", "kind")
+        self._failed_tickets = Counter("resalloc_tickets_failed", "Tickets whose resource died or was deleted.", "pool")
         self._given_up = Counter(
             "resalloc_deletes_given_up",
             "Resources whose cmd_delete failed too often, so that they may still exist.",
-            ("pool",),
-            registry=registry,
+            "pool",
         )
-        self._passes = Histogram(
-            "resalloc_pass_seconds", "Run time of reconcile passes.", buckets=_PASSES, registry=registry
-        )
+        self._passes = Histogram("resalloc_pass_seconds", "Run time of reconcile passes.", bounds=_PASSES)
 
     def passed(self, ended_at: float, seconds: float) -> None:
         """A reconcile pass has ended."""
@@ -75,37 +60,37 @@ class Measures:
     def granted(self, ticket: Ticket) -> None:
         """The ticket got its resource."""
         waited = max(0.0, (ticket.assigned_at or 0.0) - ticket.created_at)
-        self._waits.labels(ticket.pool or "").observe(waited)
+        self._waits.observe(waited, ticket.pool or "")
         self.minute.waits[ticket.pool or ""].append(waited)
 
     def ticket_failed(self, ticket: Ticket) -> None:
         """The ticket became FAILED."""
-        self._failed_tickets.labels(ticket.pool or "").inc()
+        self._failed_tickets.add(1, ticket.pool or "")
 
     def gave_up(self, pool: str) -> None:
         """A resource of the pool became ENDED although its `cmd_delete` failed."""
-        self._given_up.labels(pool).inc()
+        self._given_up.add(1, pool)
 
     def hook_ended(self, run: HookRun, outcome: Outcome) -> None:
         """A run has ended, whichever way. What the hooks of agents mean is theirs: there, no is an answer too."""
         kind = run.kind.value if run.kind else "agent"
-        self._hooks.labels(kind, _result(outcome)).observe(outcome.took)
+        self._hooks.observe(outcome.took, kind, _result(outcome))
         if run.kind is None:
             return
         if not outcome.good:
-            self._hook_failures.labels(run.pool, kind).inc()
+            self._hook_failures.add(1, run.pool, kind)
             if run.kind is HookKind.ALLOC:
                 self.minute.failures[run.pool] += 1
         elif run.kind is HookKind.ALLOC:
-            self._starts.labels(run.pool).observe(outcome.took)
+            self._starts.observe(outcome.took, run.pool)
             self.minute.starts[run.pool].append(outcome.took)
 
     def know(self, pool: Pool) -> None:
         """Let the counters of a pool stand at zero before there is something to count: a rate needs both."""
-        self._failed_tickets.labels(pool.name)
-        self._given_up.labels(pool.name)
-        self._waits.labels(pool.name)
-        self._starts.labels(pool.name)
+        self._failed_tickets.begin(pool.name)
+        self._given_up.begin(pool.name)
+        self._waits.begin(pool.name)
+        self._starts.begin(pool.name)
         commands = {
             HookKind.ALLOC: pool.cmd_new,
             HookKind.TERMINATE: pool.cmd_delete,
@@ -115,11 +100,13 @@ class Measures:
         }
         for kind, command in commands.items():
             if command is not None:
-                self._hook_failures.labels(pool.name, kind.value)
+                self._hook_failures.begin(pool.name, kind.value)
 
-    def families(self) -> list[Metric]:
+    def families(self) -> list[Family]:
         """All of it as it stands now."""
-        return list(self._registry.collect())
+        histograms = (self._waits, self._starts, self._hooks)
+        counters = (self._hook_failures, self._failed_tickets, self._given_up)
+        return [each.family() for each in (*histograms, *counters, self._passes)]
 
 
 def _result(outcome: Outcome) -> str:

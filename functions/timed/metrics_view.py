@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from functions.policy.labels import OTHER, named
 from functions.policy.offers import Tags
 from functions.timed.farm import Farm
+from functions.timed.series import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState
 
 METRICS_PAUSE = 2.0
@@ -39,60 +39,52 @@ def metrics_view(farm: Farm, leader_since: float) -> dict[str, Any]:
     return {
         "last_pass": farm.measures.last_pass,
         "oldest": _oldest(farm, names),
-        "families": [_plain(family) for family in (*families, *farm.measures.families())],
+        "families": [*families, *farm.measures.families()],
     }
 
 
-def _of_pools(farm: Farm) -> Iterator[Metric]:
+def _of_pools(farm: Farm) -> Iterator[Family]:
     snapshot = farm.snapshot
-    counts = GaugeMetricFamily("resalloc_pool_resources", "Resources by pool and state.", labels=("pool", "state"))
-    most = GaugeMetricFamily("resalloc_pool_resources_max", "Most resources of the pool: its max.", labels=("pool",))
-    failing = GaugeMetricFamily(
-        "resalloc_pool_livecheck_failing", "UP resources whose last livecheck failed.", labels=("pool",)
-    )
-    failures = GaugeMetricFamily(
-        "resalloc_pool_start_failures", "Starts that failed in a row, side by side ones once.", labels=("pool",)
-    )
-    paused = GaugeMetricFamily(
+    counts = Gauge("resalloc_pool_resources", "Resources by pool and state.", "pool", "state")
+    most = Gauge("resalloc_pool_resources_max", "Most resources of the pool: its max.", "pool")
+    failing = Gauge("resalloc_pool_livecheck_failing", "UP resources whose last livecheck failed.", "pool")
+    failures = Gauge("resalloc_pool_start_failures", "Starts that failed in a row, side by side ones once.", "pool")
+    paused = Gauge(
         "resalloc_pool_paused_until_timestamp_seconds",
         "Until when the pool starts nothing because starts fail; 0 when they do not.",
-        labels=("pool",),
+        "pool",
     )
-    mode = GaugeMetricFamily(
-        "resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", labels=("pool", "mode")
-    )
-    bad = CounterMetricFamily("resalloc_resources_bad", "Resources that clients called bad.", labels=("pool",))
+    mode = Gauge("resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", "pool", "mode")
+    bad = Counter("resalloc_resources_bad", "Resources that clients called bad.", "pool")
     for name in snapshot.pool_names():
         free = len(snapshot.spares[name]) + len(snapshot.idle[name])
-        counts.add_metric((name, "ready"), free)
-        counts.add_metric((name, "taken"), snapshot.states[name, ResourceState.UP] - free)
+        counts.set(free, name, "ready")
+        counts.set(snapshot.states[name, ResourceState.UP] - free, name, "taken")
         for state, word in _STATES.items():
-            counts.add_metric((name, word), snapshot.states[name, state])
+            counts.set(snapshot.states[name, state], name, word)
         pool, record = snapshot.pools.get(name), snapshot.records.get(name)
-        most.add_metric((name,), pool.max if pool else 0)
-        failing.add_metric((name,), len(snapshot.failing[name]))
-        failures.add_metric((name,), record.start_failures if record else 0)
-        paused.add_metric((name,), record.paused_until or 0.0 if record else 0.0)
+        most.set(pool.max if pool else 0, name)
+        failing.set(len(snapshot.failing[name]), name)
+        failures.set(record.start_failures if record else 0, name)
+        paused.set(record.paused_until or 0.0 if record else 0.0, name)
         for each in PoolMode:
-            mode.add_metric((name, each.lower()), float(each is (record.mode if record else PoolMode.ACTIVE)))
-        bad.add_metric((name,), record.bad_resources if record else 0)
-    yield from (counts, most, failing, failures, paused, mode, bad)
+            mode.set(float(each is (record.mode if record else PoolMode.ACTIVE)), name, each.lower())
+        bad.add(record.bad_resources if record else 0, name)
+    yield from (each.family() for each in (counts, most, failing, failures, paused, mode, bad))
 
 
-def _of_leader(farm: Farm, leader_since: float) -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        "resalloc_quarantined_documents", "Documents that are damaged or cannot be read.", farm.damaged
+def _of_leader(farm: Farm, leader_since: float) -> Iterator[Family]:
+    damaged = Gauge("resalloc_quarantined_documents", "Documents that are damaged or cannot be read.")
+    damaged.set(farm.damaged)
+    faults = Gauge(
+        "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept."
     )
-    faults = len(farm.config_faults) + len(farm.agent_faults)
-    yield GaugeMetricFamily(
-        "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept.", faults
-    )
-    yield GaugeMetricFamily(
-        "resalloc_leader_since_timestamp_seconds", "Since when the scheduler leads that led last.", leader_since
-    )
-    yield GaugeMetricFamily(
-        "resalloc_last_pass_timestamp_seconds", "When the last reconcile pass ended.", farm.measures.last_pass or 0.0
-    )
+    faults.set(len(farm.config_faults) + len(farm.agent_faults))
+    since = Gauge("resalloc_leader_since_timestamp_seconds", "Since when the scheduler leads that led last.")
+    since.set(leader_since)
+    last_pass = Gauge("resalloc_last_pass_timestamp_seconds", "When the last reconcile pass ended.")
+    last_pass.set(farm.measures.last_pass or 0.0)
+    yield from (each.family() for each in (damaged, faults, since, last_pass))
 
 
 def _names_of_waiting(farm: Farm) -> dict[Tags, str]:
@@ -105,16 +97,14 @@ def _names_of_waiting(farm: Farm) -> dict[Tags, str]:
     return {tags: names.get(tags, OTHER) for tags in sizes}
 
 
-def _waiting(farm: Farm, names: Mapping[Tags, str]) -> Metric:
+def _waiting(farm: Farm, names: Mapping[Tags, str]) -> Family:
     numbers = {OTHER: 0}
     for tags, name in names.items():
         numbers[name] = numbers.get(name, 0) + len(farm.snapshot.waiting[tags])
-    family = GaugeMetricFamily(
-        "resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", labels=("tags",)
-    )
+    family = Gauge("resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", "tags")
     for name, number in sorted(numbers.items()):
-        family.add_metric((name,), number)
-    return family
+        family.set(number, name)
+    return family.family()
 
 
 def _oldest(farm: Farm, names: Mapping[Tags, str]) -> dict[str, float]:
@@ -125,11 +115,3 @@ def _oldest(farm: Farm, names: Mapping[Tags, str]) -> dict[str, float]:
         taken_at = snapshot.tickets[snapshot.waiting[tags][0]].created_at
         oldest[name] = min(taken_at, oldest.get(name, taken_at))
     return oldest
-
-
-def _plain(family: Metric) -> list[Any]:
-    """A family for JSON, without the samples that tell when each series began."""
-    samples = [
-        (sample.name, sample.labels, sample.value) for sample in family.samples if not sample.name.endswith("_created")
-    ]
-    return [family.name, family.documentation, family.type, samples]
