@@ -77,9 +77,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One transition: what a document's `history` holds, and a line of the files in `events/`.
 
     `n` counts the transitions of one document, `before` and `after` are its states. `ticket` is the one that the event
-    is about; for a resource, the one that had it `since` then; for an agent, its own. A line also tells what it is
-    about: `kind` (ticket, resource, pool, agent, document, leader or config) and `pool`, `resource`, `name` and `group`
-    of agents, as far as there are any. The words are texts, so that those of a newer version are kept.
+    is about; for a resource, the one that had it `since` then; for an agent, its own. `until` is when what an
+    operator asked for ends, or has to be done. A line also tells what it is about: `kind` (ticket, resource, pool,
+    agent, document, leader or config) and `pool`, `resource`, `name` and `group` of agents, as far as there are any.
+    The words are texts, so that those of a newer version are kept.
     """
 
     at: float = 0.0
@@ -94,6 +95,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ticket: int | None = None
     group: str | None = None
     since: float | None = None
+    until: float | None = None
     actor: str = ""
     reason: str | None = None
     unknown: dict[str, Any] | None = None

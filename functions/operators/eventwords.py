@@ -23,6 +23,8 @@ def line(event: Event) -> str:
         parts.append(f"group {event.group}")
     if event.pool is not None and event.kind != "pool":
         parts.append(f"pool {event.pool}")
+    if event.until is not None:
+        parts.append(f"until {moment(event.until)}")
     words = f"{moment(event.at)} {', '.join(parts)}"
     return _plain(f"{words}: {event.reason}" if event.reason else words)
 

@@ -25,6 +25,7 @@ def hold(resource: Resource, intent: Intent, now: float) -> Resource:
         now,
         Actor.OPERATOR,
         why=why(intent),
+        until=intent.until,
         held_since=now if resource.held_since is None else resource.held_since,
         held_until=intent.until,
         held_by=intent.by,

@@ -55,11 +55,13 @@ def moved(
     *,
     why: str | None = None,
     holder: Ticket | None = None,
+    until: float | None = None,
     **changes: Any,
 ) -> Resource:
     """The resource after this event, with it at the end of its history; raises ImpossibleTransition.
 
-    `why` is told with the event, `holder` is the ticket that has the resource, or had it until now.
+    `why` is told with the event, and so is `until`, when a hold ends (Unix seconds). `holder` is the ticket that has
+    the resource, or had it until now.
     """
     state = after_resource_event(resource.state, event)
     told = Event(
@@ -70,6 +72,7 @@ def moved(
         after=state,
         ticket=holder.id if holder else None,
         since=holder.assigned_at if holder else None,
+        until=until,
         actor=actor,
         reason=why,
     )
@@ -77,11 +80,20 @@ def moved(
 
 
 def note(
-    record: PoolRecord, event: PoolEvent, at: float, actor: Actor, before: str, after: str, why: str | None = None
+    record: PoolRecord,
+    event: PoolEvent,
+    at: float,
+    actor: Actor,
+    before: str,
+    after: str,
+    why: str | None = None,
+    until: float | None = None,
 ) -> PoolRecord:
-    """The record of a pool with this event at the end of its history; `before` and `after` say in words how it was."""
+    """The record of a pool with this event at the end of its history; `before` and `after` say in words how it was,
+    `until` is the deadline of a drain (Unix seconds).
+    """
     number = last_number(record.history) + 1
-    told = Event(at=at, n=number, event=event, before=before, after=after, actor=actor, reason=why)
+    told = Event(at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=why)
     return record.replace(history=longer(record.history, told))
 
 

@@ -25,7 +25,7 @@ def change_pool(record: PoolRecord, intent: Intent, now: float) -> PoolRecord:
     wanted = (mode, intent.by, intent.reason, until)
     if wanted == (record.mode, record.mode_by, record.mode_reason, record.drain_until):
         return record
-    told = note(record, PoolEvent.MODE_CHANGED, now, Actor.OPERATOR, record.mode, mode, why(intent))
+    told = note(record, PoolEvent.MODE_CHANGED, now, Actor.OPERATOR, record.mode, mode, why(intent), until)
     return told.replace(
         mode=mode,
         mode_since=record.mode_since if mode is record.mode else now,

@@ -53,6 +53,8 @@ def test_who_why_and_how_long_stand_in_the_resource() -> None:
     assert held.hold(kept, a_hold(2, 5), NOW + 7) is kept
     longer = held.hold(kept, a_hold(2, 5, NOW + 9000), NOW + 7)
     assert (longer.held_since, longer.held_until) == (NOW, NOW + 9000)
+    assert [event.until for event in longer.history] == [NOW + 3600, NOW + 9000]
+    assert held.end_hold(longer, None, NOW + 8).history[-1].until is None
 
 
 @pytest.mark.parametrize("state", [state for state in ResourceState if state not in held.HOLDABLE])

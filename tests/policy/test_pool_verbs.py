@@ -155,6 +155,16 @@ def test_resuming_ends_all_of_it() -> None:
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
 
 
+def test_the_event_of_a_drain_tells_its_deadline() -> None:
+    """Given an active pool, when it drains with a deadline, with another, and is resumed, then the events say so."""
+    pool = a_record(EAGER)
+    for until in (NOW + 60, None, NOW + 90):
+        pool = modes.change_pool(pool, wish(IntentKind.DRAIN_POOL, until=until), NOW)
+    pool = modes.change_pool(pool, wish(IntentKind.RESUME_POOL), NOW)
+    told = [(event.after, event.until) for event in pool.history]
+    assert told == [(DRAINING, NOW + 60), (DRAINING, None), (DRAINING, NOW + 90), (PoolMode.ACTIVE, None)]
+
+
 @pytest.mark.parametrize("kind", [IntentKind.PAUSE_POOL, IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL])
 def test_the_same_wish_again_changes_nothing(kind: IntentKind) -> None:
     """Given a wish that was fulfilled, when it comes again later, then the record stays the same object."""

@@ -55,6 +55,8 @@ def test_a_drained_pool_is_empty_and_what_is_taken_ends_by_its_deadline(farm: Fa
     assert farm.ticket(second)["state"] == "OPEN"
     printed(farm, "pool-drain", "echo", "--by", "+1s", "--reason", "the host goes")
     until(lambda: farm.ticket(second)["state"] == "FAILED", what="the deadline")
+    deadlines = [event.get("until") for event in pool(farm)["history"] if event["after"] == "DRAINING"]
+    assert deadlines[:2] == [None, pool(farm)["drain_until"]]
     assert farm.ticket(second)["reason"].startswith("its pool is drained: the host goes (the deadline was ")
     until(lambda: pool(farm)["drained_at"], what="the end of the drain")
     until(lambda: farm.resources() == [], what="an empty pool")

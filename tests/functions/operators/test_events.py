@@ -85,10 +85,12 @@ def test_only_what_fits_is_told(client: FlaskClient, twenty: None, query: dict, 
 def test_lines_are_for_people(client: FlaskClient, write: Callable[..., None]) -> None:
     began = {"kind": "resource", "at": 1772360100.0, "before": "UP", "after": "DELETE_REQUEST", "since": 1772360000.0}
     pool = {"kind": "pool", "at": 1772360200.0, "before": "not in the file", "after": "in the file"}
+    drain = {"kind": "pool", "at": 1772360200.0, "before": "ACTIVE", "after": "DRAINING", "until": 1772363800.0}
     write(
         an_event(7, at=1772360190.5),
         an_event(7, event="delete asked", actor="operator", reason="bad \x1b[31mdisk\nreally", **began),
         Event(event="configured", pool="vm", actor="operator", **pool),
+        Event(event="mode changed", pool="vm", actor="operator", reason="alice: new image", **drain),
         Event(at=1772360200.0, kind="leader", event="leads", actor="leader", reason="process 1 on host"),
     )
     assert client.get("/events").text.splitlines() == [
@@ -96,6 +98,8 @@ def test_lines_are_for_people(client: FlaskClient, write: Callable[..., None]) -
         "2026-03-01T10:15:00.000Z resource 2 vm_2 delete asked, UP → DELETE_REQUEST, by operator, "
         "ticket 7 since 2026-03-01T10:13:20.000Z, pool vm: bad \\x1b[31mdisk\\x0areally",
         "2026-03-01T10:16:40.000Z pool vm configured, not in the file → in the file, by operator",
+        "2026-03-01T10:16:40.000Z pool vm mode changed, ACTIVE → DRAINING, by operator, "
+        "until 2026-03-01T11:16:40.000Z: alice: new image",
         "2026-03-01T10:16:40.000Z leader leads, by leader: process 1 on host",
     ]
 
