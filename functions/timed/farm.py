@@ -4,7 +4,7 @@ Everything here can be made anew from the state folder; nothing here is the only
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,8 @@ class Farm:
         self.agents: dict[int, Agent] = {}
         self.agent_faults: tuple[str, ...] = ()
         self.configured = False
-        self.finished_tickets: set[int] = set()
-        """Tickets that are done with and still stand in their living folder."""
+        self.finished_tickets: dict[int, int | None] = {}
+        """Tickets that are done with and still stand in their living folder, each with the resource that it had."""
         self.finished_resources: set[int] = set()
         """ENDED resources that still stand there."""
         self.changed_since_shown = True
@@ -188,9 +188,9 @@ class Farm:
             self.changed_since_shown = True
             self.snapshot.drop_ticket(ticket)
 
-    def finish_tickets(self, tickets: Iterable[int]) -> None:
+    def finish_tickets(self, tickets: Sequence[int]) -> None:
         """Take tickets out of the mirror with which all is done but to archive them."""
-        self.finished_tickets.update(tickets)
+        self.finished_tickets |= {ticket: self.snapshot.tickets[ticket].resource for ticket in tickets}
         self.forget_tickets(tickets)
 
     def refresh(self, changes: Changes) -> bool:
@@ -216,6 +216,9 @@ class Farm:
         return different
 
     def _refresh_ticket(self, key: int) -> bool:
+        if key in self.finished_tickets:
+            # Word of its end that comes late: it was read before, and nothing changes it any more.
+            return False
         known = self.snapshot.tickets.get(key)
         try:
             ticket, fault = self.store.tickets.get_or_quarantine(key)

@@ -28,6 +28,7 @@ from functions.policy.plan import (
     Step,
     plan,
 )
+from functions.timed.archive import archive
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
@@ -58,10 +59,7 @@ def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> f
         farm.loaded_anew = False
     for left in reversed(range(ROUNDS)):
         decided = plan(farm.snapshot, farm.clock())
-        settled = [step.ticket for step in decided.steps if isinstance(step, Settle)]
-        # What is done with is let go of last.
-        if len(settled) == len(decided.steps) or not left:
-            farm.finish_tickets(settled)
+        farm.finish_tickets([step.ticket for step in decided.steps if isinstance(step, Settle)])
         if not decided.steps:
             return decided.next_due
         # The last plan is made whole, or a stream of tickets would hold up all else.
@@ -255,6 +253,10 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
     writes = [Put(resource) for resource in changed.values()]
     writes += [Put(snapshot.records[name]) for name in {step.pool for step in starts}]
     under_way = {number: snapshot.resources[number].run for number in changed}
+    let_go = {step.resource for step in steps if isinstance(step, LetGo)}
+    if not let_go.isdisjoint(farm.finished_tickets.values()):
+        # A resource tells which ticket let it go last. An earlier one that stood beside that would let it go again.
+        archive(farm)
     farm.store.commit(Batch(writes))
     for number, resource in changed.items():
         farm.keep(resource)
