@@ -129,8 +129,8 @@ class Archived(Numbered[D]):
     def do_all(self, calls: Sequence[Call[D]]) -> list[D | StateError]:
         """Do several things; the documents, all durable, and the errors of those that could not be done."""
         creates = sum(isinstance(call, Create) for call in calls)
-        numbers = iter(self.reserve(creates) if creates else ())
-        drafts = [tried(self._draft, call, numbers) for call in calls]
+        numbers = tried(self.reserve, creates) if creates else range(0)
+        drafts = self._drafts(calls, numbers)
         contents = [draft.document.to_json() for draft in drafts if isinstance(draft, _Draft) and draft.is_new]
         staged = iter(self._files.stage_each(contents))
         done: list[_Draft[D] | StateError] = []
@@ -143,6 +143,13 @@ class Archived(Numbered[D]):
             if isinstance(draft, _Draft) and draft.base is None and isinstance(end, StateError):
                 self._numbers.give_back(draft.document.key)
         return self._lasting(done)
+
+    def _drafts(self, calls: Sequence[Call[D]], numbers: range | StateError) -> list[_Draft[D] | StateError]:
+        """What is to be written; without numbers there is nothing to create, but all else goes on."""
+        if isinstance(numbers, StateError):
+            return [numbers if isinstance(call, Create) else tried(self._draft, call, iter(())) for call in calls]
+        left = iter(numbers)
+        return [tried(self._draft, call, left) for call in calls]
 
     def _draft(self, call: Call[D], numbers: Iterator[int]) -> _Draft[D]:
         if isinstance(call, Create):
@@ -179,11 +186,10 @@ class Archived(Numbered[D]):
         return False
 
     def _lasting(self, done: Sequence[_Draft[D] | StateError]) -> list[D | StateError]:
-        """The documents, once they last; when they may not, the error instead."""
-        refused = None
-        for folder in {each.path.parent for each in done if isinstance(each, _Draft)}:
-            refused = refused or tried(self._files.sync_folder, folder)
-        return [each if isinstance(each, StateError) else refused or each.document for each in done]
+        """The documents, once they last; those in a folder where they may not, the error instead."""
+        folders = {each.path.parent for each in done if isinstance(each, _Draft)}
+        refused = {folder: tried(self._files.sync_folder, folder) for folder in folders}
+        return [each if isinstance(each, StateError) else refused[each.path.parent] or each.document for each in done]
 
     def _find(self, key: int) -> tuple[D, Path]:
         """The document and where it stands; raises as `read` does."""

@@ -20,6 +20,7 @@ SYNCED_TOGETHER = 64
 """How many files are open at a time to be synced together."""
 P = ParamSpec("P")
 R = TypeVar("R")
+_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 STAGED_FOR = 3600.0
 """Seconds after which a staged file has no owner, whatever its name says."""
 # Begins at the time: after a restart in a container, pids come again beside what a killed process left.
@@ -81,9 +82,15 @@ class Files:
     def _stage_some(self, contents: Sequence[bytes]) -> list[Path | StateError]:
         """Have the disk begin to write all of them before the first sync: it then waits for most of them at once."""
         written = [tried(self._write_staged, content, len(contents) > 1) for content in contents]
-        return [
+        outcomes = [
             outcome if isinstance(outcome, StateError) else tried(self._sync_staged, *outcome) for outcome in written
         ]
+        if len(contents) > 1:
+            # None of the others is open any more.
+            for index, outcome in enumerate(outcomes):
+                if isinstance(outcome, StoreUnavailable) and outcome.error.errno in _TOO_MANY_OPEN:
+                    (outcomes[index],) = self._stage_some([contents[index]])
+        return outcomes
 
     def _write_staged(self, content: bytes, begin: bool) -> tuple[Path, int]:
         self._refuse_when_frozen()

@@ -2,6 +2,9 @@
 
 import errno
 import os
+import resource
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +127,50 @@ def test_two_changes_of_one_document_are_both_made(store: Store) -> None:
     changes = [Change(1, close), Change(1, lambda ticket: ticket.replace(reason="mine"))]
     assert store.tickets.do_all(changes)[1] == store.tickets.read(1)
     assert store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED, reason="mine")
+
+
+def test_without_numbers_all_but_the_creates_goes_on(store: Store) -> None:
+    """Given counters that cannot be written, when a create, a close and a read come together, then only the create is
+    refused.
+    """
+    store.tickets.create(make)
+    shutil.rmtree(store.root / "ids")
+    refused, closed, read = store.tickets.do_all([Create(make), Change(1, close), Read(1)])
+    assert isinstance(refused, StoreUnavailable)
+    assert closed == store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED)
+    assert isinstance(read, Ticket)
+
+
+def test_a_folder_that_is_thinned_out_meanwhile_harms_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a look at a finished ticket that is thinned out at this moment, when it comes together with a create, then
+    the create is promised.
+    """
+    store.tickets.create(make)
+    store.tickets.update(1, close)
+    store.commit(Batch(archived_tickets=[1]))
+    publish_new = Files.publish_new
+
+    def publish_late(files: Files, staged: Path, path: Path) -> None:
+        shutil.rmtree(store.tickets.archive_path(1).parent)
+        publish_new(files, staged, path)
+
+    monkeypatch.setattr(Files, "publish_new", publish_late)
+    read, created = store.tickets.do_all([Read(1), Create(make)])
+    assert isinstance(read, StoreUnavailable)
+    assert created == Ticket(id=2)
+
+
+def test_few_descriptors_are_enough_for_many_creates(store: Store) -> None:
+    """Given a process that may open only a few files more, when many creates come together, then all are made."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]
+    # Numbers are given from the lowest on, so that all below the limit are in use now.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, hard))
+    for descriptor in free:
+        os.close(descriptor)
+    try:
+        made = store.tickets.do_all([Create(make)] * 50)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert made == [Ticket(id=number) for number in range(1, 51)]
+    assert list(store.root.joinpath("tmp").iterdir()) == []
