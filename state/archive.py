@@ -187,8 +187,9 @@ class Archived(Numbered[D]):
 
     def _lasting(self, done: Sequence[_Draft[D] | StateError]) -> list[D | StateError]:
         """The documents, once they last; those in a folder where they may not, the error instead."""
-        folders = {each.path.parent for each in done if isinstance(each, _Draft)}
-        refused = {folder: tried(self._files.sync_folder, folder) for folder in folders}
+        refused: dict[Path, StateError | None] = {}
+        for folder in {each.path.parent for each in done if isinstance(each, _Draft)}:
+            refused[folder] = tried(self._files.sync_folder, folder)
         return [each if isinstance(each, StateError) else refused[each.path.parent] or each.document for each in done]
 
     def _find(self, key: int) -> tuple[D, Path]:
