@@ -50,6 +50,7 @@ class Processes:
         self._printing = threading.Lock()
         self._colours = dict(zip(self._commands, get_colours(), strict=False))
         self._running: dict[str, Popen] = {}
+        self._forwards: dict[str, threading.Thread] = {}
         self._started_at: dict[str, float] = {}
         self._pauses: dict[str, float] = {}
         self._ended: SimpleQueue[str | None] = SimpleQueue()  # None: stop was called
@@ -74,6 +75,9 @@ class Processes:
             due[ended] = time.monotonic() + pause
             _end_group(process.pid)
         self._stop_all()
+        for forward in self._forwards.values():
+            # What they said last; a child that goes on may keep its output open.
+            forward.join(1)
 
     def stop(self) -> None:
         """Make `run` stop all processes. A second signal changes nothing: make passes on what its group got too."""
@@ -104,7 +108,9 @@ class Processes:
         self._running[name] = process
         self._started_at[name] = time.monotonic()
         self._say(f"{name} started (pid {process.pid})")
-        threading.Thread(target=self._forward, args=(name, process), daemon=True).start()
+        forward = threading.Thread(target=self._forward, args=(name, process), daemon=True)
+        self._forwards[name] = forward
+        forward.start()
         threading.Thread(target=self._await_end, args=(name, process), daemon=True).start()
 
     def _stop_all(self) -> None:

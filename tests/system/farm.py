@@ -185,7 +185,7 @@ class Farm:
 
     def resources(self) -> list[dict[str, Any]]:
         """The documents of all living resources, by id."""
-        return self._documents(self.state / "resources" / "live")
+        return [found for found in self._documents(self.state / "resources" / "live") if found["state"] != "ENDED"]
 
     def up(self, pool: str | None = None) -> list[dict[str, Any]]:
         """The documents of UP resources, of one pool if it is named."""

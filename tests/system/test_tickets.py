@@ -203,6 +203,7 @@ def test_cmd_release_runs_between_two_tickets_and_its_failure_means_delete(farm:
     assert farm.wait(ticket) == b"data of 2"
     farm.close(ticket)
     assert farm.wait(farm.take("A", sandbox="mine")) == b"data of 3"
+    until(lambda: len(farm.ended()) == 2, what="the archive")
     assert "cmd_release" in farm.ended()[1]["reason"]
 
 
