@@ -64,13 +64,13 @@ class Files:
     def stage_all(self, contents: Sequence[bytes]) -> list[Path]:
         """Stage many. All or none."""
         outcomes = self.stage_each(contents)
+        paths = [outcome for outcome in outcomes if isinstance(outcome, Path)]
         for outcome in outcomes:
             if isinstance(outcome, StateError):
-                for path in outcomes:
-                    if isinstance(path, Path):
-                        self.discard(path)
+                for path in paths:
+                    self.discard(path)
                 raise outcome
-        return outcomes  # type: ignore[return-value]
+        return paths
 
     def stage_each(self, contents: Sequence[bytes]) -> list[Path | StateError]:
         """Stage many, each alone; what kept one from being staged stands in its place."""
