@@ -11,8 +11,9 @@ from config.errors import ConfigError
 from functions.logfields import of_group, of_problem
 from functions.policy.agents import Wanted, number_printed
 from functions.policy.outcomes import Outcome
-from functions.timed.farm import SHOWN_FAULTS, Farm, stamp
+from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
+from functions.timed.pools_file import SHOWN_FAULTS, stamp
 from state.documents import Agent
 
 log = logging.getLogger(__name__)

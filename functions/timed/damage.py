@@ -17,10 +17,11 @@ from functions.policy.history import MovedAside
 from functions.policy.snapshot import Reservation, Snapshot
 from state.collection import Collection
 from state.documents import Agent, Document, Resource, ResourceState
-from state.errors import StoreUnavailable, UnreadableDocument
+from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.ids import is_number
 from state.keys import Keys
 from state.quarantine import Aside
+from state.store import Store
 
 if TYPE_CHECKING:
     from functions.timed.farm import Farm
@@ -46,6 +47,31 @@ def moved_aside(root: Path, aside: Aside, why: str | None) -> MovedAside:
     place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
     now = str(aside.path.relative_to(root))
     return MovedAside(place=place, now=now, at=aside.at, why=why, about=about_of(Path(aside.folder), aside.key))
+
+
+def why_aside(store: Store, aside: Aside) -> str | None:
+    """Why a thing that another process moved to quarantine is there: what is wrong with it as what it was.
+
+    None when it is no document, or a good one, which was replaced or changed by somebody else.
+    """
+    collections: dict[str, Collection[Any, Any]] = {
+        "tickets": store.tickets,
+        "resources": store.resources,
+        "pools": store.pools,
+        "agents": store.agents,
+        "intents": store.intents,
+    }
+    collection = collections.get(aside.folder.partition("/")[0])
+    key = collection.key_of(f"{aside.key}.json") if collection else None
+    if collection is None or key is None:
+        return None
+    try:
+        collection.parse(aside.path, key)
+    except CorruptDocument as fault:
+        return fault.why
+    except StoreUnavailable as refused:
+        return refused.error.strerror or str(refused.error)
+    return None
 
 
 def put_back_known(farm: "Farm", before: Snapshot, agents: dict[int, Agent], refused: list[UnreadableDocument]) -> None:

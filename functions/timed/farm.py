@@ -8,14 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from config.errors import ConfigError
-from config.pools import Pool, load_pools
 from config.settings import Settings
-from functions.logfields import of_file, of_pool, of_problem
+from functions.logfields import of_file
 from functions.policy.history import Key, Teller, key_of
-from functions.policy.records import remembered
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
     Patrol,
@@ -26,14 +21,16 @@ from functions.timed.damage import (
     put_back,
     put_back_known,
     reservations,
+    why_aside,
 )
 from functions.timed.hooks import HookRunner
 from functions.timed.measures import Measures
+from functions.timed.pools_file import PoolsFile, last_good
 from state.collection import Collection, D, K
 from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.quarantine import Aside
-from state.store import Batch, Contents, Put, Store
+from state.store import Contents, Store
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +38,6 @@ Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
 SHOWN = 100
 """How many damaged files are told one by one."""
-SHOWN_FAULTS = 5
-"""How many faults of the configuration are told in an event."""
 OWN = ("resources", "pools", "agents")
 """Labels of the folders that only the leader writes."""
 
@@ -93,10 +88,11 @@ class Farm:
         self._touched: dict[int, Resource] = {}
         self.loaded_anew = False
         """Whether documents may wait for runs that nobody knows."""
-        self._pools_file_seen: tuple[int, int, int] | None = None
+        self._pools_file = PoolsFile(settings.pools_file)
         self.patrol = Patrol()
         self._refused: dict[Path, UnreadableDocument] = {}
-        self._why: dict[Path, str] = {}
+        self._why: dict[Path, str | None] = {}
+        """By what is in quarantine: why, as far as anybody can tell."""
         self.asides: set[str] = set()
         """What is in quarantine, as paths below the state folder; each was noted when it was first seen there."""
 
@@ -143,7 +139,7 @@ class Farm:
         if before.pools:
             self.snapshot.set_pools(list(before.pools.values()))
         elif any(record.configured for record in contents.records):
-            self.snapshot.set_pools(_last_good(contents.records))
+            self.snapshot.set_pools(last_good(contents.records))
         self.look_at_quarantine()
 
     def keep(self, document: Document) -> None:
@@ -285,13 +281,16 @@ class Farm:
     def look_at_quarantine(self) -> None:
         """See what is in quarantine, to tell it and to reserve what lost resources occupy."""
         things = self.store.quarantine.list()
-        self._why = {aside.path: self._why[aside.path] for aside in things if aside.path in self._why}
+        before, self._why = self._why, {}
+        for aside in things:
+            told = aside.path in before
+            self._why[aside.path] = before[aside.path] if told else why_aside(self.store, aside)
         known, self.asides = self.asides, set()
-        for moved in (moved_aside(self.store.root, aside, self._why.get(aside.path)) for aside in things):
+        for moved in (moved_aside(self.store.root, aside, self._why[aside.path]) for aside in things):
             self.asides.add(moved.now)
             if moved.now not in known:
                 self._note_change(moved)
-        quarantined = [_told(aside, self._why.get(aside.path)) for aside in things]
+        quarantined = [_told(aside, self._why[aside.path]) for aside in things]
         quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
         self.damaged = len(quarantined)
         if len(quarantined) > SHOWN:
@@ -307,41 +306,7 @@ class Farm:
 
     def reload_pools(self) -> bool:
         """Read pools.yaml if it changed; a broken one keeps the last good one in force. Tells whether it was read."""
-        path = self.settings.pools_file
-        seen = stamp(path)
-        if seen == self._pools_file_seen and (self.configured or self.config_faults):
-            return False
-        self._pools_file_seen = seen
-        self.changed_since_shown = True
-        try:
-            file = load_pools(path)
-        except ConfigError as error:
-            known, self.config_faults = self.config_faults, tuple(str(problem) for problem in error.problems)
-            if self.config_faults != known:
-                self.remark("config", "pools.yaml is broken", "; ".join(self.config_faults[:SHOWN_FAULTS]))
-            kept = "the last good pools stay in force" if self.snapshot.pools else "nothing is started"
-            for problem in error.problems:
-                log.error("%s (%s)", problem, kept, extra=of_problem(problem))
-            return True
-        if self.config_faults:
-            self.remark("config", "pools.yaml is good again")
-        self.config_faults = ()
-        self.config_warnings = tuple(str(problem) for problem in file.warnings)
-        for warning in file.warnings:
-            log.warning("%s", warning, extra=of_problem(warning))
-        self._remember_pools(file.pools)
-        self.snapshot.set_pools(file.pools)
-        self.configured = True
-        self.look_at_quarantine()
-        log.info("%s: %d pools in force", path, len(file.pools))
-        return True
-
-    def _remember_pools(self, pools: Iterable[Pool]) -> None:
-        changed = remembered(self.snapshot.records, pools, self.clock())
-        if changed:
-            self.store.commit(Batch([Put(record) for record in changed]))
-        for record in changed:
-            self.keep(record)
+        return self._pools_file.reload(self)
 
     def has_corrupt_resource(self) -> bool:
         """Whether a resource's document cannot be read, so that what it was is not known."""
@@ -356,22 +321,6 @@ class Farm:
         ]
 
 
-def _last_good(records: Iterable[PoolRecord]) -> list[Pool]:
-    configured = sorted((record for record in records if record.configured), key=lambda record: record.position)
-    pools = []
-    for record in configured:
-        try:
-            pools.append(msgspec.convert(record.options, Pool))
-        except msgspec.ValidationError as error:
-            log.error(
-                "pool %s: the options that it last had cannot be used: %s",
-                record.name,
-                error,
-                extra=of_pool(record.name),
-            )
-    return pools
-
-
 def _told(aside: Aside, why: str | None) -> str:
     place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
     return f"{place}: {why or 'damaged'} ({aside.path.name})"
@@ -380,12 +329,3 @@ def _told(aside: Aside, why: str | None) -> str:
 def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:
     keys = [collection.key_of(name) for name in names]
     return [key for key in keys if key is not None]
-
-
-def stamp(path: Path) -> tuple[int, int, int] | None:
-    """What is different after a file was replaced or written; None when there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -60,8 +60,10 @@ def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
         assert told(world).startswith(f"{place}: ")
         assert any(name.startswith(place.replace("/", "-")) for name in os.listdir(world.store.root / "quarantine"))
     assert faults(world) == []
+    before_restart = told(world)
     world.restart()
     assert documents(world) == before
+    assert told(world) == before_restart
 
 
 @pytest.mark.parametrize("rot", [name for name in ROTS if name != "deleted"])
