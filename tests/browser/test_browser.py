@@ -51,6 +51,32 @@ def test_every_page_is_whole_accessible_and_keeps_to_its_own_host(windows, farm,
         window.check()
 
 
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_held_resource_and_what_a_plan_found_are_accessible_too(windows, farm, look):
+    """Given a held resource and a plan with a result, when axe-core checks their pages, then it finds nothing."""
+    window = windows(**LOOKS[look])
+    farm.curl("-d", "reason=an <b>odd</b> network", "/resources/1/hold")
+    page = window.open("/resources/1")
+    expect(page.locator("#facts")).to_contain_text("an <b>odd</b> network")
+    assert_accessible(page)
+    page = window.open("/resources/1?ask=release")
+    expect(page.get_by_role("form")).to_be_visible()
+    assert_accessible(page)
+    farm.curl("-X", "POST", "/resources/1/release")
+    page = window.open("/plan")
+    page.get_by_label("Its text").fill("vms: {cmd_new: x, cmd_delete: y, tags: [new]}")
+    page.get_by_role("button", name="Show what it would do").click()
+    expect(page.get_by_role("region", name="What it would do")).to_contain_text("stranded")
+    assert_accessible(page)
+    window.check()
+
+
+def assert_accessible(page):
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 def test_the_menu_takes_one_line_on_a_phone(windows, farm):
     page = windows(**LOOKS["phone"]).open("/events")
     tops = page.locator(".top nav a").evaluate_all("links => links.map(link => link.offsetTop)")
