@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from config import logs
+from config import logs, premade
 from config.errors import ConfigError
 from config.settings import load_settings
 
@@ -37,6 +37,18 @@ def on_starting(_server: object) -> None:
 
     memory.share()
     memory.give_back()
+    premade.TEMPLATES.begin(_compile_templates)
+
+
+def on_reload(_server: object) -> None:
+    """The new workers may have other templates."""
+    premade.TEMPLATES.begin(_compile_templates)
+
+
+def _compile_templates() -> bytes:
+    from functions.pages.layout import compiled
+
+    return compiled()
 
 
 def pre_fork(_server: object, worker: Any) -> None:

@@ -14,6 +14,8 @@ PERIOD = 60.0
 KEPT = 1500
 """Lines that a file is cut to when it is longer than `MOST_BYTES`: a bit more than a day."""
 MOST_BYTES = 512 * 1024
+USE_EVERY = 4
+"""How many lines there are for each that a small chart is drawn of: it shows half an hour as one step."""
 FORGOTTEN = 2 * 86400.0
 """Seconds after which a file that nobody writes any more is removed."""
 
@@ -43,7 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start_took: float | None = None
 
 
-class Use(msgspec.Struct, frozen=True):
+class Use(msgspec.Struct, frozen=True, gc=False):
     """The little of a sample that a small chart needs: a whole farm of them is decoded at once, and not kept."""
 
     at: float
@@ -92,9 +94,10 @@ class Samples:
         return known[1]
 
     def read_use(self, pool: str) -> tuple[Use, ...]:
-        """The same, but only how much of the pool was used; read anew each time."""
+        """How much of the pool was used, of one sample out of `USE_EVERY`; read anew each time."""
         try:
-            return _decode(_use_decoder, self._content(pool))
+            lines = self._content(pool).split(b"\n")
+            return _decode(_use_decoder, b"\n".join(lines[::USE_EVERY]))
         except (OSError, StoreUnavailable):
             return ()
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from state.errors import StoreUnavailable
-from state.samples import FORGOTTEN, KEPT, MOST_BYTES, Sample, Samples, Use
+from state.samples import FORGOTTEN, KEPT, MOST_BYTES, USE_EVERY, Sample, Samples, Use
 from state.store import Store
 
 
@@ -75,13 +75,21 @@ def test_files_of_pools_that_are_gone_are_removed(store: Store):
 
 
 def test_the_use_of_a_pool_is_read_alone(store: Store):
-    """Given good lines and a damaged one, then `read_use` tells the same as `read` of what it has."""
-    for at in (1.0, 3.0, 2.0):
-        store.samples.add("p", Sample(at=at, max=4, taken=1, waited=0.5, failed=7))
+    """Given good lines and damaged ones, then `read_use` tells of some of them, in order, what `read` tells of all."""
+    for at in range(10 * USE_EVERY, 0, -1):
+        store.samples.add("p", Sample(at=at, max=4, taken=at, waited=0.5, failed=7))
     with (store.root / "samples" / "p.jsonl").open("ab") as file:
         file.write(b'{"at": "x\n')
-    assert store.samples.read_use("p") == tuple(Use(one.at, one.max, one.taken) for one in store.samples.read("p"))
+    every = [Use(one.at, one.max, one.taken) for one in store.samples.read("p")]
+    use = store.samples.read_use("p")
+    assert len(use) == 10
+    assert [one for one in every if one in use] == [*use]
     assert store.samples.read_use("other") == ()
+
+
+def test_the_use_of_a_new_pool_is_read_with_its_first_sample(store: Store):
+    store.samples.add("p", Sample(at=1.0, max=4, taken=1))
+    assert store.samples.read_use("p") == (Use(1.0, 4, 1),)
 
 
 def test_a_stamp_changes_with_each_sample(store: Store):
