@@ -162,8 +162,8 @@ class Hooks:
                         "/bin/sh",
                         str(SUPERVISOR),
                         str(self._runs / run.id),
+                        str(self._logs / run.log if run.output_limit is None else self._path(run.id, "out")),
                         str(self._logs / run.log),
-                        "yes" if run.output_limit is not None else "no",
                         run.command,
                     ],
                     stdin=lock,
@@ -231,8 +231,10 @@ class Hooks:
             if not held:
                 self._kill(run_id, signal.SIGKILL)
                 restarted = file.boot != boot_id()
-                why = "the machine was restarted" if restarted else "its supervisor was killed"
-                self._end(run_id, exit_status=None, cut_off=why, lost=True)
+                # A supervisor goes with its group when this server kills that.
+                cut = None if restarted else self._why_cut(run_id)
+                why = cut or ("the machine was restarted" if restarted else "its supervisor was killed")
+                self._end(run_id, exit_status=None, cut_off=why, lost=cut is None)
             else:
                 self._enforce_limits(run_id, file)
 
@@ -306,11 +308,15 @@ class Hooks:
     def _end(self, run_id: str, *, exit_status: int | None, cut_off: str | None, lost: bool) -> None:
         file = self._active[run_id]
         output = None
-        if file.run.output_limit is not None and cut_off is None:
+        if file.run.output_limit is not None:
             try:
-                output = self._path(run_id, "out").read_bytes()
+                with open(self._path(run_id, "out"), "rb") as out:
+                    printed = out.read(file.run.output_limit)
             except OSError as error:
-                cut_off = f"what it printed cannot be read: {error.strerror or error}"
+                cut_off = cut_off or f"what it printed cannot be read: {error.strerror or error}"
+            else:
+                output = printed if cut_off is None else None
+                self._log_output(file.run, printed)
         self._ended[run_id] = outcome = Outcome(
             run=run_id,
             kind=file.run.kind,
@@ -324,6 +330,16 @@ class Hooks:
             seconds=uptime() - file.uptime if file.boot == boot_id() else None,
         )
         self._on_end(file.run, outcome)
+
+    def _log_output(self, run: HookRun, printed: bytes) -> None:
+        """Add what a hook printed to its log, once: a scheduler that was killed may have done so."""
+        try:
+            with open(self._logs / run.log, "ab+") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - len(printed)))
+                if run_log.read() != printed:
+                    run_log.write(printed)
+        except OSError as error:
+            log.warning("run %s: what it printed cannot be logged: %s", run.id, error, extra=of_run(run))
 
     def _kill(self, run_id: str, how: signal.Signals) -> None:
         if self._active[run_id].boot == boot_id():

@@ -1,30 +1,26 @@
 #!/bin/sh
 # Supervises one hook run, detached from the server, so that the run outlives it.
 #
-#   run-hook.sh RUN LOG CAPTURE COMMAND
+#   run-hook.sh RUN OUTPUT LOG COMMAND
 #
 # RUN is the path of the run's files without their endings. Standard input is RUN.run, locked by the server before it
-# forked: the lock lasts as long as this process and tells that the run is supervised. The hook gets /dev/null instead,
-# but holds the lock as descriptor 3 until RUN.group is written: who finds the lock free can end the hook by its group.
-# Writes RUN.group (the hook's process group) before COMMAND starts, and RUN.result (its exit status and a newline;
-# without the newline it does not count) after it ended. Standard error is appended to LOG. Standard output too, but
-# with CAPTURE=yes it goes to RUN.out first and is appended to LOG at the end.
-run=$1 log=$2 capture=$3 command=$4
-exec 3<&0
-output=$log
-[ "$capture" = yes ] && output=$run.out
+# forked: the lock lasts as long as this process and tells that the run is supervised. The hook gets /dev/null instead.
+# This process leads the group that the hook is in, too. Writes RUN.group (that group) before COMMAND starts, so that who
+# finds the lock free can end the hook, and RUN.result (its exit status and a newline; without the newline it does not
+# count) after it ended. Standard output is appended to OUTPUT, standard error to LOG.
+#
+# Each program that is started here costs as much as a grant, so there is none but the hook's own shell.
+run=$1 output=$2 log=$3 command=$4
 
-# A trap of ":" survives a stray signal here and, unlike ignoring it, is not inherited by the hook.
-trap : HUP INT QUIT TERM
+# A trap of ":" survives what is meant for the hook and, unlike ignoring it, is not inherited by it.
+trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 
-# shellcheck disable=SC2016  # expanded by the inner shell, which becomes the leader of the hook's group
-setsid /bin/sh -c 'echo $$ >"$1.group" && exec /bin/sh -c "$2" 3<&-' run-hook "$run" "$command" \
-    </dev/null >>"$output" 2>>"$log" &
+{ echo $$ >"$run.group"; } 2>>"$log" || { echo 1 >"$run.result"; exit; }
+/bin/sh -c "$command" </dev/null >>"$output" 2>>"$log" &
 hook=$!
 while :; do
     wait "$hook"
     status=$?
     kill -0 "$hook" 2>/dev/null || break
 done
-[ "$capture" = yes ] && cat "$run.out" >>"$log"
 printf '%s\n' "$status" >"$run.result"

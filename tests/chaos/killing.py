@@ -11,6 +11,7 @@ from types import TracebackType
 
 from tests.chaos.report import Report
 from tests.chaos.server import Server
+from tests.system.farm import children_of
 
 
 class Killers(AbstractContextManager["Killers"]):
@@ -90,45 +91,41 @@ class Killers(AbstractContextManager["Killers"]):
         return "restarted schedulers"
 
     def _kill_hook(self, source: random.Random) -> str | None:
-        group = self._group(source)
-        if group is None:
-            return None
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except ProcessLookupError:
-            return None
-        return "killed hooks"
+        supervisor = self._supervisor(source)
+        hooks = _children(supervisor) if supervisor is not None else []
+        for hook in hooks:
+            _kill(hook)
+        return "killed hooks" if hooks else None
 
     def _kill_supervisor(self, source: random.Random) -> str | None:
-        group = self._group(source)
-        supervisor = supervisor_of(group) if group is not None else None
+        supervisor = self._supervisor(source)
         if supervisor is None:
             return None
         _kill(supervisor)
         return "killed hook supervisors"
 
-    def _group(self, source: random.Random) -> int | None:
-        """The process group of a hook that runs now, waited for up to a second."""
+    def _supervisor(self, source: random.Random) -> int | None:
+        """The supervisor of a hook that runs now, waited for up to a second: it leads the hook's process group."""
         runs = self._server.state / "runs"
         for _ in range(200):
             groups = sorted(runs.glob("*.group"))
             if groups:
                 try:
-                    return int(source.choice(groups).read_text())
-                except (FileNotFoundError, ValueError):
+                    supervisor = int(source.choice(groups).read_text())
+                    if b"run-hook.sh" in Path(f"/proc/{supervisor}/cmdline").read_bytes():
+                        return supervisor
+                except (FileNotFoundError, ProcessLookupError, ValueError):
                     continue
             if self._stop.wait(0.005):
                 return None
         return None
 
 
-def supervisor_of(hook: int) -> int | None:
-    """The process id of the supervisor of this hook, None when one of them is gone."""
+def _children(process: int) -> list[int]:
     try:
-        parent = int(Path(f"/proc/{hook}/stat").read_text().rpartition(")")[2].split()[1])
-        return parent if b"run-hook.sh" in Path(f"/proc/{parent}/cmdline").read_bytes() else None
+        return children_of(process)
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
 
 
 def _kill(pid: int) -> None:

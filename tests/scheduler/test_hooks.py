@@ -11,6 +11,7 @@ from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from scheduler.hooks import Hooks
 from state.documents import HookKind
+from tests.system.farm import children_of
 from tests.waiting import until
 
 
@@ -80,6 +81,27 @@ def test_output_is_kept_byte_for_byte(folder: Path) -> None:
 def test_log_holds_both_streams_and_nothing_else(folder: Path) -> None:
     outcome_of_command(folder, "echo error >&2; echo output")
     assert (folder / "log/hooks/000001_alloc").read_bytes() == b"error\noutput\n"
+
+
+def test_what_a_hook_printed_is_logged_once_whoever_finds_its_end(folder: Path) -> None:
+    first = hooks_in(folder)
+    start(first, run_of("echo output"))
+    outcome_of(first)
+    successor = hooks_in(folder)
+    successor.adopt()
+    assert outcome_of(successor).output == b"output\n"
+    assert (folder / "log/hooks/000001_alloc").read_bytes() == b"output\n"
+
+
+def test_what_a_hook_printed_before_it_was_cut_off_is_logged_up_to_the_limit(folder: Path) -> None:
+    outcome_of_command(folder, "yes | head -c 10000; sleep 60")
+    told = (folder / "log/hooks/000001_alloc").read_text()
+    assert told.replace("printed more than 1000 bytes\n", "") == "y\n" * 500
+
+
+def test_a_hook_that_ends_its_whole_process_group_ends_by_itself(folder: Path) -> None:
+    outcome = outcome_of_command(folder, "trap 'exit 3' TERM; kill 0; sleep 60")
+    assert (outcome.exit, outcome.lost) == (3, False)
 
 
 def test_log_of_a_later_run_is_appended(folder: Path) -> None:
@@ -213,12 +235,12 @@ def test_a_run_whose_supervisor_was_killed_is_lost_and_its_hook_ended(folder: Pa
     hooks = hooks_in(folder)
     run = run_of("sleep 60")
     start(hooks, run)
-    group = group_of(folder, run)
-    supervisor = int(Path(f"/proc/{group}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    supervisor = group_of(folder, run)
+    hook = until(lambda: children_of(supervisor), what="the hook")[0]
     os.kill(supervisor, signal.SIGKILL)
     outcome = outcome_of(hooks)
     assert (outcome.cut_off, outcome.lost) == ("its supervisor was killed", True)
-    until(lambda: is_gone(group), what="the end of the hook")
+    until(lambda: is_gone(hook), what="the end of the hook")
 
 
 def test_a_running_hook_is_adopted_by_the_next_scheduler(folder: Path) -> None:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 from tests.system.farm import PROJECT, SHIM, Farm
 from tests.waiting import until
@@ -51,8 +50,7 @@ def test_a_start_whose_supervisor_is_killed_is_deleted_and_made_again(farm: Farm
     farm.set_pools(SLOW.format(folder=farm.folder))
     farm.start()
     groups = until(lambda: list((farm.state / "runs").glob("*.group")), what="the start")
-    group = int(until(groups[0].read_text, what="the process group"))
-    supervisor = int(Path(f"/proc/{group}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    supervisor = int(until(groups[0].read_text, what="the process group"))
     os.kill(supervisor, signal.SIGKILL)
     until(lambda: [document["id"] for document in farm.ended()] == [1], what="the end of resource 1")
     assert "supervisor" in farm.ended()[0]["reason"]

@@ -10,6 +10,7 @@ import pytest
 from functions.app import create_app
 from state.boot import boot_id
 from state.documents import PoolRecord, Resource, ResourceState
+from tests.system.farm import children_of
 from tests.timed.world import World
 from tests.waiting import until
 
@@ -160,7 +161,9 @@ def test_what_was_up_and_taken_stays_so_over_a_reboot(tmp_path: Path) -> None:
     world = World(tmp_path, one("echo here", "cmd_livecheck: test -e ../quick || sleep 60, livecheck_attempts: 1"))
     ticket = world.take().id
     world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
-    os.killpg(int(written(world, "*_watch_*.group")), signal.SIGKILL)
+    supervisor = int(written(world, "*_watch_*.group"))
+    for hook in until(lambda: children_of(supervisor), what="the livecheck"):
+        os.kill(hook, signal.SIGKILL)
     written(world, "*_watch_*.result")
     (tmp_path / "quick").touch()
     pretend_reboot(world)
