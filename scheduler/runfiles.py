@@ -1,0 +1,181 @@
+"""The files of hook runs, and their logs; hooks.py decides what becomes of a run.
+
+Each run has files in `runs/`: ID.run (what was started; locked while its supervisor lives), ID.group (the process group
+of both), ID.out (captured standard output), ID.cut (why the server ended it), ID.result (its exit status).
+"""
+
+import logging
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import msgspec
+
+from functions.logfields import of_run, of_run_id
+from functions.timed.hooks import HookRun
+from state import locks
+from state.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+ENDINGS = ("out", "cut", "group", "result")
+"""Of the files of a run, but for its first."""
+
+
+class RunFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What ID.run holds. `uptime` is the machine's at the start: wall clocks jump. `log_size` is what others wrote."""
+
+    run: HookRun
+    started_at: float
+    boot: str
+    uptime: float
+    log_size: int = 0
+
+
+class RunFiles:
+    """The files of the runs in the folder `runs`, whose logs are in `logs`."""
+
+    def __init__(self, runs: Path, logs: Path) -> None:
+        self.folder = runs
+        self._logs = logs
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def path(self, run_id: str, ending: str) -> Path:
+        return self.folder / f"{run_id}.{ending}"
+
+    def log_path(self, name: str) -> Path:
+        return self._logs / name
+
+    def names(self) -> list[str]:
+        """Of all files. Raises StoreUnavailable."""
+        try:
+            return os.listdir(self.folder)
+        except OSError as error:
+            raise StoreUnavailable(self.folder, error) from error
+
+    def read(self, run_id: str) -> RunFile:
+        """What was started. Raises OSError, and msgspec.DecodeError and UnicodeDecodeError when that is not told."""
+        return msgspec.json.decode(self.path(run_id, "run").read_bytes(), type=RunFile)
+
+    def begin(self, file: RunFile) -> int:
+        """Write a run's first file; returns its descriptor, which holds the run's lock. Raises OSError."""
+        lock = locks.take(self.path(file.run.id, "run"))
+        try:
+            os.write(lock, msgspec.json.encode(file))
+        except OSError:
+            os.close(lock)
+            raise
+        return lock
+
+    def make_log(self, name: str) -> int:
+        """Make the log if it is not there, and its folder; returns its size (bytes). Raises OSError.
+
+        A hook without a log would fail before it ran.
+        """
+        self._logs.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._logs / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
+    def result(self, run_id: str) -> int | None:
+        """The exit status that the supervisor wrote down, None as long as it has not."""
+        try:
+            content = self.path(run_id, "result").read_text(errors="replace")
+        except OSError:
+            return None
+        status = content.removesuffix("\n")
+        return int(status) if content.endswith("\n") and status.isascii() and status.isdigit() else None
+
+    def output(self, run_id: str, limit: int) -> bytes:
+        """What the hook printed, up to so many bytes. Raises OSError."""
+        with open(self.path(run_id, "out"), "rb") as printed:
+            return printed.read(limit)
+
+    def log_output(self, run: HookRun, printed: bytes) -> None:
+        """Add what a hook printed to its log, once: a scheduler that was killed may have done so."""
+        try:
+            with open(self._logs / run.log, "ab+") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - len(printed)))
+                if run_log.read() != printed:
+                    run_log.write(printed)
+        except OSError as error:
+            log.warning("run %s: what it printed cannot be logged: %s", run.id, error, extra=of_run(run))
+
+    def output_size(self, run_id: str) -> int:
+        return _size(self.path(run_id, "out"))
+
+    def log_size(self, name: str) -> int:
+        return _size(self._logs / name)
+
+    def last_line(self, log_name: str) -> str:
+        """The last line of a log that says anything, without what a terminal would obey."""
+        try:
+            with open(self._logs / log_name, "rb") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 2000))
+                lines = run_log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        words = ("".join(filter(str.isprintable, line)).strip() for line in reversed(lines))
+        return next((word[:200] for word in words if word), "")
+
+    def note_cut(self, run: HookRun, why: str) -> None:
+        """Write down why the server ends this run, for a later scheduler and for who reads the log."""
+        try:
+            self.path(run.id, "cut").write_text(why)
+            with open(self._logs / run.log, "ab+") as run_log:
+                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 1))
+                line = f"{why}\n".encode()
+                run_log.write(line if run_log.read() in (b"", b"\n") else b"\n" + line)
+        except OSError as error:
+            log.error("run %s: why it was ended cannot be written down: %s", run.id, error, extra=of_run_id(run.id))
+
+    def why_cut(self, run_id: str) -> str | None:
+        """Why a server ended the run, None when none did."""
+        path = self.path(run_id, "cut")
+        if not os.path.lexists(path):
+            return None
+        try:
+            return path.read_text(errors="replace") or "ended by the server"
+        except OSError:
+            return "ended by the server"
+
+    def is_supervised(self, run_id: str) -> bool:
+        """Whether its supervisor lives, as far as its first file tells."""
+        try:
+            return locks.is_held(self.path(run_id, "run"))
+        except OSError:
+            return False
+
+    def kill_group(self, run_id: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to the hook, its supervisor, and what they started, if that is still there."""
+        try:
+            group = int(self.path(run_id, "group").read_text())
+        except (OSError, ValueError):
+            return
+        try:
+            if group > 1:
+                os.killpg(group, how)
+        except ProcessLookupError:
+            pass
+        except OSError as error:
+            log.warning("run %s: its process group cannot be ended: %s", run_id, error, extra=of_run_id(run_id))
+
+    def remove(self, run_id: str) -> None:
+        """Remove all files of a run, its first file last: as long as that is there, somebody asks for the others."""
+        for ending in (*ENDINGS, "run"):
+            path = self.path(run_id, ending)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _size(path: Path) -> int:
+    """In bytes, 0 when there is no such file."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
