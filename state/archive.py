@@ -77,6 +77,12 @@ class Archived(Numbered[D]):
     def read(self, key: int) -> D:
         return self._find(key)[0]
 
+    def look(self, key: int) -> tuple[D, bool]:
+        """The document, and whether that it says so is known to last; if not, `Read` sees to it. Raises as `read`."""
+        document, path = self._find(key)
+        # Only now: what replaced the document meanwhile, and lasts, came after it.
+        return document, self._files.lasts(path)
+
     def exists(self, key: int) -> bool:
         return super().exists(key) or os.path.lexists(self.archive_path(key))
 

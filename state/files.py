@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from state import lasting
 from state.errors import StateError, StoreFrozen, StoreUnavailable
 
 SYNCED_TOGETHER = 64
@@ -35,6 +36,7 @@ class Files:
         self.staging = root / "tmp"
         self._failed_sync: Path | None = None
         self._lasting: set[Path] = set()
+        self._syncs = lasting.Syncs()
 
     def read(self, path: Path) -> bytes | None:
         """The content of a file, None when there is none."""
@@ -192,12 +194,18 @@ class Files:
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder last: what was published or moved there is a promise from now on."""
         self._refuse_when_frozen()
+        began = lasting.now()
         with _unavailable(path):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 self._sync(descriptor, path)
             finally:
                 os.close(descriptor)
+        self._syncs.note(path, began)
+
+    def lasts(self, path: Path) -> bool:
+        """Whether what stands at `path` is known to last; False tells nothing but that its folder has to be synced."""
+        return self._failed_sync is None and self._syncs.cover(path, lasting.now())
 
     def show(self, path: Path, content: bytes) -> None:
         """Replace a file as a whole without a sync: for what can be made anew."""

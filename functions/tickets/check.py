@@ -19,10 +19,7 @@ def ticket(ticket_id: str) -> Response:
     context = current()
     number = read_id(ticket_id, "ticket")
     Query().finish()
-    found = context.store.tickets.read(number)
-    if not found.waiting:
-        # A grant or an end that another process wrote a moment ago is a promise once it is told.
-        found = context.do(Read(number))
+    found = read_promised(context, number)
     fields = described(found)
     if found.waiting:
         fields |= fields_of(wait_of(context, found))
@@ -43,9 +40,12 @@ def output(ticket_id: str) -> Response:
 
 
 def read_promised(context: Context, number: int) -> Ticket:
-    """The ticket, durable unless it still waits: that promises nothing. Raises NotFound."""
-    ticket = context.store.tickets.read(number)
-    return ticket if ticket.waiting else context.do(Read(number))
+    """The ticket, durable unless it still waits: that promises nothing. Raises NotFound.
+
+    A grant or an end that another process wrote a moment ago is a promise once it is told.
+    """
+    ticket, lasts = context.store.tickets.look(number)
+    return ticket if ticket.waiting or lasts else context.do(Read(number))
 
 
 def output_reply(ticket: Ticket, closed: bool) -> Response:

@@ -1,0 +1,119 @@
+"""What is known to be on the disk without another sync."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from state.archive import Change, Read
+from state.documents import Ticket, TicketState
+from state.errors import StateError
+from state.lasting import MARGIN, Moment, Syncs
+from state.store import Store
+from tests.waiting import until
+
+HOUR = 3_600_000_000_000
+
+
+def ticket(number: int) -> Ticket:
+    return Ticket(id=number, tags=("A",), created_at=1.0)
+
+
+def closed(before: Ticket) -> Ticket:
+    return before.replace(state=TicketState.CLOSED, closed_at=2.0)
+
+
+def file_and_moment(folder: Path) -> tuple[Path, Moment]:
+    """A file, and a moment when it was there for so long that a sync which began then made it last."""
+    path = folder / "1.json"
+    path.touch()
+    wall = path.stat().st_ctime_ns + MARGIN + 1
+    return path, Moment(wall, wall - time.monotonic_ns())
+
+
+def test_a_file_from_before_a_sync_lasts(tmp_path: Path) -> None:
+    path, moment = file_and_moment(tmp_path)
+    syncs = Syncs()
+    syncs.note(tmp_path, moment)
+    assert syncs.cover(path, moment)
+
+
+def test_a_file_lasts_not_surely_when_it_came_just_before_the_sync_or_later(tmp_path: Path) -> None:
+    path, moment = file_and_moment(tmp_path)
+    syncs = Syncs()
+    syncs.note(tmp_path, Moment(moment.wall - 1, moment.ahead))
+    assert not syncs.cover(path, moment)
+    # A rename does not change when a file was written.
+    syncs.note(tmp_path, moment)
+    os.utime(path, (0, 0))
+    until(lambda: _renamed(path).stat().st_ctime_ns >= moment.wall, what="a rename after the sync")
+    assert not syncs.cover(path, moment)
+
+
+def _renamed(path: Path) -> Path:
+    beside = path.with_name("beside")
+    path.rename(beside)
+    return beside.rename(path)
+
+
+def test_nothing_is_sure_in_a_folder_that_was_never_synced_or_of_a_file_that_is_gone(tmp_path: Path) -> None:
+    path, moment = file_and_moment(tmp_path)
+    syncs = Syncs()
+    assert not syncs.cover(path, moment)
+    syncs.note(tmp_path, moment)
+    assert not syncs.cover(tmp_path / "2.json", moment)
+
+
+@pytest.mark.parametrize(("set_back", "sure"), [(HOUR, False), (MARGIN, False), (MARGIN // 4, True), (-HOUR, True)])
+def test_nothing_is_sure_after_the_clock_was_set_back(tmp_path: Path, set_back: int, sure: bool) -> None:
+    path, moment = file_and_moment(tmp_path)
+    syncs = Syncs()
+    syncs.note(tmp_path, moment)
+    assert syncs.cover(path, Moment(moment.wall - set_back, moment.ahead - set_back)) is sure
+
+
+def test_what_was_read_durably_lasts_until_somebody_else_replaces_it(tmp_path: Path) -> None:
+    here, elsewhere = Store(tmp_path / "state"), Store(tmp_path / "state")
+    number = elsewhere.tickets.create(ticket).id
+    assert here.tickets.look(number) == (ticket(number), False)
+
+    def known_to_last() -> bool:
+        here.tickets.do_all([Read(number)])
+        return here.tickets.look(number)[1]
+
+    until(known_to_last, what="a sync that began a while after the ticket was written")
+    elsewhere.tickets.do_all([Change(number, closed)])
+    assert here.tickets.look(number) == (closed(ticket(number)), False)
+
+
+def test_a_finished_document_in_the_archive_is_known_to_last_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state")
+    number = store.tickets.create(ticket).id
+    store.tickets.archive(number)
+    assert not store.tickets.look(number)[1]
+
+    def known_to_last() -> bool:
+        store.tickets.do_all([Read(number)])
+        return store.tickets.look(number)[1]
+
+    until(known_to_last, what="a sync of the archive's folder")
+
+
+def test_after_a_sync_that_failed_nothing_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "state")
+    number = store.tickets.create(ticket).id
+
+    def known_to_last() -> bool:
+        store.tickets.do_all([Read(number)])
+        return store.tickets.look(number)[1]
+
+    until(known_to_last, what="a sync")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    (refused,) = store.tickets.do_all([Read(number)])
+    assert isinstance(refused, StateError)
+    assert not store.tickets.look(number)[1]
