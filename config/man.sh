@@ -14,7 +14,7 @@ program=$1 name=${1##*/}
         return text ~ /^[.'\'']/ ? "\\&" text : text
     }
     NR == 1 { version = $NF; next }
-    NR == 2 { sub(/^# /, ""); sub(/[.?] .*/, ""); summary = tolower(substr($0, 1, 1)) substr($0, 2); next }
+    NR == 2 { sub(/^# /, ""); sub(/[.?]( .*)?$/, ""); summary = tolower(substr($0, 1, 1)) substr($0, 2); next }
     { line[++lines] = $0 }
     END {
         printf ".TH %s 1 \"\" \"resalloc-functions %s\"\n", toupper(name), roff(version)

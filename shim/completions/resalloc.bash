@@ -28,7 +28,7 @@ _resalloc_offer() {
 
 _resalloc() {
     local current=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD - 1]}
-    local synopses synopsis='' line word offset=0
+    local synopses synopsis='' wanted='' line word offset=0
     COMPREPLY=()
     synopses=$(_resalloc_synopses "$1")
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -47,21 +47,27 @@ _resalloc() {
         done <<<"$synopses"
     done
 
-    if [[ $last == --connection || $synopsis =~ (^|[\ \[])"$last"\ [A-Z] && $last == --* ]]; then
-        return # the value of an option
+    if [[ $last == --connection ]]; then
+        return
+    elif [[ $last == --* && $synopsis =~ (^|[\ \[])"$last"\ ([A-Z|]+) ]]; then
+        wanted=${BASH_REMATCH[2]} # the value of an option
     elif [[ $current == -* ]]; then
         [[ $synopsis != 'run '* ]] || synopsis+=' -- COMMAND'
         _resalloc_offer < <(grep -oE -- '--[a-z-]*' <<<"--connection --help --version $synopsis" | sort -u)
     elif [[ -z $synopsis ]]; then
         _resalloc_offer < <(awk '{ print $1 }' <<<"$synopses")
     else
-        case " $synopsis" in
-        *' FILE'*) _resalloc_offer < <(compgen -f -- "$current") ;;
-        *' ID|NAME'*) _resalloc_offer < <(_resalloc_ask /resources 3) ;;
-        *' POOL'*) _resalloc_offer < <(_resalloc_ask /pools 1) ;;
-        *' ID'*) _resalloc_offer < <(_resalloc_ask /tickets 1) ;;
-        esac
+        wanted=$(sed -E 's/\[[^]]*\]|--[a-z-]+ [A-Z|]+//g' <<<"$synopsis") # what stands without an option
     fi
+    case $wanted in
+    *FILE*)
+        compopt -o filenames 2>/dev/null # folders get a slash, and bash quotes by itself
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        ;;
+    *'ID|NAME'*) _resalloc_offer < <(_resalloc_ask /resources 3) ;;
+    *POOL*) _resalloc_offer < <(_resalloc_ask /pools 1) ;;
+    *ID*) _resalloc_offer < <(_resalloc_ask /tickets 1) ;;
+    esac
 }
 
 complete -F _resalloc resalloc resalloc-maint

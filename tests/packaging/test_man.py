@@ -50,6 +50,17 @@ def test_a_page_loses_no_word_of_help(program: str) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_its_name_is_told_in_a_whole_sentence(program: str) -> None:
+    """The first sentence of the program's own comment, which has to end on its line."""
+    comment = (ROOT / "shim" / program).read_text().splitlines()[1]
+    sentence = re.match(r"# (.*?)[.?]( |$)", comment)
+    assert sentence is not None
+    summary = re.search(rf"^{re.escape(program)} - (.*)$", page_of(program).replace("\\-", "-"), re.MULTILINE)
+    assert summary is not None
+    assert summary[1].casefold() == sentence[1].casefold()
+
+
 @pytest.mark.parametrize("program", ["resalloc", "resalloc-maint"])
 def test_each_command_has_an_entry(program: str) -> None:
     commands = {"resalloc": {"ticket", "ticket-wait", "run"}, "resalloc-maint": {"resource-list", "foreach-resource"}}

@@ -69,6 +69,8 @@ def completed(shell: str, url: str, folder: Path, *words: str) -> list[str]:
         (["resalloc-maint", "resource-delete", "--a"], ["--all"]),
         (["resalloc-maint", "resource-list", "--u"], ["--up"]),
         (["resalloc-maint", "fsck", ""], []),
+        (["resalloc-maint", "events", "--pool", "vms", "--t"], ["--ticket"]),
+        (["resalloc-maint", "resource-hold", "1", "--r"], ["--reason"]),
     ],
 )
 def test_commands_and_options(shell: str, words: list[str], offers: list[str], tmp_path: Path) -> None:
@@ -84,6 +86,13 @@ def test_commands_and_options(shell: str, words: list[str], offers: list[str], t
         (["resalloc-maint", "resource-info", "vm"], ["vms-1"]),
         (["resalloc-maint", "pool-pause", "d"], ["disks"]),
         (["resalloc-maint", "pool-delete-unused", "v"], ["vms"]),
+        (["resalloc-maint", "history", "--limit", "3", "vm"], ["vms-1"]),
+        (["resalloc-maint", "events", ""], []),
+        (["resalloc-maint", "events", "--pool", ""], ["disks", "vms"]),
+        (["resalloc-maint", "events", "--follow", "--resource", "vm"], ["vms-1"]),
+        (["resalloc-maint", "events", "--pool", "vms", "--ticket", ""], ["42", "7"]),
+        (["resalloc-maint", "events", "--limit", ""], []),
+        (["resalloc-maint", "pool-drain", "vms", "--by", ""], []),
     ],
 )
 @pytest.mark.parametrize("named", ["by RESALLOC_URL", "by --connection"])
@@ -104,6 +113,38 @@ def test_a_file_is_completed_as_one(shell: str, tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     assert completed(shell, "http://127.0.0.1:1", tmp_path, "resalloc-maint", "plan", "poo") == ["pools.yaml"]
     assert completed(shell, "http://127.0.0.1:1", tmp_path, "resalloc-maint", "plan", "--j") == ["--json"]
+
+
+def test_a_folder_on_the_way_to_a_file_is_gone_into_and_names_are_quoted(tmp_path: Path) -> None:
+    """Given a folder and a file with a space, when bash completes them as typed, then it goes on behind a slash."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash IS NOT INSTALLED: its completion is NOT tested; install bash")
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "sites" / "new pools.yaml").touch()
+    typed = "resalloc-maint plan si\tne\t\x01printf '<%s>' \n"  # what was completed is not called, but shown
+    script = f"source {SHIM}/completions/resalloc.bash; set -o emacs\n"
+    master, slave = os.openpty()
+    shell = subprocess.Popen(
+        ["bash", "--norc", "-i"],
+        cwd=tmp_path,
+        env={"PATH": f"{SHIM}:{os.environ['PATH']}", "TERM": "dumb", "INPUTRC": "/dev/null"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    os.write(master, (script + typed + "exit\n").encode())
+    shown = b""
+    try:
+        while chunk := os.read(master, 4096):
+            shown += chunk
+    except OSError:
+        pass  # the terminal is gone with the shell
+    finally:
+        os.close(master)
+        shell.wait(20)
+    assert b"<plan><sites/new pools.yaml>" in shown
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
