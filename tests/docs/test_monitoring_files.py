@@ -31,8 +31,8 @@ VALUES = {
 
 
 def told() -> dict[str, set[str]]:
-    """The labels of each series that there is."""
-    series: dict[str, set[str]] = {}
+    """The labels of each series that there is. That of Prometheus itself says whether a server answers."""
+    series: dict[str, set[str]] = {"up": TARGET}
     for name, kind, labels in re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE):
         known = set(re.findall(r"`(\w+)`", labels)) | TARGET
         if kind == "histogram":
@@ -91,12 +91,15 @@ def labels_of(part: Any) -> set[str] | None:
             return inner if part.param else set(part.modifier.labels if part.modifier else ())
         case promql_parser.BinaryExpr():
             left, right = labels_of(part.lhs), labels_of(part.rhs)
-            if left is not None and right is not None:
+            if left is not None and right is not None and str(part.op) != "or":
                 matching = part.modifier.matching if part.modifier else None
                 assert left == right if matching is None else set(matching.labels) <= left & right, part.prettify()
             return left if left is not None else right
         case promql_parser.ParenExpr():
             return labels_of(part.expr)
+        case promql_parser.Call() if part.func.name == "absent":
+            # Nothing is there that could have others.
+            return {one.name for one in part.args[0].matchers.matchers if one.op == promql_parser.MatchOp.Equal}
         case promql_parser.Call():
             inner = [labels_of(argument) for argument in part.args]
             return next((found for found in inner if found is not None), None)
@@ -164,6 +167,14 @@ def test_an_alert_says_what_it_is_and_uses_labels_that_it_has(rule):
         if isinstance(part, promql_parser.VectorSelector):
             labels |= told()[part.name]
     assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_tells_which_server(rule):
+    """Given several servers, when one of them is in trouble, then the alert is about that one."""
+    labels = labels_of(promql_parser.parse(rule["expr"]))
+    assert labels is not None
+    assert "instance" in labels
 
 
 def test_every_alert_is_told():
