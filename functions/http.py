@@ -160,8 +160,10 @@ class Later(Response):
 
 
 def finish(response: Response) -> Response:
-    """Headers of every reply."""
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.vary.add("Accept")
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    """Headers of every reply; one that is made later gets them then."""
+    if not isinstance(response, Later):
+        headers = response.headers
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("Vary", "Accept")
+        headers["X-Content-Type-Options"] = "nosniff"
     return response
