@@ -1,7 +1,7 @@
 """The living documents in one place, in the groups that the policy decides about."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -9,18 +9,8 @@ from config.pools import Pool
 from functions.policy.groups import Groups, Shelves
 from functions.policy.numbering import NumbersInUse
 from functions.policy.offers import Offer, Tags, covers, ready, tag_set
+from functions.policy.reservations import Reservation, Reservations
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
-
-
-class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resource occupies whose document cannot be read: a place in its pool, and its numbers.
-
-    A pool that is None occupies no place; numbers that are None are not known.
-    """
-
-    pool: str | None = None
-    id_in_pool: int | None = None
-    counters: dict[str, int | None] = {}
 
 
 class Snapshot:
@@ -96,8 +86,7 @@ class Snapshot:
         self._in_run: set[int] = set()
         self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
         self._numbers = NumbersInUse()
-        self._places_held: tuple[str, ...] = ()
-        self._numbers_held: tuple[tuple[str | None, int | None, dict[str, int | None]], ...] = ()
+        self._reservations = Reservations(self.living, self._numbers)
         self._last_good: dict[str, Pool | None] = {}
 
     # Documents
@@ -179,17 +168,7 @@ class Snapshot:
         before, self.lost = self.lost, frozenset(lost)
         for id in before ^ self.lost:
             self._index(id)
-        for pool in self._places_held:
-            self.living[pool] -= 1
-        for numbers in self._numbers_held:
-            self._numbers.let_go(*numbers)
-        wanted = list(reservations)
-        self._places_held = tuple(reservation.pool for reservation in wanted if reservation.pool is not None)
-        self._numbers_held = tuple(numbers for reservation in wanted for numbers in self._possible(reservation))
-        for pool in self._places_held:
-            self.living[pool] += 1
-        for numbers in self._numbers_held:
-            self._numbers.hold(*numbers)
+        self._reservations.replace(reservations, self.pools, self.options_of)
 
     def doubt(self, resources: Collection[int]) -> None:
         """Take these, instead of those of an earlier call, for resources that a ticket may have which nobody can read.
@@ -267,18 +246,6 @@ class Snapshot:
         return offer
 
     # Keeping up
-
-    def _possible(self, wanted: Reservation) -> Iterator[tuple[str | None, int | None, dict[str, int | None]]]:
-        """The numbers to hold: where one is not known, all that it can be, so that nobody gets the same."""
-        if wanted.pool is not None:
-            pool = self.options_of(wanted.pool)
-            known = wanted.id_in_pool
-            for number in (known,) if known is not None else range(pool.max if pool else 0):
-                yield wanted.pool, number, {}
-        for name, value in wanted.counters.items():
-            users = sum(pool.max for pool in self.pools.values() if name in pool.named_counters)
-            for number in (value,) if value is not None else range(users):
-                yield None, None, {name: number}
 
     def _last_position(self, pool_name: str) -> tuple[int, str]:
         record = self.records.get(pool_name)

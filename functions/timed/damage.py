@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from functions.logfields import of_file
 from functions.policy import salvage
 from functions.policy.history import MovedAside
-from functions.policy.snapshot import Reservation, Snapshot
+from functions.policy.reservations import Reservation
+from functions.policy.snapshot import Snapshot
 from state.collection import Collection
 from state.documents import Agent, Document, Resource, ResourceState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
