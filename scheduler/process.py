@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from datetime import UTC
 from types import FrameType
 
@@ -42,6 +43,8 @@ CLEANUP_PERIOD = 60
 """Seconds between two cleanups."""
 RETRY_PAUSE = 1.0
 """Seconds before trying again when the state folder could not be used."""
+EVENTS_PAUSE = 0.2
+"""Least seconds between two writings of events: a file is opened for however many there are."""
 LONGEST_SHOW_PAUSE = 3.0
 """Seconds for which the view may wait for hooks to be started; under full load there are always some."""
 
@@ -77,6 +80,7 @@ class Process:
         self._samples_due = True
         self._probed_at = 0.0
         self._archived_at = float("-inf")
+        self._events_written_at = float("-inf")
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
         self._metrics_outdated = True
@@ -134,6 +138,9 @@ class Process:
                 log.error("%s; trying again in %g s", error, RETRY_PAUSE, extra=about)
                 self._in_doubt = True
                 pause = RETRY_PAUSE
+        with suppress(StateError):
+            # What cannot be told any more, the next one tells.
+            self._write_all_events()
 
     def _keep_leading(self) -> None:
         """Take the leader's role again when somebody removed its file; raises LockTimeout when another was faster."""
@@ -175,9 +182,9 @@ class Process:
         self._agents_alarm.set(agents_due, now)
         self._lists_alarm.set(self._lists_due, now)
         more = self.hooks.launch(self._take_in_tickets)
-        if more and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
+        if more and not farm.crowded and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = min(archive_pause, write_events(farm, self._chronicle), self._show_metrics(), self._show())
+        pause = min(archive_pause, self._write_events(), self._show_metrics(), self._show())
         if self._samples_due:
             self._samples_due = False
             take_samples(farm)
@@ -185,6 +192,17 @@ class Process:
         if more or self._heard or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
+
+    def _write_events(self) -> float:
+        """Write what is new to the files of events, if it is time; returns when that is to be done next (seconds from
+        now).
+        """
+        if self.farm.unwritten or self.farm.remarks:
+            wait = self._events_written_at + EVENTS_PAUSE - time.monotonic()
+            if wait > 0 and not self.farm.crowded:
+                return wait
+            self._events_written_at = time.monotonic()
+        return write_events(self.farm, self._chronicle)
 
     def _write_all_events(self) -> None:
         write_events(self.farm, self._chronicle, sync=True)

@@ -109,8 +109,7 @@ def _write(farm: Farm, chronicle: Chronicle) -> None:
     told.update(numbers)
     chronicle.forget(farm)
     chronicle.since = min(chronicle.since, now)
-    farm.unwritten.clear()
-    farm.remarks.clear()
+    farm.events_are_written()
 
 
 def _begin(farm: Farm, now: float) -> None:

@@ -4,13 +4,14 @@ Everything here can be made anew from the state folder; nothing here is the only
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
 from functions.logfields import of_file
-from functions.policy.history import Key, Teller, key_of
+from functions.policy.history import KEPT, Key, Teller, key_of
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
     Patrol,
@@ -38,6 +39,8 @@ Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
 SHOWN = 100
 """How many damaged files are told one by one."""
+_MOST_CHANGES = KEPT // 4
+"""Of one document, before its events are written: each makes four of them at most."""
 OWN = ("resources", "pools", "agents")
 """Labels of the folders that only the leader writes."""
 
@@ -81,8 +84,11 @@ class Farm:
         self.changed_since_shown = True
         self.unwritten: dict[Key, Teller] = {}
         """What may tell of events which are not yet in the files of events."""
+        self._changes_unwritten: Counter[Key] = Counter()
         self.remarks: list[Event] = []
         """Events that belong to no document, to be written there, too."""
+        self.crowded = False
+        """Whether a document was changed so often that it may soon list events no more which are not written yet."""
         self.taken_times: dict[str, list[float]] = {}
         """By pool: for how long (seconds) tickets kept its resources, since that was last written down."""
         self._touched: dict[int, Resource] = {}
@@ -164,6 +170,15 @@ class Farm:
         key = key_of(document)
         if key is not None:
             self.unwritten[key] = document
+            self._changes_unwritten[key] += 1
+            self.crowded |= self._changes_unwritten[key] >= _MOST_CHANGES
+
+    def events_are_written(self) -> None:
+        """Forget what was to be written to the files of events."""
+        self.unwritten.clear()
+        self.remarks.clear()
+        self._changes_unwritten.clear()
+        self.crowded = False
 
     def remark(self, kind: str, event: str, reason: str | None = None, **about: Any) -> None:
         """Have an event written that belongs to no document; `about` are fields of it."""

@@ -21,6 +21,7 @@ from scheduler.hooks import Hooks
 from scheduler.process import Process
 from state.documents import HookKind, Intent, IntentKind, ResourceState, Ticket, TicketState
 from state.store import Store
+from tests.events import lines, missing_and_double
 from tests.waiting import until
 
 POOL = "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1}\n"
@@ -236,6 +237,33 @@ def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Sta
     assert process._turn({}) == 0.0
     process._turn(process.changes())
     assert ticket.id not in process.farm.snapshot.tickets
+
+
+def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_written(
+    start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given events that wait for their turn, when forty tickets have used one resource by then, then all are told."""
+    monkeypatch.setattr("scheduler.process.EVENTS_PAUSE", 3600.0)
+    process = start(AlwaysMore)
+    monkeypatch.setattr("scheduler.process.LONGEST_SHOW_PAUSE", 3600.0)
+    process.farm.settings.pools_file.write_text(
+        "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1, reuse_opportunity_time: 900, tags: [A]}\n"
+    )
+
+    def turned() -> bool:
+        return process._turn(process.changes(0.1)) >= 0
+
+    for _ in range(40):
+        number = store.tickets.create(lambda number: Ticket(id=number, tags=("A",), sandbox="s")).id
+        until(lambda number=number: turned() and not store.tickets.read(number).waiting, what="the resource")
+        store.tickets.update(
+            number, lambda found: found.replace(state=TicketState.CLOSED, closed_at=process.farm.clock())
+        )
+    until(lambda: turned() and not process.farm.snapshot.tickets, what="the last release")
+    process._write_all_events()
+    assert missing_and_double(store) == ([], [])
+    released = [event for event in lines(store) if (event.kind, event.event) == ("resource", "let go")]
+    assert len(released) == 40
 
 
 def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store: Store) -> None:
