@@ -22,8 +22,6 @@ from state.documents import Intent, IntentKind, Resource, ResourceState
 from state.errors import NotFound
 from state.store import Store
 
-_REASON = "deleted by an operator"
-_UNUSED_REASON = "deleted by an operator as unused"
 _HOLDS = (IntentKind.HOLD_RESOURCE, IntentKind.RELEASE_RESOURCE)
 USUAL_HOLD = 86400.0
 """Seconds, when nobody says how long."""
@@ -65,7 +63,7 @@ def delete_some() -> Response:
     if [bool(named), everything, unused].count(True) != 1:
         raise BadField(field, "or all or unused must be given, and only one of them")
     chosen = in_thread(_named, context.store, named) if named else in_thread(_up, context.store, unused)
-    return _delete(context, chosen, _UNUSED_REASON if unused else _REASON, unused)
+    return _delete(context, chosen, None, unused)
 
 
 def delete_unused(name: str) -> Response:
@@ -76,7 +74,7 @@ def delete_unused(name: str) -> Response:
     body.finish()
     in_thread(read_record, context, name)
     chosen = in_thread(_up, context.store, True, name)
-    return _delete(context, chosen, _because(_UNUSED_REASON, reason), True)
+    return _delete(context, chosen, reason, True)
 
 
 def hold(id_or_name: str) -> Response:
@@ -121,11 +119,7 @@ def _delete_one(id_or_name: str, reason: str | None) -> Response:
         raise NotFound("resource", id_or_name)
     if chosen.held:
         raise errors.Held(chosen.held[0])
-    return _delete(context, chosen, _because(_REASON, reason))
-
-
-def _because(deed: str, reason: str | None) -> str:
-    return f"{deed}: {reason}" if reason else deed
+    return _delete(context, chosen, reason)
 
 
 def _living(store: Store, id_or_name: str) -> Resource:
@@ -182,8 +176,10 @@ def _held_or_not(resource: Resource, wish: Intent | None) -> Resource:
     return resource.replace(held_until=wish.until if held_now else None, held_reason=wish.reason if held_now else None)
 
 
-def _delete(context: Context, chosen: Chosen, reason: str, unused: bool = False) -> Response:
+def _delete(context: Context, chosen: Chosen, why: str | None, unused: bool = False) -> Response:
     who = wishes.who()
+    deed = "deleted by an operator" + (f" ({who})" if who else "") + (" as unused" if unused else "")
+    reason = f"{deed}: {why}" if why else deed
 
     def ask() -> None:
         for resource in chosen.found:

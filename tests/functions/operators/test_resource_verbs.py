@@ -122,7 +122,7 @@ def test_unused_ones_of_a_pool_are_deleted_and_no_others(client, scheduler, stor
     assert (reply.status_code, reply.text) == (202, "deleted 5 p_00000005\n")
     (intent,) = intents(store)
     found = (intent.kind, intent.resource, intent.unused_only, intent.by, intent.reason)
-    wanted = "deleted by an operator as unused: an old image"
+    wanted = "deleted by an operator (alice) as unused: an old image"
     assert found == (IntentKind.DELETE_RESOURCE, 5, True, "alice", wanted)
 
 

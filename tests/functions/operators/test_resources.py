@@ -104,7 +104,7 @@ def test_deleting_asks_the_scheduler(client, store, farm):
     assert (reply.status_code, reply.text) == (202, "deleted 1 p_00000001\n")
     (intent,) = intents(store)
     found = (intent.kind, intent.resource, intent.unused_only, intent.reason, intent.by)
-    assert found == (IntentKind.DELETE_RESOURCE, 1, False, "deleted by an operator", "127.0.0.1")
+    assert found == (IntentKind.DELETE_RESOURCE, 1, False, "deleted by an operator (127.0.0.1)", "127.0.0.1")
 
 
 def test_an_ended_resource_is_not_deleted(client, store, farm):

@@ -71,7 +71,7 @@ def test_a_form_that_is_sent_is_done_and_the_page_tells_it(browser, store, farm,
     intent = store.intents.read(number)
     assert (intent.kind, intent.by) == (kind, "127.0.0.1")
     if "a test" in fields.values():
-        assert intent.reason in ("a test", "deleted by an operator: a test")
+        assert intent.reason in ("a test", "deleted by an operator (127.0.0.1): a test")
     assert "The scheduler does it within a moment." in browser.page(place)
 
 
