@@ -84,6 +84,25 @@ def test_the_menu_takes_one_line_on_a_phone(windows, farm):
     assert len(set(tops)) == 1
 
 
+@pytest.mark.parametrize("width", [360, 820, 1000])
+def test_numbers_and_names_of_pools_stand_in_one_line(windows, farm, width):
+    """Given tickets with numbers of two digits, when the window is narrow, then no number or pool breaks in two."""
+    for _ in range(10):
+        farm.curl("-d", f"tag=nobody-has-{'this-' * 8}tag", "/tickets")
+    window = windows(viewport={"width": width, "height": 800})
+    for path in ("/tickets", "/resources"):
+        page = window.open(path)
+        expect(page.locator("tbody .n").first).to_be_visible()
+        broken = page.locator("tbody .n, tbody .pool").evaluate_all(
+            """cells => cells.filter(cell => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return new Set([...range.getClientRects()].map(line => Math.round(line.bottom))).size > 1;
+            }).map(cell => cell.innerText)"""
+        )
+        assert broken == [], path
+
+
 def test_errors_are_pages_that_are_accessible_too(window):
     page = window.open("/tickets/999")
     expect(page.locator("h1")).to_have_text("There is no ticket 999.")
