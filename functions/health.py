@@ -22,6 +22,7 @@ def report() -> Response:
         "faults": pools.faults if pools else (),
         "warnings": pools.warnings if pools else (),
         "quarantine": pools.quarantine if pools else (),
+        "not_archived": pools.not_archived if pools else (),
     }
     if http.wants_json():
         return http.json_reply(facts)
@@ -29,4 +30,5 @@ def report() -> Response:
     if pools:
         lines += [f"config fault: {fault}" for fault in pools.faults]
         lines += [f"in quarantine: {name}" for name in pools.quarantine]
+        lines += [f"cannot be archived: {folder}" for folder in pools.not_archived]
     return http.text_reply("\n".join(lines) + "\n")

@@ -97,6 +97,7 @@ def _of_configuration(context: Context) -> tuple[list[str], list[str]]:
         faults.append(f"{len(shown.faults) - _SHOWN} more faults in the configuration")
     damaged = len(shown.quarantine)
     warnings = [f"Damaged or unreadable documents: {damaged}; /healthz names them."] if damaged else []
+    warnings += [f"What is finished cannot be archived in {folder}." for folder in shown.not_archived[:_SHOWN]]
     if not shown.pools:
         return [f"{fault}; there are no last good pools, so nothing is started." for fault in faults], warnings
     return [], [f"{fault}; the last good ones are in force." for fault in faults] + warnings

@@ -37,6 +37,7 @@ class Pools(msgspec.Struct, frozen=True, eq=False):
     warnings: tuple[str, ...] = ()
     pools: tuple[ShownPool, ...] = ()
     quarantine: tuple[str, ...] = ()
+    not_archived: tuple[str, ...] = ()
 
 
 class Prospect(msgspec.Struct, frozen=True):

@@ -79,6 +79,8 @@ def lead(store: Store, settings: Settings) -> int:
         log.info("another scheduler leads; standing by")
         lease.acquire(seconds=-1)
     log.info("leading the farm in %s", store.root)
+    for wrong in store.mend():
+        log.error("%s: %s", store.root, wrong)
     with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
     watch = store.watch("tickets", "intents", "runs", own=(*OWN, "quarantine"), **with_pools_folder)
     measures = Measures()

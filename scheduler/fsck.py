@@ -58,6 +58,8 @@ def _repair(root: Path, log_dir: Path | None) -> list[str]:
     """Raises LockTimeout while a scheduler leads."""
     _become_owner(root)
     files = Files(root)
+    if tree.in_the_way(root, "locks") is not None:
+        tree.mend_folders(files, Quarantine(files), ["locks"])
     if not tree.is_file(root / "locks" / "leader"):
         Quarantine(files).take(root / "locks" / "leader")
     lease = locks.Lease(root / "locks" / "leader")

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 from types import FrameType
@@ -20,7 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from functions.logfields import of_file
 from functions.timed.agent_groups import Groups
 from functions.timed.agents import agents
-from functions.timed.archive import ARCHIVE_PAUSE, archive
+from functions.timed.archive import Archivist
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
@@ -50,9 +51,14 @@ LONGEST_SHOW_PAUSE = 3.0
 
 
 class Process:
-    """One scheduler process. `farm` and `hooks` may only be touched while its lease is held."""
+    """One scheduler process. `farm` and `hooks` may only be touched while its lease is held.
 
-    def __init__(self, farm: Farm, hooks: Hooks, watch: Watch, lease: Lease) -> None:
+    `monotonic` gives the seconds by which pauses are measured.
+    """
+
+    def __init__(
+        self, farm: Farm, hooks: Hooks, watch: Watch, lease: Lease, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.lease = lease
         self.farm = farm
         self.hooks = hooks
@@ -60,6 +66,8 @@ class Process:
         self.bell = Bell()
         self.stopping = False
         self.failed = False
+        self._monotonic = monotonic
+        self._archivist = Archivist(monotonic)
         self._checks = Checks()
         self._unknown = Unknown()
         self._groups = Groups()
@@ -79,7 +87,6 @@ class Process:
         self._lists_due: float | None = None
         self._samples_due = True
         self._probed_at = 0.0
-        self._archived_at = float("-inf")
         self._events_written_at = float("-inf")
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
@@ -157,10 +164,10 @@ class Process:
         farm = self.farm
         reloaded = self._take_in(changes)
         agents_due = agents(farm, self._groups, self._write_all_events)
-        began = time.monotonic()
+        began = self._monotonic()
         due = reconcile(farm, self._take_in_tickets)
-        farm.measures.passed(farm.clock(), time.monotonic() - began)
-        archive_pause = self._archive()
+        farm.measures.passed(farm.clock(), self._monotonic() - began)
+        archive_pause = self._archivist.archive(farm)
         # Not before the runs that a boot may have lost are written down as lost.
         self._no_run_is_lost = True
         for resource in farm.touched():
@@ -169,8 +176,8 @@ class Process:
             self._checks.plan_all(farm)
         check_due = livecheck(farm, self._checks)
         fold_unknown(farm, self._unknown)
-        if time.monotonic() >= self._cleanup_due:
-            self._cleanup_due = time.monotonic() + CLEANUP_PERIOD
+        if self._monotonic() >= self._cleanup_due:
+            self._cleanup_due = self._monotonic() + CLEANUP_PERIOD
             # What is removed now must have told its events.
             self._write_all_events()
             self._lists_due = cleanup(farm, self._unknown)
@@ -182,7 +189,7 @@ class Process:
         self._agents_alarm.set(agents_due, now)
         self._lists_alarm.set(self._lists_due, now)
         more = self.hooks.launch(self._take_in_tickets)
-        if more and not farm.crowded and time.monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
+        if more and not farm.crowded and self._monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
         pause = min(archive_pause, self._write_events(), self._show_metrics(), self._show())
         if self._samples_due:
@@ -198,10 +205,10 @@ class Process:
         now).
         """
         if self.farm.unwritten or self.farm.remarks:
-            wait = self._events_written_at + EVENTS_PAUSE - time.monotonic()
+            wait = self._events_written_at + EVENTS_PAUSE - self._monotonic()
             if wait > 0 and not self.farm.crowded:
                 return wait
-            self._events_written_at = time.monotonic()
+            self._events_written_at = self._monotonic()
         return write_events(self.farm, self._chronicle)
 
     def _write_all_events(self) -> None:
@@ -246,31 +253,20 @@ class Process:
         results = changes.get("runs")
         if results:
             self.hooks.notice(results)
-        if time.monotonic() - self._probed_at >= PROBE_PERIOD or ("runs" in changes and results is None):
-            self._probed_at = time.monotonic()
+        if self._monotonic() - self._probed_at >= PROBE_PERIOD or ("runs" in changes and results is None):
+            self._probed_at = self._monotonic()
             self.hooks.probe()
         return reloaded
-
-    def _archive(self) -> float:
-        """Archive what is finished, if it is time; returns when that is to be done next (seconds from now)."""
-        if not self.farm.finished_tickets and not self.farm.finished_resources:
-            return float("inf")
-        wait = self._archived_at + ARCHIVE_PAUSE - time.monotonic()
-        if wait > 0:
-            return wait
-        self._archived_at = time.monotonic()
-        archive(self.farm)
-        return float("inf")
 
     def _show(self) -> float:
         """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""
         if not self.farm.changed_since_shown and self.farm.clock() < self._outdated_at:
             return float("inf")
-        wait = self._shown_at + SHORTEST_PAUSE - time.monotonic()
+        wait = self._shown_at + SHORTEST_PAUSE - self._monotonic()
         if wait > 0:
             return wait
         self._outdated_at = show(self.farm, self._leader)
-        self._shown_at = time.monotonic()
+        self._shown_at = self._monotonic()
         self.farm.changed_since_shown = False
         return float("inf")
 
@@ -280,10 +276,10 @@ class Process:
         Also when nothing changed: that a pass was made is told, but nobody is woken up for that.
         """
         self._metrics_outdated |= self.farm.changed_since_shown
-        wait = self._metrics_shown_at + METRICS_PAUSE - time.monotonic()
+        wait = self._metrics_shown_at + METRICS_PAUSE - self._monotonic()
         if wait > 0:
             return wait if self._metrics_outdated else float("inf")
-        self._metrics_shown_at = time.monotonic()
+        self._metrics_shown_at = self._monotonic()
         self._metrics_outdated = False
         try:
             show_metrics(self.farm, self._since)

@@ -6,9 +6,10 @@ needs, above all a sync, is done once.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Generic, TypeAlias
 
@@ -20,6 +21,8 @@ from state.ids import highest_number, is_number
 
 STRIPES = 256
 ARCHIVE_FOLDER_SIZE = 1000
+_MOST_REFUSALS = 10
+"""Documents of one subfolder that are tried in vain before the others are left for later."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +216,44 @@ class Archived(Numbered[D]):
         with self.lock(key):
             moved = self._files.move(self.path(key), target)
         return {self.folder, target.parent} if moved else set()
+
+    def archive_all(self, keys: Iterable[int]) -> tuple[set[int], dict[Path, StoreUnavailable]]:
+        """Move finished documents. Returns which of them are gone from here for good now, and, by the subfolder that
+        they would go to, what keeps others from it. Raises StoreFrozen.
+        """
+        gone: set[int] = set()
+        refused: dict[Path, StoreUnavailable] = {}
+        for folder, some in groupby(sorted(keys), key=lambda key: self.archive_path(key).parent):
+            moved = self._archive_some(some, folder, refused)
+            # Also when all of them were moved before, by a call that could not sync.
+            if moved and self._lasts(folder, refused):
+                gone |= moved
+        return (gone, refused) if not gone or self._lasts(self.folder, refused) else (set(), refused)
+
+    def _lasts(self, folder: Path, refused: dict[Path, StoreUnavailable]) -> bool:
+        """Sync a folder; tells whether that was done."""
+        try:
+            self._files.sync_folder(folder)
+        except StoreUnavailable as error:
+            refused[folder] = error
+            return False
+        return True
+
+    def _archive_some(self, keys: Iterable[int], folder: Path, refused: dict[Path, StoreUnavailable]) -> set[int]:
+        """Those of these documents of one subfolder that were moved; a few that cannot be keep nobody else."""
+        moved: set[int] = set()
+        left = _MOST_REFUSALS
+        for key in keys:
+            try:
+                self.archive(key)
+            except StoreUnavailable as error:
+                refused[folder] = error
+                left -= 1
+                if not left:
+                    break
+            else:
+                moved.add(key)
+        return moved
 
     def thin_out(self, before: float) -> int:
         """Remove the archive's subfolders with nothing written since this time; returns how many documents.

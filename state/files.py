@@ -179,7 +179,7 @@ class Files:
     def make_folder(self, path: Path) -> None:
         """Create a folder (and its parents) so that it lasts; so does one that is there already.
 
-        Who made that may have been killed before it was synced.
+        Who made that may have been killed before it was synced. Raises StoreUnavailable also when a file stands there.
         """
         there = path.is_dir()
         if there and path in self._lasting:
@@ -187,7 +187,10 @@ class Files:
         if not there:
             self.make_folder(path.parent)
             with _unavailable(path):
-                path.mkdir(exist_ok=True)
+                try:
+                    path.mkdir(exist_ok=True)
+                except FileExistsError as error:
+                    raise StoreUnavailable(path, error) from error
         self.sync_folder(path.parent)
         self._lasting.add(path)
 
@@ -277,11 +280,11 @@ class Files:
         return len(orphans)
 
     def names(self, folder: Path) -> list[str]:
-        """The names in a folder, in no order; none when it does not exist."""
+        """The names in a folder, in no order; none when it does not exist, or a file stands in its place."""
         with _unavailable(folder):
             try:
                 return os.listdir(folder)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return []
 
     def _sync(self, descriptor: int, path: Path) -> None:

@@ -1,4 +1,7 @@
-"""What cannot be used where it stands is moved to `quarantine/` and kept there, as `FOLDER-NAME.NANOSECONDS`."""
+"""What cannot be used where it stands is moved to `quarantine/` and kept there, as `FOLDER-NAME.NANOSECONDS`.
+
+What stood in the place of a folder is kept as `folder-FOLDER.NANOSECONDS`.
+"""
 
 import shutil
 import time
@@ -96,6 +99,8 @@ class Quarantine:
     def _origin(self, path: Path) -> tuple[str, str]:
         place = path.relative_to(self._files.root)
         folder = next((known for known in _FOLDERS if place.is_relative_to(known)), "")
+        if str(place) == folder or (folder.endswith(("done", "ended")) and str(place.parent) == folder):
+            return "", f"folder-{str(place).replace('/', '-')}"
         inside = place.relative_to(folder) if folder else place
         key = path.name if folder.endswith(("done", "ended")) else str(inside).replace("/", "-")
         return folder, key.removesuffix(".json")

@@ -23,7 +23,7 @@ from state.ids import is_number, read_counter
 from state.keys import read_key
 from state.quarantine import Aside, Quarantine
 from state.samples import ENDING
-from state.tree import FOLDERS, check_format, is_file
+from state.tree import FOLDERS, blocked_archives, check_format, in_the_way, is_file
 
 _LAST_PIECES = 4
 """Pieces (of 256 KiB) at the end of each file of events that are looked at."""
@@ -223,7 +223,10 @@ class _Surveyor:
     def _look_at_places(self) -> None:
         for folder in FOLDERS:
             if not (self.root / folder).is_dir():
-                self.found.wrong[f"{folder}/"] = "there is no such folder"
+                blocked = in_the_way(self.root, folder) is not None
+                self.found.wrong[f"{folder}/"] = "a file stands in its place" if blocked else "there is no such folder"
+        for folder in blocked_archives(self.files):
+            self.found.wrong[f"{folder}/"] = "a file stands in its place"
         for folder in ("locks", "locks/tickets", "ids", "view", "samples", "runs"):
             for name in self.files.names(self.root / folder):
                 path = self.root / folder / name

@@ -3,6 +3,8 @@
 import errno
 import os
 import stat
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from state import locks
@@ -33,10 +35,14 @@ FOLDERS = (
 
 
 def make(files: Files) -> None:
-    """Make what is missing; raises StoreUnavailable, OSError, and UnknownFormat when a newer program was here."""
+    """Make what is missing; raises StoreUnavailable, OSError, and UnknownFormat when a newer program was here.
+
+    A file that stands in the place of a folder is left to who mends it.
+    """
     complete = check_format(files)
     for folder in FOLDERS:
-        if not complete or not (files.root / folder).is_dir():
+        there = (files.root / folder).is_dir() or in_the_way(files.root, folder) is not None
+        if not complete or not there:
             files.make_folder(files.root / folder)
     _write_format(files)
 
@@ -62,19 +68,15 @@ def mend(files: Files, quarantine: Quarantine) -> list[str]:
     """Put in order what is no document; returns what was wrong, in words.
 
     Makes missing folders or FORMAT anew, and moves aside what stands in the place of locks, counters, views and events
-    and is no file. Raises StoreUnavailable, also when so much is gone that the disk itself must be, and UnknownFormat
-    when a newer program took the folder over.
+    and is no file, and files that stand in the place of a folder. Raises StoreUnavailable, also when so much is gone
+    that the disk itself must be, and UnknownFormat when a newer program took the folder over.
     """
-    wrong = []
     gone = [folder for folder in FOLDERS if not (files.root / folder).is_dir()]
     if gone and not os.path.lexists(files.root / "FORMAT"):
         raise StoreUnavailable(files.root, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-    for folder in gone:
-        try:
-            files.make_folder(files.root / folder)
-        except FileExistsError as error:
-            raise StoreUnavailable(files.root / folder, error) from error
-        wrong.append(f"{folder}/ was gone and is made anew, empty")
+    # First the one that takes what is moved aside.
+    wrong = mend_folders(files, quarantine, sorted(gone, key=lambda folder: folder != "quarantine"))
+    wrong += mend_folders(files, quarantine, blocked_archives(files))
     for folder in ("locks", "locks/tickets", "ids", "view", "events", "samples"):
         for name in files.names(files.root / folder):
             path = files.root / folder / name
@@ -83,6 +85,49 @@ def mend(files: Files, quarantine: Quarantine) -> list[str]:
                 if aside is not None:
                     wrong.append(f"{folder}/{name} was no file; moved to quarantine/{aside.name}")
     return wrong + _mend_format(files, quarantine)
+
+
+def mend_folders(files: Files, quarantine: Quarantine, gone: Iterable[str]) -> list[str]:
+    """Make folders anew, and keep in quarantine what stands in their place; returns what was wrong, in words."""
+    wrong = []
+    for folder in gone:
+        blocking = in_the_way(files.root, folder)
+        if blocking is not None:
+            name = blocking.relative_to(files.root)
+            aside = _move_aside(files, quarantine, blocking)
+            wrong.append(f"{name} was a file, not a folder; moved to quarantine/{aside.name if aside else ''}")
+        files.make_folder(files.root / folder)
+        wrong.append(f"{folder}/ was gone and is made anew, empty")
+    return wrong
+
+
+def _move_aside(files: Files, quarantine: Quarantine, path: Path) -> Path | None:
+    if path == quarantine.folder:
+        spare = path.with_name(f"quarantine.{time.time_ns()}")
+        files.move(path, spare)
+        files.make_folder(path)
+        path = spare
+    return quarantine.take(path)
+
+
+def in_the_way(root: Path, folder: str) -> Path | None:
+    """The plain file that stands where this folder, or one that it is in, should be."""
+    path = root
+    for part in folder.split("/"):
+        path /= part
+        if os.path.lexists(path) and is_file(path):
+            return path
+    return None
+
+
+def blocked_archives(files: Files) -> list[str]:
+    """Subfolders of the archives in whose place a file stands."""
+    return [
+        f"{archive}/{name}"
+        for archive in ("tickets/done", "resources/ended")
+        for name in sorted(files.names(files.root / archive))
+        if is_number(name) and is_file(files.root / archive / name)
+    ]
 
 
 def is_file(path: Path) -> bool:

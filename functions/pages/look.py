@@ -107,6 +107,10 @@ class Look:
             notices += [Sign("bad", "configuration", fault) for fault in self.shown.faults]
             notices += [Sign("warn", "configuration", warning) for warning in self.shown.warnings]
             notices += [Sign("bad", "quarantine", name) for name in self.shown.quarantine]
+            notices += [
+                Sign("warn", "archive", f"What is finished cannot be archived in {folder}.")
+                for folder in self.shown.not_archived
+            ]
         return notices
 
 

@@ -45,6 +45,8 @@ class Snapshot:
         """Ids of resources that exist, although nobody can read their documents."""
         self.doubtful: frozenset[int] = frozenset()
         """Ids of resources that a ticket may have whose document nobody can read."""
+        self.kept_taken: frozenset[int] = frozenset()
+        """Ids of resources that no closed ticket can let go for now."""
 
         self.living: Counter[str] = Counter()
         """Number of resources by pool."""
@@ -178,6 +180,10 @@ class Snapshot:
         before, self.doubtful = self.doubtful, frozenset(resources)
         for id in before ^ self.doubtful:
             self._index(id)
+
+    def keep_taken(self, resources: Iterable[int]) -> None:
+        """Let closed tickets keep these resources, instead of those of an earlier call, until further notice."""
+        self.kept_taken = frozenset(resources)
 
     # Questions
 

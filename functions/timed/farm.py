@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
 SHOWN = 100
-"""How many damaged files are told one by one."""
+"""How many damaged files, or folders of the archive that cannot be written, are told one by one."""
 _MOST_CHANGES = KEPT // 4
 """Of one document, before its events are written: each makes four of them at most."""
 OWN = ("resources", "pools", "agents")
@@ -81,6 +81,8 @@ class Farm:
         """Tickets that are done with and still stand in their living folder, each with the resource that it had."""
         self.finished_resources: set[int] = set()
         """ENDED resources that still stand there."""
+        self.not_archived: dict[str, str] = {}
+        """Why these cannot be moved, by the folder of the archive that they would go to."""
         self.changed_since_shown = True
         self.unwritten: dict[Key, Teller] = {}
         """What may tell of events which are not yet in the files of events."""

@@ -28,7 +28,7 @@ from functions.policy.plan import (
     Step,
     plan,
 )
-from functions.timed.archive import archive
+from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
@@ -165,12 +165,16 @@ def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
 def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
     """Write a plan, in an order in which each part can be done again after a crash, and start its hooks.
 
-    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those.
+    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those; likewise when
+    a resource must not be let go yet.
     """
     steps = decided.steps
     grants, later_grants = _grants_of(decided)
     _apply_to_tickets(farm, grants)
     if interrupted():
+        return
+    if not archive_earlier(farm, {step.resource for step in steps if isinstance(step, LetGo)}):
+        # Decided anew, without those.
         return
     _apply_to_resources(farm, steps)
     change_pools(farm, decided)
@@ -253,10 +257,6 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
     writes = [Put(resource) for resource in changed.values()]
     writes += [Put(snapshot.records[name]) for name in {step.pool for step in starts}]
     under_way = {number: snapshot.resources[number].run for number in changed}
-    let_go = {step.resource for step in steps if isinstance(step, LetGo)}
-    if not let_go.isdisjoint(farm.finished_tickets.values()):
-        # A resource tells which ticket let it go last. An earlier one that stood beside that would let it go again.
-        archive(farm)
     farm.store.commit(Batch(writes))
     for number, resource in changed.items():
         farm.keep(resource)

@@ -9,7 +9,7 @@ import msgspec
 
 from functions.policy import words
 from functions.policy.explain import Case, Explanation, Prospect, explain
-from functions.timed.farm import Farm
+from functions.timed.farm import SHOWN, Farm
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two writings of the view."""
@@ -29,6 +29,7 @@ def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
             for pool in farm.snapshot.pools.values()
         ],
         "quarantine": farm.quarantined,
+        "not_archived": [f"{folder}: {why}" for folder, why in sorted(farm.not_archived.items())[:SHOWN]],
     }
 
 

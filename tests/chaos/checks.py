@@ -16,23 +16,27 @@ from tests.events import missing_and_double
 
 Told = tuple[str, int, object]
 """What was acknowledged: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
-("granted", ticket, (resource, output)), ("asked", resource, None); and ("tried", 0, key): a ticket was asked for with
-a key."""
+("called bad", ticket, reason): it was closed so, ("granted", ticket, (resource, output)); ("asked", resource, None): it
+is to be deleted, ("held", resource, None), ("held no more", resource, None), ("mode", 0, (pool, mode)); and
+("tried", 0, key): a ticket was asked for with a key."""
+_OF_TICKETS = ("created", "seen", "closed", "called bad", "granted")
 
 
 def kept(world: World, told: list[Told]) -> list[str]:
     """What of that which was acknowledged is not there any more, in words."""
     faults = []
     for what, number, detail in told:
-        if what in ("asked", "tried"):
+        if what not in _OF_TICKETS:
             continue
         try:
             ticket = world.store.tickets.read(number)
         except NotFound:
             faults.append(f"ticket {number} was {what}, and is not there")
             continue
-        if what == "closed" and ticket.state is not TicketState.CLOSED:
+        if what in ("closed", "called bad") and ticket.state is not TicketState.CLOSED:
             faults.append(f"ticket {number} was closed, and is {ticket.state}")
+        if what == "called bad" and ticket.bad != detail:
+            faults.append(f"ticket {number} was closed with the word {detail}, and says {ticket.bad}")
         if what == "granted" and (ticket.resource, ticket.output) != detail:
             faults.append(f"ticket {number} had {detail}, and has {(ticket.resource, ticket.output)}")
     return faults
@@ -66,7 +70,7 @@ def holds(world: World) -> list[str]:
     faults = [f"{fault.kind}: {fault.sentence}" for fault in found]
     faults += [f"left over: {path.relative_to(world.store.root)}" for path in (world.store.root / "tmp").iterdir()]
     faults += [f"in quarantine: {aside.path.name}" for aside in world.store.quarantine.list()]
-    faults += _events(world)
+    faults += [*_events(world), *_releases(world)]
     return faults + (_real_farm(world) if world.real else _simulated_farm(world))
 
 
@@ -75,6 +79,18 @@ def _events(world: World) -> list[str]:
     missing, double = missing_and_double(world.store)
     faults = [f"event {number} of {key} has no line" for key, number in missing]
     return faults + [f"event {number} of {key} has more than one line" for key, number in double]
+
+
+def _releases(world: World) -> list[str]:
+    """Resources that were let go more often than by each of their closed tickets once."""
+    tickets = [*_living(world.store.tickets).values(), *_archive(world.store.tickets).values()]
+    closed = Counter(ticket.resource for ticket in tickets if ticket.state is TicketState.CLOSED)
+    resources = [*_living(world.store.resources).values(), *_archive(world.store.resources).values()]
+    return [
+        f"resource {found.id} was let go {found.releases_counter} times, by {closed[found.id]} tickets"
+        for found in resources
+        if found.releases_counter > closed[found.id]
+    ]
 
 
 def inventory(world: World) -> Inventory:
@@ -174,10 +190,20 @@ def lives(world: World, told: list[Told]) -> list[str]:
         able = [pool for pool in active if set(ticket.tags) <= set(pool.offers)]
         if ticket.waiting and any(snapshot.living[pool.name] < pool.max for pool in able):
             faults.append(f"ticket {ticket.id} waits, and there is room")
-    for what, number, _ in told:
+    for what, number, detail in told:
         resource = snapshot.resources.get(number)
-        if what == "asked" and resource is not None and resource.state is ResourceState.UP:
-            faults.append(f"resource {number} was to be deleted, and is {resource.state}")
+        if what == "called bad":
+            resource = snapshot.resources.get(world.store.tickets.read(number).resource or 0)
+        stays = resource is not None and resource.state is ResourceState.UP
+        held = resource is not None and resource.held
+        if what in ("asked", "called bad") and stays and not held:
+            faults.append(f"{what} {number}: its resource was to be deleted, and is not")
+        if what in ("held", "held no more") and held is not (what == "held"):
+            faults.append(f"resource {number} was {what}, and is {'held' if held else 'not'}")
+        if what == "mode":
+            pool, mode = detail  # type: ignore[misc]
+            if snapshot.records[pool].mode is not mode:
+                faults.append(f"pool {pool} was to be {mode}, and is {snapshot.records[pool].mode}")
     return faults
 
 

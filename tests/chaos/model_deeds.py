@@ -56,14 +56,12 @@ class Deeds:
             world.ask_of_pool(IntentKind.RESUME_POOL, pool)
         for number in world.web.resources.living():
             self.promises.holds.asked(world.ask_of_resource(IntentKind.RELEASE_RESOURCE, number))
-        world.live(7200)
-        self.promises.check(world, at_rest=True)
+        self._come_to_rest()
         self._nobody_waits_beside_what_fits()
         snapshot = world.scheduler.farm.snapshot
         farm = generous(len(snapshot.tickets) + len(snapshot.resources) + 1)
         self._configure(farm)
-        world.live(7200)
-        self.promises.check(world, at_rest=True)
+        self._come_to_rest()
         offers = [set(pool.offers) for pool in world.scheduler.farm.snapshot.pools.values()]
         for ticket in world.scheduler.farm.snapshot.tickets.values():
             served = any(offer.issuperset(ticket.tags) for offer in offers)
@@ -74,9 +72,13 @@ class Deeds:
         world.rest()
         for number in world.scheduler.farm.snapshot.resources:
             self._delete(number, unused_only=False)
-        world.live(7200)
-        self.promises.check(world, at_rest=True)
+        self._come_to_rest()
         self._nothing_is_left()
+
+    def _come_to_rest(self) -> None:
+        self.world.live(7200)
+        self.world.archive()
+        self.promises.check(self.world, at_rest=True)
 
     def _nobody_waits_beside_what_fits(self) -> None:
         snapshot = self.world.scheduler.farm.snapshot

@@ -160,7 +160,9 @@ class Promises:
         if number == 0:
             if run.kind is HookKind.TERMINATE:
                 name = run.environment["RESALLOC_NAME"]
-                living = {resource.name for resource in world.documents.resources().values()}
+                resources = world.documents.resources().values()
+                # One that was given up is unknown from then on, although it may not be archived yet.
+                living = {found.name for found in resources if found.state is not ResourceState.ENDED}
                 assert name not in living, f"{name} is deleted as unknown, and is known"
             return
         resource = world.documents.resource(number)

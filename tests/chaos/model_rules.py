@@ -146,6 +146,7 @@ class FarmModel(Deeds, RuleBasedStateMachine):
     @rule(seconds=SPANS)
     def all_goes_well(self, seconds: float) -> None:
         self.world.live(seconds)
+        self.world.archive()
         self.promises.check(self.world, at_rest=True)
 
     # Crashes

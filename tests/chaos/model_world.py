@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from unittest.mock import patch
 
 from config.settings import Settings
 from functions.policy import change
 from functions.policy.plan import Plan, plan
+from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
 from scheduler import process
 from scheduler.process import Process
@@ -60,8 +60,6 @@ class World:
         self._patches = ExitStack()
         for place in (ids, process):
             self._patches.enter_context(patch.object(place, "boot_id", lambda: f"boot-{self.machine.boot}"))
-        monotonic = SimpleNamespace(monotonic=lambda: self.machine.uptime)
-        self._patches.enter_context(patch.object(process, "time", monotonic))
         self.web = self.open()
         self.documents = Documents(self.state)
         # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
@@ -227,6 +225,17 @@ class World:
             self.pass_time(max(1.0, min(due - self.wall, SLEEP_TIME * 10)))
         raise AssertionError(f"hooks start and end without end: {[*self.machine.runs]}")
 
+    def archive(self) -> None:
+        """Let so much time pass that all that is finished is archived."""
+        for _ in range(MOST_TURNS):
+            assert self.scheduler is not None
+            farm = self.scheduler.farm
+            if not farm.finished_tickets and not farm.finished_resources:
+                return
+            self.pass_time(ARCHIVE_PAUSE)
+            self.live(0)
+        raise AssertionError(f"what is finished is not archived after {MOST_TURNS} times {ARCHIVE_PAUSE} s")
+
     def _disown(self) -> None:
         """Let what a dead process staged look so: the process of this test lives on."""
         staging = self.state / "tmp"
@@ -243,13 +252,13 @@ class Scheduler:
         self.hooks = SimulatedHooks(world.machine, world.clock, world.step)
         self.hooks.adopt()
         self.farm = Farm(world.open(), world.settings, self.hooks, world.clock, lambda: next(world.names))
-        self._process = Process(self.farm, self.hooks, world.watch, lease=None)  # type: ignore[arg-type]
+        uptime = lambda: world.machine.uptime  # noqa: E731
+        self._process = Process(self.farm, self.hooks, world.watch, None, uptime)  # type: ignore[arg-type]
 
     def turn(self) -> bool:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
         process = self._process
         doubtful, process._probed_at = process._in_doubt, float("-inf")
-        process._archived_at = float("-inf")
         changes = process.changes()
         try:
             pause = process._turn(changes)

@@ -35,6 +35,12 @@ bad:
   cmd_new: exit 0
   cmd_delete: exit 1
   tags: [B]
+handed_on:
+  max: 1
+  cmd_new: exit 0
+  cmd_delete: exit 0
+  reuse_opportunity_time: 100
+  tags: [C]
 """
 NOT_VITAL = {
     "folder in _write_format": "without FORMAT, the next start writes it again",
@@ -43,7 +49,7 @@ NOT_VITAL = {
     "folder in sync": "the same",
 }
 """Syncs that nothing which was promised depends on, and why."""
-SHARED = ("_lasting", "_do")
+SHARED = ("_lasting", "_lasts", "_do")
 """Functions of the program that sync for several others: those are the places."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
@@ -237,6 +243,24 @@ def _close_first(world: World, tell: Tell) -> None:
             return
 
 
+def _close_bad(world: World, tell: Tell) -> None:
+    for ticket in world.granted():
+        tell(("called bad", world.close(ticket.id, bad="it is bad").id, "it is bad"))
+        return
+
+
+def _hand_on(world: World, tell: Tell) -> None:
+    """A resource goes from ticket to ticket of one sandbox, faster than those are archived."""
+    numbers = [world.take("C", sandbox="own").id for _ in range(4)]
+    for number in numbers:
+        tell(("created", number, None))
+    world.quiet()
+    for number in numbers:
+        tell(("closed", world.close(number).id, None))
+        world.turn()
+        tell_granted(world, tell)
+
+
 def _delete_first(world: World, tell: Tell) -> None:
     for number in sorted(world.store.resources.living()):
         tell(("asked", world.ask_delete(number).resource, None))
@@ -250,7 +274,7 @@ def _delete_last(world: World, tell: Tell) -> None:
 
 
 def _wait(world: World, tell: Tell) -> None:
-    world.ahead += LATER
+    world.pass_time(LATER)
     world.quiet()
 
 
@@ -270,6 +294,9 @@ STEPS: tuple[Step, ...] = (
     _create_with_key,
     _wait,
     _close_first,
+    _work,
+    _close_bad,
+    _hand_on,
     _work,
 )
 

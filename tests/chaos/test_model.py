@@ -131,6 +131,11 @@ def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(change, "called_bad", lambda ticket: None)
 
 
+def archives_whenever(patch: pytest.MonkeyPatch) -> None:
+    """A resource is let go although an earlier ticket that had it stands beside that."""
+    patch.setattr("functions.timed.reconcile.archive_earlier", lambda farm, resources: True)
+
+
 @pytest.mark.parametrize(
     ("plant", "told"),
     [
@@ -139,10 +144,11 @@ def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
         (no_owners, "of .* got resource .* of"),
         (no_search_for_runs, "waits for the run .*, which is not there"),
         (clocks_go_on, "spares of|waits|is still"),
-        (holds_end_at_once, "is held no longer, and nobody ended that"),
+        (holds_end_at_once, "is held no longer, and nobody ended that|was to be held, and is not"),
         (holds_are_no_matter, "which is held|was to be held|is held no longer|ImpossibleTransition"),
         (one_wish_for_all, "was to be held"),
         (words_are_forgotten, "a client called (it )?bad"),
+        (archives_whenever, "grants and . releases"),
     ],
 )
 def test_a_planted_defect_is_found(plant: Plant, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

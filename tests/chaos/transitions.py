@@ -3,31 +3,27 @@
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from functions.policy import change
 from functions.timed.repair import repair
+from functions.timed.view import SHORTEST_PAUSE
 from state.archive import Change, Create
-from state.documents import IntentKind, Ticket
+from state.documents import Ticket
 from state.errors import StateError
 from state.store import Batch, Put
+from tests.chaos.transition import POOLS, Transition, spare, taken, tell_granted, turns, waiting
+from tests.chaos.wishes import OF_WISHES
 from tests.chaos.world import Tell, World
 from tests.waiting import until
 
-POOLS = """
-vms:
-  max: 2
-  max_prealloc: 1
-  cmd_new: exit 0
-  cmd_delete: exit 0
-  tags: [A]
-"""
 REUSING = f"""{POOLS}
   cmd_release: exit 0
   cmd_livecheck: exit 0
   reuse_opportunity_time: 100
   named_counters: [port]
+"""
+ONE_FOR_ALL = f"""{POOLS.replace("max: 2", "max: 1")}
+  reuse_opportunity_time: 100
 """
 FAILING = f"""{POOLS}
   cmd_livecheck: fails 1
@@ -52,41 +48,6 @@ vms:
   reuse_opportunity_time: 100
   tags: [A]
 """
-
-
-@dataclass(frozen=True)
-class Transition:
-    """`prepare` brings a new folder to the moment before, `act` is what is broken. `client`: a web function's part.
-
-    `act` tells what it acknowledges, at once. With `real`, hooks are processes. Unless `opened`, opening the store is a
-    part of `act`. With `damaged`, files are damaged before, and may be until `act` was done again.
-    """
-
-    name: str
-    act: Callable[[World, Tell], None]
-    prepare: Callable[[World], None] = lambda world: None
-    pools: str = POOLS
-    client: bool = False
-    real: bool = False
-    opened: bool = True
-    damaged: bool = False
-
-
-def _turns(count: int) -> Callable[[World, Tell], None]:
-    """A scheduler starts and takes this many turns; after each one somebody looks at what was granted."""
-
-    def act(world: World, tell: Tell) -> None:
-        for _ in range(count):
-            world.turn(seconds=0.02 if world.real else 0)
-            tell_granted(world, tell)
-
-    return act
-
-
-def tell_granted(world: World, tell: Tell) -> None:
-    """Acknowledge every grant that can be seen."""
-    for ticket in world.granted():
-        tell(("granted", ticket.id, (ticket.resource, ticket.output)))
 
 
 def _create(world: World, tell: Tell) -> None:
@@ -131,12 +92,12 @@ def _ask(world: World, tell: Tell) -> None:
 def _reload(world: World, tell: Tell) -> None:
     world.turn()
     world.set_pools(POOLS.replace("vms", "other") + "named: {cmd_new: exit 0, cmd_delete: exit 0}\n")
-    _turns(3)(world, tell)
+    turns(3)(world, tell)
 
 
 def _show(world: World, tell: Tell) -> None:
     world.turn()
-    world.process._shown_at = float("-inf")  # type: ignore[union-attr]
+    world.uptime += SHORTEST_PAUSE
     world.process.farm.changed_since_shown = True  # type: ignore[union-attr]
     world.turn()
 
@@ -150,33 +111,34 @@ def _nothing(world: World) -> None:
     shutil.rmtree(world.folder / "state")
 
 
-def _spare(world: World) -> None:
-    world.quiet()
-
-
-def _waiting(world: World) -> None:
-    world.quiet()
-    world.take("A")
-
-
-def _taken(world: World) -> None:
-    _waiting(world)
-    world.quiet()
-
-
 def _let_go(world: World) -> None:
-    _taken(world)
+    taken(world)
     world.close(1)
 
 
-def _asked_while_taken(world: World) -> None:
-    _taken(world)
+def _asked_whiletaken(world: World) -> None:
+    taken(world)
     world.ask_delete(1)
 
 
 def _closed_and_asked(world: World) -> None:
     _let_go(world)
     world.ask_delete(1)
+
+
+def _let_go_in_turns(world: World, tell: Tell) -> None:
+    """One resource, whose tickets are closed one after the other, some before the one before them was archived."""
+    for number in (1, 2, 3):
+        tell(("closed", world.close(number).id, None))
+        turns(1)(world, tell)
+
+
+def _one_for_three(world: World) -> None:
+    for _ in range(3):
+        world.take("A", sandbox="own")
+    world.quiet()
+    tickets = [world.store.tickets.read(number) for number in (1, 2, 3)]
+    assert [ticket.resource for ticket in tickets] == [1, None, None]
 
 
 def _several(world: World) -> None:
@@ -187,15 +149,6 @@ def _several(world: World) -> None:
     world.quiet()
     world.close(3)
     world.quiet()
-
-
-def _asked_of_pool(*kinds: IntentKind) -> Callable[[World], None]:
-    def prepare(world: World) -> None:
-        _taken(world)
-        for kind in kinds:
-            world.ask_of_pool(kind, "vms")
-
-    return prepare
 
 
 def _asked(world: World) -> None:
@@ -218,7 +171,7 @@ def _really_started(world: World) -> None:
 
 
 def _gone_bad(world: World) -> None:
-    _taken(world)
+    taken(world)
     world.store.tickets.path(2).write_text("half a docu")
     world.store.pools.path("vms").write_text("")
 
@@ -274,37 +227,36 @@ TRANSITIONS = (
     Transition("create", _create, client=True),
     Transition("create several", _create_several, client=True),
     Transition("create with a key", _create_with_key, client=True),
-    Transition("close", _close, _taken, client=True),
+    Transition("close", _close, taken, client=True),
     Transition("close while waiting", _close, lambda world: (world.take("A"), None)[1], client=True),
     Transition("close several", _close_several, _several, client=True),
-    Transition("read a grant", tell_granted, _taken, client=True),
-    Transition("ask for a delete", _ask, _spare, client=True),
-    Transition("assign", _turns(2), _waiting),
-    Transition("release", _turns(2), _let_go),
-    Transition("release with a hook", _turns(3), _let_go, REUSING),
-    Transition("start", _turns(2)),
-    Transition("start on demand", _turns(3), lambda world: (world.take("A"), None)[1], ON_DEMAND),
-    Transition("settle", _turns(2), _started),
-    Transition("failed start", _turns(3), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: exit 1")),
-    Transition("start cut off", _turns(4), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: cut")),
-    Transition("fail", _turns(3), _asked_while_taken),
-    Transition("livecheck that fails", _turns(6), _waiting, FAILING),
-    Transition("delete", _turns(4), _asked),
-    Transition("delete of a closed ticket's", _turns(4), _closed_and_asked),
-    Transition("failed delete", _turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
-    Transition("pause a pool", _turns(3), _asked_of_pool(IntentKind.PAUSE_POOL)),
-    Transition("drain a pool", _turns(6), _asked_of_pool(IntentKind.DRAIN_POOL)),
-    Transition("resume a pool", _turns(4), _asked_of_pool(IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL)),
-    Transition("archive", _turns(6), _let_go),
-    Transition("config reload", _reload, _taken),
-    Transition("view", _show, _taken),
-    Transition("quarantine", _turns(2), _gone_bad, damaged=True),
+    Transition("read a grant", tell_granted, taken, client=True),
+    Transition("ask for a delete", _ask, spare, client=True),
+    Transition("assign", turns(2), waiting),
+    Transition("release", turns(2), _let_go),
+    Transition("release with a hook", turns(3), _let_go, REUSING),
+    Transition("start", turns(2)),
+    Transition("start on demand", turns(3), lambda world: (world.take("A"), None)[1], ON_DEMAND),
+    Transition("settle", turns(2), _started),
+    Transition("failed start", turns(3), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: exit 1")),
+    Transition("start cut off", turns(4), pools=POOLS.replace("cmd_new: exit 0", "cmd_new: cut")),
+    Transition("fail", turns(3), _asked_whiletaken),
+    Transition("livecheck that fails", turns(6), waiting, FAILING),
+    Transition("delete", turns(4), _asked),
+    Transition("delete of a closed ticket's", turns(4), _closed_and_asked),
+    Transition("failed delete", turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
+    Transition("archive", turns(6), _let_go),
+    Transition("let go before the archive", _let_go_in_turns, _one_for_three, ONE_FOR_ALL),
+    Transition("config reload", _reload, taken),
+    Transition("view", _show, taken),
+    Transition("quarantine", turns(2), _gone_bad, damaged=True),
     Transition("repair", _repair, _in_need_of_repair, damaged=True),
-    Transition("cleanup", _turns(1), _past_retention),
-    Transition("agents come", _turns(5), _with_agents),
-    Transition("agents go", _turns(5), _too_many_agents),
-    Transition("real start", _turns(6), pools=REAL, real=True),
-    Transition("real adoption", _turns(6), _really_started, REAL, real=True),
-    Transition("real release", _turns(6), _let_go, REAL, real=True),
-    Transition("real delete", _turns(8), _asked, REAL, real=True),
+    Transition("cleanup", turns(1), _past_retention),
+    Transition("agents come", turns(5), _with_agents),
+    Transition("agents go", turns(5), _too_many_agents),
+    Transition("real start", turns(6), pools=REAL, real=True),
+    Transition("real adoption", turns(6), _really_started, REAL, real=True),
+    Transition("real release", turns(6), _let_go, REAL, real=True),
+    Transition("real delete", turns(8), _asked, REAL, real=True),
+    *OF_WISHES,
 )

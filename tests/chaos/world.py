@@ -12,6 +12,7 @@ from inotify_simple import INotify
 from config.settings import load_settings
 from functions.policy import change
 from functions.policy.snapshot import Snapshot
+from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process
@@ -26,12 +27,16 @@ Tell = Callable[[object], None]
 LATER = 400.0
 """Seconds that the clock jumps once all is quiet, past every pause."""
 MOST_TURNS = 80
+TURN_TAKES = 0.05
+"""Seconds by which the scheduler's pauses are nearer after each turn: what is finished is archived in some of them."""
 # Finds its library by asking another process, once: not while operations are counted.
 INotify().close()
 
 
 class World:
     """The server of one folder, as one process. `ahead` seconds are added to the clock.
+
+    `uptime` is the time (seconds) by which the scheduler measures pauses.
 
     With `pools`, the configuration is written; without, it stands there. With `real`, hooks are processes. Unless
     it is `opened`, nothing in the folder is touched.
@@ -54,6 +59,7 @@ class World:
             self.set_pools(pools)
         self.real = real
         self.ahead = 0.0
+        self.uptime = 0.0
         self.stands_at: float | None = None
         """Unix seconds at which the clock stands, None when it goes on."""
         self._noted = noted
@@ -83,6 +89,11 @@ class World:
     def clock(self) -> float:
         return (time.time() if self.stands_at is None else self.stands_at) + self.ahead
 
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time have passed, on the clock too."""
+        self.ahead += seconds
+        self.uptime += seconds
+
     # The web's part
 
     def take(self, *tags: str, sandbox: str | None = None) -> Ticket:
@@ -97,13 +108,20 @@ class World:
         )
         return made
 
-    def close(self, ticket: int) -> Ticket:
-        return self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))
+    def close(self, ticket: int, bad: str | None = None) -> Ticket:
+        return self.store.tickets.update(ticket, lambda found: change.close(found, self.clock(), bad=bad))
 
     def ask_delete(self, resource: int) -> Intent:
         return self.store.intents.create(
             lambda number: Intent(
                 id=number, kind=IntentKind.DELETE_RESOURCE, resource=resource, created_at=self.clock()
+            )
+        )
+
+    def ask_of_resource(self, kind: IntentKind, resource: int, until: float | None = None) -> Intent:
+        return self.store.intents.create(
+            lambda number: Intent(
+                id=number, kind=kind, resource=resource, until=until, reason="chaos", created_at=self.clock()
             )
         )
 
@@ -138,7 +156,7 @@ class World:
             self.hooks = self.sim = self._simulated()
         names = (f"random-{time.time_ns()}-{number}" for number in itertools.count())
         farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names))
-        self.process = Process(farm, self.hooks, watch, lease)
+        self.process = Process(farm, self.hooks, watch, lease, lambda: self.uptime)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -156,8 +174,8 @@ class World:
         process = self.process
         assert process is not None
         changes = process.changes(seconds)
-        process._probed_at = 0.0
-        process._archived_at = float("-inf")
+        self.uptime += TURN_TAKES
+        process._probed_at = float("-inf")
         # Simulated time passes faster than the one in which they are synced.
         process._chronicle.synced_at = float("-inf")
         try:
@@ -177,6 +195,10 @@ class World:
         for _ in range(MOST_TURNS):
             waits = self.real and self.process is not None and bool(self.hooks.under_way())
             still = still + 1 if self.turn(seconds=0.2 if waits else 0) else 0
+            farm = self.process.farm if self.process is not None else None
+            if still and farm is not None and (farm.finished_tickets or farm.finished_resources):
+                self.uptime += ARCHIVE_PAUSE
+                still = 0
             if still == 2:
                 return
         raise AssertionError(f"after {MOST_TURNS} turns there is still something to be done")
@@ -185,5 +207,5 @@ class World:
         """Start again, run to quiet, let every pause pass, and again."""
         self.lead()
         self.quiet()
-        self.ahead += LATER
+        self.pass_time(LATER)
         self.quiet()
