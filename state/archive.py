@@ -4,6 +4,7 @@ What is asked for at the same time is done together (`do_all`): each of it has a
 needs, above all a sync, is done once.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,7 +103,7 @@ class Archived(Numbered[D]):
         """Finished documents that were written last since this time (Unix seconds), as far as they can be read."""
         for name in self._files.names(self.archive_folder):
             folder = self.archive_folder / name
-            if is_number(name) and folder.stat().st_mtime >= at:
+            if is_number(name) and _written_at(folder) >= at:
                 for file in self._files.names(folder):
                     key = self.key_of(file)
                     try:
@@ -264,10 +265,18 @@ class Archived(Numbered[D]):
         folders = sorted((int(name), name) for name in self._files.names(self.archive_folder) if is_number(name))
         for _, name in folders[:-1]:
             folder = self.archive_folder / name
-            if folder.stat().st_mtime < before:
+            if _written_at(folder) < before:
                 removed += len(self._files.names(folder))
                 shutil.rmtree(folder, ignore_errors=True)
         return removed
 
     def _highest(self) -> int:
         return max(super()._highest(), highest_number(self.archive_folder))
+
+
+def _written_at(folder: Path) -> float:
+    """When something was written in this folder last; what cannot be looked at counts as just written."""
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return math.inf

@@ -57,7 +57,7 @@ class Lease:
         """Whether the file of a role that this process has was removed or replaced, so that another can take it."""
         try:
             return self._held is not None and not os.path.samestat(self._held, os.stat(self.path))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
 
 
@@ -76,7 +76,7 @@ def is_held(path: Path) -> bool:
     """Whether some process holds the lock at `path`; a file that is not there is held by nobody."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
         # Shared, so that two who look at the same time do not take each other for the holder.

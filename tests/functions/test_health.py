@@ -16,6 +16,15 @@ def test_faults_and_quarantine_are_told(client, scheduler):
     assert text.endswith("scheduler: ok\nconfig fault: pools.yaml:3: no\nin quarantine: tickets-open-7\n")
 
 
+def test_where_nothing_can_be_archived_is_told(client, scheduler):
+    scheduler.show_pools(not_archived=["tickets/done/0: Not a directory"])
+    with scheduler.leading():
+        facts = client.get("/healthz", headers={"Accept": "application/json"}).json
+        text = client.get("/healthz").text
+    assert facts["not_archived"] == ["tickets/done/0: Not a directory"]
+    assert text.endswith("cannot be archived: tickets/done/0: Not a directory\n")
+
+
 def test_a_view_that_does_not_parse_is_as_none(client, store):
     store.write_view("pools.json", b"{")
     assert client.get("/healthz").status_code == 200

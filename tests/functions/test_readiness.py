@@ -70,6 +70,14 @@ def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
     ]
 
 
+def test_an_archive_that_cannot_be_written_is_a_warning(client, shown):
+    shown.show_pools({"name": "p"}, not_archived=["tickets/done/0: Not a directory"])
+    with shown.leading():
+        reply = client.get("/readyz")
+    assert reply.status_code == 200
+    assert "warning: What is finished cannot be archived in tickets/done/0: Not a directory." in reply.text
+
+
 def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
     shown.show_pools(faults=["pools.yaml:3: no"])
     with shown.leading():

@@ -43,6 +43,31 @@ def test_archiving_again_moves_nothing(store: Store) -> None:
     assert store.tickets.read(1) == closed(1)
 
 
+def test_what_cannot_be_moved_keeps_nobody_else(store: Store) -> None:
+    """Given a file in the place of one subfolder and a folder in that of a document, when many are moved, then all
+    others are, and it is told where not.
+    """
+    numbers = [1, 2, 3, 1000, 2000]
+    store.commit(Batch([Put(closed(number)) for number in numbers]))
+    (store.root / "tickets/done/0/2.json").mkdir(parents=True)
+    (store.root / "tickets/done/1").touch()
+    moved, refused = store.tickets.archive_all(numbers)
+    assert moved == {1, 3, 2000}
+    assert refused.keys() == {store.root / "tickets/done/0", store.root / "tickets/done/1"}
+    assert sorted(store.tickets.living()) == [2, 1000]
+    assert [store.tickets.read(number).id for number in numbers] == numbers
+
+
+def test_a_move_that_was_made_before_is_synced_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a document that was moved by who could not sync that, when it is moved again, then it is synced."""
+    store.commit(Batch([Put(closed(1))]))
+    store.tickets.archive(1)
+    synced: list[Path] = []
+    monkeypatch.setattr(Files, "sync_folder", lambda files, path: synced.append(path))
+    assert store.tickets.archive_all([1]) == ({1}, {})
+    assert synced[-2:] == [store.root / "tickets/done/0", store.root / "tickets/open"]
+
+
 def test_the_archive_waits_while_a_document_is_replaced(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.commit(Batch([Put(closed(1))]))
     mover = threading.Thread(target=lambda: store.tickets.archive(1))

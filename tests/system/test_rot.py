@@ -172,6 +172,29 @@ def test_folders_that_go_away_are_filled_again(served: Farm, tmp_path: Path) -> 
     assert served.wait(ticket) != b""
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: Path, running: bool) -> None:
+    """Given a file in the place of the folder of resources, while the server runs or before it starts, when a scheduler
+    leads, then the file is kept, the folder is there again, and tickets are served.
+    """
+    folder = served.state / "resources/live"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if not running:
+        served.terminate("scheduler")
+    folder.rename(tmp_path / "away")
+    folder.write_bytes(b"no folder")
+    if running:
+        until(lambda: contents(folder, list(before)) == before, what="the resources")
+    else:
+        done = fsck(served)
+        assert "fault resources/live/: a file stands in its place (folder)" in done.stdout
+        served.start_scheduler()
+    until(lambda: list((served.state / "quarantine").glob("folder-*")), what="the file in quarantine")
+    served.close(1)
+    assert served.wait(served.take("A")) != b""
+    assert "resources/live was a file, not a folder; moved to quarantine/" in (served.logs / "main.log").read_text()
+
+
 def test_a_state_folder_that_was_moved_away_comes_back_as_it_was(served: Farm, tmp_path: Path) -> None:
     """Given a running server, when its whole folder is away for a while, then nothing is begun in its place."""
     before = {path.name: path.read_bytes() for path in (served.state / "tickets/open").iterdir()}
