@@ -15,7 +15,7 @@ from functions.policy.snapshot import Snapshot
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
 from scheduler.hooks import Hooks
-from scheduler.process import Process
+from scheduler.process import EVENTS_PAUSE, Process
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen
 from state.keys import Keys
@@ -195,13 +195,18 @@ class World:
         for _ in range(MOST_TURNS):
             waits = self.real and self.process is not None and bool(self.hooks.under_way())
             still = still + 1 if self.turn(seconds=0.2 if waits else 0) else 0
-            farm = self.process.farm if self.process is not None else None
-            if still and farm is not None and (farm.finished_tickets or farm.finished_resources):
-                self.uptime += ARCHIVE_PAUSE
+            if still and self._has_put_off():
+                self.uptime += max(ARCHIVE_PAUSE, EVENTS_PAUSE)
                 still = 0
             if still == 2:
                 return
         raise AssertionError(f"after {MOST_TURNS} turns there is still something to be done")
+
+    def _has_put_off(self) -> bool:
+        """Whether the scheduler left something for the end of a pause."""
+        assert self.process is not None
+        farm = self.process.farm
+        return any((farm.finished_tickets, farm.finished_resources, farm.unwritten, farm.remarks))
 
     def rest(self) -> None:
         """Start again, run to quiet, let every pause pass, and again."""

@@ -117,6 +117,7 @@ def test_it_is_told_once_and_hinders_no_grant_no_start_and_no_delete(
         farm.close(ticket.id)
         farm.until(lambda ticket=ticket: farm.resource(ticket.resource).state is ResourceState.ENDED, "its end")
         ended.append(ticket)
+    farm.until(lambda: farm.process.farm.snapshot.spares["plain"], "a spare")
     spare = next(number for number in farm.process.farm.snapshot.spares["plain"])
     farm.store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=spare))
     farm.until(lambda: farm.resource(spare).state is ResourceState.ENDED, "the delete that was asked for")
