@@ -4,7 +4,7 @@ import os
 import traceback
 from collections.abc import Callable
 
-_NICENESS = 5
+_NICENESS = 19
 """How much that process gives way to the workers that start beside it."""
 
 
