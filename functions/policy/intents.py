@@ -12,7 +12,7 @@ def decide(draft: Draft, intent: Intent) -> list[Step]:
     """
     if intent.resource is None:
         return [*_change_pool(draft, intent), DropIntent(intent.id)]
-    if intent.resource in draft.undecided:
+    if intent.resource in draft.undecided or intent.resource in draft.snapshot.lost:
         return []
     steps = _OF_RESOURCES[intent.kind](draft, intent)
     if not steps:

@@ -246,6 +246,10 @@ def _look_at_living(farm: "Farm") -> Iterator[None]:
         with _refusals_noted(farm):
             farm.refresh({"tickets": {f"{key}.json"}})
         yield
+    for key in sorted({*farm.snapshot.intents, *store.intents.living()}):
+        with _refusals_noted(farm):
+            farm.refresh({"intents": {f"{key}.json"}})
+        yield
     for collection in (store.resources, store.pools, store.agents):
         for key in {*known_own(farm, collection), *collection.living()}:
             with _refusals_noted(farm):

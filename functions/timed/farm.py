@@ -264,6 +264,8 @@ class Farm:
             self.snapshot.drop_intent(key)
             return False
         self.snapshot.put_intent(intent)
+        if self._refused.pop(self.store.intents.path(key), None) is not None:
+            self.look_at_quarantine()
         return True
 
     def report(self, fault: CorruptDocument) -> None:

@@ -7,9 +7,12 @@ from state.documents import IntentKind, PoolMode
 from tests.chaos.transition import POOLS, Transition, spare, taken, turns
 from tests.chaos.world import Tell, World
 
-RELEASING = f"""{POOLS}
+REUSING = f"""{POOLS}
+  reuse_opportunity_time: 100000
+  reuse_max_time: 0
+"""
+RELEASING = f"""{REUSING}
   cmd_release: exit 0
-  reuse_opportunity_time: 100
 """
 HELD_UNTIL = time.time() + 80_000
 """Later than the clock says in any of this, and the same in every process."""
@@ -99,7 +102,7 @@ OF_WISHES = (
     Transition("hold of what is let go", _told(3, _HELD), _then(_hold, lambda world, tell: tell(world.close(1)))),
     Transition("end of a hold", _told(2, _FREE), _then(_hold, _end_hold)),
     Transition("end of the hold of what was let go", _end_hold_and_turn, _held_and_closed),
-    Transition("bad one goes", _told(4, _CALLED_BAD), _then(_close_bad)),
+    Transition("bad one goes", _told(4, _CALLED_BAD), _then(_close_bad), REUSING),
     Transition("bad one is released and goes", _told(5, _CALLED_BAD), _then(_close_bad), RELEASING),
     Transition("pause a pool", _told(3, _mode(PoolMode.PAUSED)), _asked_of_pool(IntentKind.PAUSE_POOL)),
     Transition("drain a pool", _told(6, _mode(PoolMode.DRAINING)), _asked_of_pool(IntentKind.DRAIN_POOL)),

@@ -177,6 +177,36 @@ def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
     monkeypatch.setattr(os, "open", fail)
 
 
+def test_a_wish_that_the_disk_refuses_is_read_again_by_the_patrol(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a wish that the disk fails to read at a start, when it can, then the next cleanup takes it in."""
+    intent = world.ask_delete(world.resources()[0].id)
+    refuse(monkeypatch, world.store.intents.path(intent.id))
+    world.restart()
+    assert intent.id not in world.farm.snapshot.intents
+    monkeypatch.undo()
+    cleanup(world.farm, world.unknown)
+    assert intent.id in world.farm.snapshot.intents
+    assert world.farm.quarantined == []
+
+
+def test_a_wish_about_a_resource_that_the_disk_refuses_waits_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a resource that the disk fails to read at a start, when it can, then what was wished of it is done."""
+    number = world.resources()[0].id
+    world.ask_delete(number)
+    refuse(monkeypatch, world.store.resources.path(number))
+    world.restart()
+    world.turn()
+    assert list(world.store.intents.living()) != []
+    monkeypatch.undo()
+    cleanup(world.farm, world.unknown)
+    world.until(lambda: number not in world.farm.snapshot.resources, "the delete that was wished")
+    assert list(world.store.intents.living()) == []
+
+
 @pytest.mark.parametrize("kind", LIVING)
 def test_a_document_that_the_disk_refuses_is_written_again(
     world: World, monkeypatch: pytest.MonkeyPatch, kind: str
