@@ -287,6 +287,24 @@ class Files:
             except (FileNotFoundError, NotADirectoryError):
                 return []
 
+    def each_name(self, folder: Path) -> Iterator[str]:
+        """The names in a folder, one by one, so that a million of them take no memory; none when it does not exist.
+
+        What comes or goes meanwhile may be among them or not.
+        """
+        with _unavailable(folder):
+            try:
+                entries = os.scandir(folder)
+            except FileNotFoundError:
+                return
+        with entries:
+            while True:
+                with _unavailable(folder):
+                    entry = next(entries, None)
+                if entry is None:
+                    return
+                yield entry.name
+
     def _sync(self, descriptor: int, path: Path) -> None:
         try:
             os.fsync(descriptor)

@@ -1,14 +1,13 @@
 """Idempotency keys: the same key asks for the same ticket, however often and however concurrently it is sent.
 
 `tickets/keys/SHA256.json` is written with the ticket's reserved number *before* the ticket: after a crash between
-the two the next try creates the ticket with exactly that number. A key must go before its ticket does, so call
-`Keys.thin_out` before `Archived.thin_out`, with the same time.
+the two the next try creates the ticket with exactly that number. Old keys are forgotten by `Keys.check`.
 """
 
 import errno
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -101,9 +100,9 @@ class Keys:
             except NotFound:
                 return number
 
-    def names(self) -> list[str]:
-        """The names of all files of keys."""
-        return self._files.names(self.folder)
+    def names(self) -> Iterator[str]:
+        """The names of all files of keys, one by one: a retention may hold millions."""
+        return self._files.each_name(self.folder)
 
     def check(self, name: str, before: float) -> CorruptDocument | None:
         """Forget the key in this file if it was first sent before this time; move it aside if it does not parse."""
@@ -122,20 +121,6 @@ class Keys:
                 except CorruptDocument as fault:
                     return CorruptDocument(path, fault.why, self._aside.take(path))
         return None
-
-    def thin_out(self, before: float) -> int:
-        """Forget the keys that were first sent before this time; returns how many."""
-        removed = 0
-        for name in self._files.names(self.folder):
-            path = self.folder / name
-            try:
-                if path.stat().st_mtime >= before:
-                    continue
-            except FileNotFoundError:
-                continue
-            self._files.remove(path)
-            removed += 1
-        return removed
 
 
 def read_key(files: Files, path: Path) -> Key | None:

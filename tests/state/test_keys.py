@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -86,9 +87,25 @@ def test_old_keys_are_forgotten(store, keys):
     keys.create_once("new", "body", make)
     first = min(keys.folder.iterdir(), key=lambda path: path.read_bytes())
     os.utime(first, (50, 50))
-    assert keys.thin_out(100) == 1
+    for name in keys.names():
+        assert keys.check(name, before=100) is None
+    assert not first.exists()
     assert keys.create_once("new", "body", make) == (make(2), False)
     assert keys.create_once("old", "body", make) == (make(3), True)
+
+
+def test_to_name_all_keys_takes_no_more_memory_for_many(keys):
+    """Given twenty thousand keys, when they are named one by one, then there is no list of them anywhere."""
+    for number in range(20_000):
+        (keys.folder / f"{number:064x}.json").touch()
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in keys.names())
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000
+    assert most < 20_000 * 10
 
 
 def test_a_key_that_does_not_parse_is_moved_and_makes_no_second_ticket(store, keys):

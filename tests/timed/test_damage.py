@@ -305,4 +305,4 @@ def test_old_keys_are_forgotten_by_the_patrol(world: World) -> None:
     """Given a key older than the retention, when the patrol comes by, then it is removed."""
     world.ahead += world.settings.ticket_retention + 1
     world.farm.patrol.walk(world.farm)
-    assert Keys(world.store).names() == []
+    assert list(Keys(world.store).names()) == []
