@@ -264,7 +264,8 @@ class Hooks:
                 cut_off = cut_off or f"what it printed cannot be read: {error.strerror or error}"
             else:
                 output = printed if cut_off is None else None
-                self._files.log_output(file.run, printed)
+                # An earlier scheduler that was killed since may have done so.
+                self._files.log_output(file, printed, unless_there=run_id not in self._children)
         self._ended[run_id] = outcome = Outcome(
             run=run_id,
             kind=file.run.kind,

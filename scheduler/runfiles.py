@@ -94,15 +94,15 @@ class RunFiles:
         with open(self.path(run_id, "out"), "rb") as printed:
             return printed.read(limit)
 
-    def log_output(self, run: HookRun, printed: bytes) -> None:
-        """Add what a hook printed to its log, once: a scheduler that was killed may have done so."""
+    def log_output(self, file: RunFile, printed: bytes, unless_there: bool) -> None:
+        """Add what a hook printed to its log, `unless_there` only if the run's part of that does not end with it."""
         try:
-            with open(self._logs / run.log, "ab+") as run_log:
-                run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - len(printed)))
-                if run_log.read() != printed:
+            with open(self._logs / file.run.log, "ab+") as run_log:
+                run_log.seek(max(file.log_size, run_log.seek(0, os.SEEK_END) - len(printed)))
+                if not (unless_there and run_log.read() == printed):
                     run_log.write(printed)
         except OSError as error:
-            log.warning("run %s: what it printed cannot be logged: %s", run.id, error, extra=of_run(run))
+            log.warning("run %s: what it printed cannot be logged: %s", file.run.id, error, extra=of_run(file.run))
 
     def output_size(self, run_id: str) -> int:
         return _size(self.path(run_id, "out"))

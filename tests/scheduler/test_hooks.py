@@ -104,12 +104,23 @@ def test_a_hook_that_ends_its_whole_process_group_ends_by_itself(folder: Path) -
     assert (outcome.exit, outcome.lost) == (3, False)
 
 
-def test_log_of_a_later_run_is_appended(folder: Path) -> None:
+@pytest.mark.parametrize("kind", [HookKind.WATCH, HookKind.ALLOC])
+@pytest.mark.parametrize("adopted", [False, True])
+def test_log_of_a_later_run_is_appended(folder: Path, kind: HookKind, adopted: bool) -> None:
+    """Given runs that print the same, by schedulers that end or do not, when all have ended, then all is logged."""
     for _ in range(2):
         hooks = hooks_in(folder)
-        start(hooks, run_of("echo again", kind=HookKind.WATCH))
+        start(hooks, run_of("echo again", kind=kind))
+        if adopted:
+            hooks = hooks_in(folder)
+            hooks.adopt()
         hooks.forget(outcome_of(hooks).run)
-    assert (folder / "log/hooks/000001_watch").read_bytes() == b"again\nagain\n"
+    assert (folder / f"log/hooks/000001_{kind}").read_bytes() == b"again\nagain\n"
+
+
+def test_log_holds_both_streams_when_both_say_the_same(folder: Path) -> None:
+    outcome_of_command(folder, "echo again; echo again >&2")
+    assert (folder / "log/hooks/000001_alloc").read_bytes() == b"again\nagain\n"
 
 
 def test_log_exists_as_soon_as_the_hook_runs(folder: Path) -> None:
