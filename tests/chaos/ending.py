@@ -42,8 +42,9 @@ def _unlisted(server: Server, report: Report) -> list[str]:
 def _fsck(server: Server) -> list[str]:
     """What fsck finds in the folder of the stopped farm."""
     command = [sys.executable, "-m", "scheduler", "fsck", str(server.state)]
+    # After an hour at full load there are a million documents to look at.
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=60, env=server.environment, cwd=server.folder
+        command, check=False, capture_output=True, text=True, timeout=900, env=server.environment, cwd=server.folder
     )
     if done.returncode == 0:
         return []

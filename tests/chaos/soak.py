@@ -7,6 +7,7 @@ trend.
 
 import os
 import random
+import subprocess
 import tempfile
 import threading
 import time
@@ -96,7 +97,7 @@ def run(seconds: float, seed: int) -> Report:
         try:
             server.start()
             _soak(server, seconds, seed, report)
-        except AssertionError as error:
+        except (AssertionError, subprocess.TimeoutExpired) as error:
             report.faults.append(str(error))
         finally:
             server.stop()
@@ -133,15 +134,16 @@ def _soak(server: Server, seconds: float, seed: int, report: Report) -> None:
         stop.set()
         for thread in threads:
             thread.join()
-    judge(server, record, report)
     for quantity in QUANTITIES:
         _judge(quantity, series[quantity.name], report)
+    judge(server, record, report)
 
 
 def _judge(quantity: Quantity, samples: list[tuple[float, float]], report: Report) -> None:
     grown = growth(samples)
     unit = f" {quantity.unit}" if quantity.unit else ""
-    shown = f"{samples[0][1]:.4g} → {samples[-1][1]:.4g}{unit}"
+    most = max(value for _, value in samples)
+    shown = f"{samples[0][1]:.4g} → {samples[-1][1]:.4g}{unit}, at most {most:.4g}"
     report.figures[quantity.name] = f"{shown} (trend {grown:+.2g}, allowed {quantity.noise:g})"
     if grown > quantity.noise:
         report.faults.append(f"{quantity.name} grew by {grown:.3g}{unit}: {shown}")
