@@ -28,6 +28,7 @@ from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.reconcile import reconcile, start_missing_runs
+from functions.timed.records import RECORDS_PAUSE, write_records
 from functions.timed.samples import take_samples
 from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.alarm import Alarm, Bell
@@ -87,6 +88,7 @@ class Process:
         self._lists_due: float | None = None
         self._samples_due = True
         self._probed_at = 0.0
+        self._records_written_at = float("-inf")
         self._events_written_at = float("-inf")
         self._shown_at = float("-inf")
         self._metrics_shown_at = float("-inf")
@@ -146,7 +148,8 @@ class Process:
                 self._in_doubt = True
                 pause = RETRY_PAUSE
         with suppress(StateError):
-            # What cannot be told any more, the next one tells.
+            # What cannot be written any more is a moment's statistics, and what the next scheduler will tell.
+            write_records(self.farm)
             self._write_all_events()
 
     def _keep_leading(self) -> None:
@@ -191,7 +194,7 @@ class Process:
         more = self.hooks.launch(self._take_in_tickets)
         if more and not farm.crowded and self._monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = min(archive_pause, self._write_events(), self._show_metrics(), self._show())
+        pause = min(archive_pause, self._write_records(), self._write_events(), self._show_metrics(), self._show())
         if self._samples_due:
             self._samples_due = False
             take_samples(farm)
@@ -199,6 +202,17 @@ class Process:
         if more or self._heard or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self.hooks.needs_probe() else pause
+
+    def _write_records(self) -> float:
+        """Write statistics of pools, if it is time; returns when that is to be done next (seconds from now)."""
+        if not self.farm.late_records:
+            return float("inf")
+        wait = self._records_written_at + RECORDS_PAUSE - self._monotonic()
+        if wait > 0:
+            return wait
+        self._records_written_at = self._monotonic()
+        write_records(self.farm)
+        return float("inf")
 
     def _write_events(self) -> float:
         """Write what is new to the files of events, if it is time; returns when that is to be done next (seconds from

@@ -83,6 +83,8 @@ class Farm:
         """ENDED resources that still stand there."""
         self.not_archived: dict[str, str] = {}
         """Why these cannot be moved, by the folder of the archive that they would go to."""
+        self.late_records: set[str] = set()
+        """Pools whose records have statistics that are not written yet."""
         self.changed_since_shown = True
         self.unwritten: dict[Key, Teller] = {}
         """What may tell of events which are not yet in the files of events."""
@@ -125,7 +127,8 @@ class Farm:
         self.finished_tickets.clear()
         self.finished_resources.clear()
         for record in contents.records:
-            self.snapshot.put_record(record)
+            late = record.name in self.late_records
+            self.snapshot.put_record(before.records.get(record.name, record) if late else record)
         for resource in contents.resources:
             if resource.state is ResourceState.ENDED:
                 self.finished_resources.add(resource.id)

@@ -33,6 +33,7 @@ from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
 from functions.timed.pool_changes import change_pools
+from functions.timed.records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
 
@@ -75,7 +76,7 @@ def _resource_of(run: HookRun) -> int | None:
 def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
     """Write down how runs ended. Runs that belong to no resource are left to cleanup, those of agents to agents."""
     resources: dict[int, Resource] = {}
-    records: set[str] = set()
+    decisive: dict[str, Put] = {}
     done: list[str] = []
     for run, outcome in outcomes:
         number = _resource_of(run)
@@ -104,12 +105,11 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
         else:
             continue
         if record is not None:
-            farm.keep(record)
-            records.add(record.name)
+            for put in keep_records(farm, [record]):
+                decisive[record.name] = put
     if resources:
         writes = [Put(resource) for resource in resources.values()]
-        writes += [Put(farm.snapshot.records[name]) for name in records]
-        farm.store.commit(Batch(writes))
+        farm.store.commit(Batch([*writes, *decisive.values()]))
         for resource in resources.values():
             farm.keep(resource)
     for run_id in done:
@@ -255,7 +255,8 @@ def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
     if not changed:
         return
     writes = [Put(resource) for resource in changed.values()]
-    writes += [Put(snapshot.records[name]) for name in {step.pool for step in starts}]
+    started = {step.pool for step in starts}
+    writes += keep_records(farm, [snapshot.records[name].replace(last_start=now) for name in started])
     under_way = {number: snapshot.resources[number].run for number in changed}
     farm.store.commit(Batch(writes))
     for number, resource in changed.items():
@@ -314,7 +315,6 @@ def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resour
     counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
     resource = change.new_resource(number, pool, snapshot.free_number(pool_name), counters, now)
     farm.keep(resource)
-    farm.keep(snapshot.records[pool_name].replace(last_start=now))
     return resource
 
 
