@@ -118,6 +118,7 @@ def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
     One that was not known, which an operator has mended and put back, is taken in.
     """
     known = known_own(farm, collection).get(key)
+    written = farm.late_records.get(key, known) if collection is farm.store.pools else known
     try:
         found, fault = collection.get_or_quarantine(key)
     except StoreUnavailable as refused:
@@ -133,7 +134,7 @@ def check_own(farm: "Farm", collection: Collection[Any, Any], key: Any) -> None:
         if key not in farm.finished_resources or collection is not farm.store.resources:
             log.info("%s %s: its document was put back", collection.kind, key, extra=of_file(collection.path(key)))
             farm.keep(found)
-    elif found != known:
+    elif found != written:
         aside = farm.store.quarantine.take(collection.path(key))
         log.error(
             "%s %s: somebody else changed its document; that was moved to %s",

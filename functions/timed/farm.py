@@ -83,8 +83,8 @@ class Farm:
         """ENDED resources that still stand there."""
         self.not_archived: dict[str, str] = {}
         """Why these cannot be moved, by the folder of the archive that they would go to."""
-        self.late_records: set[str] = set()
-        """Pools whose records have statistics that are not written yet."""
+        self.late_records: dict[str, PoolRecord] = {}
+        """By pool: what was written last of records that have statistics which are not written yet."""
         self.changed_since_shown = True
         self.unwritten: dict[Key, Teller] = {}
         """What may tell of events which are not yet in the files of events."""
@@ -126,9 +126,9 @@ class Farm:
         self.snapshot = Snapshot()
         self.finished_tickets.clear()
         self.finished_resources.clear()
+        self.late_records.clear()
         for record in contents.records:
-            late = record.name in self.late_records
-            self.snapshot.put_record(before.records.get(record.name, record) if late else record)
+            self.snapshot.put_record(record)
         for resource in contents.resources:
             if resource.state is ResourceState.ENDED:
                 self.finished_resources.add(resource.id)
@@ -167,6 +167,7 @@ class Farm:
                 self.snapshot.put_resource(document)
                 self.touch(document)
             case PoolRecord():
+                self.late_records.pop(document.name, None)
                 self.snapshot.put_record(document)
             case Agent():
                 self.agents[document.id] = document

@@ -1,7 +1,7 @@
 """Records of pools: statistics are written behind the grants, now and then, all else with what it is decided for.
 
-Statistics change with each start, and are the only thing that a start changes in most pools. What a scheduler that is
-killed had not written yet is a fraction of a second of them; none is an input of a decision.
+Statistics change with each start, and are the only thing that a start changes in most pools. What was not written yet
+when a scheduler is killed, or reads all anew, is a fraction of a second of them; nothing is decided by it.
 """
 
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ def keep_records(farm: Farm, records: Iterable[PoolRecord]) -> list[Put]:
     decisive = []
     for record in records:
         before = farm.snapshot.records.get(record.name)
+        written = farm.late_records.get(record.name, before)
         farm.keep(record)
-        if before is not None and _only_counts(farm, before, record):
-            farm.late_records.add(record.name)
+        if before is not None and written is not None and _only_counts(farm, before, record):
+            farm.late_records[record.name] = written
         else:
-            farm.late_records.discard(record.name)
             decisive.append(Put(record))
     return decisive
 
