@@ -131,11 +131,6 @@ def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(change, "called_bad", lambda ticket: None)
 
 
-def archives_whenever(patch: pytest.MonkeyPatch) -> None:
-    """A resource is let go although an earlier ticket that had it stands beside that."""
-    patch.setattr("functions.timed.reconcile.archive_earlier", lambda farm, resources: True)
-
-
 @pytest.mark.parametrize(
     ("plant", "told"),
     [
@@ -148,7 +143,6 @@ def archives_whenever(patch: pytest.MonkeyPatch) -> None:
         (holds_are_no_matter, "which is held|was to be held|is held no longer|ImpossibleTransition"),
         (one_wish_for_all, "was to be held"),
         (words_are_forgotten, "a client called (it )?bad"),
-        (archives_whenever, "grants and . releases"),
     ],
 )
 def test_a_planted_defect_is_found(plant: Plant, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
