@@ -27,7 +27,7 @@ def test_it_is_made_in_another_process_which_is_no_child(premade):
     assert str(os.getpid()).encode() not in made.split()
     assert "loaded_by_make" not in sys.modules
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(int(made.split()[0]), os.WNOHANG)
 
 
 def test_begun_anew_it_is_made_anew(premade):

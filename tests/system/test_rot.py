@@ -27,6 +27,11 @@ def served(farm: Farm) -> Farm:
     farm.wait(farm.take("A"))
     farm.take("Z")
     until(lambda: len(farm.up()) == 3, what="three resources")
+    # Statistics are written a moment later.
+    record = farm.state / "pools" / "echo.json"
+    until(
+        lambda: json.loads(record.read_bytes())["startup_samples"] == 3, what="their starts in the record of the pool"
+    )
     return farm
 
 
