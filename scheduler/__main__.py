@@ -21,7 +21,6 @@ from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
 from scheduler.process import Process
-from scheduler.supervisor import keep_descriptors
 from state.errors import LockTimeout, StateError
 from state.store import Store
 
@@ -73,7 +72,6 @@ def main(arguments: list[str]) -> int:
 
 def lead(store: Store, settings: Settings) -> int:
     """Wait for the leader's role, then lead until a signal comes."""
-    keep_descriptors()
     lease = store.leader_lease()
     try:
         lease.acquire()
@@ -97,7 +95,6 @@ def lead(store: Store, settings: Settings) -> int:
 
 def call_once(store: Store, settings: Settings, function: str) -> int:
     """Call one timed function, with what it needs folded in before."""
-    keep_descriptors()
     lease = store.leader_lease()
     try:
         # Who only looks whether somebody leads holds the lock for an instant, too.

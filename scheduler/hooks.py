@@ -5,6 +5,7 @@ server.
 import logging
 import os
 import signal
+import subprocess
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -15,12 +16,12 @@ from functions.logfields import of_run, of_run_id
 from functions.policy.outcomes import Outcome
 from functions.timed.hooks import HookRun
 from scheduler.runfiles import ENDINGS, RunFile, RunFiles
-from scheduler.supervisor import Supervisor
 from state.boot import boot_id, uptime
 from state.documents import HookKind
 
 log = logging.getLogger(__name__)
 
+SUPERVISOR = Path(__file__).with_name("run-hook.sh")
 KILL_AFTER = 5.0
 """Seconds between asking a process group to end and killing it."""
 STARTS_IN_A_ROW = 4
@@ -53,10 +54,10 @@ class Hooks:
         self._waiting_checks: deque[HookRun] = deque()
         self._active: dict[str, RunFile] = {}
         self._ended: dict[str, Outcome] = {}
-        self._children: dict[str, Supervisor] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cuts: dict[str, tuple[float, str]] = {}
         """Runs that this process ended: when (uptime) and why."""
-        self._ending: list[Supervisor] = []
+        self._ending: list[subprocess.Popen[bytes]] = []
         """Supervisors in their last instants: the results of their runs are written."""
 
     def adopt(self) -> None:
@@ -142,12 +143,17 @@ class Hooks:
             log.error("run %s: cannot be started: %s", run.id, error, extra=of_run(run))
             self._end(run.id, exit_status=None, cut_off=f"cannot be started: {error.strerror or error}", lost=True)
 
-    def _start_supervisor(self, run: HookRun, lock: int) -> Supervisor:
+    def _start_supervisor(self, run: HookRun, lock: int) -> subprocess.Popen[bytes]:
         run_log = self._files.log_path(run.log)
         output = run_log if run.output_limit is None else self._files.path(run.id, "out")
-        environment = {**self._environment, **run.environment}
-        return Supervisor.start(
-            self._files.folder / run.id, output, run_log, run.command, lock, self._directory, environment
+        return subprocess.Popen(
+            ["/bin/sh", str(SUPERVISOR), str(self._files.folder / run.id), str(output), str(run_log), run.command],
+            stdin=lock,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._directory,
+            env={**self._environment, **run.environment},
+            start_new_session=True,
         )
 
     def finished(self) -> list[tuple[HookRun, Outcome]]:
@@ -166,7 +172,7 @@ class Hooks:
         self._files.remove(run)
 
     def _reap(self) -> None:
-        self._ending = [child for child in self._ending if not child.ended()]
+        self._ending = [child for child in self._ending if child.poll() is None]
 
     def under_way(self, kind: HookKind | None = None) -> Collection[str]:
         """Ids of the runs (of a kind) that were started and not forgotten."""
@@ -187,7 +193,7 @@ class Hooks:
             file = self._active[run_id]
             child = self._children.get(run_id)
             if child is not None:
-                child.ended()
+                child.poll()
             held = self._files.is_supervised(run_id)
             if self._look_for_result(run_id):
                 continue

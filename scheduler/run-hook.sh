@@ -1,18 +1,16 @@
 #!/bin/sh
 # Supervises one hook run, detached from the server, so that the run outlives it.
 #
-#   run-hook.sh RUN OUTPUT LOG COMMAND FOLDER
+#   run-hook.sh RUN OUTPUT LOG COMMAND
 #
 # RUN is the path of the run's files without their endings. Standard input is RUN.run, locked by the server before it
 # forked: the lock lasts as long as this process and tells that the run is supervised. The hook gets /dev/null instead.
 # This process leads the group that the hook is in, too. Writes RUN.group (that group) before COMMAND starts, so that who
 # finds the lock free can end the hook, and RUN.result (its exit status and a newline; without the newline it does not
-# count) after it ended. COMMAND runs in FOLDER. Standard output is appended to OUTPUT, standard error to LOG.
+# count) after it ended. Standard output is appended to OUTPUT, standard error to LOG.
 #
 # Each program that is started here costs as much as a grant, so there is none but the hook's own shell.
 run=$1 output=$2 log=$3 command=$4
-cd -- "$5" || exit 1
-unset OLDPWD
 
 # A trap of ":" survives what is meant for the hook and, unlike ignoring it, is not inherited by it.
 trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE
