@@ -252,8 +252,13 @@ class Scheduler:
         self.hooks = SimulatedHooks(world.machine, world.clock, world.step)
         self.hooks.adopt()
         self.farm = Farm(world.open(), world.settings, self.hooks, world.clock, lambda: next(world.names))
-        uptime = lambda: world.machine.uptime  # noqa: E731
-        self._process = Process(self.farm, self.hooks, world.watch, None, uptime)  # type: ignore[arg-type]
+        self._process = Process(
+            self.farm,
+            self.hooks,  # type: ignore[arg-type]  # simulated
+            world.watch,
+            None,  # type: ignore[arg-type]  # nobody else leads
+            lambda: world.machine.uptime,
+        )
 
     def turn(self) -> bool:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""

@@ -7,20 +7,10 @@ import pytest
 from scheduler.__main__ import main
 from state.store import Store
 from state.tree import FOLDERS
-from tests.timed.rot import a_world, copied, documents, faults
+from tests.timed.rot import documents, faults
 from tests.timed.world import World
 
 CONTENT = b"this was no folder\n"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_world(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    return copied(template, tmp_path)
 
 
 def fsck(world: World, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, list[str]]:

@@ -19,9 +19,7 @@ from tests.timed.rot import (
     LIVING,
     OTHERS,
     ROTS,
-    a_world,
     at_rest,
-    copied,
     documents,
     faults,
     path_of,
@@ -29,16 +27,6 @@ from tests.timed.rot import (
     up,
 )
 from tests.timed.world import World
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_world(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    return copied(template, tmp_path)
 
 
 @pytest.mark.parametrize("rot", ROTS)

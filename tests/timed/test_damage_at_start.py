@@ -1,7 +1,5 @@
 """A server starts on a folder in which a file has gone bad: fsck tells it, so does the start, and the rest goes on."""
 
-from pathlib import Path
-
 import pytest
 
 from functions.timed.cleanup import cleanup
@@ -9,7 +7,7 @@ from functions.timed.fsck import examine
 from functions.timed.repair import repair
 from state.errors import UnknownFormat
 from state.store import Store
-from tests.timed.rot import FINISHED, LIVING, OTHERS, ROTS, a_world, copied, documents, path_of, told, up
+from tests.timed.rot import FINISHED, LIVING, OTHERS, ROTS, documents, path_of, told, up
 from tests.timed.world import World
 
 PLACES = {**LIVING, **FINISHED, **OTHERS}
@@ -23,16 +21,6 @@ LOST = {
 """Which document of the mirror is lost with which file."""
 UNSEEN = {"key", "pool record", "settled ticket", "next ticket", "next resource", "next wish", "agent"}
 """What may be gone without a trace: nothing says that it was there."""
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_world(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    return copied(template, tmp_path)
 
 
 @pytest.mark.parametrize("rot", ROTS)

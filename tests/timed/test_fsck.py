@@ -22,18 +22,7 @@ from state.files import Files
 from state.keys import Keys
 from state.store import Batch, Put, Store
 from tests.state.children import Child
-from tests.timed.rot import a_world, copied
 from tests.timed.world import World
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_world(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    return copied(template, tmp_path)
 
 
 def fsck(world: World, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:

@@ -4,25 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from functions.timed.cleanup import cleanup
 from state.documents import TicketState
 from state.store import Store
-from tests.timed.rot import a_world, at_rest, copied
+from tests.timed.rot import at_rest
 from tests.timed.world import World
 
 NEWER: dict[str, Any] = {"colour": "red", "limits": {"cpu": 4, "parts": [1, None]}, "unknown": "a field of this name"}
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return a_world(tmp_path_factory.mktemp("template"))
-
-
-@pytest.fixture
-def world(template: World, tmp_path: Path) -> World:
-    return copied(template, tmp_path)
 
 
 def fields(path: Path) -> dict[str, Any]:
