@@ -14,6 +14,9 @@ import threading
 import time
 from pathlib import Path
 
+from functions.policy.history import lines_of
+from functions.timed.events import last_told
+from state.store import Store
 from tests.chaos.clients import Http, Recorded, live
 from tests.chaos.ending import judge
 from tests.chaos.record import Operation
@@ -47,6 +50,7 @@ def run(seconds: float, seed: int, allowed: float = TAKEOVER) -> Report:
 def _started_by_mistake(server: Server, report: Report) -> None:
     """A second scheduler, with another pools.yaml, beside a quiet farm: not one file changes."""
     until(lambda: len(server.resources()) == 4 and not server.moving(), what="the spares")
+    until(lambda: _all_told(server), what="the events and statistics of the spares, which are written behind them")
     before = _files(server.state)
     elsewhere = server.folder / "mistake"
     elsewhere.mkdir()
@@ -59,11 +63,22 @@ def _started_by_mistake(server: Server, report: Report) -> None:
     report.faults += [f"a second scheduler that stood by changed {name}" for name in sorted(changed)]
 
 
+def _all_told(server: Server) -> bool:
+    """Are all the changes of the farm among its events, and all starts in the pool's statistics?"""
+    store = Store(server.state)
+    resources, record = server.resources(), store.pools.get("pool")
+    if record is None or record.startup_samples < len(resources):
+        return False
+    documents = [record, *resources]
+    told = last_told(store.events, documents, time.time())
+    return not any(lines_of(document, number) for document, number in zip(documents, told.values(), strict=True))
+
+
 def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """What tells whether a file was replaced or written, without the view, which the leader renews."""
+    """What tells whether a file was replaced or written, without the view and samples, which the leader renews."""
     found = {}
     for path in folder.rglob("*"):
-        if path.is_file() and path.parent.name != "view":
+        if path.is_file() and path.parent.name not in ("view", "samples"):
             status = path.stat()
             found[str(path.relative_to(folder))] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return found
