@@ -17,6 +17,7 @@ from functions.policy.forecast import Coming, coming_to, forecast, reuse_rate
 from functions.policy.holds import Hold, Reason, start_holds
 from functions.policy.offers import Offer, Tags, tag_set
 from functions.policy.plan import Plan, StartResource, decide
+from functions.policy.serving import having, starts_for, tags_of_pools
 from functions.policy.snapshot import Snapshot
 from state.documents import PoolMode, ResourceState
 
@@ -122,8 +123,8 @@ class _Look:
         snapshot = draft.snapshot
         self.draft = draft
         self.snapshot = snapshot
-        self.offers = {pool.name: pool.offers.keys() for pool in snapshot.pools.values()}
-        self.known_tags: Tags = frozenset[str]().union(*self.offers.values())
+        self.tags_of = tags_of_pools(snapshot)
+        self.known_tags: Tags = frozenset[str]().union(*self.tags_of.values())
         self.covered = Counter(tag_set(snapshot.tickets[ticket].tags) for ticket in draft.covered)
         self.planned: defaultdict[Tags, Counter[str]] = defaultdict(Counter)
         """By tags: in which pools starts are planned for waiting tickets, and how many."""
@@ -146,7 +147,7 @@ class _Look:
 
     def kind(self, tags: Tags) -> _Kind:
         on_demand = self.snapshot.wants_on_demand(tags)
-        pools = tuple(name for name, offered in self.offers.items() if tags <= offered)
+        pools = having(self.tags_of, tags)
         return _Kind(
             pools=pools,
             found=tuple(offer for offer in self.found if tags <= offer.names),
@@ -214,7 +215,7 @@ class _Look:
         return holds
 
     def _not_starting(self, pool: Pool, kind: _Kind) -> Iterable[Hold]:
-        if pool.on_demand and not kind.on_demand:
+        if not starts_for(pool, kind.on_demand):
             return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
         holds = self._holds_of(pool)
         if kind.covered:

@@ -11,6 +11,7 @@ import msgspec
 
 from functions.policy.labels import OTHER, named
 from functions.policy.offers import Tags
+from functions.policy.serving import waiting_for
 from functions.timed.farm import Farm
 from functions.timed.series import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState
@@ -33,7 +34,7 @@ def show_metrics(farm: Farm, leader_since: float) -> None:
 def metrics_view(farm: Farm, leader_since: float) -> dict[str, Any]:
     """When the last pass ended, since when the oldest ticket waits for each tag set, and all families of metrics."""
     names = _names_of_waiting(farm)
-    families = [*_of_pools(farm), *_of_leader(farm, leader_since), _waiting(farm, names)]
+    families = [*_of_pools(farm), *_of_leader(farm, leader_since), _waiting(farm, names), _waiting_for(farm)]
     for pool in farm.snapshot.pools.values():
         farm.measures.know(pool)
     return {
@@ -103,6 +104,13 @@ def _waiting(farm: Farm, names: Mapping[Tags, str]) -> Family:
         numbers[name] = numbers.get(name, 0) + len(farm.snapshot.waiting[tags])
     family = Gauge("resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", "tags")
     for name, number in sorted(numbers.items()):
+        family.set(number, name)
+    return family.family()
+
+
+def _waiting_for(farm: Farm) -> Family:
+    family = Gauge("resalloc_pool_tickets_waiting", "Tickets that wait and that the pool could serve.", "pool")
+    for name, number in waiting_for(farm.snapshot).items():
         family.set(number, name)
     return family.family()
 

@@ -177,5 +177,16 @@ def test_an_alert_tells_which_server(rule):
     assert "instance" in labels
 
 
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_about_a_pool_looks_at_no_other_pool(rule):
+    """Given several pools, when one of them is in trouble, then what happens to the others changes nothing."""
+    whole = promql_parser.parse(rule["expr"])
+    if "pool" in labels_of(whole):
+        for part in parts(whole):
+            if isinstance(part, promql_parser.BinaryExpr) and None not in (labels_of(part.lhs), labels_of(part.rhs)):
+                matching = part.modifier.matching if part.modifier else None
+                assert "pool" in (labels_of(part.lhs) if matching is None else matching.labels), part.prettify()
+
+
 def test_every_alert_is_told():
     assert re.findall(r"^\| `(Resalloc\w+)` \|", TEXT, re.MULTILINE) == [rule["alert"] for rule in RULES]

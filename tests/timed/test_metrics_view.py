@@ -120,6 +120,24 @@ def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_pa
     assert metrics_view(world.farm, 5.0)["oldest"] == {"x": 2.0, "x,y": 3.0, "other": 5.0}
 
 
+def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: Path) -> None:
+    """Given a full pool, when tickets wait for another one, then none of them waits for the full one."""
+    other = "q: {max: 1, max_prealloc: 0, cmd_new: echo 1, cmd_delete: 'true', tags: [z]}"
+    world = start(tmp_path, f"p: {{max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x]}}\n{other}")
+    world.take("x")
+    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    for tags in (("z",), ("z",), ("nonsense",)):
+        world.take(*tags)
+    world.turn()
+    found = shown(world)
+    assert found["resalloc_pool_resources", "p", "taken"] == found["resalloc_pool_resources_max", "p"] == 1
+    waiting = {key[1]: value for key, value in found.items() if key[0] == "resalloc_pool_tickets_waiting"}
+    assert waiting == {"p": 0, "q": 2}
+    world.take("x")
+    world.turn()
+    assert shown(world)["resalloc_pool_tickets_waiting", "p"] == 1
+
+
 def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert (shown(world)["resalloc_config_faults",], shown(world)["resalloc_quarantined_documents",]) == (0, 0)
