@@ -210,13 +210,12 @@ class Archived(Numbered[D]):
                 return document, path
         raise self._missing(key)
 
-    def archive(self, key: int) -> set[Path]:
-        """Move a finished document to the archive; returns the folders to sync."""
+    def archive(self, key: int) -> bool:
+        """Move a finished document to the archive, durable once both folders are synced; False when it is not here."""
         target = self.archive_path(key)
         self._files.make_folder(target.parent)
         with self.lock(key):
-            moved = self._files.move(self.path(key), target)
-        return {self.folder, target.parent} if moved else set()
+            return self._files.move(self.path(key), target)
 
     def archive_all(self, keys: Iterable[int]) -> tuple[set[int], dict[Path, StoreUnavailable]]:
         """Move finished documents. Returns which of them are gone from here for good now, and, by the subfolder that

@@ -39,13 +39,10 @@ class Update:
 class Batch:
     """Writes that are staged and synced together. They become visible one by one, each whole.
 
-    `archived` are numbers of tickets and resources that leave their living folder, `removed` numbers of intents and
-    agents.
+    `removed` are numbers of intents and agents.
     """
 
     writes: Sequence[Put | Update] = ()
-    archived_tickets: Sequence[int] = ()
-    archived_resources: Sequence[int] = ()
     removed_intents: Sequence[int] = ()
     removed_agents: Sequence[int] = ()
 
@@ -134,10 +131,6 @@ class Store:
             for path in staged:
                 self._files.discard(path)
             raise
-        for number in batch.archived_tickets:
-            folders |= self.tickets.archive(number)
-        for number in batch.archived_resources:
-            folders |= self.resources.archive(number)
         for number in batch.removed_intents:
             self._files.remove(self.intents.path(number))
         for number in batch.removed_agents:

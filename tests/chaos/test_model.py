@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def no_conflicts(patch: pytest.MonkeyPatch) -> None:
 
     def careless(store: Store, batch: Batch) -> list[Any]:
         writes = [Put(write.document) for write in batch.writes]
-        return commit(store, Batch(writes, batch.archived_tickets, batch.archived_resources, batch.removed_intents))
+        return commit(store, replace(batch, writes=writes))
 
     patch.setattr(Store, "commit", careless)
 

@@ -32,7 +32,7 @@ class Scheduler:
 
     def ended(self, number: int, **fields: Any) -> None:
         self.resource(number, state=ResourceState.ENDED, **fields)
-        self.store.commit(Batch(archived_resources=[number]))
+        self.store.resources.archive_all([number])
 
     def record(self, name: str = "p", **fields: Any) -> None:
         self.put(PoolRecord(name=name, **fields))
@@ -47,7 +47,7 @@ class Scheduler:
         )
 
     def settle(self, ticket: int) -> None:
-        self.store.commit(Batch(archived_tickets=[ticket]))
+        self.store.tickets.archive_all([ticket])
 
     def show_pools(self, *pools: dict[str, Any], **fields: Any) -> None:
         shown = {"at": 1.0, "leader": {"pid": 1, "since": 1.0}, "pools": pools, **fields}

@@ -94,7 +94,8 @@ def use_ticket(store: Store) -> None:
 
 
 def use_done_ticket(store: Store) -> None:
-    store.commit(Batch([Put(Ticket(id=9, state=TicketState.CLOSED))], archived_tickets=[9]))
+    store.commit(Batch([Put(Ticket(id=9, state=TicketState.CLOSED))]))
+    store.tickets.archive_all([9])
 
 
 def use_resource(store: Store) -> None:
@@ -102,7 +103,8 @@ def use_resource(store: Store) -> None:
 
 
 def use_ended_resource(store: Store) -> None:
-    store.commit(Batch([Put(SOME.ended[0])], archived_resources=[1]))
+    store.commit(Batch([Put(SOME.ended[0])]))
+    store.resources.archive_all([1])
 
 
 def use_pool(store: Store) -> None:

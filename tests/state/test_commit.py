@@ -84,7 +84,7 @@ def test_a_ticket_is_compared_and_replaced_under_its_lock(
 
 
 def test_a_ticket_that_left_meanwhile_does_not_come_back(store: Store, ticket: Ticket) -> None:
-    store.commit(Batch(archived_tickets=[ticket.id]))
+    store.tickets.archive_all([ticket.id])
     assert store.commit(Batch([Update(ticket, ticket.replace(resource=1))])) == [ticket]
     assert list(store.tickets.living()) == []
     assert store.tickets.read(ticket.id) == ticket
@@ -102,7 +102,9 @@ def test_finished_documents_leave_and_decided_intents_go(store: Store, ticket: T
     store.commit(Batch([Put(resource(1, state=ResourceState.ENDED))]))
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
 
-    store.commit(Batch(archived_tickets=[ticket.id], archived_resources=[1], removed_intents=[intent.id]))
+    store.tickets.archive_all([ticket.id])
+    store.resources.archive_all([1])
+    store.commit(Batch(removed_intents=[intent.id]))
 
     contents = store.read_all()
     assert (contents.tickets, contents.resources, contents.intents) == ([], [], [])
@@ -112,9 +114,9 @@ def test_finished_documents_leave_and_decided_intents_go(store: Store, ticket: T
         store.intents.read(intent.id)
 
 
-def test_a_batch_can_be_done_again(store: Store, ticket: Ticket) -> None:
+def test_a_batch_can_be_done_again(store: Store) -> None:
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
-    batch = Batch([Put(resource(1))], archived_tickets=[ticket.id], removed_intents=[intent.id])
+    batch = Batch([Put(resource(1))], removed_intents=[intent.id])
     store.commit(batch)
     once = snapshot(store)
     store.commit(batch)

@@ -208,7 +208,8 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
 def test_after_a_failed_sync_nothing_more_is_acknowledged(
     store: Store, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    store.commit(Batch([Put(SMALL), Put(Ticket(id=2)), Put(Ticket(id=3))], archived_tickets=[3]))
+    store.commit(Batch([Put(SMALL), Put(Ticket(id=2)), Put(Ticket(id=3))]))
+    store.tickets.archive_all([3])
     sync = os.fsync
 
     def fail(descriptor: int) -> None:
@@ -228,7 +229,7 @@ def test_after_a_failed_sync_nothing_more_is_acknowledged(
         "update": lambda: store.tickets.update(2, lambda ticket: ticket.replace(sandbox="s")),
         "update of nothing": lambda: store.tickets.update(2, lambda ticket: ticket),
         "commit": lambda: store.commit(Batch([Put(Ticket(id=2, sandbox="s"))])),
-        "archive": lambda: store.commit(Batch(archived_tickets=[2])),
+        "archive": lambda: store.tickets.archive_all([2]),
         "remove": lambda: store.commit(Batch(removed_intents=[1])),
         "promise": lambda: store.tickets.read_durable(2),
         "check": store.check_writable,

@@ -10,7 +10,7 @@ import pytest
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument
 from state.keys import UNUSED_FOR, Keys
-from state.store import Batch, Store
+from state.store import Store
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_known_key_with_another_body_is_a_conflict(keys):
 
 def test_a_finished_ticket_is_still_found(store, keys):
     keys.create_once("k", "body", make)
-    store.commit(Batch(archived_tickets=[1]))
+    store.tickets.archive_all([1])
     assert keys.create_once("k", "body", make) == (make(1), False)
 
 

@@ -207,14 +207,16 @@ def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
     assert store.tickets.put_back(lost)
     assert store.tickets.read(7) == lost
     assert not store.tickets.put_back(other)
-    store.commit(Batch(archived_tickets=[7]))
+    store.tickets.archive_all([7])
     assert not store.tickets.put_back(other)
     assert store.tickets.read(7) == lost
     assert os.listdir(store.root / "tmp") == []
 
 
 def test_the_quarantine_tells_where_everything_stood(store: Store) -> None:
-    store.commit(Batch([Put(Ticket(id=1)), Put(Resource(id=2, name="vm", pool="p"))], [1], [2]))
+    store.commit(Batch([Put(Ticket(id=1)), Put(Resource(id=2, name="vm", pool="p"))]))
+    store.tickets.archive_all([1])
+    store.resources.archive_all([2])
     (store.root / "tickets/keys/abc.json").write_text("{")
     (store.root / "view/pools.json").mkdir()
     moved = [

@@ -35,14 +35,14 @@ def test_only_what_changed_is_parsed_again(reading, store):
 
 def test_what_comes_and_goes_is_seen(reading, store):
     reading.documents()
-    store.commit(Batch(archived_tickets=[2]))
+    store.tickets.archive_all([2])
     store.tickets.create(lambda number: Ticket(id=number))
     assert [ticket.id for ticket in reading.documents()] == [1, 3, 4]
 
 
 def test_one_that_goes_is_seen_although_nothing_comes(reading, store):
     reading.documents()
-    store.commit(Batch(archived_tickets=[2]))
+    store.tickets.archive_all([2])
     assert [ticket.id for ticket in reading.documents()] == [1, 3]
 
 

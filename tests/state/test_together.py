@@ -12,7 +12,7 @@ from state.archive import Change, Create, Read
 from state.documents import Ticket, TicketState
 from state.errors import NotFound, StateError, StoreUnavailable
 from state.files import Files
-from state.store import Batch, Store
+from state.store import Store
 
 
 def make(number: int) -> Ticket:
@@ -77,7 +77,7 @@ def test_updates_and_reads_have_each_their_own_end(store: Store, journal: list[t
     for _ in range(2):
         store.tickets.create(make)
     store.tickets.update(2, close)
-    store.commit(Batch(archived_tickets=[2]))
+    store.tickets.archive_all([2])
     store.tickets.create(make)
     journal.clear()
     ended = store.tickets.do_all([Change(key, close) for key in (1, 9, 2, 3)])
@@ -147,7 +147,7 @@ def test_a_folder_that_is_thinned_out_meanwhile_harms_no_other(store: Store, mon
     """
     store.tickets.create(make)
     store.tickets.update(1, close)
-    store.commit(Batch(archived_tickets=[1]))
+    store.tickets.archive_all([1])
     publish_new = Files.publish_new
 
     def publish_late(files: Files, staged: Path, path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_reader_without_a_lock_sees_the_old_or_the_new_document(store: Store, 
 
 def test_an_archived_document_is_updated_where_it_stands(store: Store) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number, state=TicketState.FAILED))
-    store.commit(Batch(archived_tickets=[ticket.id]))
+    store.tickets.archive_all([ticket.id])
     store.tickets.update(ticket.id, close)
     assert store.tickets.read(ticket.id) == close(ticket)
     assert list(store.tickets.living()) == []

@@ -58,7 +58,7 @@ def test_replaces_moves_and_deletes_are_told(store: Store, watch: Watch) -> None
 
     store.tickets.update(ticket.id, lambda found: found.replace(sandbox="s"))
     assert watch.wait(0) == {"tickets": {"1.json"}}
-    store.commit(Batch(archived_tickets=[ticket.id]))
+    store.tickets.archive_all([ticket.id])
     assert watch.wait(0) == {"tickets": {"1.json"}}
     store.commit(Batch(removed_intents=[intent.id]))
     assert watch.wait(0) == {"intents": {"1.json"}}

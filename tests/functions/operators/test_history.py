@@ -10,7 +10,7 @@ from functions.operators import eventsearch
 from functions.policy import change
 from functions.policy.history import MovedAside, lines_of
 from state.documents import Actor, Event, Resource, ResourceState, Ticket
-from state.store import Batch, Store
+from state.store import Store
 from tests.functions.conftest import Scheduler
 from tests.policy.world import a_pool
 
@@ -100,7 +100,7 @@ def test_a_ticket_that_lost_it_by_a_delete_had_it_until_then(client: FlaskClient
     taken = Ticket(id=200, assigned_at=BEGIN + 500)
     resource = change.request_delete(a_life(1), "disk full", BEGIN + 600, Actor.OPERATOR, taken)
     scheduler.put(resource.replace(state=ResourceState.ENDED, ended_at=BEGIN + 700))
-    scheduler.store.commit(Batch(archived_resources=[17]))
+    scheduler.store.resources.archive_all([17])
     assert [holder(client, at) for at in (499, 500, 599, 600)] == [None, 200, 200, None]
     assert ask(client)["state"] == "ENDED"
 
