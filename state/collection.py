@@ -74,13 +74,20 @@ class Collection(Generic[D, K]):
         """Hold off other writers of this document for a moment."""
         return locks.brief(self._files.root / "locks" / self.kind)
 
-    def get_or_quarantine(self, key: K) -> tuple[D | None, CorruptDocument | None]:
-        """Like `get`, and what does not parse is moved to quarantine and told; raises StoreUnavailable."""
+    def get_or_quarantine(self, key: K, unreadable: bool = False) -> tuple[D | None, CorruptDocument | None]:
+        """Like `get`, and what does not parse is moved to quarantine and told; raises StoreUnavailable.
+
+        With `unreadable` also what the system refuses to read twice.
+        """
         try:
             return self.get(key), None
         except CorruptDocument:
-            fault = self.quarantine(key)
-            return (None, fault) if fault else (self.get(key), None)
+            pass
+        except StoreUnavailable as refused:
+            if not (unreadable and refused.of_one_file):
+                raise
+        fault = self.quarantine(key, unreadable)
+        return (None, fault) if fault else (self.get(key), None)
 
     def quarantine(self, key: K, unreadable: bool = False) -> CorruptDocument | None:
         """Move a document that does not parse aside, after reading it again; None when it does parse now.

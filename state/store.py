@@ -65,10 +65,11 @@ def _read_into(
     documents: list[D],
     corrupt: list[CorruptDocument],
     unreadable: list[UnreadableDocument],
+    unreadable_aside: bool = False,
 ) -> None:
     for key in collection.living():
         try:
-            document, fault = collection.get_or_quarantine(key)
+            document, fault = collection.get_or_quarantine(key, unreadable=unreadable_aside)
         except StoreUnavailable as refused:
             if not refused.of_one_file:
                 raise
@@ -105,13 +106,13 @@ class Store:
 
     def read_all(self) -> Contents:
         """Read every living document. Corrupt ones are moved to quarantine and listed; so are, where they stand, those
-        that the system refuses to read.
+        that the system refuses to read, but for intents: one that were done later would come behind those after it.
         """
         contents = Contents()
         _read_into(self.tickets, contents.tickets, contents.corrupt, contents.unreadable)
         _read_into(self.resources, contents.resources, contents.corrupt, contents.unreadable)
         _read_into(self.pools, contents.records, contents.corrupt, contents.unreadable)
-        _read_into(self.intents, contents.intents, contents.corrupt, contents.unreadable)
+        _read_into(self.intents, contents.intents, contents.corrupt, contents.unreadable, unreadable_aside=True)
         _read_into(self.agents, contents.agents, contents.corrupt, contents.unreadable)
         return contents
 

@@ -29,7 +29,7 @@ from functions.timed.measures import Measures
 from functions.timed.pools_file import PoolsFile, last_good
 from state.collection import Collection, D, K
 from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket, TicketState
-from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.errors import CorruptDocument, UnreadableDocument
 from state.quarantine import Aside
 from state.store import Contents, Store
 
@@ -237,14 +237,7 @@ class Farm:
             # Word of its end that comes late: it was read before, and nothing changes it any more.
             return False
         known = self.snapshot.tickets.get(key)
-        try:
-            ticket, fault = self.store.tickets.get_or_quarantine(key)
-        except StoreUnavailable as refused:
-            if known is None or not refused.of_one_file:
-                raise
-            fault = self.store.tickets.quarantine(key, unreadable=True)
-            # It may have been refused for a moment only.
-            ticket = None if fault else self.store.tickets.get(key)
+        ticket, fault = self.store.tickets.get_or_quarantine(key, unreadable=known is not None)
         if fault is not None:
             self.report(fault)
         if ticket == known:
@@ -261,15 +254,13 @@ class Farm:
         return True
 
     def _refresh_intent(self, key: int) -> bool:
-        intent, fault = self.store.intents.get_or_quarantine(key)
+        intent, fault = self.store.intents.get_or_quarantine(key, unreadable=True)
         if fault is not None:
             self.report(fault)
         if intent is None:
             self.snapshot.drop_intent(key)
             return False
         self.snapshot.put_intent(intent)
-        if self._refused.pop(self.store.intents.path(key), None) is not None:
-            self.look_at_quarantine()
         return True
 
     def report(self, fault: CorruptDocument) -> None:

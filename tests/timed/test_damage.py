@@ -1,6 +1,7 @@
 """Files of every kind go bad while the server runs: it goes on, keeps what it knew, tells it, and forgets nothing."""
 
 import errno
+import math
 import os
 import shutil
 from pathlib import Path
@@ -153,30 +154,60 @@ def test_a_state_folder_that_goes_away_is_not_begun_anew(world: World) -> None:
     assert documents(world) == before
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path) -> None:
-    """Let the disk fail to read this file."""
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path, times: float = math.inf) -> None:
+    """Let the disk fail to read this file so many times."""
     open_file = os.open
 
     def fail(path: str | Path, *arguments: int, **options: int) -> int:
-        if Path(path) == refused:
+        nonlocal times
+        if Path(path) == refused and times > 0:
+            times -= 1
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         return open_file(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", fail)
 
 
-def test_a_wish_that_the_disk_refuses_is_read_again_by_the_patrol(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_wish_that_the_disk_refuses_once_keeps_its_place(
+    world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
-    """Given a wish that the disk fails to read at a start, when it can, then the next cleanup takes it in."""
-    intent = world.ask_delete(world.resources()[0].id)
-    refuse(monkeypatch, world.store.intents.path(intent.id))
-    world.restart()
-    assert intent.id not in world.farm.snapshot.intents
-    monkeypatch.undo()
-    cleanup(world.farm, world.unknown)
-    assert intent.id in world.farm.snapshot.intents
+    """Given wishes to hold a resource and then to delete it, when the disk refuses the first one once, then it is held,
+    and is not deleted.
+    """
+    number = world.resources()[0].id
+    hold, delete = world.ask_hold(number), world.ask_delete(number)
+    refuse(monkeypatch, world.store.intents.path(hold.id), times=1)
+    if restarted:
+        world.restart()
+    world.until(lambda: not world.store.intents.exists(delete.id), "what comes of the later wish")
+    assert world.farm.snapshot.resources[number].held
     assert world.farm.quarantined == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_wish_that_the_disk_refuses_for_good_is_moved_and_told_and_done_when_put_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    """Given a wish that the disk does not read, then the farm tells it, and goes on with later ones; once mended and
+    put back it is done.
+    """
+    first, other = (found.id for found in world.resources()[:2])
+    refused, later = world.ask_delete(first), world.ask_delete(other)
+    path = world.store.intents.path(refused.id)
+    refuse(monkeypatch, path)
+    if restarted:
+        world.restart()
+    world.until(lambda: not world.store.intents.exists(later.id), "what comes of the later wish")
+    assert not path.exists()
+    assert f"intents/{refused.id}: " in told(world)
+    assert first in world.farm.snapshot.resources
+    monkeypatch.undo()
+    (aside,) = (world.store.root / "quarantine").glob(f"intents-{refused.id}*")
+    aside.rename(path)
+    world.until(lambda: first not in world.farm.snapshot.resources, "what was wished")
+    world.farm.refresh({"quarantine": set()})
+    assert told(world) == ""
 
 
 def test_a_wish_about_a_resource_that_the_disk_refuses_waits_for_it(

@@ -91,9 +91,13 @@ class World:
         self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))
 
     def ask_delete(self, resource: int) -> Intent:
-        return self.store.intents.create(
-            lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=resource)
-        )
+        return self._ask(IntentKind.DELETE_RESOURCE, resource)
+
+    def ask_hold(self, resource: int) -> Intent:
+        return self._ask(IntentKind.HOLD_RESOURCE, resource, until=self.clock() + 3600)
+
+    def _ask(self, kind: IntentKind, resource: int, until: float | None = None) -> Intent:
+        return self.store.intents.create(lambda number: Intent(id=number, kind=kind, resource=resource, until=until))
 
     def resources(self) -> list[Resource]:
         return [resource for _, resource in sorted(self.farm.snapshot.resources.items())]
