@@ -1,4 +1,6 @@
-"""The examples in docs/ci: they are what their CI system reads, and their commands work with a whole farm."""
+"""The examples in docs/ci: they are what their CI system reads, as far as that can be told without one, and their
+commands work with a whole farm.
+"""
 
 import json
 import os
@@ -13,6 +15,7 @@ import pytest
 import yaml
 
 from tests.system.farm import PROJECT, SHIM, Farm
+from tests.system.jenkinsfile import Block, pipeline
 from tests.waiting import until
 
 CI = PROJECT / "docs" / "ci"
@@ -129,27 +132,32 @@ def test_gitlab(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
 
 @pytest.mark.parametrize("stage", ["With resalloc run", "With curl"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_jenkins(working: Farm, tmp_path: Path, stage: str, fails: bool) -> None:
+def test_the_shell_steps_of_jenkins(working: Farm, tmp_path: Path, stage: str, fails: bool) -> None:
+    """Given a test that passes or fails, when a stage's shell steps have run as Jenkins runs them, then its ticket is
+    closed.
+    """
     variables = {"JOB_NAME": "us/it", "BUILD_TAG": "jenkins-it-7", "FAIL": "1" if fails else "0"}
     project = Project(tmp_path / "project", working, variables)
-    text = (CI / "Jenkinsfile").read_text()
-    assert text.count("{") == text.count("}")
-    body = text.partition(f"stage('{stage}')")[2].partition("        stage(")[0]
-    steps, _, post = body.partition("post {")
+    steps, post = jenkins_stage(stage)
     failed = False
-    assert shell_steps(steps)
-    for script in shell_steps(steps):
+    assert steps
+    for script in steps:
         failed = failed or project.run(script, by=("sh", "-xe", "-c")) != 0
-    for script in shell_steps(post):
+    for script in post:
         assert project.run(script, by=("sh", "-xe", "-c")) == 0
     assert failed is fails
     project.check("us/it")
 
 
-def shell_steps(text: str) -> list[str]:
-    """The scripts of the `sh` steps, as Groovy reads strings in single quotes."""
-    found = re.findall(r"\bsh ('''(?:.|\n)*?'''|'[^'\n]*')", text)
-    return [script.strip("'").replace("\\\n", "") for script in found]
+def jenkins_stage(name: str) -> tuple[list[str], list[str]]:
+    """The scripts of a stage: those that it is made of, and those that run whatever happened."""
+    (stage,) = (stage for stage in pipeline().all("stage") if stage.arguments == (name,))
+    steps = [script for part in stage.all("steps") for script in shell_steps(part)]
+    return steps, [script for part in stage.all("post") for script in shell_steps(part)]
+
+
+def shell_steps(block: Block) -> list[str]:
+    return [script for step in block.all("sh") for script in step.arguments]
 
 
 def _processes_with(variable: str) -> list[int]:
@@ -193,7 +201,7 @@ def gitlab_script() -> str:
 
 
 def jenkins_script() -> str:
-    (script,) = shell_steps((CI / "Jenkinsfile").read_text().partition("stage('With curl')")[0])
+    (script,), _ = jenkins_stage("With resalloc run")
     return script
 
 
@@ -253,8 +261,9 @@ def gitlab_close(project: Project, key: str) -> None:
 
 
 def jenkins_close(project: Project, key: str) -> None:
-    _, _, post = (CI / "Jenkinsfile").read_text().partition("always {")
-    assert project.run(shell_steps(post)[0], by=("sh", "-xe", "-c")) == 0
+    (always,) = pipeline().all("always")
+    (script,) = shell_steps(always)
+    assert project.run(script, by=("sh", "-xe", "-c")) == 0
 
 
 @pytest.mark.parametrize(
