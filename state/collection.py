@@ -102,13 +102,21 @@ class Collection(Generic[D, K]):
         with self.lock(document.key):
             if self.exists(document.key):
                 return False
-            staged = self._files.stage(document.to_json())
-            try:
-                self._files.publish_new(staged, self.path(document.key))
-            except BaseException:
-                self._files.discard(staged)
-                raise
+            # An operator, who takes no lock, may put one there in this moment.
+            if not self._publish_new(self._files.stage(document.to_json()), document):
+                return False
         self._files.sync_folder(self.folder)
+        return True
+
+    def _publish_new(self, staged: Path, document: D) -> bool:
+        try:
+            self._files.publish_new(staged, self.path(document.key))
+        except FileExistsError:
+            self._files.discard(staged)
+            return False
+        except BaseException:
+            self._files.discard(staged)
+            raise
         return True
 
     def _quarantine(self, path: Path, key: K, unreadable: bool = False) -> CorruptDocument | None:
@@ -181,17 +189,6 @@ class Numbered(Collection[D, int]):
         if created:
             self._files.sync_folder(self.folder)
         return created
-
-    def _publish_new(self, staged: Path, document: D) -> bool:
-        try:
-            self._files.publish_new(staged, self.path(document.key))
-        except FileExistsError:
-            self._files.discard(staged)
-            return False
-        except BaseException:
-            self._files.discard(staged)
-            raise
-        return True
 
     def reserve(self, count: int) -> range:
         """Numbers for documents that a batch will write."""

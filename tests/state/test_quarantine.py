@@ -12,6 +12,7 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, NotFound, StoreUnavailable
+from state.files import Files
 from state.quarantine import KEPT_FOR
 from state.store import Batch, Put, Store
 from tests.state.children import waits_for_a_lock
@@ -210,6 +211,24 @@ def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
     store.tickets.archive_all([7])
     assert not store.tickets.put_back(other)
     assert store.tickets.read(7) == lost
+    assert os.listdir(store.root / "tmp") == []
+
+
+def test_a_document_that_an_operator_puts_there_in_that_moment_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a lost document, when somebody moves a mended one there just before it is put back, then that stays."""
+    mended = Ticket(id=7, tags=("mended",))
+    stage = Files.stage
+
+    def stage_late(files: Files, content: bytes) -> Path:
+        staged = stage(files, content)
+        store.tickets.path(7).write_bytes(mended.to_json())
+        return staged
+
+    monkeypatch.setattr(Files, "stage", stage_late)
+    assert not store.tickets.put_back(Ticket(id=7))
+    assert store.tickets.read(7) == mended
     assert os.listdir(store.root / "tmp") == []
 
 
