@@ -123,6 +123,11 @@ class EventFiles:
             except OSError as error:
                 raise StoreUnavailable(self.path(day), error) from error
 
+    def is_torn(self, day: str) -> bool:
+        """Whether the last line of this day has no end."""
+        size = self._size(day)
+        return self._read(day, max(0, size - 1), size) not in (b"", b"\n")
+
     def cut_torn(self) -> int:
         """Cut off what stands behind the last whole line; returns how many bytes that was."""
         end = self.end()

@@ -5,30 +5,19 @@ Documents and files are named by their path below the folder.
 
 import os
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from state import locks
 from state.archive import ARCHIVE_FOLDER_SIZE, Archived
-from state.boot import boot_id
 from state.collection import Collection, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnknownFormat
-from state.events import EventFiles
 from state.files import Files
-from state.ids import is_number, read_counter
+from state.ids import is_number
 from state.keys import read_key
 from state.quarantine import Aside, Quarantine
-from state.samples import ENDING
+from state.sidefiles import SideFiles
 from state.tree import FOLDERS, blocked_archives, check_format, in_the_way, is_file
-
-_LAST_PIECES = 4
-"""Pieces (of 256 KiB) at the end of each file of events that are looked at."""
-_BEING_MADE = 2.0
-"""Seconds for which the run of a new file counts as going on."""
 
 
 @dataclass
@@ -36,8 +25,9 @@ class Survey:
     """What is there. `damaged` and `unreadable` tell why, by file; `wrong` what is amiss with all that is no document.
 
     `runs` are the ids of hook runs, with whether their supervisor lives; `thinned` the numbers of subfolders that were
-    removed from an archive, by "tickets" and "resources"; `garbled` how many of the last lines of a file of events tell
-    nothing; `told` tickets that were shown as waiting.
+    removed from an archive, by "tickets" and "resources"; `garbled` what tells nothing in files that readers can do
+    without; `nexts` the next numbers; `told` tickets that were shown as waiting; `happened` what events tell of and
+    must be somewhere, as ("tickets", 42), ("resources", 17) or ("agents", 42).
     """
 
     tickets: dict[str, Ticket] = field(default_factory=dict)
@@ -51,14 +41,16 @@ class Survey:
     damaged: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
-    garbled: dict[str, int] = field(default_factory=dict)
+    garbled: dict[str, str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)
     staged: list[str] = field(default_factory=list)
     quarantined: list[Aside] = field(default_factory=list)
     ceilings: dict[str, int] = field(default_factory=dict)
+    nexts: dict[str, int] = field(default_factory=dict)
     runs: dict[str, bool] = field(default_factory=dict)
     thinned: dict[str, frozenset[int]] = field(default_factory=dict)
     told: list[int] = field(default_factory=list)
+    happened: set[tuple[str, int]] = field(default_factory=set)
 
     def is_forgotten(self, kind: str, number: int) -> bool:
         """Whether the ticket or resource of this number was removed after its retention."""
@@ -76,12 +68,14 @@ class _Surveyor:
         self.now = now
         self.files = Files(root)
         self.found = Survey()
+        self.sides = SideFiles(self.files, self.found, now)
 
     def look(self) -> Survey:
         found = self.found
         self._look_at_format()
         # What a document names is read after it, so that it is found although both move meanwhile.
-        found.told = self._shown_waiting()
+        found.told = self.sides.shown_waiting()
+        self.sides.look_at_events()
         for documents, done, folder, archive in (
             (found.tickets, found.done, "tickets/open", "tickets/done"),
             (found.resources, found.ended, "resources/live", "resources/ended"),
@@ -96,14 +90,13 @@ class _Surveyor:
         self._read(found.intents, Numbered(self.files, Intent, "intents"))
         self._read(found.agents, Numbered(self.files, Agent, "agents"))
         self._read_keys()
-        self._look_at_events()
-        samples = sorted(self.files.names(self.root / "samples"))
-        found.strays += [f"samples/{name}" for name in samples if not name.endswith(ENDING)]
-        found.runs = self._runs()
+        self.sides.look_at_samples()
+        self.sides.look_at_views()
+        self.sides.look_at_runs()
         found.quarantined = Quarantine(self.files).list()
         found.staged = [self._name(path) for path in self.files.orphans(self.now)]
         for name in ("tickets", "resources", "intents"):
-            self._look_at_counter(name)
+            self.sides.look_at_counter(name)
         self._look_at_places()
         return found
 
@@ -160,65 +153,9 @@ class _Surveyor:
                 if key is not None:
                     self.found.keys[self._name(path)] = key.ticket
 
-    def _look_at_events(self) -> None:
-        events = EventFiles(self.files)
-        names = {events.path(day).name for day in events.days()}
-        self.found.strays += [f"events/{name}" for name in self.files.names(events.folder) if name not in names]
-        for day in events.days():
-            name = self._name(events.path(day))
-            lines = [line for piece in islice(events.last(day), _LAST_PIECES) for line in piece.lines]
-            damaged = sum(line.event() is None for line in lines)
-            if day in events.unreadable:
-                self.found.unreadable[name] = events.unreadable[day]
-            elif damaged:
-                self.found.garbled[name] = damaged
-
-    def _runs(self) -> dict[str, bool]:
-        runs = {}
-        names = sorted(self.files.names(self.root / "runs"))
-        first = {name for name in names if name.endswith(".run")}
-        self.found.strays += [f"runs/{name}" for name in names if f"{name.rpartition('.')[0]}.run" not in first]
-        for name in names:
-            run, _, ending = name.rpartition(".")
-            if ending == "run":
-                path = self.root / "runs" / name
-                try:
-                    # Not while it may be about to be locked: who looks would be in the way.
-                    new = path.stat().st_mtime > self.now - _BEING_MADE
-                    runs[run] = new or locks.is_held(path)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    self.found.unreadable[f"runs/{name}"] = error.strerror or str(error)
-        return runs
-
     def _thinned(self, archive: Path) -> frozenset[int]:
         there = {int(name) for name in self.files.names(archive) if is_number(name)}
         return frozenset(range(max(there, default=0))) - there
-
-    def _shown_waiting(self) -> list[int]:
-        content = self._read_file("view/waiting.json")
-        try:
-            groups = msgspec.json.decode(content or b"{}", type=dict[str, Any]).get("groups", [])
-            return [number for group in groups for number in group["ids"] if isinstance(number, int)]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-            return []
-
-    def _look_at_counter(self, name: str) -> None:
-        content = self._read_file(f"ids/{name}.ceiling")
-        if content is not None:
-            if content.strip().isdigit():
-                self.found.ceilings[name] = int(content)
-            else:
-                self.found.wrong[f"ids/{name}.ceiling"] = "it holds no number"
-        elif os.path.lexists(self.root / "ids" / f"{name}.next"):
-            self.found.wrong[f"ids/{name}.ceiling"] = "it is gone"
-        content = self._read_file(f"ids/{name}.next")
-        counter = read_counter(content) if content else None
-        if content is not None and counter is None:
-            self.found.wrong[f"ids/{name}.next"] = "it does not hold what a counter holds"
-        elif counter is not None and counter[0] == boot_id() and counter[2] > self.found.ceilings.get(name, counter[2]):
-            self.found.wrong[f"ids/{name}.ceiling"] = f"it is below the last one of this boot, {counter[2]}"
 
     def _look_at_places(self) -> None:
         for folder in FOLDERS:
@@ -232,13 +169,6 @@ class _Surveyor:
                 path = self.root / folder / name
                 if self._name(path) not in FOLDERS and not is_file(path):
                     self.found.wrong[self._name(path)] = "it is no file"
-
-    def _read_file(self, name: str) -> bytes | None:
-        try:
-            return self.files.read(self.root / name)
-        except StoreUnavailable as refused:
-            self.found.wrong[name] = f"it cannot be read: {refused.error.strerror or refused.error}"
-            return None
 
     def _name(self, path: Path) -> str:
         return str(path.relative_to(self.root))

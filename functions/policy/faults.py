@@ -18,6 +18,7 @@ class Kind(StrEnum):
     MISSING_TICKET = "missing ticket"
     MISSING_RESOURCE = "missing resource"
     MISSING_POOL = "missing pool"
+    MISSING_AGENT = "missing agent"
     HALF_GRANTED = "half granted"
     DOUBLE_GRANT = "double grant"
     WRONG_SANDBOX = "wrong sandbox"

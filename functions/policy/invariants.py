@@ -93,7 +93,8 @@ def _counters(inventory: Inventory) -> Iterator[Fault]:
 
 def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_tickets()
-    wanted = dict.fromkeys(inventory.told, "its number was told")
+    wanted = dict.fromkeys(_happened(inventory, "tickets"), "events tell of it")
+    wanted |= dict.fromkeys(inventory.told, "its number was told")
     for resource in inventory.resources.values():
         if resource.released_ticket is not None:
             wanted[resource.released_ticket] = f"resource {resource.id} was let go by it"
@@ -108,7 +109,8 @@ def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
 
 def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_resources()
-    wanted = dict.fromkeys(inventory.started, "its cmd_new was started")
+    wanted = dict.fromkeys(_happened(inventory, "resources"), "events tell of it")
+    wanted |= dict.fromkeys(inventory.started, "its cmd_new was started")
     for ticket in inventory.tickets.values():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
             wanted[ticket.resource] = f"ticket {ticket.id} has it ({ticket.resource_name}, pool {ticket.pool})"
@@ -118,6 +120,10 @@ def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
             sentence = f"there is no resource {number}, although {why}"
             repair = "It may still exist: see its hooks' logs, delete it by hand, then remove those logs."
             yield Fault(Kind.MISSING_RESOURCE, f"resources/live/{number}.json", sentence, repair)
+
+
+def _happened(inventory: Inventory, kind: str) -> list[int]:
+    return [number for what, number in inventory.happened if what == kind]
 
 
 def _grants(inventory: Inventory) -> Iterator[Fault]:

@@ -16,7 +16,7 @@ class Inventory:
     numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
     ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
     they go on; None: not known. `started` are resources for which `cmd_new` was started, `told` tickets whose number
-    somebody was told.
+    somebody was told, `happened` tickets and resources that events tell of.
     """
 
     tickets: Mapping[str, Ticket] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Inventory:
     runs: Mapping[str, bool] | None = None
     started: Collection[int] = ()
     told: Collection[int] = ()
+    happened: Collection[tuple[str, int]] = ()
 
     @classmethod
     def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
@@ -58,7 +59,7 @@ class Inventory:
         }
         given["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
         given["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
-        for kind, number in self.lost:
+        for kind, number in (*self.lost, *self.happened):
             given[kind].add(number)
         return given
 

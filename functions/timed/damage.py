@@ -5,6 +5,7 @@ put it back or removed it.
 """
 
 import logging
+import os
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -102,10 +103,12 @@ def put_back(farm: "Farm", collection: Collection[Any, Any], document: Document)
     what = f"{collection.kind} {document.key}"
     about = of_file(collection.path(document.key))
     try:
-        if not collection.put_back(document):
+        if collection.put_back(document):
+            log.error("%s: its document was lost or damaged; the last good one was written again", what, extra=about)
+            farm.remark("document", "last good one written again", **about_of(collection.folder, document.key))
+        elif not os.path.lexists(collection.path(document.key)):
             return False
-        log.error("%s: its document was lost or damaged; the last good one was written again", what, extra=about)
-        farm.remark("document", "last good one written again", **about_of(collection.folder, document.key))
+        # Else something came there in this moment: it is looked at when word of that comes.
     except StoreUnavailable as error:
         log.error("%s: its document was lost or damaged, and cannot be written again now: %s", what, error, extra=about)
     farm.keep(document)

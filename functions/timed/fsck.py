@@ -13,7 +13,7 @@ from config.pools import Pool
 from functions.policy.faults import Fault, Kind
 from functions.policy.invariants import check
 from functions.policy.inventory import Inventory
-from state.documents import PoolRecord, ResourceState
+from state.documents import PoolRecord, ResourceState, TicketState
 from state.ids import is_number
 from state.quarantine import Aside
 from state.survey import Survey, survey
@@ -21,7 +21,13 @@ from state.survey import Survey, survey
 PAUSE = 0.5
 """Seconds until what looks wrong beside a living server is looked at again."""
 LOOKS = 3
-_WITH_KEYS = {"tickets/open": "tickets", "tickets/done": "tickets", "resources/live": "resources"}
+_ANEW = "A scheduler that leads writes it anew."
+_WITH_KEYS = {
+    "tickets/open": "tickets",
+    "tickets/done": "tickets",
+    "resources/live": "resources",
+    "resources/ended": "resources",
+}
 
 
 def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
@@ -30,7 +36,8 @@ def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
     Raises StoreUnavailable when it is no state folder or cannot be read, UnknownFormat when a newer program wrote it.
     """
     found = survey(root, now)
-    faults = [*_faults_of_files(found), *_missing_pools(found), *check(inventory_of(found, started(root, log_dir)))]
+    inventory = inventory_of(found, started(root, log_dir))
+    faults = [*_faults_of_files(found), *_missing_pools(found), *_missing_agents(found), *check(inventory)]
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
 
@@ -77,6 +84,7 @@ def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
         runs=found.runs,
         started=was_started,
         told=found.told,
+        happened={(kind, number) for kind, number in found.happened if kind != "agents"},
     )
 
 
@@ -148,14 +156,12 @@ def _faults_of_files(found: Survey) -> Iterator[Fault]:
         repair = "Mend its permissions or the disk; a restored copy can be put in its place."
         yield Fault(Kind.UNREADABLE, file, f"the system refuses to read it: {why}", repair)
     for file, why in found.wrong.items():
-        repair = "`fsck --repair` puts it right, and so does a scheduler that leads."
-        yield Fault(_kind_of(file), file, why, repair)
+        yield Fault(_kind_of(file), file, why, _repair_of_wrong(file))
     yield from _faults_of_quarantine(found)
     for file in found.staged:
         yield Fault(Kind.LEFTOVER, file, "nobody will publish it any more", "The cleanup of the scheduler removes it.")
-    for file, number in found.garbled.items():
-        sentence = f"{number} of its last lines cannot be read"
-        yield Fault(Kind.GARBLED, file, sentence, "Readers pass over them; nothing needs to be done.")
+    for file, why in found.garbled.items():
+        yield Fault(Kind.GARBLED, file, why, _ANEW if file.startswith("view/") else "Readers pass over that.")
     for file in found.strays:
         yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; an operator may remove it.")
 
@@ -187,6 +193,17 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
         yield Fault(Kind.MISSING_POOL, file, sentence, repair)
 
 
+def _missing_agents(found: Survey) -> Iterator[Fault]:
+    kept = {*found.agents, *found.damaged, *found.unreadable}
+    kept |= {f"agents/{aside.key}.json" for aside in found.quarantined if aside.folder == "agents"}
+    for ticket in found.tickets.values():
+        file = f"agents/{ticket.id}.json"
+        if ("agents", ticket.id) in found.happened and ticket.state is TicketState.OPEN and file not in kept:
+            sentence = f"there is no agent {ticket.id}, although events tell of it and its ticket is open"
+            repair = f"Close ticket {ticket.id} once its machine does nothing any more."
+            yield Fault(Kind.MISSING_AGENT, file, sentence, repair)
+
+
 def _place(aside: Aside) -> str:
     return f"{aside.folder}/{aside.key}" if aside.folder else aside.key
 
@@ -199,7 +216,18 @@ def _kind_of(file: str) -> Kind:
     return Kind.COUNTER if file.startswith("ids/") else Kind.DAMAGED
 
 
+def _repair_of_wrong(file: str) -> str:
+    folder, _, name = file.partition("/")
+    if folder == "view" and name:
+        return _ANEW
+    if folder == "runs" and name:
+        return "A scheduler that leads removes it, and its run counts as cut off."
+    return "`fsck --repair` puts it right, and so does a scheduler that leads."
+
+
 def _repair_of_damage(file: str) -> str:
+    if file.startswith("runs/"):
+        return "A scheduler that starts ends this run, which counts as cut off."
     if file.startswith(("tickets/open", "resources/live", "pools", "intents", "agents")):
         return "A leading scheduler moves it to quarantine/ and goes on with the last good one, if it knows that."
     return "A leading scheduler moves it to quarantine/."

@@ -4,6 +4,7 @@ The original of whatever is changed is kept in `quarantine/`.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,25 @@ class _Repair:
 
     def move_damaged(self) -> Iterator[str]:
         """To quarantine, as a scheduler does with living documents."""
-        faults: list[CorruptDocument | None] = [*self.store.read_all().corrupt]
-        for archive in (self.store.tickets, self.store.resources):
-            faults += [archive.quarantine_archived(key) for key in list(archive.archived())]
+        for fault in (*self.store.read_all().corrupt, *self._damaged_for_good()):
+            aside = fault.quarantined.name if fault.quarantined else "quarantine"
+            yield f"{self._name(fault.path)} was damaged ({fault.why}); moved to quarantine/{aside}"
+
+    def _damaged_for_good(self) -> Iterator[CorruptDocument]:
+        """What is finished, and keys. What the system refuses to read stays, and keeps nobody from the others."""
         keys = Keys(self.store)
-        faults += [keys.check(name, before=0) for name in keys.names()]
-        for fault in faults:
+        checks = [partial(keys.check, name, before=0) for name in keys.names()]
+        for archive in (self.store.tickets, self.store.resources):
+            checks += [partial(archive.quarantine_archived, key) for key in archive.archived()]
+        for check_one in checks:
+            try:
+                fault = check_one()
+            except StoreUnavailable as refused:
+                if not refused.of_one_file:
+                    raise
+                continue
             if fault is not None:
-                aside = fault.quarantined.name if fault.quarantined else "quarantine"
-                yield f"{self._name(fault.path)} was damaged ({fault.why}); moved to quarantine/{aside}"
+                yield fault
 
     def salvage(self) -> Iterator[str]:
         """Make of documents in quarantine what can be made of them."""
@@ -97,9 +108,11 @@ class _Repair:
         ):
             if wrong & {f"{name}.ceiling", f"{name}.next"}:
                 given = inventory_of(found, self.started).numbers_given().get(name, set())
+                # What is still good of both files counts, too: an operator may have raised the ceiling.
+                given |= {found.ceilings.get(name, 1) - 1, found.nexts.get(name, 1) - 1}
                 for ending in ("ceiling", "next"):
                     self.store.quarantine.take(self.store.root / "ids" / f"{name}.{ending}")
-                ceiling = collection.begin_above(max(given, default=0))
+                ceiling = collection.begin_above(max(given))
                 yield f"the numbers of {name} go on at {ceiling}"
 
     def mend_documents(self) -> Iterator[str]:

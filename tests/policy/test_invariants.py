@@ -113,6 +113,14 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_ticket(1), told=[1, 2]),
         {(Kind.MISSING_TICKET, "tickets/open/2.json")},
     ),
+    "a ticket that events tell of and is gone": (
+        Inventory.of(a_ticket(1), happened=[("tickets", 1), ("tickets", 2)]),
+        {(Kind.MISSING_TICKET, "tickets/open/2.json")},
+    ),
+    "a resource that events tell of and is gone": (
+        Inventory.of(a_resource(1), happened=[("resources", 1), ("resources", 2)]),
+        {(Kind.MISSING_RESOURCE, "resources/live/2.json")},
+    ),
     "a ticket that let a resource go and is gone": (
         Inventory.of(a_released_resource(1, released_ticket=3)),
         {(Kind.MISSING_TICKET, "tickets/open/3.json")},
@@ -245,7 +253,7 @@ def test_each_invariant_finds_the_farm_that_breaks_only_it(name: str) -> None:
 def test_every_kind_of_the_invariants_is_broken_by_one_farm() -> None:
     """Given the farms above, when their kinds are gathered, then none is missing but those that files alone show."""
     of_files = {Kind.DAMAGED, Kind.UNREADABLE, Kind.QUARANTINED, Kind.FORMAT, Kind.FOLDER}
-    of_files |= {Kind.KEPT, Kind.STRAY, Kind.GARBLED, Kind.MISSING_POOL}
+    of_files |= {Kind.KEPT, Kind.STRAY, Kind.GARBLED, Kind.MISSING_POOL, Kind.MISSING_AGENT}
     assert {kind for _, wrong in BROKEN.values() for kind, _ in wrong} == set(Kind) - of_files
 
 

@@ -304,16 +304,6 @@ def test_keys_and_archives_are_cleared_of_what_is_damaged(world: World, capsys: 
         Keys(world.store).create_once("k", "body", lambda number: Ticket(id=number))
 
 
-def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given damaged lines, a torn one, and a file that is none of events, when checked, then notes, and no fault."""
-    (world.store.root / "events" / "2026-03-01.jsonl").write_bytes(b'\0\0\n[]\n{"at":1.0,"kind":"leader"}\n{"at"')
-    (world.store.root / "events" / "old.jsonl.gz").touch()
-    status, text = fsck(world, capsys)
-    assert status == 0
-    assert "note events/2026-03-01.jsonl: 2 of its last lines cannot be read (garbled)" in text
-    assert "note events/old.jsonl.gz: " in text
-
-
 def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a file that a dead process staged, when checked, then a note; when repaired, then it is gone."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)

@@ -1,0 +1,53 @@
+"""fsck --repair: what it cannot read keeps it from nothing else, and no number comes again."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from functions.timed.repair import repair
+from state.errors import StoreUnavailable
+from state.files import Files
+from state.store import Store
+from tests.timed.world import World
+
+
+@pytest.mark.parametrize("place", ["tickets/done/0/1.json", "resources/ended/0/1.json", "tickets/keys"])
+def test_a_finished_document_or_key_that_the_disk_refuses_keeps_nobody_from_being_repaired(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Given a damaged ticket and a finished document that cannot be read, when repaired, then the ticket is put back
+    and the other stays where it is.
+    """
+    refused = world.store.root / place
+    refused = next(refused.iterdir()) if refused.is_dir() else refused
+    lost = world.store.tickets.path(2)
+    before = lost.read_bytes()
+    lost.write_bytes(before.rstrip()[:-1])
+    read = Files.read
+
+    def refuse(files: Files, path: Path) -> bytes | None:
+        if path == refused:
+            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        return read(files, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "read", refuse)
+        repair(world.store.root, world.settings.log_dir, world.clock())
+    assert lost.read_bytes() == before
+    assert refused.exists()
+
+
+@pytest.mark.parametrize(("damaged", "goes_on_at"), [("tickets.next", 100_000), ("tickets.ceiling", 5000)])
+def test_a_damaged_counter_does_not_lower_the_other_one(world: World, damaged: str, goes_on_at: int) -> None:
+    """Given a counter far above all that is there and a damaged one, when repaired, numbers go on at the good one."""
+    ids = world.store.root / "ids"
+    (ids / "tickets.ceiling").write_text("5000\n")
+    (ids / "tickets.next").unlink(missing_ok=True)
+    world.store.tickets.reserve(1)
+    (ids / "tickets.ceiling").write_text("100000\n" if damaged == "tickets.next" else "?\n")
+    if damaged == "tickets.next":
+        (ids / damaged).write_text("?\n")
+    repair(world.store.root, None, world.clock())
+    assert Store(world.store.root).tickets.reserve(1).start == goes_on_at + (damaged == "tickets.ceiling")
