@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import UTC
 from types import FrameType
 
-import msgspec
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from functions.logfields import of_file
@@ -26,14 +25,13 @@ from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
-from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.reconcile import reconcile, start_missing_runs
 from functions.timed.records import RECORDS_PAUSE, write_records
 from functions.timed.samples import take_samples
-from functions.timed.view import SHORTEST_PAUSE, show
 from scheduler.alarm import Alarm, Bell
 from scheduler.hooks import PROBE_PERIOD, Hooks
-from state.boot import boot_id
+from scheduler.pace import Pace
+from scheduler.views import Views, runs_stayed
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 from state.locks import Lease
 from state.samples import PERIOD
@@ -73,10 +71,9 @@ class Process:
         self._unknown = Unknown()
         self._groups = Groups()
         self._chronicle = Chronicle()
-        self._since = farm.clock()
-        self._leader = {"pid": os.getpid(), "since": self._since, "runs": _place_of_runs(farm)}
+        self._views = Views(farm, monotonic)
         farm.remark("leader", "leads", f"process {os.getpid()} on {os.uname().nodename}")
-        self._no_run_is_lost = _last_shown_place_of_runs(farm) == _place_of_runs(farm)
+        self._no_run_is_lost = runs_stayed(farm)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -84,17 +81,12 @@ class Process:
         self._livecheck_alarm = Alarm(self._scheduler, self.bell, "livecheck due")
         self._agents_alarm = Alarm(self._scheduler, self.bell, "agents due")
         self._lists_alarm = Alarm(self._scheduler, self.bell, "lists due")
-        self._cleanup_due = 0.0
         self._lists_due: float | None = None
         self._samples_due = True
-        self._probed_at = 0.0
-        self._records_written_at = float("-inf")
-        self._events_written_at = float("-inf")
-        self._shown_at = float("-inf")
-        self._metrics_shown_at = float("-inf")
-        self._metrics_outdated = True
-        self._metrics_refused = False
-        self._outdated_at = float("inf")
+        self._probe_pace = Pace(PROBE_PERIOD, monotonic)
+        self._cleanup_pace = Pace(CLEANUP_PERIOD, monotonic)
+        self._records_pace = Pace(RECORDS_PAUSE, monotonic)
+        self._events_pace = Pace(EVENTS_PAUSE, monotonic)
         self._in_doubt = True
         self._heard: dict[str, set[str] | None] = {}
         """What changed and was not taken in yet."""
@@ -119,7 +111,7 @@ class Process:
         self.bell.ring()
 
     def _ask_for_cleanup(self) -> None:
-        self._cleanup_due = 0.0
+        self._cleanup_pace.hurry()
         self.bell.ring()
 
     def _ask_for_samples(self) -> None:
@@ -179,8 +171,8 @@ class Process:
             self._checks.plan_all(farm)
         check_due = livecheck(farm, self._checks)
         fold_unknown(farm, self._unknown)
-        if self._monotonic() >= self._cleanup_due:
-            self._cleanup_due = self._monotonic() + CLEANUP_PERIOD
+        if not self._cleanup_pace.wait():
+            self._cleanup_pace.done()
             # What is removed now must have told its events.
             self._write_all_events()
             self._lists_due = cleanup(farm, self._unknown)
@@ -192,9 +184,11 @@ class Process:
         self._agents_alarm.set(agents_due, now)
         self._lists_alarm.set(self._lists_due, now)
         more = self.hooks.launch(self._take_in_tickets)
-        if more and not farm.crowded and self._monotonic() < self._shown_at + LONGEST_SHOW_PAUSE:
+        if more and not farm.crowded and self._monotonic() < self._views.shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
-        pause = min(archive_pause, self._write_records(), self._write_events(), self._show_metrics(), self._show())
+        pause = min(
+            archive_pause, self._write_records(), self._write_events(), self._views.show_metrics(), self._views.show()
+        )
         if self._samples_due:
             self._samples_due = False
             take_samples(farm)
@@ -207,10 +201,10 @@ class Process:
         """Write statistics of pools, if it is time; returns when that is to be done next (seconds from now)."""
         if not self.farm.late_records:
             return float("inf")
-        wait = self._records_written_at + RECORDS_PAUSE - self._monotonic()
-        if wait > 0:
+        wait = self._records_pace.wait()
+        if wait:
             return wait
-        self._records_written_at = self._monotonic()
+        self._records_pace.done()
         write_records(self.farm)
         return float("inf")
 
@@ -219,10 +213,10 @@ class Process:
         now).
         """
         if self.farm.unwritten or self.farm.remarks:
-            wait = self._events_written_at + EVENTS_PAUSE - self._monotonic()
-            if wait > 0 and not self.farm.crowded:
+            wait = self._events_pace.wait()
+            if wait and not self.farm.crowded:
                 return wait
-            self._events_written_at = self._monotonic()
+            self._events_pace.done()
         return write_events(self.farm, self._chronicle)
 
     def _write_all_events(self) -> None:
@@ -267,67 +261,7 @@ class Process:
         results = changes.get("runs")
         if results:
             self.hooks.notice(results)
-        if self._monotonic() - self._probed_at >= PROBE_PERIOD or ("runs" in changes and results is None):
-            self._probed_at = self._monotonic()
+        if not self._probe_pace.wait() or ("runs" in changes and results is None):
+            self._probe_pace.done()
             self.hooks.probe()
         return reloaded
-
-    def _show(self) -> float:
-        """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""
-        if not self.farm.changed_since_shown and self.farm.clock() < self._outdated_at:
-            return float("inf")
-        wait = self._shown_at + SHORTEST_PAUSE - self._monotonic()
-        if wait > 0:
-            return wait
-        self._outdated_at = show(self.farm, self._leader)
-        self._shown_at = self._monotonic()
-        self.farm.changed_since_shown = False
-        return float("inf")
-
-    def _show_metrics(self) -> float:
-        """Renew what is shown for Prometheus, if it is time; returns when it must be renewed next (seconds from now).
-
-        Also when nothing changed: that a pass was made is told, but nobody is woken up for that.
-        """
-        self._metrics_outdated |= self.farm.changed_since_shown
-        wait = self._metrics_shown_at + METRICS_PAUSE - self._monotonic()
-        if wait > 0:
-            return wait if self._metrics_outdated else float("inf")
-        self._metrics_shown_at = self._monotonic()
-        self._metrics_outdated = False
-        try:
-            show_metrics(self.farm, self._since)
-        except StoreUnavailable as error:
-            # The mirror is in no doubt for that: only a fact that cannot be written would be a reason to read all anew.
-            if not self._metrics_refused:
-                log.error("metrics cannot be shown: %s", error)
-            self._metrics_refused = True
-        else:
-            self._metrics_refused = False
-        return float("inf")
-
-
-def _place_of_runs(farm: Farm) -> str:
-    """Tells this folder of runs, in this boot of the machine, from every other: a later one, or a copy."""
-    status = farm.store.runs.stat()
-    return f"{boot_id()} {status.st_dev} {status.st_ino}"
-
-
-def _last_shown_place_of_runs(farm: Farm) -> str | None:
-    """Where the runs were when a leader last showed what it knew.
-
-    If they still are, every run that a document waits for was decided for this place: who leads first elsewhere, or
-    after a boot, counts all others as lost before it shows anything.
-    """
-    try:
-        return msgspec.json.decode(farm.store.read_view("pools.json") or b"{}", type=_Shown).leader.runs
-    except (StateError, msgspec.DecodeError):
-        return None
-
-
-class _ShownLeader(msgspec.Struct):
-    runs: str | None = None
-
-
-class _Shown(msgspec.Struct):
-    leader: _ShownLeader = msgspec.field(default_factory=_ShownLeader)

@@ -13,7 +13,7 @@ from functions.policy import change
 from functions.policy.plan import Plan, plan
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
-from scheduler import process
+from scheduler import views
 from scheduler.process import Process
 from state import ids
 from state.documents import Intent, IntentKind, Ticket
@@ -58,7 +58,7 @@ class World:
         self._stamps = itertools.count(1_000_000_000)
         self._trouble: Trouble | None = None
         self._patches = ExitStack()
-        for place in (ids, process):
+        for place in (ids, views):
             self._patches.enter_context(patch.object(place, "boot_id", lambda: f"boot-{self.machine.boot}"))
         self.web = self.open()
         self.documents = Documents(self.state)
@@ -263,7 +263,8 @@ class Scheduler:
     def turn(self) -> bool:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
         process = self._process
-        doubtful, process._probed_at = process._in_doubt, float("-inf")
+        doubtful = process._in_doubt
+        process._probe_pace.hurry()
         changes = process.changes()
         try:
             pause = process._turn(changes)

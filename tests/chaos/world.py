@@ -175,7 +175,7 @@ class World:
         assert process is not None
         changes = process.changes(seconds)
         self.uptime += TURN_TAKES
-        process._probed_at = float("-inf")
+        process._probe_pace.hurry()
         # Simulated time passes faster than the one in which they are synced.
         process._chronicle.synced_at = float("-inf")
         try:

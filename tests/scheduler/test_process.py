@@ -128,22 +128,22 @@ def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store
 
 
 def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_nothing(
-    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch
+    store: Store, start: Start
 ) -> None:
     shown = store.root / "view" / "metrics.json"
     process = start()
     process._turn({})
     first = shown.read_bytes()
     process.farm.changed_since_shown = False
-    process._metrics_outdated = False
-    assert process._show_metrics() == float("inf")
+    process._views._metrics_outdated = False
+    assert process._views.show_metrics() == float("inf")
     process.farm.changed_since_shown = True
-    assert 0 < process._show_metrics() <= METRICS_PAUSE
+    assert 0 < process._views.show_metrics() <= METRICS_PAUSE
     assert shown.read_bytes() == first
-    monkeypatch.setattr("scheduler.process.METRICS_PAUSE", 0.0)
+    process._views._metrics_pace.hurry()
     process.farm.changed_since_shown = False
     process.farm.measures.passed(9.0, 1.0)
-    assert process._show_metrics() == float("inf")
+    assert process._views.show_metrics() == float("inf")
     assert json.loads(shown.read_bytes())["last_pass"] == 9.0
 
 
@@ -152,17 +152,17 @@ def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_
     store: Store, start: Start, monkeypatch: pytest.MonkeyPatch, tags: tuple[str, ...], renewed: bool
 ) -> None:
     """Given a ticket that a pool could serve, or none, when the view grows old, then it is made anew for the first."""
-    monkeypatch.setattr("scheduler.process.SHORTEST_PAUSE", 0.0)
+    monkeypatch.setattr("scheduler.views.SHORTEST_PAUSE", 0.0)
     store.tickets.create(lambda number: Ticket(id=number, tags=tags))
     process = start(at_once=0)
     process._turn({})
     process.farm.changed_since_shown = False
     first = json.loads(store.read_view("waiting.json") or b"")
     assert [group["ids"] for group in first["groups"]] == [[1]]
-    assert process._show() == float("inf")
+    assert process._views.show() == float("inf")
     assert json.loads(store.read_view("waiting.json") or b"") == first
     process.farm.clock = lambda: first["at"] + LONGEST_AGE
-    process._show()
+    process._views.show()
     assert (json.loads(store.read_view("waiting.json") or b"")["at"] > first["at"]) is renewed
 
 
