@@ -25,7 +25,8 @@ from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
-from functions.timed.reconcile import reconcile, start_missing_runs
+from functions.timed.outcomes import start_missing_runs
+from functions.timed.reconcile import reconcile
 from functions.timed.records import RECORDS_PAUSE, write_records
 from functions.timed.samples import take_samples
 from scheduler.alarm import Alarm, Bell

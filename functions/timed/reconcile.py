@@ -5,12 +5,11 @@ resources, pool records and assignments. Everything that it starts stands in a d
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from functions.logfields import Fields, of_resource, of_ticket
 from functions.policy import change, held
-from functions.policy.outcomes import Outcome, fold_record, fold_resource, note_loss
 from functions.policy.plan import (
     ROUNDS,
     AskDelete,
@@ -31,7 +30,7 @@ from functions.policy.plan import (
 from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
-from functions.timed.hooks import HookRun
+from functions.timed.outcomes import fold_outcomes, missing_runs, resource_of
 from functions.timed.pool_changes import change_pools
 from functions.timed.records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
@@ -50,7 +49,7 @@ def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> f
     ended = farm.hooks.finished()
     if ended:
         # Who waits for a resource of which nothing new is known need not wait until all that is written down.
-        changed = {_resource_of(run) for run, _ in ended}
+        changed = {resource_of(run) for run, _ in ended}
         grants, _ = _grants_of(plan(farm.snapshot, farm.clock()))
         sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
         _apply_to_tickets(farm, sure)
@@ -66,100 +65,6 @@ def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> f
         # The last plan is made whole, or a stream of tickets would hold up all else.
         apply(farm, decided, more_tickets if left else lambda: False)
     return farm.clock()
-
-
-def _resource_of(run: HookRun) -> int | None:
-    """The number of the resource of a run; 0 when it is for one that nobody knows, None when it is an agent's."""
-    return None if run.kind is None else int(run.id.split("_")[0])
-
-
-def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
-    """Write down how runs ended. Runs that belong to no resource are left to cleanup, those of agents to agents."""
-    resources: dict[int, Resource] = {}
-    decisive: dict[str, Put] = {}
-    done: list[str] = []
-    for run, outcome in outcomes:
-        number = _resource_of(run)
-        if number is None:
-            continue
-        if number == 0 or number in farm.snapshot.lost:
-            # The outcome of a resource that nobody can read now is kept, or its hook would be started again.
-            continue
-        done.append(run.id)
-        resource = resources.get(number) or farm.snapshot.resources.get(number)
-        if resource is None:
-            continue
-        folded = fold_resource(resource, outcome, farm.snapshot.options_of(resource.pool))
-        if folded is resource:
-            farm.touch(resource)
-            continue
-        resources[number] = folded
-        _tell(farm, resource, folded, outcome)
-        record = farm.snapshot.records.get(resource.pool)
-        if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
-            farm.measures.gave_up(resource.pool)
-            record = record and note_loss(record, outcome)
-        elif outcome.kind is HookKind.ALLOC:
-            options = farm.snapshot.options_of(resource.pool)
-            record = record and fold_record(record, outcome, options.start_delay if options else 0)
-        else:
-            continue
-        if record is not None:
-            for put in keep_records(farm, [record]):
-                decisive[record.name] = put
-    if resources:
-        writes = [Put(resource) for resource in resources.values()]
-        farm.store.commit(Batch([*writes, *decisive.values()]))
-        for resource in resources.values():
-            farm.keep(resource)
-    for run_id in done:
-        farm.hooks.forget(run_id)
-
-
-def missing_runs(farm: Farm) -> list[tuple[HookRun, Outcome]]:
-    """Outcomes for documents that wait for a run that nobody knows: the machine or the scheduler stopped before it."""
-    missing = []
-    for resource, hook_run in _unknown_runs(farm):
-        started_at = resource.run.started_at if resource.run else 0.0
-        outcome = Outcome(
-            run=hook_run.id,
-            kind=hook_run.kind,
-            started_at=started_at,
-            ended_at=max(farm.clock(), started_at),
-            exit=None,
-            cut_off="it left no result: the machine or the server stopped",
-            lost=True,
-            output=None,
-        )
-        missing.append((hook_run, outcome))
-    return missing
-
-
-def start_missing_runs(farm: Farm) -> None:
-    """Start what documents wait for and nobody knows.
-
-    Only where it is sure that these runs never started: each leaves a file from before its start until its outcome is
-    written down, and only a restart of the machine can lose that. So it is when their turn had not come when the
-    scheduler was stopped.
-    """
-    unknown = _unknown_runs(farm)
-    if not unknown:
-        return
-    # Written once more, for who wrote it may have been stopped before it was on the disk.
-    farm.store.commit(Batch([Put(resource) for resource, _ in unknown]))
-    for _, hook_run in unknown:
-        farm.hooks.start(hook_run)
-
-
-def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
-    known = set(farm.hooks.under_way())
-    unknown = []
-    for resource in farm.snapshot.resources_in_run():
-        run = resource.run
-        pool = farm.snapshot.options_of(resource.pool)
-        if run is not None and run.id not in known and pool is not None:
-            unknown.append((resource, resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit)))
-    return unknown
 
 
 def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -330,30 +235,6 @@ def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:
         )
         return
     farm.hooks.start(resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit))
-
-
-def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> None:
-    if outcome.kind is HookKind.WATCH:
-        if after.check_failed_count:
-            log.warning(
-                "resource %d (%s): livecheck failed, %d in a row: %s",
-                after.id,
-                after.name,
-                after.check_failed_count,
-                outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}",
-                extra=_about(farm, after),
-            )
-        return
-    log.info(
-        "resource %d (%s): %s → %s after %.1f s%s",
-        after.id,
-        after.name,
-        before.state,
-        after.state,
-        outcome.took,
-        f": {after.reason}" if after.reason else "",
-        extra=_about(farm, after),
-    )
 
 
 def _tell_assignment(ticket: Ticket) -> None:
