@@ -156,7 +156,7 @@ class Recorder:
 
 
 def _site(operation: Operation) -> str:
-    """Who asked for a sync: the first functions outside of state/files.py, and for what."""
+    """Who asked for a sync: the first function outside of state/files.py and state/disk.py, and for what."""
     what = "folder" if os.path.isdir(operation.path) else "file"
     frame = sys._getframe(2)
     while frame is not None:
