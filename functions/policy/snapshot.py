@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from config.pools import Pool
-from functions.policy.groups import Groups, Shelves
+from functions.policy.by_pool import ByPool
+from functions.policy.groups import Groups
 from functions.policy.numbering import NumbersInUse
 from functions.policy.offers import Offer, Tags, covers, ready, tag_set
+from functions.policy.pairs import Pairs
 from functions.policy.reservations import Reservation, Reservations
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
@@ -35,8 +37,6 @@ class Snapshot:
         """Tags that are on-demand in any configured pool."""
         self.waiting: Groups[Tags] = Groups()
         """Ids of waiting tickets by their tags."""
-        self.waiting_in: Shelves[str, Tags] = Shelves()
-        """Ids of waiting tickets by their sandbox, if they have one, and their tags."""
         self.closed: set[int] = set()
         """Ids of CLOSED tickets."""
         self.stranded: set[int] = set()
@@ -52,40 +52,15 @@ class Snapshot:
         """Number of resources by pool."""
         self.states: Counter[tuple[str, ResourceState]] = Counter()
         """Number of resources by pool and state."""
-        self.starting: Groups[str] = Groups()
-        """By pool: ids of STARTING resources that are not to be deleted at once."""
-        self.spares: Groups[str] = Groups()
-        """By pool: ids of fresh spares that are UP: free and never released."""
-        self.idle: Groups[str] = Groups()
-        """By pool: (released_at, id) of resources that are UP, free and were released before."""
-        self.bound: Groups[str] = Groups()
-        """The same resources by pool as (sandboxed_since, id)."""
-        self.reused: Groups[str] = Groups()
-        """The same resources by pool as (-releases_counter, id)."""
-        self.failing: Groups[str] = Groups()
-        """By pool: (-check_failed_count, id) of UP resources, taken or not, whose last livecheck failed."""
-        self.held: Groups[str] = Groups()
-        """By pool: (held_until, id) of resources that operators hold. They stand in none of the groups above."""
-        self.to_delete: Groups[str] = Groups()
-        """By pool: (delete_retry_at or 0, id) of resources in DELETE_REQUEST."""
-        self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
-        """Ids of resources that can serve a ticket now (True) or may soon (False: STARTING, RELEASING, or UP and
-        free but failing its livecheck), by their sandbox and offer."""
-        self.kept: dict[str, frozenset[Tags]] = {}
-        """By sandbox: tags of its waiting tickets that one of its own covers has. Sandboxes without any are absent."""
+        # By pool, and by sandbox: what is in each group stands where it is kept up.
+        self._by_pool = groups = ByPool()
+        self.starting, self.spares, self.to_delete = groups.starting, groups.spares, groups.to_delete
+        self.idle, self.bound, self.reused = groups.idle, groups.bound, groups.reused
+        self.failing, self.held = groups.failing, groups.held
+        self._pairs = pairs = Pairs()
+        self.waiting_in, self.covers, self.kept = pairs.waiting_in, pairs.covers, pairs.kept
 
-        self._groups = (
-            self.starting,
-            self.spares,
-            self.idle,
-            self.bound,
-            self.reused,
-            self.failing,
-            self.held,
-            self.to_delete,
-        )
         self._claims: dict[int, set[int]] = {}
-        self._in_run: set[int] = set()
         self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
         self._numbers = NumbersInUse()
         self._reservations = Reservations(self.living, self._numbers)
@@ -100,7 +75,7 @@ class Snapshot:
         waits = ticket.waiting
         tags = tag_set(ticket.tags)
         self.waiting.put(ticket.id, tags if waits else None, ticket.id)
-        self._wait_in(ticket.id, ticket.sandbox if waits else None, tags)
+        self._pairs.wait(ticket.id, ticket.sandbox if waits else None, tags)
         if ticket.state is TicketState.CLOSED:
             self.closed.add(ticket.id)
         else:
@@ -116,7 +91,7 @@ class Snapshot:
         if ticket is None:
             return
         self.waiting.drop(id)
-        self._wait_in(id, None, frozenset())
+        self._pairs.wait(id, None, frozenset())
         self.closed.discard(id)
         self._unclaim(ticket, None)
 
@@ -241,7 +216,7 @@ class Snapshot:
 
     def resources_in_run(self) -> list[Resource]:
         """The resources that wait for a hook run to end, by id."""
-        return [self.resources[id] for id in sorted(self._in_run)]
+        return [self.resources[id] for id in sorted(self._by_pool.in_run)]
 
     def offer(self, resource: Resource) -> Offer:
         """The pool and tags that the resource has, as one object for all that have the same."""
@@ -267,12 +242,6 @@ class Snapshot:
         self.stranded.discard(old.id)
         self._index(claimed)
 
-    def _wait_in(self, id: int, sandbox: str | None, tags: Tags) -> None:
-        old = self.waiting_in.place_of(id)
-        changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags)
-        if changed:
-            self._pair([old[0] if old else None, sandbox])
-
     def _uncount(self, id: int) -> None:
         resource = self.resources.get(id)
         if resource is not None:
@@ -284,66 +253,20 @@ class Snapshot:
         """Put the resource into the groups where it belongs now, and see whether its tickets still have it."""
         resource = self.resources.get(id)
         if resource is None:
-            for groups in self._groups:
-                groups.drop(id)
-            self._in_run.discard(id)
-        else:
-            self._place(resource)
-        self._cover(id, resource)
-        if resource is None:
+            self._by_pool.drop(id)
+            self._pairs.cover(id, None, None)
             gone = id not in self.lost
         else:
+            free = self.is_free(id)
+            self._by_pool.place(resource, free, id in self.doubtful)
+            group = (self.offer(resource), ready(resource)) if covers(resource, free) else None
+            self._pairs.cover(id, resource.sandbox, group)
             gone = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
         for ticket_id in self._claims.get(id, ()):
             if gone and self.tickets[ticket_id].state is TicketState.OPEN:
                 self.stranded.add(ticket_id)
             else:
                 self.stranded.discard(ticket_id)
-
-    def _place(self, resource: Resource) -> None:
-        id, pool, state = resource.id, resource.pool, resource.state
-        up = state is ResourceState.UP
-        held = resource.held_until
-        free = up and held is None and self.is_free(id)
-        released = pool if free and resource.releases_counter > 0 else None
-        starts = state is ResourceState.STARTING and resource.delete_asked is None
-        self.starting.put(id, pool if starts else None, id)
-        self.spares.put(id, pool if free and not released else None, id)
-        self.idle.put(id, released, (resource.released_at or 0.0, id))
-        self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
-        self.reused.put(id, released, (-resource.releases_counter, id))
-        failed = resource.check_failed_count
-        judged = up and failed and held is None and id not in self.doubtful
-        self.failing.put(id, pool if judged else None, (-failed, id))
-        self.held.put(id, pool if held is not None else None, (held, id))
-        requested = state is ResourceState.DELETE_REQUEST
-        self.to_delete.put(id, pool if requested else None, (resource.delete_retry_at or 0.0, id))
-        if resource.run is None:
-            self._in_run.discard(id)
-        else:
-            self._in_run.add(id)
-
-    def _cover(self, id: int, resource: Resource | None) -> None:
-        old = self.covers.place_of(id)
-        if resource is not None and covers(resource, self.is_free(id)):
-            group = (self.offer(resource), ready(resource))
-            changed = self.covers.put(id, resource.sandbox, group)
-        else:
-            changed = self.covers.drop(id)
-        if changed:
-            self._pair([old[0] if old else None, resource.sandbox if resource else None])
-
-    def _pair(self, sandboxes: Iterable[str | None]) -> None:
-        for sandbox in sandboxes:
-            if sandbox is None:
-                continue
-            offers = {offer.names for offer, _ in self.covers[sandbox]}
-            waiting = self.waiting_in[sandbox] if offers else ()
-            paired = frozenset(tags for tags in waiting if any(tags <= names for names in offers))
-            if paired:
-                self.kept[sandbox] = paired
-            else:
-                self.kept.pop(sandbox, None)
 
 
 def _claim(ticket: Ticket) -> int | None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from functions.policy import change, held, intents, times
+from functions.policy.by_pool import ByPool
 from functions.policy.draft import Draft
-from functions.policy.snapshot import Snapshot
 from functions.policy.steps import Step
 from scheduler import process
 from state.documents import HookKind, Resource, ResourceState
@@ -115,11 +115,13 @@ def holds_end_at_once(patch: pytest.MonkeyPatch) -> None:
 
 def holds_are_no_matter(patch: pytest.MonkeyPatch) -> None:
     """What is held is in the group of the free ones, too."""
-    patch.setattr(Snapshot, "_place", _place_as_if_not_held)
+    patch.setattr(ByPool, "place", _place_as_if_not_held)
 
 
-def _place_as_if_not_held(snapshot: Snapshot, resource: Resource, place: Any = Snapshot._place) -> None:
-    place(snapshot, resource.replace(held_until=None))
+def _place_as_if_not_held(
+    groups: ByPool, resource: Resource, free: bool, doubtful: bool, place: Any = ByPool.place
+) -> None:
+    place(groups, resource.replace(held_until=None), free, doubtful)
 
 
 def one_wish_for_all(patch: pytest.MonkeyPatch) -> None:
