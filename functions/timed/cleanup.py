@@ -14,7 +14,7 @@ from functions.policy.outcomes import Outcome, fold_taken_times
 from functions.timed.environment import list_run, unknown_delete_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
-from state.documents import HookKind
+from state.documents import HookKind, TicketState
 from state.store import Batch, Put, Update
 
 log = logging.getLogger(__name__)
@@ -158,11 +158,13 @@ def fits_pattern(name: str, pool: Pool) -> bool:
 
 
 def _close_forgotten_failures(farm: Farm, now: float) -> None:
-    forgotten = farm.stale_failed_tickets(now - farm.settings.ticket_retention)
+    since = now - farm.settings.ticket_retention
+    forgotten = [
+        ticket
+        for ticket in farm.snapshot.tickets.values()
+        if ticket.state is TicketState.FAILED and (ticket.failed_at or 0.0) < since
+    ]
     if not forgotten:
         return
-    updates = [
-        Update(ticket, change.close(ticket, now)) for ticket in (farm.snapshot.tickets[number] for number in forgotten)
-    ]
-    farm.store.commit(Batch(updates))
-    farm.refresh({"tickets": {f"{number}.json" for number in forgotten}})
+    farm.store.commit(Batch([Update(ticket, change.close(ticket, now)) for ticket in forgotten]))
+    farm.refresh({"tickets": {f"{ticket.id}.json" for ticket in forgotten}})

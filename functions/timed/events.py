@@ -52,7 +52,7 @@ class Chronicle:
             "resource": snapshot.resources,
             "pool": snapshot.records,
             "agent": farm.agents,
-            "document": farm.asides,
+            "document": farm.damage.asides,
         }
         if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
             return

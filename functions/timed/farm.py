@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from functions.logfields import of_file
 from functions.policy.history import KEPT, Key, Teller, key_of
 from functions.policy.snapshot import Snapshot
 from functions.timed.damage import (
@@ -18,27 +17,23 @@ from functions.timed.damage import (
     check_own,
     doubtful_resources,
     lost_resources,
-    moved_aside,
     put_back,
     put_back_known,
     reservations,
-    why_aside,
 )
+from functions.timed.damage_report import DamageReport
 from functions.timed.hooks import HookRunner
 from functions.timed.measures import Measures
 from functions.timed.pools_file import PoolsFile, last_good
 from state.collection import Collection, D, K
-from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket
 from state.errors import CorruptDocument, UnreadableDocument
-from state.quarantine import Aside
 from state.store import Contents, Store
 
 log = logging.getLogger(__name__)
 
 Changes = Mapping[str, set[str] | None]
 """Changed file names by folder label; None stands for all of them."""
-SHOWN = 100
-"""How many damaged files, or folders of the archive that cannot be written, are told one by one."""
 _MOST_CHANGES = KEPT // 4
 """Of one document, before its events are written: each makes four of them at most."""
 OWN = ("resources", "pools", "agents")
@@ -70,10 +65,7 @@ class Farm:
         self.snapshot = Snapshot()
         self.config_faults: tuple[str, ...] = ()
         self.config_warnings: tuple[str, ...] = ()
-        self.quarantined: list[str] = []
-        """What is damaged, in words: all that is in quarantine, and what the system refuses to read."""
-        self.damaged = 0
-        """How many of these there are; there may be more than words for them."""
+        self.damage = DamageReport(store)
         self.agents: dict[int, Agent] = {}
         self.agent_faults: tuple[str, ...] = ()
         self.configured = False
@@ -100,11 +92,6 @@ class Farm:
         """Whether documents may wait for runs that nobody knows."""
         self._pools_file = PoolsFile(settings.pools_file)
         self.patrol = Patrol()
-        self._refused: dict[Path, UnreadableDocument] = {}
-        self._why: dict[Path, str | None] = {}
-        """By what is in quarantine: why, as far as anybody can tell."""
-        self.asides: set[str] = set()
-        """What is in quarantine, as paths below the state folder; each was noted when it was first seen there."""
 
     def load(self) -> None:
         """Read everything: at the start, and after anything that left the mirror in doubt.
@@ -139,11 +126,7 @@ class Farm:
         for intent in contents.intents:
             self.snapshot.put_intent(intent)
         self.agents = {agent.id: agent for agent in contents.agents}
-        for fault in contents.corrupt:
-            self._note(fault)
-        self._refused = {refused.path: refused for refused in contents.unreadable}
-        for refused in contents.unreadable:
-            log.error("%s; it stays where it is, and is tried again", refused, extra=of_file(refused.path))
+        self.damage.read_anew(contents.corrupt, contents.unreadable)
         for document in (*contents.records, *contents.resources, *contents.tickets, *contents.agents):
             self._note_change(document)
         put_back_known(self, before, agents_before, contents.unreadable)
@@ -249,7 +232,7 @@ class Farm:
             self.forget_tickets([key])
         else:
             self.keep(ticket)
-            if self._refused.pop(self.store.tickets.path(key), None) is not None:
+            if self.damage.refused.pop(self.store.tickets.path(key), None) is not None:
                 self.look_at_quarantine()
         return True
 
@@ -265,26 +248,17 @@ class Farm:
 
     def report(self, fault: CorruptDocument) -> None:
         """Tell that a document was moved to quarantine."""
-        self._note(fault)
+        self.damage.moved(fault)
         self.look_at_quarantine()
 
     def note_aside(self, path: Path, why: str) -> None:
         """Tell why this file is in quarantine now."""
-        self._why[path] = why
+        self.damage.explain(path, why)
         self.look_at_quarantine()
-
-    def _note(self, fault: CorruptDocument) -> None:
-        log.error(
-            "%s is damaged (%s); moved to %s", fault.path, fault.why, fault.quarantined, extra=of_file(fault.path)
-        )
-        if fault.quarantined is not None:
-            self._why[fault.quarantined] = fault.why
 
     def note_refused(self, fault: UnreadableDocument) -> None:
         """Tell, once, that the system refuses to read a document."""
-        if fault.path not in self._refused:
-            log.error("%s; it stays where it is, and is tried again", fault, extra=of_file(fault.path))
-            self._refused[fault.path] = fault
+        if self.damage.refuse(fault):
             self.look_at_quarantine()
 
     def mend(self) -> None:
@@ -294,29 +268,18 @@ class Farm:
 
     def look_at_quarantine(self) -> None:
         """See what is in quarantine, to tell it and to reserve what lost resources occupy."""
-        things = self.store.quarantine.list()
-        before, self._why = self._why, {}
-        for aside in things:
-            told = aside.path in before
-            self._why[aside.path] = before[aside.path] if told else why_aside(self.store, aside)
-        known, self.asides = self.asides, set()
-        for moved in (moved_aside(self.store.root, aside, self._why[aside.path]) for aside in things):
-            self.asides.add(moved.now)
-            if moved.now not in known:
-                self._note_change(moved)
-        quarantined = [_told(aside, self._why[aside.path]) for aside in things]
-        quarantined += [f"{path.relative_to(self.store.root)}: {fault.why}" for path, fault in self._refused.items()]
-        self.damaged = len(quarantined)
-        if len(quarantined) > SHOWN:
-            quarantined[SHOWN:] = [f"and {len(quarantined) - SHOWN} more"]
-        self.changed_since_shown |= quarantined != self.quarantined
-        self.quarantined = quarantined
-        lost = lost_resources(self, things, list(self._refused.values()))
+        told_before = self.damage.words
+        things, new = self.damage.look()
+        for moved in new:
+            self._note_change(moved)
+        self.changed_since_shown |= self.damage.words != told_before
+        refused = list(self.damage.refused.values())
+        lost = lost_resources(self, things, refused)
         for number in self.snapshot.lost - lost.keys():
             check_own(self, self.store.resources, number)
         left = lost.items()
         self.snapshot.reserve(lost, [wanted for each in left for wanted in reservations(self.snapshot, *each)])
-        self.snapshot.doubt(doubtful_resources(self, things, list(self._refused.values())))
+        self.snapshot.doubt(doubtful_resources(self, things, refused))
 
     def reload_pools(self) -> bool:
         """Read pools.yaml if it changed; a broken one keeps the last good one in force. Tells whether it was read."""
@@ -325,19 +288,6 @@ class Farm:
     def has_corrupt_resource(self) -> bool:
         """Whether a resource's document cannot be read, so that what it was is not known."""
         return bool(self.snapshot.lost)
-
-    def stale_failed_tickets(self, before: float) -> list[int]:
-        """FAILED tickets that their clients never closed, since before this time."""
-        return [
-            ticket.id
-            for ticket in self.snapshot.tickets.values()
-            if ticket.state is TicketState.FAILED and (ticket.failed_at or 0.0) < before
-        ]
-
-
-def _told(aside: Aside, why: str | None) -> str:
-    place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
-    return f"{place}: {why or 'damaged'} ({aside.path.name})"
 
 
 def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:

@@ -76,7 +76,7 @@ def _of_pools(farm: Farm) -> Iterator[Family]:
 
 def _of_leader(farm: Farm, leader_since: float) -> Iterator[Family]:
     damaged = Gauge("resalloc_quarantined_documents", "Documents that are damaged or cannot be read.")
-    damaged.set(farm.damaged)
+    damaged.set(farm.damage.count)
     faults = Gauge(
         "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept."
     )

@@ -9,7 +9,8 @@ import msgspec
 
 from functions.policy import words
 from functions.policy.explain import Case, Explanation, Prospect, explain
-from functions.timed.farm import SHOWN, Farm
+from functions.timed.damage_report import SHOWN
+from functions.timed.farm import Farm
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two writings of the view."""
@@ -28,7 +29,7 @@ def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
             {"name": pool.name, "offers": pool.offers, "on_demand": pool.on_demand, "max": pool.max}
             for pool in farm.snapshot.pools.values()
         ],
-        "quarantine": farm.quarantined,
+        "quarantine": farm.damage.words,
         "not_archived": [f"{folder}: {why}" for folder, why in sorted(farm.not_archived.items())[:SHOWN]],
     }
 

@@ -135,7 +135,7 @@ def path_of(world: World, place: str) -> Path:
 
 
 def told(world: World) -> str:
-    return "\n".join(world.farm.quarantined)
+    return "\n".join(world.farm.damage.words)
 
 
 def documents(world: World) -> dict[str, list[Any]]:

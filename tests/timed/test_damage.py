@@ -207,7 +207,7 @@ def test_a_wish_that_the_disk_refuses_once_keeps_its_place(
         world.restart()
     world.until(lambda: not world.store.intents.exists(delete.id), "what comes of the later wish")
     assert world.farm.snapshot.resources[number].held
-    assert world.farm.quarantined == []
+    assert world.farm.damage.words == []
 
 
 @pytest.mark.parametrize("restarted", [False, True])
