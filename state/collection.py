@@ -1,6 +1,5 @@
 """Folders of documents of one kind: read, create, update, archive."""
 
-import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from typing import Generic, ParamSpec, TypeVar
 import msgspec
 
 from state import locks
+from state.disk import NO_DOCUMENT
 from state.documents import Document
 from state.errors import CorruptDocument, NotFound, StateError, StoreUnavailable
 from state.files import Files
@@ -135,9 +135,9 @@ class Collection(Generic[D, K]):
         try:
             content = self._files.read(path)
         except StoreUnavailable as refused:
-            if refused.error.errno != errno.EISDIR:
+            if refused.error.errno not in NO_DOCUMENT:
                 raise
-            raise CorruptDocument(path, "it is a folder") from refused
+            raise CorruptDocument(path, NO_DOCUMENT[refused.error.errno]) from refused
         if content is None:
             return None
         try:

@@ -12,6 +12,11 @@ from pathlib import Path
 from state import lasting
 from state.errors import StoreFrozen, StoreUnavailable
 
+MOST_BYTES = 64 * 2**20
+"""What is larger is not read: no document, and no list of who waits, comes near that."""
+NO_DOCUMENT = {errno.EISDIR: "it is a folder", errno.EFBIG: f"it is larger than {MOST_BYTES // 2**20} MiB"}
+"""Errors of reading that tell that something is no document."""
+
 
 class Disk:
     """File operations below one root folder. Raises StoreUnavailable and StoreFrozen."""
@@ -23,7 +28,7 @@ class Disk:
         self._syncs = lasting.Syncs()
 
     def read(self, path: Path) -> bytes | None:
-        """The content of a file, None when there is none."""
+        """The content of a file, None when there is none; EFBIG stands for more than MOST_BYTES."""
         try:
             # Without waiting for a writer, should it be a pipe.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -33,6 +38,8 @@ class Disk:
             raise StoreUnavailable(path, error) from error
         try:
             size = os.fstat(descriptor).st_size
+            if size > MOST_BYTES:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             chunks = [os.read(descriptor, size + 1)]
             while chunks[-1] and sum(map(len, chunks)) < size:
                 chunks.append(os.read(descriptor, size + 1))

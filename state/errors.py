@@ -3,7 +3,16 @@
 import errno
 from pathlib import Path
 
-_OF_ONE_FILE = (errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO, errno.EUCLEAN, errno.EBADMSG)
+_OF_ONE_FILE = (
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENXIO,
+    errno.EUCLEAN,
+    errno.EBADMSG,
+    errno.EFBIG,
+)
 
 
 class StateError(Exception):

@@ -4,7 +4,6 @@
 the two the next try creates the ticket with exactly that number. Old keys are forgotten by `Keys.check`.
 """
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from state import locks
+from state.disk import NO_DOCUMENT
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument, NotFound, StoreUnavailable
 from state.files import Files
@@ -131,6 +131,6 @@ def read_key(files: Files, path: Path) -> Key | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptDocument(path, str(error)) from error
     except StoreUnavailable as refused:
-        if refused.error.errno != errno.EISDIR:
+        if refused.error.errno not in NO_DOCUMENT:
             raise
-        raise CorruptDocument(path, "it is a folder") from refused
+        raise CorruptDocument(path, NO_DOCUMENT[refused.error.errno]) from refused

@@ -164,7 +164,7 @@ def lost_resources(farm: "Farm", aside: list[Aside], refused: list[UnreadableDoc
     lost: dict[int, bytes] = {}
     for thing in aside:
         if thing.folder == "resources/live" and is_number(thing.key) and not store.resources.exists(int(thing.key)):
-            lost[int(thing.key)] = _left_of(thing)
+            lost[int(thing.key)] = _left_of(farm, thing)
     for fault in refused:
         number = store.resources.key_of(fault.path.name)
         if fault.path.parent == store.resources.folder and number is not None:
@@ -178,7 +178,7 @@ def doubtful_resources(farm: "Farm", aside: list[Aside], refused: list[Unreadabl
     lost: list[tuple[int, bytes, float]] = []
     for thing in aside:
         if thing.folder == "tickets/open" and is_number(thing.key) and not tickets.exists(int(thing.key)):
-            lost.append((int(thing.key), _left_of(thing), thing.at))
+            lost.append((int(thing.key), _left_of(farm, thing), thing.at))
     for fault in refused:
         number = tickets.key_of(fault.path.name)
         if fault.path.parent == tickets.folder and number is not None:
@@ -191,10 +191,10 @@ def doubtful_resources(farm: "Farm", aside: list[Aside], refused: list[Unreadabl
     return {resource.id for resource in free if any(salvage.may_have(*ticket, resource) for ticket in lost)}
 
 
-def _left_of(thing: Aside) -> bytes:
+def _left_of(farm: "Farm", thing: Aside) -> bytes:
     try:
-        return thing.path.read_bytes()
-    except OSError:
+        return farm.store.quarantine.read(thing)
+    except StoreUnavailable:
         return b""
 
 

@@ -13,6 +13,7 @@ import pytest
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, NotFound, StoreUnavailable
 from state.files import Files
+from state.keys import Keys
 from state.quarantine import KEPT_FOR
 from state.store import Batch, Put, Store
 from tests.state.children import waits_for_a_lock
@@ -212,6 +213,20 @@ def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
     assert not store.tickets.put_back(other)
     assert store.tickets.read(7) == lost
     assert os.listdir(store.root / "tmp") == []
+
+
+def test_a_file_that_is_too_large_for_a_document_is_moved_aside_unread(store: Store) -> None:
+    """Given files of a terabyte in the places of a ticket and a key, when read, then they are damaged."""
+    ticket = store.tickets.create(lambda number: Ticket(id=number))
+    Keys(store).create_once("k", "body", lambda number: Ticket(id=number))
+    (key,) = Keys(store).folder.iterdir()
+    for path in (store.tickets.path(ticket.id), key):
+        os.truncate(path, 2**40)
+    (fault,) = store.read_all().corrupt
+    assert fault.why == "it is larger than 64 MiB"
+    with pytest.raises(CorruptDocument, match="it is larger than 64 MiB"):
+        Keys(store).create_once("k", "body", lambda number: Ticket(id=number))
+    assert len(store.quarantine.list()) == 2
 
 
 def test_a_document_that_an_operator_puts_there_in_that_moment_stays(

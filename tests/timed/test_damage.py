@@ -58,6 +58,17 @@ def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
     assert told(world) == before_restart
 
 
+def test_a_resource_of_a_terabyte_at_a_start_is_told_and_not_read(world: World) -> None:
+    """Given a spare whose file is far too large, when a scheduler starts, then that is in quarantine and it leads."""
+    path = world.store.resources.path(3)
+    os.truncate(path, 2**40)
+    world.restart()
+    world.turn()
+    assert told(world).startswith("resources/live/3: it is larger than 64 MiB")
+    assert world.farm.snapshot.lost == {3}
+    assert not path.exists()
+
+
 def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
