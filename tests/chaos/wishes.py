@@ -68,6 +68,23 @@ def _asked_of_pool(*kinds: IntentKind) -> Callable[[World], None]:
     return prepare
 
 
+def _draining(world: World) -> None:
+    _asked_of_pool(IntentKind.DRAIN_POOL)(world)
+    world.quiet()
+    assert world.snapshot.records["vms"].mode is PoolMode.DRAINING
+
+
+def _resume(count: int) -> Callable[[World, Tell], None]:
+    """Ask for the end of a drain, then turns of the scheduler."""
+
+    def act(world: World, tell: Tell) -> None:
+        world.ask_of_pool(IntentKind.RESUME_POOL, "vms")
+        tell(("mode", 0, ("vms", PoolMode.ACTIVE)))
+        turns(count)(world, tell)
+
+    return act
+
+
 def _told(count: int, *told: tuple[str, int, object]) -> Callable[[World, Tell], None]:
     """Turns of the scheduler, after somebody was told this."""
 
@@ -111,4 +128,5 @@ OF_WISHES = (
         _told(4, _mode(PoolMode.ACTIVE)),
         _asked_of_pool(IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL),
     ),
+    Transition("resume a pool that drains", _resume(4), _draining),
 )

@@ -16,7 +16,7 @@ from functions.timed.archive import REFUSED_PAUSE
 from functions.timed.measures import Measures
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
-from scheduler.process import Process
+from scheduler.process import CLEANUP_PERIOD, Process
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket, TicketState
 from state.store import Store
 from tests.waiting import until
@@ -82,6 +82,12 @@ class Farm:
 
     def resource(self, number: int | None) -> Resource:
         return self.store.resources.read(number or 0)
+
+    def rests(self) -> bool:
+        """Whether no hook runs, nothing is to be shown and nothing changes any more."""
+        assert self.process is not None
+        farm = self.process.farm
+        return not (farm.hooks.under_way() or farm.changed_since_shown or self.process.watch.wait(0.3))
 
     def shown(self) -> list[str]:
         return json.loads(self.store.read_view("pools.json") or b"{}").get("not_archived", [])
@@ -175,6 +181,20 @@ def test_it_is_tried_again_after_a_pause_only(farm: Farm, monkeypatch: pytest.Mo
     began = farm.uptime
     farm.until(lambda: farm.uptime >= began + 3 * REFUSED_PAUSE, "half a minute")
     assert len(tries) in (2, 3)
+
+
+def test_at_rest_it_is_shown_what_keeps_it_now(farm: Farm) -> None:
+    """Given an archive that cannot be written, when all is quiet and the reason becomes another, then that is shown."""
+    path = refuse(farm.store, "a link to nowhere", "tickets/done")
+    farm.close(farm.serve("b", "s").id)
+    farm.until(farm.shown, "the first word of it")
+    farm.uptime += CLEANUP_PERIOD
+    farm.until(farm.rests, "rest, with nothing to clean up soon")
+    assert farm.shown() == [f"tickets/done/0: {os.strerror(errno.EEXIST)}"]
+    path.unlink()
+    refuse(farm.store, "another file system", "tickets/done")
+    farm.uptime += REFUSED_PAUSE
+    farm.until(lambda: farm.shown() == [f"tickets/done/0: {os.strerror(errno.EXDEV)}"], "the other reason")
 
 
 def test_a_sync_that_fails_there_ends_the_process(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
