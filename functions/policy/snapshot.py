@@ -52,7 +52,7 @@ class Snapshot:
         """Number of resources by pool."""
         self.states: Counter[tuple[str, ResourceState]] = Counter()
         """Number of resources by pool and state."""
-        # By pool, and by sandbox: what is in each group stands where it is kept up.
+        # What stands in each of these is told where it is kept up: in `ByPool` and in `Pairs`.
         self._by_pool = groups = ByPool()
         self.starting, self.spares, self.to_delete = groups.starting, groups.spares, groups.to_delete
         self.idle, self.bound, self.reused = groups.idle, groups.bound, groups.reused

@@ -1,7 +1,7 @@
 """How hooks ended, written down: of resources, and of the pools whose statistics that changes.
 
-Reconcile does so before it decides. A run that a document waits for and nobody knows was lost, which is an outcome,
-too; where it is sure that it never started it is started instead, before that.
+Reconcile does so before it decides. Documents may wait for runs that nobody knows: these were lost, which is an
+outcome, too. Where it is sure that they never started, they are started instead.
 """
 
 import logging
