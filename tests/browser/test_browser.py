@@ -77,13 +77,6 @@ def assert_accessible(page):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_menu_takes_one_line_on_a_phone(windows, farm):
-    page = windows(**LOOKS["phone"]).open("/events")
-    tops = page.locator(".top nav a").evaluate_all("links => links.map(link => link.offsetTop)")
-    assert len(tops) == 5
-    assert len(set(tops)) == 1
-
-
 @pytest.fixture
 def many_tickets(farm):
     """As many as give one of them a number of two digits, with a tag that takes much room."""
