@@ -178,7 +178,11 @@ def _start_times(found: Buckets, hours: tuple[str, ...]) -> Chart:
     shapes = _area("middle", found, lambda one: one.start_took, top)
     shapes += _hints(found, lambda one: "no start" if one.start_took is None else f"{span(one.start_took)} (median)")
     took = [one.start_took for one in found if one and one.start_took is not None]
-    words = f"{span(median(took))} in the middle, {span(top)} at most" if took else "nothing was started"
+    failed = any(one.failed for one in found if one)
+    if took:
+        words = f"{span(median(took))} in the middle, {span(top)} at most"
+    else:
+        words = "no start succeeded" if failed else "nothing was started"
     return Chart("A start takes", words, (), span(top), _svg(words, len(found), shapes), hours)
 
 

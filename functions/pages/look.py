@@ -85,10 +85,22 @@ class Look:
             looks.append(PoolLook(record, counts, resources, waiting, signs))
         return looks
 
+    @functools.cached_property
+    def _on_demand(self) -> frozenset[str]:
+        """Tags that are on-demand in any configured pool."""
+        records = (record for record in self.records if record.configured)
+        return frozenset(tag for record in records for tag in record.options.get("tags_on_demand", ()))
+
     def _waiting_for(self, record: PoolRecord) -> list[Ticket]:
-        options = record.options
-        offers = {*options.get("tags", ()), *options.get("tags_on_demand", ())} if record.configured else set()
-        groups = [tickets for tags, tickets in self.waiting_by_tags.items() if tags <= offers]
+        """As `functions.policy.serving` counts them: what starts on demand only is waited for with such a tag only."""
+        options = record.options if record.configured else {}
+        on_demand = options.get("tags_on_demand", ())
+        offers = {*options.get("tags", ()), *on_demand}
+        groups = [
+            tickets
+            for tags, tickets in self.waiting_by_tags.items()
+            if tags <= offers and not (on_demand and tags.isdisjoint(self._on_demand))
+        ]
         return sorted((ticket for tickets in groups for ticket in tickets), key=lambda ticket: ticket.id)
 
     @functools.cached_property

@@ -28,9 +28,8 @@ def show() -> Response:
     context = current()
 
     def make(look: Look) -> dict[str, Any]:
-        offers = {pool.name: frozenset(pool.offers) for pool in look.pools}
-        offered = offers.get(wanted["pool"], frozenset())
-        found = [ticket for ticket in look.tickets if _is_wanted(ticket, offered, **wanted)]
+        waiting = {ticket.id for pool in look.pools if pool.name == wanted["pool"] for ticket in pool.waiting}
+        found = [ticket for ticket in look.tickets if _is_wanted(ticket, waiting, **wanted)]
         groups = sorted(look.waiting_by_tags.items(), key=lambda group: group[1][0].id)
         queues = [
             {"tags": sorted(tags), "tickets": tickets, "why": wait_of(context, tickets[0]).why}
@@ -41,7 +40,7 @@ def show() -> Response:
     return page.reply("tickets.html", make)
 
 
-def _is_wanted(ticket: Ticket, offered: frozenset[str], state: str, pool: str, q: str) -> bool:
+def _is_wanted(ticket: Ticket, waiting: set[int], state: str, pool: str, q: str) -> bool:
     match state:
         case "":
             right = ticket.state is not TicketState.CLOSED
@@ -52,7 +51,7 @@ def _is_wanted(ticket: Ticket, offered: frozenset[str], state: str, pool: str, q
         case _:
             right = ticket.state == state
     if pool:
-        right = right and (offered >= set(ticket.tags) if ticket.waiting else ticket.pool == pool)
+        right = right and (ticket.id in waiting if ticket.waiting else ticket.pool == pool)
     return right and (not q or any(q.lower() in word.lower() for word in _words(ticket)))
 
 

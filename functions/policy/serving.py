@@ -22,6 +22,11 @@ def starts_for(pool: Pool, on_demand: bool) -> bool:
     return on_demand or not pool.on_demand
 
 
+def serves(snapshot: Snapshot, pool: Pool, tags: Tags) -> bool:
+    """Whether tickets with these tags wait for the pool: it has them, and starts for them."""
+    return tags <= pool.offers.keys() and starts_for(pool, snapshot.wants_on_demand(tags))
+
+
 def waiting_for(snapshot: Snapshot) -> dict[str, int]:
     """How many tickets wait for each configured pool: those whose tags it has, and for which it starts resources.
 

@@ -7,6 +7,7 @@ Triggered by time. Reads the mirror and what was measured since the last call; a
 import logging
 from statistics import median
 
+from functions.policy.serving import serves
 from functions.timed.farm import Farm
 from functions.timed.minute import Minute
 from state.documents import ResourceState
@@ -34,7 +35,7 @@ def sample_of(farm: Farm, name: str, minute: Minute) -> Sample:
     snapshot = farm.snapshot
     now = farm.clock()
     pool = snapshot.pools.get(name)
-    groups = [snapshot.waiting[tags] for tags in snapshot.waiting if pool and tags <= pool.offers.keys()]
+    groups = [snapshot.waiting[tags] for tags in snapshot.waiting if pool and serves(snapshot, pool, tags)]
     free = len(snapshot.spares[name]) + len(snapshot.idle[name])
     waits, starts = minute.waits.get(name), minute.starts.get(name)
     return Sample(

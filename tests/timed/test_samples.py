@@ -45,6 +45,19 @@ def test_tickets_that_a_pool_could_serve_wait_for_it(tmp_path: Path) -> None:
     assert sample.oldest == pytest.approx(9, abs=5)
 
 
+def test_tickets_for_which_a_pool_starts_nothing_do_not_wait_for_it(tmp_path: Path) -> None:
+    """Given a pool that starts on demand only, when tickets wait, then those wait for it that have such a tag."""
+    pool = (
+        "d: {max: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [plain], tags_on_demand: [demand], start_delay: 9000}"
+    )
+    world = World(tmp_path, pool)
+    for tags in (("plain",), ("demand",), ("plain", "demand")):
+        world.store.tickets.create(lambda number, tags=tags: Ticket(id=number, tags=tags, created_at=world.clock()))
+    world.farm.reload_pools()
+    world.farm.load()
+    assert samples(world, "d")[0].waiting == 2
+
+
 def test_a_pool_without_resources_that_left_the_file_is_sampled_no_more(tmp_path: Path) -> None:
     world = World(tmp_path, POOLS)
     world.farm.reload_pools()

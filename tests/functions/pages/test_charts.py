@@ -71,16 +71,32 @@ def test_a_time_without_samples_is_a_gap():
 
 def test_each_chart_says_in_words_what_it_shows():
     samples = [
-        Sample(at=NOW - 100, max=4, taken=3, waiting=2, grants=4, waited=2.0, waited_longest=90.0, started=3, failed=1)
+        Sample(
+            at=NOW - 100,
+            max=4,
+            taken=3,
+            waiting=2,
+            grants=4,
+            waited=2.0,
+            waited_longest=90.0,
+            started=3,
+            failed=1,
+            start_took=2.0,
+        )
     ]
     words = {chart.title: chart.words for chart in charts(samples, NOW)}
     assert words == {
         "Resources": "3 taken at most",
         "Tickets waiting": "2 at most",
         "Wait until served": "4 tickets served, the longest wait was 90 s",
-        "A start takes": "nothing was started",
+        "A start takes": "2 s in the middle, 2 s at most",
         "Starts": "75 % of 4 starts succeeded",
     }
+
+
+def test_starts_that_all_failed_are_not_told_as_none():
+    words = {chart.title: chart.words for chart in charts([Sample(at=NOW - 100, max=4, failed=3)], NOW)}
+    assert (words["A start takes"], words["Starts"]) == ("no start succeeded", "0 % of 3 starts succeeded")
 
 
 def test_a_pool_that_rests_is_drawn_too():

@@ -112,4 +112,14 @@ def test_what_operators_want_says_who_and_why(browser, scheduler, now):
 def test_tickets_that_no_pool_can_serve_stand_first(browser, client, scheduler):
     scheduler.record(start_failures=1)
     client.post("/tickets", data={"tag": "nope"})
-    assert urgent(browser.page("/"))[0] == "no pool 1 ticket can be served by no pool."
+    assert urgent(browser.page("/"))[0] == "no pool 1 ticket waits, and no pool starts anything for it."
+
+
+def test_tickets_for_which_no_pool_starts_anything_are_told_too(browser, client, scheduler):
+    """Given a pool that starts on demand only, when a ticket has its other tags only, then it waits for no pool."""
+    scheduler.record(options={"max": 1, "tags": {"plain": 0}, "tags_on_demand": {"demand": 0}})
+    for tags in ("plain", "demand"):
+        client.post("/tickets", data={"tag": tags})
+    assert urgent(browser.page("/"))[0] == "no pool 1 ticket waits, and no pool starts anything for it."
+    listed = browser.page("/tickets?state=WAITING&pool=p")
+    assert [number for number in (1, 2) if f'href="/tickets/{number}"' in listed] == [2]
