@@ -72,6 +72,8 @@ def main(arguments: list[str]) -> int:
 
 def lead(store: Store, settings: Settings) -> int:
     """Wait for the leader's role, then lead until a signal comes."""
+    if (wrong := store.mend_lease()) is not None:
+        log.error("%s: %s", store.root, wrong)
     lease = store.leader_lease()
     try:
         lease.acquire()
@@ -82,7 +84,7 @@ def lead(store: Store, settings: Settings) -> int:
     for wrong in store.mend():
         log.error("%s: %s", store.root, wrong)
     with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
-    watch = store.watch("tickets", "intents", "runs", own=(*OWN, "quarantine"), **with_pools_folder)
+    watch = store.watch("tickets", "intents", "runs", "quarantine", own=OWN, **with_pools_folder)
     measures = Measures()
     hooks = make_hooks(store, settings, measures)
     hooks.adopt()

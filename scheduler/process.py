@@ -152,6 +152,8 @@ class Process:
         if self.lease.is_lost():
             log.error("%s was removed or replaced while this scheduler led", self.lease.path)
             self.lease.release()
+            if (wrong := self.farm.store.mend_lease()) is not None:
+                log.error("%s: %s", self.farm.store.root, wrong)
             self.lease.acquire()
             self._in_doubt = True
 

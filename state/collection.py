@@ -194,6 +194,10 @@ class Numbered(Collection[D, int]):
         """Numbers for documents that a batch will write."""
         return self._numbers.reserve(count)
 
+    def mend_numbers(self) -> list[str]:
+        """Put in order the files that tell the next number; returns what was wrong, in words."""
+        return self._numbers.mend()
+
     def begin_above(self, number: int) -> int:
         """Let the numbers go on above this one and all in use; returns the next. For repairs."""
         return self._numbers.begin_above(number)

@@ -5,6 +5,8 @@ it. A durable ceiling in `ids/NAME.ceiling` stands above every number ever given
 counter was lost, numbering goes on above it and above every number in use.
 """
 
+import errno
+import logging
 import os
 import zlib
 from collections.abc import Callable
@@ -12,11 +14,17 @@ from pathlib import Path
 
 from state import locks
 from state.boot import boot_id
+from state.disk import NO_DOCUMENT
 from state.errors import StoreUnavailable
 from state.files import Files
+from state.quarantine import Quarantine
+
+log = logging.getLogger(__name__)
 
 CEILING_STEP = 1000
 _WIDTH = 80
+_NOT_OURS = (errno.EISDIR, errno.EACCES, errno.EPERM)
+"""Errors of opening a file that can still be moved aside."""
 
 
 class Numbers:
@@ -28,6 +36,7 @@ class Numbers:
         self._next = files.root / "ids" / f"{name}.next"
         self._ceiling = files.root / "ids" / f"{name}.ceiling"
         self._highest = highest
+        self._aside = Quarantine(files)
 
     def reserve(self, count: int = 1) -> range:
         """Numbers that nobody else gets; raises StoreUnavailable."""
@@ -63,8 +72,64 @@ class Numbers:
         except OSError as error:
             raise StoreUnavailable(self._ceiling, error) from error
 
+    def mend(self) -> list[str]:
+        """Move what is damaged aside, and write the ceiling anew; returns what was wrong, in words.
+
+        A ceiling that cannot be read stays where it is while the counter does not tell it. Raises StoreUnavailable.
+        """
+        try:
+            with locks.brief(self._lock):
+                return self._mend()
+        except OSError as error:
+            raise StoreUnavailable(self._next, error) from error
+
+    def _mend(self) -> list[str]:
+        wrong = []
+        content = self._content(self._next)
+        counter = read_counter(content) if content else None
+        if counter is None and content is not None:
+            # It is not synced: a power cut may leave it so.
+            self._files.remove(self._next)
+            wrong.append(f"ids/{self._next.name} was damaged and is removed: numbers go on above the ceiling")
+        elif counter is None and os.path.lexists(self._next):
+            wrong.append(self._put_aside(self._next))
+        known = counter[2] if counter is not None and counter[0] == boot_id() else 0
+        stored = self._content(self._ceiling)
+        ceiling = _number(stored or b"")
+        if ceiling < known or (stored is not None and ceiling == 0):
+            if os.path.lexists(self._ceiling):
+                wrong.append(self._put_aside(self._ceiling))
+            ceiling = max(known, ceiling, self._highest() + 1)
+            self._write_ceiling(ceiling)
+            wrong.append(f"ids/{self._ceiling.name} is written anew: {ceiling}")
+        return wrong
+
+    def _content(self, path: Path) -> bytes | None:
+        """None when it is not there, or when the system refuses to read this one file."""
+        try:
+            return self._files.read(path)
+        except StoreUnavailable as refused:
+            if not (refused.of_one_file or refused.error.errno in NO_DOCUMENT):
+                raise
+            return None
+
+    def _put_aside(self, path: Path) -> str:
+        aside = self._aside.take(path)
+        return f"ids/{path.name} was damaged; moved to quarantine/{aside.name if aside else ''}"
+
+    def _open_next(self) -> int:
+        """A descriptor of the counter's file; what cannot be opened there is put aside."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self._next, flags, 0o644)
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
+        log.error("%s", self._put_aside(self._next))
+        return os.open(self._next, flags, 0o644)
+
     def _reserve(self, count: int) -> range:
-        descriptor = os.open(self._next, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = self._open_next()
         try:
             first, ceiling = self._read_next(os.pread(descriptor, _WIDTH, 0))
             after = first + count
@@ -86,13 +151,19 @@ class Numbers:
         counter = read_counter(content)
         if counter is not None and counter[0] == boot_id():
             return counter[1:]
-        stored = self._files.read(self._ceiling)
-        ceiling = int(stored) if stored and stored.strip().isdigit() else 0
+        if counter is None and content:
+            log.error("ids/%s was damaged: numbers go on above the ceiling", self._next.name)
+        ceiling = _number(self._files.read(self._ceiling) or b"")
         # Below the ceiling, a number may have been given and lost with a power cut after its reply was sent.
         return max(ceiling, self._highest() + 1, 1), 0
 
     def _write_ceiling(self, ceiling: int) -> None:
         self._files.replace(self._ceiling, f"{ceiling}\n".encode())
+
+
+def _number(content: bytes) -> int:
+    """What a ceiling says, 0 when it is damaged."""
+    return int(content) if content.strip().isdigit() else 0
 
 
 def read_counter(content: bytes) -> tuple[str, int, int] | None:

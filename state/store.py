@@ -118,7 +118,8 @@ class Store:
 
     def mend(self) -> list[str]:
         """Put in order what is no document; returns what was wrong, in words. Raises as `tree.mend` does."""
-        return tree.mend(self._files, self.quarantine)
+        wrong = tree.mend(self._files, self.quarantine)
+        return wrong + [each for own in (self.tickets, self.resources, self.intents) for each in own.mend_numbers()]
 
     def commit(self, batch: Batch) -> list[Ticket]:
         """Write a batch durably; returns the bases of updates that came too late and were not made.
@@ -192,6 +193,13 @@ class Store:
     def leader_lease(self) -> locks.Lease:
         """The role of the one scheduler that writes resources and assigns."""
         return locks.Lease(self.root / "locks" / "leader")
+
+    def mend_lease(self) -> str | None:
+        """Move aside what stands in the place of the leader's lock and is no file, or nobody could lead any more.
+
+        Returns that in words, None when there is nothing to do. Raises StoreUnavailable.
+        """
+        return tree.mend_lock(self._files, self.quarantine, "locks/leader")
 
     def write_view(self, name: str, content: bytes) -> None:
         """Show something to readers: replaced as a whole, not synced, made anew by the leader after a restart."""

@@ -101,6 +101,17 @@ def mend_folders(files: Files, quarantine: Quarantine, gone: Iterable[str]) -> l
     return wrong
 
 
+def mend_lock(files: Files, quarantine: Quarantine, name: str) -> str | None:
+    """Move aside what stands in the place of this lock and is no file; returns what was wrong, in words."""
+    path = files.root / name
+    if is_file(path):
+        return None
+    # One at a time: who comes second must not move the new lock of the first.
+    with locks.brief(files.root / "locks" / "format"):
+        aside = None if is_file(path) else quarantine.take(path)
+    return f"{name} was no file; moved to quarantine/{aside.name}" if aside is not None else None
+
+
 def _move_aside(files: Files, quarantine: Quarantine, path: Path) -> Path | None:
     if path == quarantine.folder:
         spare = path.with_name(f"quarantine.{time.time_ns()}")

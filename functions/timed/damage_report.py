@@ -73,6 +73,9 @@ class DamageReport:
             self._why[aside.path] = before[aside.path] if told else why_aside(self._store, aside)
         moved = [moved_aside(self._store.root, aside, self._why[aside.path]) for aside in things]
         new = [each for each in moved if each.now not in self.asides]
+        for aside in things:
+            if aside.path not in before:
+                log.error("in quarantine: %s", _told(aside, self._why[aside.path]), extra=of_file(aside.path))
         self.asides = {each.now for each in moved}
         self._tell(things)
         return things, new

@@ -63,7 +63,7 @@ class World:
         self.web = self.open()
         self.documents = Documents(self.state)
         # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
-        self.watch = self.web.watch("tickets", "intents", own=(*OWN, "quarantine"))
+        self.watch = self.web.watch("tickets", "intents", "quarantine", own=OWN)
 
     def end(self) -> None:
         """Leave nothing of this world in the process."""

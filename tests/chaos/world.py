@@ -146,7 +146,7 @@ class World:
             os.close(self.process.bell.fileno())
         lease = self.store.leader_lease()
         lease.acquire()
-        watch = self.store.watch("tickets", "intents", "runs", own=(*OWN, "quarantine"))
+        watch = self.store.watch("tickets", "intents", "runs", "quarantine", own=OWN)
         environment = {"PATH": os.environ["PATH"]}
         if self.real:
             hooks = Hooks(self.store.runs, self.settings.log_dir, self.config, environment, self.clock, 100)

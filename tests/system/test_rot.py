@@ -149,6 +149,36 @@ def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
     assert served.get("/healthz")["scheduler"] == "ok"
 
 
+@pytest.mark.parametrize("running", [True, False])
+def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(served: Farm, running: bool) -> None:
+    """Given a folder in the place of the leader's lock, while it leads or before it starts, then it is moved aside."""
+    lock = served.state / "locks/leader"
+    if not running:
+        served.terminate("scheduler")
+    lock.unlink()
+    lock.mkdir()
+    if not running:
+        served.start_scheduler()
+    until(lambda: lock.is_file() and locks.is_held(lock), what="the leader's lock")
+    served.close(1)
+    assert served.wait(served.take("A")) != b""
+    assert "locks/leader was no file; moved to quarantine/" in (served.logs / "main.log").read_text()
+    until(lambda: [line.partition(":")[0] for line in quarantine(served)] == ["locks/leader"], what="healthz")
+
+
+def test_a_damaged_counter_is_told_and_no_number_comes_again(served: Farm) -> None:
+    """Given a running server, when a counter is damaged, then takes go on above it, and one that is none is told."""
+    before = served.take("Z")
+    counter = served.state / "ids/tickets.next"
+    counter.write_bytes(b"damaged")
+    between = served.take("Z")
+    counter.unlink()
+    counter.mkdir()
+    assert before < between < served.take("Z")
+    until(lambda: "ids/tickets.next" in "".join(quarantine(served)), what="healthz")
+    assert "in quarantine: ids/tickets.next: damaged (" in (served.logs / "main.log").read_text()
+
+
 def test_a_newer_layout_is_refused(served: Farm) -> None:
     """Given a newer FORMAT, when either piece starts, then it refuses it and touches nothing."""
     served.terminate("scheduler")

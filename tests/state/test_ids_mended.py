@@ -1,0 +1,87 @@
+"""The files that tell the next numbers: what is damaged is put aside and told, and no number comes again."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from state import ids
+from state.documents import Ticket
+from state.ids import CEILING_STEP
+from state.store import Store
+
+
+@pytest.mark.parametrize("rot", ["a folder", "unreadable"])
+def test_a_counter_that_cannot_be_opened_is_moved_aside_by_who_creates(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rot: str
+) -> None:
+    """Given a counter that cannot be opened, when a ticket is created, then that is in quarantine."""
+    last = store.tickets.reserve(5)[-1]
+    counter = store.root / "ids" / "tickets.next"
+    if rot == "unreadable":
+        refuse_to_open_once(monkeypatch, counter)
+    else:
+        counter.unlink()
+        counter.mkdir()
+    assert store.tickets.create(lambda number: Ticket(id=number)).id > last
+    assert [aside.path.name.split(".")[:2] for aside in store.quarantine.list()] == [["ids-tickets", "next"]]
+
+
+def test_a_damaged_counter_is_told_by_who_creates(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Given a damaged counter, when a ticket is created, then the log tells it, once."""
+    last = store.tickets.reserve(5)[-1]
+    (store.root / "ids" / "tickets.next").write_bytes(b"damaged")
+    for _ in range(2):
+        assert store.tickets.create(lambda number: Ticket(id=number)).id > last
+    assert caplog.messages == ["ids/tickets.next was damaged: numbers go on above the ceiling"]
+
+
+def refuse_to_open_once(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    real, refused = os.open, []
+
+    def refuse(name: Any, *arguments: Any, **options: Any) -> int:
+        if name == path and not refused:
+            refused.append(name)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(ids.os, "open", refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("next", b"not a counter\n", "tickets.next was damaged and is removed"),
+        ("next", b"", "tickets.next was damaged and is removed"),
+        ("ceiling", b"", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
+        ("ceiling", b"?", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
+        ("ceiling", b"2\n", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
+        ("ceiling", None, "tickets.ceiling is written anew: "),
+    ],
+)
+def test_damaged_files_of_numbers_are_mended_and_told(
+    store: Store, name: str, content: bytes | None, told: str
+) -> None:
+    """Given one damaged file of numbers, when mended, then that is told, and no number comes again, now or later."""
+    last = store.tickets.reserve(5)[-1]
+    path = store.root / "ids" / f"tickets.{name}"
+    path.unlink() if content is None else path.write_bytes(content)
+    assert store.mend()[0].startswith(f"ids/{told}")
+    assert store.mend() == []
+    assert store.tickets.reserve(1).start > last
+    if name == "ceiling":
+        (store.root / "ids" / "tickets.next").unlink()
+        assert store.tickets.reserve(1).start > CEILING_STEP
+
+
+def test_what_is_right_about_numbers_is_left_alone(store: Store) -> None:
+    """Given new numbers, used ones, and ones after a restore, when mended, then nothing is told and nothing changed."""
+    assert store.mend() == []
+    store.tickets.reserve(5)
+    assert store.mend() == []
+    (store.root / "ids" / "tickets.next").unlink()
+    (store.root / "ids" / "tickets.ceiling").write_text("100000\n")
+    assert store.mend() == []
+    assert store.tickets.reserve(1).start == 100_000
