@@ -22,6 +22,7 @@ RUN_OF = {
 }
 """The hook that a resource in this state waits for; in any other it waits for none."""
 _RUN = re.compile(rf"(\d{{6,}})_({'|'.join(HookKind)})_\d+")
+_AGENTS_RUN = re.compile(r"agent_[a-z]+_(\d+)_\d+")
 _LONGEST_GAP = 100
 """Longer ones are mostly the leap to the ceiling after a reboot."""
 _FSCK = "`fsck --repair` does that, with the server stopped."
@@ -237,6 +238,8 @@ def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
     living = {resource.id: resource for resource in inventory.resources.values()}
     for name, goes_on in inventory.runs.items():
         number, kind = _parsed(name)
+        if number is None:
+            yield from _owner_of_agents_run(inventory, name, goes_on)
         if number is None or number == 0:
             continue
         resource = living.get(number)
@@ -245,13 +248,22 @@ def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
         watches = kind == HookKind.WATCH and (resource is not None or goes_on)
         if waits or watches or ("resources", number) in inventory.lost:
             continue
-        if goes_on:
-            sentence = f"a hook of resource {number} runs, and no document waits for it"
-            repair = f"End it: kill -- -$(cat runs/{name}.group)."
-            yield Fault(Kind.LONELY_RUN, f"runs/{name}.run", sentence, repair)
-        else:
-            sentence = f"run {name} is over, and no document waits for it"
-            yield Fault(Kind.LEFTOVER, f"runs/{name}.run", sentence, f"It must be removed. {_NEXT_PASS}")
+        yield _without_owner(name, f"resource {number}", goes_on)
+
+
+def _owner_of_agents_run(inventory: Inventory, name: str, goes_on: bool) -> Iterator[Fault]:
+    found = _AGENTS_RUN.fullmatch(name)
+    if found and inventory.agents is not None and int(found[1]) not in (0, *inventory.agents):
+        yield _without_owner(name, f"agent {int(found[1])}", goes_on)
+
+
+def _without_owner(run: str, owner: str, goes_on: bool) -> Fault:
+    file = f"runs/{run}.run"
+    if goes_on:
+        sentence = f"a hook of {owner} runs, and no document waits for it"
+        return Fault(Kind.LONELY_RUN, file, sentence, f"End it: kill -- -$(cat runs/{run}.group).")
+    sentence = f"run {run} is over, and no document waits for it"
+    return Fault(Kind.LEFTOVER, file, sentence, f"It must be removed. {_NEXT_PASS}")
 
 
 def _unsettled(inventory: Inventory) -> Iterator[Fault]:

@@ -15,8 +15,9 @@ class Inventory:
     `pools` are those whose limits are in force, by name. `ceilings` stand, for "tickets" and "resources", above all
     numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
     ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
-    they go on; None: not known. `started` are resources for which `cmd_new` was started, `told` tickets whose number
-    somebody was told, `happened` tickets and resources that events tell of.
+    they go on, `agents` all agents whose document is somewhere; None: not known. `started` are resources for which
+    `cmd_new` was started, `told` tickets whose number somebody was told, `happened` tickets and resources that events
+    tell of.
     """
 
     tickets: Mapping[str, Ticket] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Inventory:
     lost: Collection[tuple[str, int]] = ()
     forgotten: Container[tuple[str, int]] = ()
     runs: Mapping[str, bool] | None = None
+    agents: Collection[int] | None = None
     started: Collection[int] = ()
     told: Collection[int] = ()
     happened: Collection[tuple[str, int]] = ()

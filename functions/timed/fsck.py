@@ -82,6 +82,7 @@ def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
         lost=frozenset(_lost(found)),
         forgotten=_Forgotten(found),
         runs=found.runs,
+        agents=_agents(found),
         started=was_started,
         told=found.told,
         happened={(kind, number) for kind, number in found.happened if kind != "agents"},
@@ -194,14 +195,20 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
 
 
 def _missing_agents(found: Survey) -> Iterator[Fault]:
-    kept = {*found.agents, *found.damaged, *found.unreadable}
-    kept |= {f"agents/{aside.key}.json" for aside in found.quarantined if aside.folder == "agents"}
+    kept = _agents(found)
     for ticket in found.tickets.values():
-        file = f"agents/{ticket.id}.json"
-        if ("agents", ticket.id) in found.happened and ticket.state is TicketState.OPEN and file not in kept:
+        if ("agents", ticket.id) in found.happened and ticket.state is TicketState.OPEN and ticket.id not in kept:
             sentence = f"there is no agent {ticket.id}, although events tell of it and its ticket is open"
             repair = f"Close ticket {ticket.id} once its machine does nothing any more."
-            yield Fault(Kind.MISSING_AGENT, file, sentence, repair)
+            yield Fault(Kind.MISSING_AGENT, f"agents/{ticket.id}.json", sentence, repair)
+
+
+def _agents(found: Survey) -> set[int]:
+    """The agents whose document is somewhere, whether it can be read or not."""
+    files = (*found.agents, *found.damaged, *found.unreadable)
+    names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
+    names += [aside.key for aside in found.quarantined if aside.folder == "agents"]
+    return {int(name) for name in names if is_number(name)}
 
 
 def _place(aside: Aside) -> str:

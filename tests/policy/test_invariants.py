@@ -76,6 +76,7 @@ HEALTHY = Inventory.of(
     runs={"run of 5": True, "run of 6": False, "run of 7": True, "000003_watch_1": True, "agent_check_1_1": True},
     started=[1, 2, 3],
     told=[1, 5],
+    agents=[1],
 )
 
 
@@ -200,6 +201,14 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
     "a hook that runs for nobody": (
         Inventory.of(a_resource(1), runs={"000001_alloc_1": True}),
         {(Kind.LONELY_RUN, "runs/000001_alloc_1.run")},
+    ),
+    "a hook that runs for an agent that is gone": (
+        Inventory.of(agents=[2], runs={"agent_prepare_1_9": True, "agent_check_2_9": True, "agent_converge_0_9": True}),
+        {(Kind.LONELY_RUN, "runs/agent_prepare_1_9.run")},
+    ),
+    "a run of an agent that is over and forgotten": (
+        Inventory.of(agents=[], runs={"agent_terminate_3_9": False}),
+        {(Kind.LEFTOVER, "runs/agent_terminate_3_9.run")},
     ),
     "a run that is over and forgotten": (
         Inventory.of(runs={"000001_watch_77": False}),
