@@ -20,6 +20,7 @@ class Kind(StrEnum):
     MISSING_POOL = "missing pool"
     MISSING_AGENT = "missing agent"
     HALF_GRANTED = "half granted"
+    MISMATCH = "mismatch"
     DOUBLE_GRANT = "double grant"
     WRONG_SANDBOX = "wrong sandbox"
     DELETED_IN_USE = "deleted in use"
@@ -42,6 +43,11 @@ class Kind(StrEnum):
 
 
 NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED))
+
+
+BY_FSCK = "`fsck --repair` does that, with the server stopped."
+BY_NEXT_PASS = "The next pass of the scheduler does that."
+"""What repairs a fault, in words."""
 
 
 class Fault(msgspec.Struct, frozen=True):

@@ -4,29 +4,19 @@
 know beside: which tickets were told to clients, and for which resources `cmd_new` was started.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
 
-from functions.policy.faults import Fault, Kind
+from functions.policy.faults import BY_FSCK, BY_NEXT_PASS, Fault, Kind
 from functions.policy.held import HOLDABLE
 from functions.policy.inventory import Inventory
-from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
+from functions.policy.run_invariants import of_resources, owners
+from state.documents import Resource, ResourceState, Ticket, TicketState
 from state.lifecycle import ResourceEvent
 
-RUN_OF = {
-    ResourceState.STARTING: HookKind.ALLOC,
-    ResourceState.RELEASING: HookKind.RELEASE,
-    ResourceState.DELETING: HookKind.TERMINATE,
-}
-"""The hook that a resource in this state waits for; in any other it waits for none."""
-_RUN = re.compile(rf"(\d{{6,}})_({'|'.join(HookKind)})_\d+")
-_AGENTS_RUN = re.compile(r"agent_[a-z]+_(\d+)_\d+")
 _LONGEST_GAP = 100
 """Longer ones are mostly the leap to the ceiling after a reboot."""
-_FSCK = "`fsck --repair` does that, with the server stopped."
-_NEXT_PASS = "The next pass of the scheduler does that."
 
 
 def check(inventory: Inventory) -> list[Fault]:
@@ -43,8 +33,8 @@ def check(inventory: Inventory) -> list[Fault]:
         _holds,
         _numbers,
         _limits,
-        _runs_of_resources,
-        _owners_of_runs,
+        of_resources,
+        owners,
         _unsettled,
     )
     return [fault for each in checks for fault in each(inventory)]
@@ -59,15 +49,15 @@ def _places(inventory: Inventory) -> Iterator[Fault]:
         for file, document in living.items():
             if document.id in files:
                 sentence = f"{kind} {document.id} stands in {files[document.id]} too"
-                yield Fault(Kind.DUPLICATE, file, sentence, f"The living one goes to quarantine/: {_FSCK}")
+                yield Fault(Kind.DUPLICATE, file, sentence, f"The living one goes to quarantine/: {BY_FSCK}")
     for file, ticket in inventory.done.items():
         if ticket.state is not TicketState.CLOSED:
             sentence = f"ticket {ticket.id} is {ticket.state} among the settled ones"
-            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to tickets/open: {_FSCK}")
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to tickets/open: {BY_FSCK}")
     for file, resource in inventory.ended.items():
         if resource.state is not ResourceState.ENDED:
             sentence = f"resource {resource.id} is {resource.state} among the ended ones"
-            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to resources/live: {_FSCK}")
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to resources/live: {BY_FSCK}")
 
 
 def _gaps(inventory: Inventory) -> Iterator[Fault]:
@@ -89,7 +79,7 @@ def _counters(inventory: Inventory) -> Iterator[Fault]:
         ceiling, highest = inventory.ceilings.get(kind), max(given, default=0)
         if ceiling is not None and ceiling <= highest:
             sentence = f"the ceiling of {kind} is {ceiling}, but {highest} was given"
-            yield Fault(Kind.COUNTER, f"ids/{kind}.ceiling", sentence, f"It must be raised: {_FSCK}")
+            yield Fault(Kind.COUNTER, f"ids/{kind}.ceiling", sentence, f"It must be raised: {BY_FSCK}")
 
 
 def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
@@ -132,7 +122,7 @@ def _grants(inventory: Inventory) -> Iterator[Fault]:
         granted = (ticket.output, ticket.assigned_at, ticket.resource_name)
         if ticket.waiting and any(fact is not None for fact in granted):
             sentence = f"ticket {ticket.id} waits, but was given {ticket.resource_name or 'a resource'} before"
-            yield Fault(Kind.HALF_GRANTED, file, sentence, f"It must fail: {_FSCK}")
+            yield Fault(Kind.HALF_GRANTED, file, sentence, f"It must fail: {BY_FSCK}")
         if ticket.state is TicketState.FAILED and (ticket.reason is None or ticket.failed_at is None):
             sentence = f"ticket {ticket.id} is FAILED and does not say when and why"
             yield Fault(Kind.NO_REASON, file, sentence, "Its client can close it.")
@@ -148,18 +138,32 @@ def _holders(inventory: Inventory) -> Iterator[Fault]:
         first, *others = sorted(holders, key=lambda holder: (holder[1].assigned_at or 0.0, holder[1].id))
         for file, ticket in others:
             sentence = f"resource {number} is with the open tickets {first[1].id} and {ticket.id}"
-            yield Fault(Kind.DOUBLE_GRANT, file, sentence, f"The later one must fail: {_FSCK}")
+            yield Fault(Kind.DOUBLE_GRANT, file, sentence, f"The later one must fail: {BY_FSCK}")
         resource = resources.get(number)
         if resource is None:
             continue
         for file, ticket in holders:
+            if resource.state is ResourceState.UP and (fields := _told_otherwise(ticket, resource)):
+                sentence = f"ticket {ticket.id} tells otherwise than resource {number}: {', '.join(fields)}"
+                repair = f"One of both is damaged: see resalloc-maint history {number}, and mend that."
+                yield Fault(Kind.MISMATCH, file, sentence, repair)
             if resource.sandbox not in (None, ticket.sandbox):
                 theirs = f"sandbox {ticket.sandbox} has resource {number} of sandbox {resource.sandbox}"
                 sentence = f"ticket {ticket.id} of {theirs}"
                 yield Fault(Kind.WRONG_SANDBOX, file, sentence, f"Delete it: resalloc-maint resource-delete {number}.")
             if resource.state in (ResourceState.DELETING, ResourceState.ENDED):
                 sentence = f"open ticket {ticket.id} has resource {number}, which is {resource.state}"
-                yield Fault(Kind.DELETED_IN_USE, file, sentence, f"The ticket must fail. {_NEXT_PASS}")
+                yield Fault(Kind.DELETED_IN_USE, file, sentence, f"The ticket must fail. {BY_NEXT_PASS}")
+
+
+def _told_otherwise(ticket: Ticket, resource: Resource) -> list[str]:
+    """The fields of a ticket that are not as its resource has them."""
+    pairs = {
+        "resource_name": (ticket.resource_name, resource.name),
+        "pool": (ticket.pool, resource.pool),
+        "output": (ticket.output, resource.data or b""),
+    }
+    return [field for field, (told, real) in pairs.items() if told not in (None, real)]
 
 
 def _ends(inventory: Inventory) -> Iterator[Fault]:
@@ -220,52 +224,6 @@ def _limits(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(Kind.OVER_MAX, f"pools/{name}.json", sentence, repair)
 
 
-def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
-    for file, resource in {**inventory.resources, **inventory.ended}.items():
-        wanted = RUN_OF.get(resource.state)
-        run = resource.run
-        if wanted is not None and (run is None or run.kind is not wanted):
-            sentence = f"resource {resource.id} is {resource.state} and waits for no {wanted} run"
-            yield Fault(Kind.WRONG_RUN, file, sentence, f"It must count as cut off: {_FSCK}")
-        elif wanted is None and run is not None:
-            sentence = f"resource {resource.id} is {resource.state} and waits for the run {run.id}"
-            yield Fault(Kind.WRONG_RUN, file, sentence, f"That must be taken out of it: {_FSCK}")
-
-
-def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
-    if inventory.runs is None:
-        return
-    living = {resource.id: resource for resource in inventory.resources.values()}
-    for name, goes_on in inventory.runs.items():
-        number, kind = _parsed(name)
-        if number is None:
-            yield from _owner_of_agents_run(inventory, name, goes_on)
-        if number is None or number == 0:
-            continue
-        resource = living.get(number)
-        waits = resource is not None and resource.run is not None and resource.run.id == name
-        # A livecheck that hangs may outlast its resource.
-        watches = kind == HookKind.WATCH and (resource is not None or goes_on)
-        if waits or watches or ("resources", number) in inventory.lost:
-            continue
-        yield _without_owner(name, f"resource {number}", goes_on)
-
-
-def _owner_of_agents_run(inventory: Inventory, name: str, goes_on: bool) -> Iterator[Fault]:
-    found = _AGENTS_RUN.fullmatch(name)
-    if found and inventory.agents is not None and int(found[1]) not in (0, *inventory.agents):
-        yield _without_owner(name, f"agent {int(found[1])}", goes_on)
-
-
-def _without_owner(run: str, owner: str, goes_on: bool) -> Fault:
-    file = f"runs/{run}.run"
-    if goes_on:
-        sentence = f"a hook of {owner} runs, and no document waits for it"
-        return Fault(Kind.LONELY_RUN, file, sentence, f"End it: kill -- -$(cat runs/{run}.group).")
-    sentence = f"run {run} is over, and no document waits for it"
-    return Fault(Kind.LEFTOVER, file, sentence, f"It must be removed. {_NEXT_PASS}")
-
-
 def _unsettled(inventory: Inventory) -> Iterator[Fault]:
     resources = inventory.all_resources()
     for file, ticket in inventory.tickets.items():
@@ -285,10 +243,4 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
 
 
 def _waits(file: str, sentence: str) -> Fault:
-    return Fault(Kind.UNSETTLED, file, sentence, _NEXT_PASS)
-
-
-def _parsed(run: str) -> tuple[int | None, str]:
-    """The resource and the kind of a run; None for a run of anything else."""
-    found = _RUN.fullmatch(run)
-    return (int(found[1]), found[2]) if found else (None, "")
+    return Fault(Kind.UNSETTLED, file, sentence, BY_NEXT_PASS)

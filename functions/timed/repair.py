@@ -11,7 +11,8 @@ from typing import Any
 from functions.policy import change, salvage
 from functions.policy.change import run_id
 from functions.policy.faults import Kind
-from functions.policy.invariants import RUN_OF, check
+from functions.policy.invariants import check
+from functions.policy.run_invariants import RUN_OF
 from functions.timed.fsck import inventory_of, started
 from state import tree
 from state.archive import Archived

@@ -138,6 +138,14 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_ticket(1, output=b"", assigned_at=NOW)),
         {(Kind.HALF_GRANTED, "tickets/open/1.json")},
     ),
+    "a ticket that names another resource than it has": (
+        Inventory.of(a_resource(1), an_assigned_ticket(1, 1, resource_name="another")),
+        {(Kind.MISMATCH, "tickets/open/1.json")},
+    ),
+    "a ticket that was given what its resource is not": (
+        Inventory.of(a_resource(1), an_assigned_ticket(1, 1, output=b"another")),
+        {(Kind.MISMATCH, "tickets/open/1.json")},
+    ),
     "a failed ticket without a reason": (
         Inventory.of(failed(1, reason=None), a_resource(1)),
         {(Kind.NO_REASON, "tickets/open/1.json")},
