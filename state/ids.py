@@ -5,7 +5,6 @@ it. A durable ceiling in `ids/NAME.ceiling` stands above every number ever given
 counter was lost, numbering goes on above it and above every number in use.
 """
 
-import errno
 import logging
 import os
 import zlib
@@ -23,8 +22,6 @@ log = logging.getLogger(__name__)
 
 CEILING_STEP = 1000
 _WIDTH = 80
-_NOT_OURS = (errno.EISDIR, errno.EACCES, errno.EPERM)
-"""Errors of opening a file that can still be moved aside."""
 
 
 class Numbers:
@@ -105,27 +102,26 @@ class Numbers:
         return wrong
 
     def _content(self, path: Path) -> bytes | None:
-        """None when it is not there, or when the system refuses to read this one file."""
-        try:
-            return self._files.read(path)
-        except StoreUnavailable as refused:
-            if not (refused.of_one_file or refused.error.errno in NO_DOCUMENT):
-                raise
-            return None
+        """None when it is not there, or when the system refuses to read this one file, and not for a moment only."""
+        for _ in range(2):
+            try:
+                return self._files.read(path)
+            except StoreUnavailable as refused:
+                if not (refused.of_one_file or refused.error.errno in NO_DOCUMENT):
+                    raise
+        return None
 
     def _put_aside(self, path: Path) -> str:
         aside = self._aside.take(path)
         return f"ids/{path.name} was damaged; moved to quarantine/{aside.name if aside else ''}"
 
     def _open_next(self) -> int:
-        """A descriptor of the counter's file; what cannot be opened there is put aside."""
+        """A descriptor of the counter's file; a folder in its place is put aside."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
             return os.open(self._next, flags, 0o644)
-        except OSError as error:
-            if error.errno not in _NOT_OURS:
-                raise
-        log.error("%s", self._put_aside(self._next))
+        except IsADirectoryError:
+            log.error("%s", self._put_aside(self._next))
         return os.open(self._next, flags, 0o644)
 
     def _reserve(self, count: int) -> range:

@@ -3,30 +3,45 @@
 import errno
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from state import ids
 from state.documents import Ticket
+from state.errors import StoreUnavailable
+from state.files import Files
 from state.ids import CEILING_STEP
 from state.store import Store
 
 
-@pytest.mark.parametrize("rot", ["a folder", "unreadable"])
-def test_a_counter_that_cannot_be_opened_is_moved_aside_by_who_creates(
-    store: Store, monkeypatch: pytest.MonkeyPatch, rot: str
-) -> None:
-    """Given a counter that cannot be opened, when a ticket is created, then that is in quarantine."""
+def test_a_folder_in_the_place_of_a_counter_is_moved_aside_by_who_creates(store: Store) -> None:
+    """Given a folder in the place of a counter, when a ticket is created, then that is in quarantine."""
     last = store.tickets.reserve(5)[-1]
     counter = store.root / "ids" / "tickets.next"
-    if rot == "unreadable":
-        refuse_to_open_once(monkeypatch, counter)
-    else:
-        counter.unlink()
-        counter.mkdir()
+    counter.unlink()
+    counter.mkdir()
     assert store.tickets.create(lambda number: Ticket(id=number)).id > last
     assert [aside.path.name.split(".")[:2] for aside in store.quarantine.list()] == [["ids-tickets", "next"]]
+
+
+@pytest.mark.parametrize(("times", "moved"), [(1, 0), (100, 1)])
+def test_a_counter_that_cannot_be_read_is_moved_aside_unless_that_was_for_a_moment(
+    store: Store, monkeypatch: pytest.MonkeyPatch, times: int, moved: int
+) -> None:
+    """Given a counter that the system refuses to read, once or always, when mended, then only the latter is moved."""
+    last = store.tickets.reserve(5)[-1]
+    counter, read = store.root / "ids" / "tickets.next", Files.read
+    refusals = iter(range(times))
+
+    def refuse(files: Files, path: Path) -> bytes | None:
+        if path == counter and next(refusals, None) is not None:
+            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        return read(files, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "read", refuse)
+        assert len(store.mend()) == moved
+    assert len(store.quarantine.list()) == moved
+    assert store.tickets.reserve(1).start > last
 
 
 def test_a_damaged_counter_is_told_by_who_creates(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -36,18 +51,6 @@ def test_a_damaged_counter_is_told_by_who_creates(store: Store, caplog: pytest.L
     for _ in range(2):
         assert store.tickets.create(lambda number: Ticket(id=number)).id > last
     assert caplog.messages == ["ids/tickets.next was damaged: numbers go on above the ceiling"]
-
-
-def refuse_to_open_once(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    real, refused = os.open, []
-
-    def refuse(name: Any, *arguments: Any, **options: Any) -> int:
-        if name == path and not refused:
-            refused.append(name)
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(ids.os, "open", refuse)
 
 
 @pytest.mark.parametrize(
