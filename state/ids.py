@@ -82,8 +82,11 @@ class Numbers:
 
     def _mend(self) -> list[str]:
         wrong = []
-        content = self._content(self._next)
+        content, stored = self._content(self._next), self._content(self._ceiling)
         counter = read_counter(content) if content else None
+        if counter is None and stored is None and os.path.lexists(self._ceiling):
+            # Only who looks after the disk can tell where numbers went on.
+            return [f"ids/{self._ceiling.name} cannot be read"]
         if counter is None and content is not None:
             # It is not synced: a power cut may leave it so.
             self._files.remove(self._next)
@@ -91,7 +94,6 @@ class Numbers:
         elif counter is None and os.path.lexists(self._next):
             wrong.append(self._put_aside(self._next))
         known = counter[2] if counter is not None and counter[0] == boot_id() else 0
-        stored = self._content(self._ceiling)
         ceiling = _number(stored or b"")
         if ceiling < known or (stored is not None and ceiling == 0):
             if os.path.lexists(self._ceiling):

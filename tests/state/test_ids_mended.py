@@ -53,6 +53,23 @@ def test_a_damaged_counter_is_told_by_who_creates(store: Store, caplog: pytest.L
     assert caplog.messages == ["ids/tickets.next was damaged: numbers go on above the ceiling"]
 
 
+def test_while_neither_file_can_be_read_both_stay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a counter and a ceiling that the system refuses to read, when mended, then nothing is moved."""
+    last = store.tickets.reserve(5)[-1]
+    read = Files.read
+
+    def refuse(files: Files, path: Path) -> bytes | None:
+        if path.name.startswith("tickets."):
+            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+        return read(files, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Files, "read", refuse)
+        assert store.mend() == ["ids/tickets.ceiling cannot be read"]
+    assert store.quarantine.list() == []
+    assert store.tickets.reserve(1).start == last + 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
