@@ -18,7 +18,6 @@ from state.documents import HookKind, Resource, ResourceState
 from state.ids import Numbers
 from state.store import Batch, Put, Store
 from tests.chaos import model
-from tests.chaos.children import WORKERS
 from tests.chaos.model import RUNS, STEPS, check
 from tests.chaos.model_deeds import Then
 from tests.chaos.model_farms import generous
@@ -228,8 +227,8 @@ def test_what_waits_does_not_wait_longer_because_the_clock_was_set_back(
 
 def test_the_long_form_tells_what_it_did_and_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "BATCHES", ((2, 20), (1, 40)))
-    report = model.run(0.1, SEED)
+    report = model.run(1, SEED)
     assert report.faults == []
-    assert report.tried["runs"] >= 2 * WORKERS
+    assert report.tried["runs"] > 0 < report.tried["steps"]
     monkeypatch.setattr(FarmModel, "finish", lambda self: pytest.fail("a planted fault"))
-    assert any("a planted fault" in fault and "check(" in fault for fault in model.run(0.1, SEED).faults)
+    assert any("a planted fault" in fault and "check(" in fault for fault in model.run(1, SEED).faults)
