@@ -147,7 +147,7 @@ class Hooks:
         run_log = self._files.log_path(run.log)
         output = run_log if run.output_limit is None else self._files.path(run.id, "out")
         return subprocess.Popen(
-            ["/bin/sh", str(SUPERVISOR), str(self._files.folder / run.id), str(output), str(run_log), run.command],
+            ["/bin/sh", str(SUPERVISOR), self._files.stem(run.id), str(output), str(run_log), run.command],
             stdin=lock,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

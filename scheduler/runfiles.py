@@ -38,11 +38,17 @@ class RunFiles:
 
     def __init__(self, runs: Path, logs: Path) -> None:
         self.folder = runs
+        # Joined as strings: some dozen names are made for each run.
+        self._prefix = f"{runs}/"
         self._logs = logs
         logs.mkdir(parents=True, exist_ok=True)
 
-    def path(self, run_id: str, ending: str) -> Path:
-        return self.folder / f"{run_id}.{ending}"
+    def stem(self, run_id: str) -> str:
+        """The path of the run's files without their endings."""
+        return f"{self._prefix}{run_id}"
+
+    def path(self, run_id: str, ending: str) -> str:
+        return f"{self._prefix}{run_id}.{ending}"
 
     def log_path(self, name: str) -> Path:
         return self._logs / name
@@ -56,7 +62,7 @@ class RunFiles:
 
     def read(self, run_id: str) -> RunFile:
         """What was started. Raises OSError, and msgspec.DecodeError and UnicodeDecodeError when that is not told."""
-        return msgspec.json.decode(self.path(run_id, "run").read_bytes(), type=RunFile)
+        return msgspec.json.decode(_content(self.path(run_id, "run")), type=RunFile)
 
     def begin(self, file: RunFile) -> int:
         """Write a run's first file; returns its descriptor, which holds the run's lock. Raises OSError."""
@@ -83,11 +89,11 @@ class RunFiles:
     def result(self, run_id: str) -> int | None:
         """The exit status that the supervisor wrote down, None as long as it has not."""
         try:
-            content = self.path(run_id, "result").read_text(errors="replace")
+            content = _content(self.path(run_id, "result"))
         except OSError:
             return None
-        status = content.removesuffix("\n")
-        return int(status) if content.endswith("\n") and status.isascii() and status.isdigit() else None
+        status = content.removesuffix(b"\n")
+        return int(status) if content.endswith(b"\n") and status.isdigit() else None
 
     def output(self, run_id: str, limit: int) -> bytes:
         """What the hook printed, up to so many bytes. Raises OSError."""
@@ -124,7 +130,8 @@ class RunFiles:
     def note_cut(self, run: HookRun, why: str) -> None:
         """Write down why the server ends this run, for a later scheduler and for who reads the log."""
         try:
-            self.path(run.id, "cut").write_text(why)
+            with open(self.path(run.id, "cut"), "w") as cut:
+                cut.write(why)
             with open(self._logs / run.log, "ab+") as run_log:
                 run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 1))
                 line = f"{why}\n".encode()
@@ -138,7 +145,7 @@ class RunFiles:
         if not os.path.lexists(path):
             return None
         try:
-            return path.read_text(errors="replace") or "ended by the server"
+            return _content(path).decode(errors="replace") or "ended by the server"
         except OSError:
             return "ended by the server"
 
@@ -152,7 +159,7 @@ class RunFiles:
     def kill_group(self, run_id: str, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to the hook, its supervisor, and what they started, if that is still there."""
         try:
-            group = int(self.path(run_id, "group").read_text())
+            group = int(_content(self.path(run_id, "group")))
         except (OSError, ValueError):
             return
         try:
@@ -168,14 +175,21 @@ class RunFiles:
         for ending in (*ENDINGS, "run"):
             path = self.path(run_id, ending)
             try:
-                path.unlink(missing_ok=True)
+                os.unlink(path)
+            except FileNotFoundError:
+                pass
             except OSError:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _size(path: Path) -> int:
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _size(path: str | Path) -> int:
     """In bytes, 0 when there is no such file."""
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size
     except FileNotFoundError:
         return 0

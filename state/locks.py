@@ -61,7 +61,7 @@ class Lease:
             return True
 
 
-def take(path: Path) -> int:
+def take(path: str | Path) -> int:
     """Create the file at `path`, lock it and return its descriptor, for handing to a child process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -72,7 +72,7 @@ def take(path: Path) -> int:
     return descriptor
 
 
-def is_held(path: Path) -> bool:
+def is_held(path: str | Path) -> bool:
     """Whether some process holds the lock at `path`; a file that is not there is held by nobody."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
