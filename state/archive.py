@@ -100,19 +100,23 @@ class Archived(Numbered[D]):
                         yield key
 
     def finished_since(self, at: float) -> Iterator[D]:
-        """Finished documents that were written last since this time (Unix seconds), as far as they can be read."""
-        for name in self._files.names(self.archive_folder):
+        """Finished documents that were written last since this time (Unix seconds), as far as they can be read.
+
+        Those with the highest numbers come first.
+        """
+        for name in sorted(filter(is_number, self._files.names(self.archive_folder)), key=int, reverse=True):
             folder = self.archive_folder / name
-            if is_number(name) and _written_at(folder) >= at:
-                for file in self._files.names(folder):
-                    key = self.key_of(file)
-                    try:
-                        if key is not None and (folder / file).stat().st_mtime >= at:
-                            document = self.parse(folder / file, key)
-                            if document is not None:
-                                yield document
-                    except (CorruptDocument, StoreUnavailable, FileNotFoundError):
-                        continue
+            if _written_at(folder) < at:
+                continue
+            keys = (self.key_of(file) for file in self._files.names(folder))
+            for key in sorted((key for key in keys if key is not None), reverse=True):
+                path = self.archive_path(key)
+                try:
+                    document = self.parse(path, key) if path.stat().st_mtime >= at else None
+                except (CorruptDocument, StoreUnavailable, FileNotFoundError):
+                    continue
+                if document is not None:
+                    yield document
 
     def quarantine_archived(self, key: int) -> CorruptDocument | None:
         """Move a finished document that does not parse aside; None when it does, or is not there."""

@@ -23,7 +23,9 @@ SYNC_PERIOD = 1.0
 MARGIN = 600.0
 """Seconds before the last line for which others may be missing: far more than from a transition to its line."""
 LONGEST_LOOK = 86400.0
-"""Seconds for which finished documents are looked through at a start, when there are no lines at all."""
+"""Seconds for which finished documents are looked through at a start, when there are no lines at all ..."""
+MOST_LOOKED_AT = 10_000
+"""... and how many of them at most, those with the highest numbers: nothing else goes on meanwhile."""
 _LAST_LINES = 1000
 _ENDED_KEPT = 1000
 """How many documents that have ended are remembered at least, before they are forgotten together."""
@@ -117,9 +119,10 @@ def _begin(farm: Farm, now: float) -> None:
     torn = farm.store.events.cut_torn()
     if torn:
         log.warning("%s: the last line was torn; %d bytes cut off", farm.store.events.folder, torn)
-    at = max(_horizon(farm.store.events, now), now - LONGEST_LOOK)
+    horizon = _horizon(farm.store.events, now)
+    most = MOST_LOOKED_AT if horizon == -math.inf else None
     for collection in (farm.store.tickets, farm.store.resources):
-        for document in collection.finished_since(at):
+        for document in islice(collection.finished_since(max(horizon, now - LONGEST_LOOK)), most):
             key = key_of(document)
             if key is not None:
                 farm.unwritten.setdefault(key, document)

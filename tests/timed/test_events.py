@@ -246,6 +246,22 @@ def test_a_folder_that_was_emptied_is_filled_with_what_lives(world: World) -> No
     assert missing_and_double(world.store) == NOTHING
 
 
+def test_without_a_line_a_begin_looks_at_so_many_finished_documents_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no line at all and more that is finished than anybody should wait for, when a scheduler begins, then the
+    last ones are told.
+    """
+    monkeypatch.setattr(events, "MOST_LOOKED_AT", 2)
+    finished = [use_up(world) for _ in range(4)]
+    world.until(lambda: not set(finished) & {*world.store.tickets.living()}, "their archive")
+    for day in world.store.events.days():
+        world.store.events.path(day).unlink()
+    world.restart()
+    write_events(world.farm, Chronicle())
+    assert {event.ticket for event in lines(world.store) if event.kind == "ticket"} & {*finished} == {*finished[2:]}
+
+
 def test_a_document_that_was_told_long_ago_is_not_searched_for(world: World) -> None:
     """Given events older than any that may be missing, when a scheduler begins, then they count as written."""
     number = world.store.tickets.create(lambda number: Ticket(id=number, tags=("B",), created_at=1000.0)).id
