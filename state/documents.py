@@ -2,7 +2,7 @@
 
 Times are Unix seconds. Bytes (`data`, `output`) stand in JSON as base64. Every document keeps the fields that
 this version does not know in `unknown`, so that an older program beside a newer one loses nothing; so do a `Run` and
-an `Event` inside of one.
+an `Event` inside of one. On the disk each begins with its check sum (`checksum.py`), which is no field.
 """
 
 import functools
@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 import msgspec
+
+from state import checksum
 
 
 @functools.cache
@@ -118,10 +120,15 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:
-        """Read one document; raises `msgspec.DecodeError` or its subclass `msgspec.ValidationError`."""
+        """Read one document; raises `msgspec.DecodeError` or its subclass `msgspec.ValidationError`.
+
+        So does one whose check sum is wrong. One without is taken as it is.
+        """
         fields = msgspec.json.decode(content)
         if not isinstance(fields, dict):
             raise msgspec.ValidationError("Expected an object")
+        checksum.check(content)
+        fields.pop("sum", None)
         for name in cls.NEEDED:
             if name not in fields:
                 raise msgspec.ValidationError(f"Object missing required field `{name}`")
@@ -133,14 +140,14 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         return msgspec.convert(fields, cls)
 
     def to_json(self) -> bytes:
-        """One line of JSON, fields in the order of the class, unknown ones last."""
+        """One line of JSON: its check sum, then the fields in the order of the class, unknown ones last."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         unknown = fields.pop("unknown")
         if fields.get("run") is not None:
             fields["run"] |= fields["run"].pop("unknown", {})
         for event in fields.get("history", ()):
             event.update(event.pop("unknown", {}))
-        return msgspec.json.encode({**fields, **unknown}) + b"\n"
+        return checksum.with_sum(msgspec.json.encode({**fields, **unknown}) + b"\n")
 
     def replace(self, **changes: Any) -> Self:
         """The same document with these fields changed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from state import locks
+from state import checksum, locks
 from state.disk import NO_DOCUMENT
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument, NotFound, StoreUnavailable
@@ -23,7 +23,7 @@ UNUSED_FOR = 86400.0
 
 
 class Key(msgspec.Struct, frozen=True):
-    """`body` is a hash of what was asked for with the key."""
+    """`body` is a hash of what was asked for with the key. On the disk its check sum stands first."""
 
     ticket: int
     body: str
@@ -61,7 +61,7 @@ class Keys:
                         known = None
             if known is None:
                 known = Key(self._free_number(), body)
-                self._write_new(path, msgspec.json.encode(known) + b"\n")
+                self._write_new(path, checksum.with_sum(msgspec.json.encode(known) + b"\n"))
             ticket = make(known.ticket)
             try:
                 self._write_new(self._tickets.path(ticket.id), ticket.to_json())
@@ -127,7 +127,11 @@ def read_key(files: Files, path: Path) -> Key | None:
     """What a key's file holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
     try:
         content = files.read(path)
-        return None if content is None else msgspec.json.decode(content, type=Key)
+        if content is None:
+            return None
+        key = msgspec.json.decode(content, type=Key)
+        checksum.check(content)
+        return key
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptDocument(path, str(error)) from error
     except StoreUnavailable as refused:

@@ -1,7 +1,8 @@
 """What can still be read out of a damaged document, and what to make of it.
 
 A damaged document mostly lost its end or a few bits. The fields that survived tell which numbers a resource occupies,
-and are enough to delete it.
+and are enough to delete it. Where only the check sum is wrong, nobody knows which field is, and the document is not
+whole.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from state import checksum
 from state.documents import Document, Resource, ResourceState, Ticket, TicketState
 
 D = TypeVar("D", bound=Document)
@@ -35,10 +37,17 @@ def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
 
 
 def whole(form: type[D], content: bytes, key: int | str) -> D | None:
-    """The document itself when no field is lost: only what stands around its fields is damaged."""
+    """The document itself when no field is lost: only what stands around its fields is damaged.
+
+    Where its check sum still stands, that must say the same.
+    """
     fields = fields_of(form, content)
     known = {field.name for field in msgspec.structs.fields(form)} - {"unknown"}
-    return form(**fields) if fields.keys() == known and fields[form.KEY] == key else None
+    if fields.keys() != known or fields[form.KEY] != key:
+        return None
+    document = form(**fields)
+    said = checksum.stated(content)
+    return document if said in (None, checksum.stated(document.to_json())) else None
 
 
 def resource_to_delete(key: int, content: bytes) -> Resource | None:

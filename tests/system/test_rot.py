@@ -12,6 +12,7 @@ from config.settings import load_settings
 from functions.app import create_app
 from state import locks
 from tests.system.farm import SHIM, Farm
+from tests.timed.rot import Rot, empty, flip_value
 from tests.waiting import until
 
 POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [A]}"
@@ -51,13 +52,16 @@ def quarantine(farm: Farm) -> list[str]:
     return found
 
 
-def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm) -> None:
-    """Given a running server, when a ticket, a resource and a pool are emptied, then all three are as before."""
+@pytest.mark.parametrize("rot", [empty, flip_value])
+def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm, rot: Rot) -> None:
+    """Given a running server, when a ticket, a resource and a pool are emptied, or a bit of each flips, then all three
+    are as before.
+    """
     taken = served.ticket(1)["resource"]
     places = ["tickets/open/1.json", "tickets/open/2.json", f"resources/live/{taken}.json", "pools/echo.json"]
     before = {place: (served.state / place).read_bytes() for place in places}
     for place in places:
-        (served.state / place).write_bytes(b"")
+        rot(served.state / place)
     until(lambda: contents(served.state, places) == before, what="all documents")
     told = until(lambda: len(found := quarantine(served)) == 4 and found, what="healthz")
     assert sorted(line.partition(":")[0] + ".json" for line in told) == sorted(places)

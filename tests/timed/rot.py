@@ -1,5 +1,6 @@
 """Ways in which a file goes bad, and a living folder with a file of every kind."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,22 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def flip_value(path: Path) -> None:
+    """One bit far from its beginning is the other one, so that it is JSON with the same fields and another value."""
+    good = path.read_bytes()
+    middle = len(good) // 2
+    for place in (*range(middle, len(good)), *range(middle, 0, -1)):
+        content = bytearray(good)
+        content[place] ^= 1
+        try:
+            if json.loads(content).keys() == json.loads(good).keys():
+                path.write_bytes(content)
+                return
+        except ValueError:
+            continue
+    raise AssertionError(f"{path} has no such bit")
+
+
 def delete(path: Path) -> None:
     path.unlink()
 
@@ -55,6 +72,8 @@ ROTS: dict[str, Rot] = {
     "deleted": delete,
     "unreadable": make_unreadable,
 }
+DOCUMENT_ROTS: dict[str, Rot] = {**ROTS, "bit of a value flipped": flip_value}
+"""Ways in which documents and keys go bad, which have a check sum."""
 
 POOLS = """
 vm:

@@ -13,10 +13,11 @@ from functions.timed import farm
 from functions.timed.cleanup import cleanup
 from functions.timed.damage import Patrol
 from functions.timed.events import Chronicle, write_events
-from state.documents import ResourceState, Ticket
+from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
 from state.keys import Keys
 from tests.timed.rot import (
+    DOCUMENT_ROTS,
     FINISHED,
     LIVING,
     OTHERS,
@@ -31,7 +32,7 @@ from tests.timed.rot import (
 from tests.timed.world import World
 
 
-@pytest.mark.parametrize("rot", ROTS)
+@pytest.mark.parametrize("rot", DOCUMENT_ROTS)
 @pytest.mark.parametrize("kind", LIVING)
 def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
     world: World, caplog: pytest.LogCaptureFixture, kind: str, rot: str
@@ -40,7 +41,7 @@ def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
     path = path_of(world, LIVING[kind])
     before, good = documents(world), path.read_bytes()
     write_events(world.farm, Chronicle())
-    ROTS[rot](path)
+    DOCUMENT_ROTS[rot](path)
     # That agent has no history which events could tell.
     assert faults(world) or (kind, rot) == ("agent", "deleted")
     cleanup(world.farm, world.unknown)
@@ -91,12 +92,12 @@ def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
     assert documents(world) == before
 
 
-@pytest.mark.parametrize("rot", [name for name in ROTS if name != "deleted"])
+@pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
 @pytest.mark.parametrize("kind", FINISHED)
 def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind: str, rot: str) -> None:
     """Given a server that runs, when an archived document or a key rots, then the patrol moves and tells it."""
     path = path_of(world, FINISHED[kind])
-    ROTS[rot](path)
+    DOCUMENT_ROTS[rot](path)
     assert (Kind.DAMAGED, str(path.relative_to(world.store.root))) in faults(world)
     cleanup(world.farm, world.unknown)
     assert not path.exists()
@@ -124,7 +125,7 @@ def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("rot", [name for name in ROTS if name != "deleted"])
+@pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
 def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
     world: World, rot: str, restarted: bool
 ) -> None:
@@ -132,7 +133,7 @@ def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
     spare = next(found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None)
     bad, good = world.ask_delete(2), world.ask_delete(spare)
     path = world.store.intents.path(bad.id)
-    ROTS[rot](path)
+    DOCUMENT_ROTS[rot](path)
     assert (Kind.DAMAGED, f"intents/{bad.id}.json") in faults(world)
     if restarted:
         world.restart()
@@ -148,7 +149,7 @@ def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptur
     """Given a server that runs, when a whole but other document stands there, then it is moved and told."""
     path = world.store.resources.path(2)
     good = path.read_bytes()
-    path.write_bytes(good.replace(b'"id_in_pool":', b'"id_in_pool":1'))
+    path.write_bytes(Resource.from_json(good).replace(id_in_pool=11).to_json())
     world.farm.refresh({"resources": {"2.json"}})
     assert path.read_bytes() == good
     assert "somebody else changed" in caplog.text

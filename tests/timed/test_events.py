@@ -395,11 +395,12 @@ def test_what_lies_in_quarantine_when_a_leader_begins_is_told_by_it(world: World
 
 
 def test_a_document_that_somebody_changed_is_told_with_why(world: World) -> None:
-    """Given the record of a pool that an editor wrote over, then that file's move aside is told, and why."""
+    """Given a pool's record that somebody wrote over, without its sum, then that file's move aside is told, and why."""
     chronicle = Chronicle()
     world.turn()
     path = world.store.pools.path("vm")
-    path.write_bytes(path.read_bytes().replace(b'"max":2', b'"max":9'))
+    _, _, rest = path.read_bytes().partition(b",")
+    path.write_bytes(b"{" + rest.replace(b'"max":2', b'"max":9'))
     world.farm.refresh({"pools": {path.name}})
     write_events(world.farm, chronicle)
     assert [(event.pool, event.event, event.reason) for event in lines(world.store) if event.kind == "document"] == [

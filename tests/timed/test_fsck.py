@@ -22,6 +22,7 @@ from state.files import Files
 from state.keys import Keys
 from state.store import Batch, Put, Store
 from tests.state.children import Child
+from tests.timed.rot import flip_value
 from tests.timed.world import World
 
 
@@ -206,7 +207,23 @@ def test_a_flipped_bit_in_the_name_of_a_field_is_found(world: World, capsys: pyt
     path.write_bytes(path.read_bytes().replace(b'"state"', b'"svate"'))
     status, text = fsck(world, capsys)
     assert status == 1
-    assert "tickets/done/0/1.json: it is damaged: Object missing required field `state`" in text
+    assert "tickets/done/0/1.json: it is damaged: its check sum is wrong; if it was edited" in text
+    replace(world, "tickets/done/0/1.json")
+    assert "tickets/done/0/1.json: it is damaged: Object missing required field `state`" in fsck(world, capsys)[1]
+
+
+def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given documents with a flipped bit that can be read, when repaired, then it is said, and they are none that hold.
+
+    Nobody knows which field it was.
+    """
+    for path in (world.store.tickets.path(2), world.store.resources.path(2)):
+        flip_value(path)
+    status, text = fsck(world, capsys, "--repair")
+    assert status == 0
+    assert text.count("was damaged (its check sum is wrong; if it was edited by hand, take `sum` out of it)") == 2
+    assert world.store.tickets.read(2).state is TicketState.FAILED
+    assert world.store.resources.read(2).state is ResourceState.DELETE_REQUEST
 
 
 def test_a_pool_that_is_gone_is_missed(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,136 @@
+"""Check sums: every flipped bit of a document is found, and documents that are written by hand need none."""
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state.checksum import WRONG
+from state.documents import (
+    Agent,
+    Document,
+    Event,
+    HookKind,
+    Intent,
+    IntentKind,
+    PoolRecord,
+    Resource,
+    Run,
+    Ticket,
+    TicketState,
+)
+from state.errors import CorruptDocument
+from state.keys import Keys
+from state.store import Store
+from tests.state.test_agents import AGENTS
+from tests.state.test_documents import INTENTS, RECORDS, RESOURCES, TICKETS
+
+BEGAN = Event(at=1772360100.5, n=1, event="start began", after="STARTING", actor="leader")
+RUN = Run(id="000017_release_1", kind=HookKind.RELEASE, started_at=1772360100.5)
+SAMPLES: list[Document] = [
+    Ticket(id=42, tags=("x86_64",), created_at=1772360100.25, resource=17, pool="vms", output=b"192.0.2.17\n"),
+    Resource(id=17, name="vms_17", pool="vms", tags={"x86_64": 0}, counters={"address": 3}, run=RUN, history=(BEGAN,)),
+    PoolRecord(name="vms", options={"max": 3, "cmd_new": "true"}, startup_success_rate=0.5, history=(BEGAN,)),
+    Intent(id=1, kind=IntentKind.DELETE_RESOURCE, resource=17, reason="\u00e9"),
+    Agent(id=43, group="builders", unknown={"colour": "red"}),
+]
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+def flips(content: bytes) -> Iterator[bytes]:
+    """The content as often as it has bits, each time with another one flipped."""
+    for place in range(len(content) * 8):
+        yield flipped(content, place)
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    changed = bytearray(content)
+    changed[place // 8] ^= 1 << place % 8
+    return bytes(changed)
+
+
+def is_read(form: type[Document], content: bytes) -> bool:
+    try:
+        form.from_json(content)
+    except REFUSED:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("document", SAMPLES, ids=lambda document: type(document).__name__)
+def test_every_flipped_bit_of_a_document_is_found(document: Document) -> None:
+    """Given a document of each kind, when any one bit of it is flipped, then it is not read."""
+    assert [content for content in flips(document.to_json()) if is_read(type(document), content)] == []
+
+
+@given(TICKETS | RESOURCES | RECORDS | INTENTS | AGENTS, st.data())
+def test_a_flipped_bit_of_any_document_is_found(document: Document, data: st.DataObject) -> None:
+    content = document.to_json()
+    place = data.draw(st.integers(0, len(content) * 8 - 1))
+    assert not is_read(type(document), flipped(content, place))
+    assert is_read(type(document), content)
+
+
+def test_every_flipped_bit_of_a_key_is_found(store: Store) -> None:
+    """Given an idempotency key, when any one bit of its file is flipped, then it is not read."""
+    keys = Keys(store)
+    keys.create_once("k", "body", lambda number: Ticket(id=number))
+    (path,) = keys.folder.iterdir()
+    good = path.read_bytes()
+    for content in flips(good):
+        path.write_bytes(content)
+        with pytest.raises(CorruptDocument):
+            keys.read(path.name)
+    path.write_bytes(good)
+    assert keys.read(path.name) is not None
+
+
+def test_a_damaged_name_of_the_sum_is_no_unknown_field() -> None:
+    """Given a document whose `sum` is called otherwise and whose sum is wrong, too, when read, then it is damaged."""
+    content = Ticket(id=7).to_json().replace(b'"sum"', b'"xyz"').replace(b'"id":7', b'"id":8')
+    with pytest.raises(msgspec.ValidationError, match=re.escape(WRONG)):
+        Ticket.from_json(content)
+
+
+def test_a_wrong_sum_is_told_with_the_way_out() -> None:
+    """Given a document that was edited in place, when read, then it is refused; without `sum` it is taken."""
+    content = Ticket(id=7, tags=("A",)).to_json().replace(b'"A"', b'"B"')
+    with pytest.raises(msgspec.ValidationError, match="edited by hand, take `sum` out of it"):
+        Ticket.from_json(content)
+    assert Ticket.from_json(b"{" + content.partition(b",")[2]).tags == ("B",)
+
+
+def test_the_sum_is_that_of_the_document_without_it() -> None:
+    content = SAMPLES[0].to_json()
+    said = json.loads(content)["sum"]
+    assert content.startswith(b'{"sum":"')
+    rest = content.replace(b'"sum":"%b",' % said.encode(), b"")
+    assert f"{zlib.crc32(rest):08x}" == said
+
+
+@pytest.mark.parametrize("document", SAMPLES, ids=lambda document: type(document).__name__)
+def test_a_sum_elsewhere_or_with_spaces_is_not_checked_and_not_kept(document: Document) -> None:
+    """Given documents written by other programs, when read and written, then they have one sum, which is right."""
+    fields: dict[str, Any] = json.loads(document.to_json())
+    said = fields.pop("sum")
+    for others in (fields, {"sum": "00000000", **fields}, {"sum": 5, **fields}, {**fields, "sum": said}):
+        read = type(document).from_json(json.dumps(others).encode())
+        assert read == document
+        assert read.to_json() == document.to_json()
+    older = json.dumps({**fields, "sum": "00000000"}, separators=(",", ":"))
+    assert type(document).from_json(older.encode()).to_json() == document.to_json()
+
+
+def test_an_update_computes_it_anew(store: Store) -> None:
+    """Given a ticket of a newer program, when this one changes it, then its sum is right again, unknown fields too."""
+    newer = Ticket(id=7, unknown={"priority": 3, "sums": "a newer field's name"})
+    store.tickets.path(7).write_bytes(newer.to_json())
+    store.tickets.update(7, lambda ticket: ticket.replace(state=TicketState.CLOSED))
+    assert store.tickets.path(7).read_bytes() == newer.replace(state=TicketState.CLOSED).to_json()
+    assert store.tickets.read(7).unknown == newer.unknown
