@@ -71,9 +71,9 @@ def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:
         handler.setFormatter(JsonFormatter() if form == JSON else logging.Formatter(FORMAT))
         root.addHandler(handler)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    # What no format shows is not looked up for each line: where the call stands, in which thread and process.
+    # What no format shows, gunicorn's neither, is not looked up for each line: where the call stands, in which thread.
     logging._srcfile = None  # as the HOWTO of logging advises
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = False
     if problem is not None:
         root.warning("%s cannot be written, so the log goes to standard error only: %s", log_dir, problem.strerror)
 

@@ -28,6 +28,17 @@ log = logging.getLogger("here")
     return (folder / "main.log").read_text(), ran.stderr
 
 
+def test_the_lines_of_gunicorn_are_written_in_its_own_form(tmp_path: Path) -> None:
+    """Given a web process, to whose log gunicorn adds, when that tells something, then it is told with its pid."""
+    code = """from gunicorn.config import Config
+from gunicorn.glogging import Logger
+Logger(Config()).info("booted %s", "well")
+print(__import__("os").getpid(), file=sys.stderr)"""
+    _, stderr = written(tmp_path, "text", code)
+    line, pid = stderr.splitlines()[-2:]
+    assert line.endswith(f" [{pid}] [INFO] booted well")
+
+
 def test_text_is_as_it_always_was(tmp_path: Path) -> None:
     code = "log.info('resource %d: %s', 7, 'gone', extra={'resource': 7})\nlog.debug('not told')"
     main_log, stderr = written(tmp_path, "text", code)
