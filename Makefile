@@ -14,7 +14,7 @@ help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: .venv/.run-installed ## Run the server in the foreground: CONFIG_DIR=config, PORT and RESALLOC_STATE_DIR as you like
-	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config.serve
+	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config.run.serve
 
 check-config: .venv/.run-installed ## Say what is wrong with the files in CONFIG_DIR
 	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config check

@@ -31,9 +31,10 @@ install_server() {
     new=$destdir$home.new
     trap 'rm -rf "$new"' EXIT
     rm -rf "$new"
-    mkdir -p "$new/shim" "$new/config"
+    mkdir -p "$new/shim" "$new/config/run"
     tar -cf - --exclude __pycache__ functions state scheduler | tar -xf - --no-same-owner -C "$new"
     cp config/*.py "$new/config/"
+    cp config/run/*.py "$new/config/run/"
 
     "$python" -m venv --symlinks "$new/venv"
     # shellcheck disable=SC2086 # a word for each extra

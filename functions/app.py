@@ -8,19 +8,24 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import answers, health, http, index, openapi, readiness, tally
-from functions.context import Context
-from functions.operators import events, fsck, history, logs, metrics, plan, pool_verbs, pools, resource_verbs, resources
+from functions import health, index
+from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
+from functions.operators import health as readiness
+from functions.operators import preview as plan
 from functions.operators import tickets as operators_tickets
 from functions.pages import api, assets, overview, pool, resource
 from functions.pages import events as events_page
-from functions.pages import plan as plan_page
 from functions.pages import pools as pools_page
+from functions.pages import preview as plan_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
 from functions.pages.acts import then
 from functions.tickets import check, close, create, explain, wait, xmlrpc
+from functions.web import answers, openapi
+from functions.web import replies as http
+from functions.web import request_counts as tally
+from functions.web.context import Context
 from state.store import Store
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (

@@ -2,9 +2,9 @@
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.fields import Query
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.requests import Query
 
 
 def report() -> Response:

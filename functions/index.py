@@ -2,7 +2,7 @@
 
 from flask import Response, request
 
-from functions import http
+from functions.web import replies as http
 
 _TEXT = """\
 This server gives resources to tickets. Try:

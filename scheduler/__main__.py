@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from config import logs, memory
+from config import logs
 from config.agents import load_agents
 from config.errors import ConfigError
+from config.run import memory
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown

@@ -10,13 +10,14 @@ import msgspec
 
 from config.errors import ConfigError
 from config.settings import load_settings
-from functions.policy.faults import Fault
-from functions.timed.fsck import as_json, as_lines, examine, examine_living
-from functions.timed.repair import repair
-from state import locks, tree
+from functions.integrity.faults import Fault
+from functions.integrity.fsck import as_json, as_lines, examine, examine_living
+from functions.integrity.repair import repair
 from state.errors import LockTimeout, StateError
-from state.files import Files
-from state.quarantine import Quarantine
+from state.files import layout as tree
+from state.files import locks
+from state.files.quarantine import Quarantine
+from state.files.staging import Files
 
 CLEAN, FAULTS, CANNOT = 0, 1, 2
 

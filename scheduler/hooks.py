@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 
 from functions.logfields import of_run, of_run_id
-from functions.policy.outcomes import Outcome
+from functions.policy.transitions.hook_results import Outcome
 from functions.timed.hooks import HookRun
 from scheduler.runfiles import ENDINGS, RunFile, RunFiles
-from state.boot import boot_id, uptime
 from state.documents import HookKind
+from state.files.boot import boot_id, uptime
 
 log = logging.getLogger(__name__)
 

@@ -26,17 +26,17 @@ from functions.timed.events import Chronicle, write_events
 from functions.timed.farm import Changes, Farm
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.outcomes import start_missing_runs
+from functions.timed.pool_records import RECORDS_PAUSE, write_records
 from functions.timed.reconcile import reconcile
-from functions.timed.records import RECORDS_PAUSE, write_records
 from functions.timed.samples import take_samples
-from scheduler.alarm import Alarm, Bell
 from scheduler.hooks import PROBE_PERIOD, Hooks
 from scheduler.pace import Pace
+from scheduler.timing import Alarm, Bell
 from scheduler.views import Views, runs_stayed
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
-from state.locks import Lease
-from state.samples import PERIOD
-from state.watch import Watch
+from state.files.locks import Lease
+from state.files.samples import PERIOD
+from state.files.watch import Watch
 
 log = logging.getLogger(__name__)
 

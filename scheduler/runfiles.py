@@ -14,8 +14,8 @@ import msgspec
 
 from functions.logfields import of_run, of_run_id
 from functions.timed.hooks import HookRun
-from state import locks
 from state.errors import StoreUnavailable
+from state.files import locks
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import msgspec
 
 from functions.timed.farm import Farm
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
-from functions.timed.view import SHORTEST_PAUSE, show
+from functions.timed.waiting_view import SHORTEST_PAUSE, show
 from scheduler.pace import Pace
-from state.boot import boot_id
 from state.errors import StateError, StoreUnavailable
+from state.files.boot import boot_id
 
 log = logging.getLogger(__name__)
 

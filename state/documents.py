@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from state import checksum
+from state.files import checksum
 
 
 @functools.cache

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from state import locks, tree
-from state.archive import Archived
-from state.collection import Collection, D, K, Numbered
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
-from state.events import EventFiles
-from state.files import Files
-from state.quarantine import Quarantine
-from state.samples import Samples
-from state.watch import Watch
+from state.files import layout as tree
+from state.files import locks
+from state.files.archive import Archived
+from state.files.collection import Collection, D, K, Numbered
+from state.files.events import EventFiles
+from state.files.quarantine import Quarantine
+from state.files.samples import Samples
+from state.files.staging import Files
+from state.files.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from functions.policy.history import Key, key_of, key_of_line, last_number, lines_of
+from functions.policy.transitions.history import Key, key_of, key_of_line, last_number, lines_of
 from state.documents import Document, Event, Ticket
-from state.events import Place
+from state.files.events import Place
 from state.store import Store
 
 

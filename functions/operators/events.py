@@ -6,15 +6,16 @@ from typing import Any
 
 from flask import Response, request
 
-from functions import http, lifetime
-from functions.context import Context, current
-from functions.errors import BadParameter, shown
-from functions.fields import Query, read_id
-from functions.offload import in_thread
 from functions.operators import times
-from functions.operators.eventsearch import MOST_AT_ONCE, Found, Told, Wanted, following, newest
-from functions.operators.eventwords import line
-from state.events import Place
+from functions.operators.event_search import MOST_AT_ONCE, Found, Told, Wanted, following, newest
+from functions.operators.event_text import line
+from functions.web import lifetime
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadParameter, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Query, read_id
+from state.files.events import Place
 
 DEFAULT_LIMIT = 100
 LONGEST_WAIT = 60

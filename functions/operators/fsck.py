@@ -5,13 +5,13 @@ import time
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.errors import AlreadyUnderWay
-from functions.fields import Query
-from functions.offload import in_thread
-from functions.policy.faults import Fault
-from functions.timed.fsck import as_json, as_lines, examine, examine_living
+from functions.integrity.faults import Fault
+from functions.integrity.fsck import as_json, as_lines, examine, examine_living
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.errors import AlreadyUnderWay
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 
 _one_at_a_time = threading.Lock()
 

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Response
 
-from functions import http
-from functions.context import Context, current
-from functions.fields import Query
 from functions.operators import times
-from functions.operators.eventsearch import MOST_AT_ONCE, Wanted, first_place, following, newest
-from functions.operators.eventwords import line, moment
+from functions.operators.event_search import MOST_AT_ONCE, Wanted, first_place, following, newest
+from functions.operators.event_text import line, moment
 from functions.operators.living import find
-from functions.policy.history import lines_of
+from functions.policy.transitions.history import lines_of
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.requests import Query
 from state.documents import Actor, Event, ResourceState, TicketState
 from state.errors import NotFound
-from state.events import EventFiles
+from state.files.events import EventFiles
 from state.lifecycle import TicketEvent
 
 DEFAULT_LIMIT = 100

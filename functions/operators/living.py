@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from functions.logfields import of_file
-from state.collection import Collection
 from state.documents import Document, Resource, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
+from state.files.collection import Collection
 from state.store import Store
 
 log = logging.getLogger(__name__)

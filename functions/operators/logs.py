@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from functions import http, lifetime
-from functions.context import Context, current
-from functions.errors import BadParameter, shown
-from functions.fields import Query
-from functions.offload import in_thread
 from functions.operators.living import find
+from functions.web import lifetime
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadParameter, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 from state.documents import HookKind
 
 LONGEST_WAIT = 60

@@ -9,10 +9,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from functions.context import Context, current
-from functions.fields import Query
-from functions.policy.labels import OTHER
-from functions.tally import ROUTE
+from functions.policy.waits.labels import OTHER
+from functions.web.context import Context, current
+from functions.web.request_counts import ROUTE
+from functions.web.requests import Query
 
 NO_ROUTE = "none"
 """The route of requests that nothing serves."""

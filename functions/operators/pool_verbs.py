@@ -7,13 +7,14 @@ decides. Each may be sent again and again.
 from flask import Response
 
 from config.poolvalues import pool_name_fault
-from functions import http
-from functions.context import Context, current
-from functions.errors import PoolDrains
-from functions.fields import Body, Query
-from functions.offload import in_thread
-from functions.operators import times, wishes
+from functions.operators import times
+from functions.operators import verbs as wishes
 from functions.operators.pools import count
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import PoolDrains
+from functions.web.offload import in_thread
+from functions.web.requests import Body, Query
 from state.documents import IntentKind, PoolMode, PoolRecord
 from state.errors import NotFound
 

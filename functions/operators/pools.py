@@ -8,12 +8,12 @@ from typing import Any
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.fields import Query
-from functions.offload import in_thread
 from functions.operators.counts import COUNTS, counted, in_order
 from functions.operators.living import holders, read_living
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 from state.documents import PoolMode, PoolRecord
 from state.errors import CorruptDocument, NotFound
 from state.store import Store

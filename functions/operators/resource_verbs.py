@@ -8,16 +8,18 @@ from typing import NamedTuple
 
 from flask import Response
 
-from functions import errors, http
-from functions.context import Context, current
-from functions.errors import BadField, shown
-from functions.fields import Body, Query
-from functions.offload import in_thread
-from functions.operators import times, wishes
+from functions.operators import times
+from functions.operators import verbs as wishes
 from functions.operators.living import find, read_living
 from functions.operators.pool_verbs import read_record
 from functions.operators.resources import with_tickets
-from functions.policy import held
+from functions.policy.plan import holds as held
+from functions.web import errors
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadField, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Body, Query
 from state.documents import Intent, IntentKind, Resource, ResourceState
 from state.errors import NotFound
 from state.store import Store

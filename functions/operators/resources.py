@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 import msgspec
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.errors import BadParameter, shown
-from functions.fields import Query
-from functions.offload import in_thread
 from functions.operators.living import find, holder, holders, read_living
 from functions.tickets.check import output_fields
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.errors import BadParameter, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 from state.documents import Resource, ResourceState, Ticket
 from state.store import Store
 

@@ -2,13 +2,13 @@
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.fields import Query
-from functions.offload import in_thread
 from functions.operators.living import read_living
 from functions.operators.resources import read_state
 from functions.tickets.check import described
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 from state.documents import Ticket, TicketState
 
 

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime, time, timedelta
 
-from functions.errors import BadField, BadParameter, shown
+from functions.web.errors import BadField, BadParameter, shown
 
 _SPAN = re.compile(r"\+?\s*(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
 _UNIX = re.compile(r"\d{9,11}(\.\d{1,9})?", re.ASCII)

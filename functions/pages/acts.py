@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from flask import Response
 
-from functions import http
+from functions.web import replies as http
 
 
 def then(act: Callable[..., Response], place: str, verb: str) -> Callable[..., Response]:

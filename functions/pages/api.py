@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from functions import http
-from functions.fields import Query
-from functions.openapi import description
+from functions.web import replies as http
+from functions.web.openapi import description
+from functions.web.requests import Query
 
 
 @dataclass(frozen=True)

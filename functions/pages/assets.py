@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Response
 
-from functions.errors import BadParameter
-from functions.fields import Query
+from functions.web.errors import BadParameter
+from functions.web.requests import Query
 from state.errors import NotFound
 
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}

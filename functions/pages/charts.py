@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
-from functions.pages.words import clock, percent, plural, span
-from state.samples import Sample, Use
+from functions.text import clock, percent, plural, span
+from state.files.samples import Sample, Use
 
 DAY = 86400.0
 HEIGHT = 100

@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query
+from functions.operators.event_search import newest
 from functions.operators.events import DEFAULT_LIMIT, read_place, read_wanted
-from functions.operators.eventsearch import newest
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.look import Look
+from functions.web.context import current
+from functions.web.requests import Query
 
 FILTERS = ("pool", "resource", "ticket", "since")
 

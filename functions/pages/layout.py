@@ -7,8 +7,8 @@ from typing import Any
 import jinja2
 from jinja2.bccache import Bucket
 
-from config import premade
-from functions.pages import words
+from config.run import premade
+from functions import text as words
 from functions.pages.assets import address
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.look import Look
 from functions.pages.sparks import Sparks
+from functions.web.context import current
+from functions.web.requests import Query
 
 
 def show() -> Response:

@@ -5,13 +5,13 @@ from typing import Any, TypeVar
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.errors import BadParameter, shown
-from functions.fields import Query
-from functions.offload import in_thread
+from functions.operators.read_model import Look
 from functions.pages.layout import render
-from functions.pages.look import Look
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.errors import BadParameter, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Query
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.asks import asks_of_pool, read_verb, told
 from functions.pages.charts import charts
-from functions.pages.look import Look
-from functions.policy.history import lines_of
+from functions.pages.verbs import asks_of_pool, read_verb, told
+from functions.policy.transitions.history import lines_of
+from functions.web.context import current
+from functions.web.requests import Query
 from state.errors import NotFound
 
 _LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")

@@ -2,9 +2,9 @@
 
 from flask import Response
 
-from functions.fields import Query
 from functions.operators.counts import COUNTS
 from functions.pages import page
+from functions.web.requests import Query
 
 
 def show() -> Response:

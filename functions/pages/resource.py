@@ -4,14 +4,14 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query
 from functions.operators.history import tell
 from functions.operators.living import find
 from functions.operators.logs import tails_of
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.asks import asks_of_resource, read_verb, told
-from functions.pages.look import Look
+from functions.pages.verbs import asks_of_resource, read_verb, told
+from functions.web.context import current
+from functions.web.requests import Query
 from state.documents import ResourceState
 
 EVENTS = 50

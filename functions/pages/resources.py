@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import Response
 
-from functions.fields import Query
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.look import Look
-from functions.pages.words import text
+from functions.text import text
+from functions.web.requests import Query
 from state.documents import Resource, ResourceState, Ticket
 
 _MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")

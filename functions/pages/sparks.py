@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from functions.pages.charts import spark
-from state.samples import Samples, Stamp
+from state.files.samples import Samples, Stamp
 
 
 class Sparks:

@@ -4,14 +4,14 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query, read_id
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.asks import asks_of_ticket, read_verb, told
-from functions.pages.look import Look
-from functions.policy.history import lines_of
+from functions.pages.verbs import asks_of_ticket, read_verb, told
+from functions.policy.transitions.history import lines_of
 from functions.tickets.waiting import Wait, wait_of
 from functions.tickets.waiting import lines_of as lines_of_wait
+from functions.web.context import current
+from functions.web.requests import Query, read_id
 from state.documents import Ticket
 
 

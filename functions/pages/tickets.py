@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Response
 
-from functions.context import current
-from functions.fields import Query
+from functions.operators.read_model import Look
 from functions.pages import page
-from functions.pages.look import Look
 from functions.tickets.waiting import wait_of
+from functions.web.context import current
+from functions.web.requests import Query
 from state.documents import Ticket, TicketState
 
 STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))

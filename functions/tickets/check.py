@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Response
 
-from functions import http
-from functions.context import Context, current
-from functions.errors import StillWaiting, TicketOver
-from functions.fields import Query, read_id
 from functions.tickets.waiting import fields_of, wait_of
-from state.archive import Read
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import StillWaiting, TicketOver
+from functions.web.requests import Query, read_id
 from state.documents import Ticket, TicketState
+from state.files.archive import Read
 
 
 def ticket(ticket_id: str) -> Response:

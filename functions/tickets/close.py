@@ -4,14 +4,14 @@ takes the resource back, and deletes it when it was called bad.
 
 from flask import Response
 
-from functions import http
-from functions.context import Context, current
-from functions.errors import BadField, BadParameter
-from functions.fields import Body, Query, read_id
-from functions.policy import change
-from functions.tickets.rules import fault_of_reason, one_line
-from state.archive import Change
+from functions.policy.transitions import resource as change
+from functions.tickets.validation import fault_of_reason, one_line
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadField, BadParameter
+from functions.web.requests import Body, Query, read_id
 from state.documents import Ticket
+from state.files.archive import Change
 
 
 def ticket(ticket_id: str) -> Response:

@@ -3,15 +3,16 @@
 import msgspec
 from flask import Response, request
 
-from functions import http
-from functions.context import Context, current
-from functions.errors import BadField, BadParameter, KeyReused
-from functions.fields import Body
-from functions.offload import in_thread
-from functions.tickets import offers, rules
-from state.archive import Create
+from functions.tickets import matching_pools as offers
+from functions.tickets import validation as rules
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadField, BadParameter, KeyReused
+from functions.web.offload import in_thread
+from functions.web.requests import Body
 from state.documents import Ticket
 from state.errors import Conflict
+from state.files.archive import Create
 
 LONGEST_KEY = 255
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Response
 
-from functions import http
-from functions.context import current
-from functions.fields import Query, read_id
 from functions.tickets import words
 from functions.tickets.check import read_promised
 from functions.tickets.waiting import fields_of, lines_of, wait_of
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.requests import Query, read_id
 
 
 def ticket(ticket_id: str) -> Response:

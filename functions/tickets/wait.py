@@ -5,12 +5,13 @@ from typing import Any
 
 from flask import Response, request
 
-from functions import http, lifetime
-from functions.context import Context, current
-from functions.errors import WaitedTooLong
-from functions.fields import Query, read_id
 from functions.tickets.check import output_reply, read_promised
 from functions.tickets.waiting import wait_of
+from functions.web import lifetime
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import WaitedTooLong
+from functions.web.requests import Query, read_id
 from state.documents import Ticket
 
 LONGEST = 3600

@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from functions.context import Context
-from functions.policy.estimate import Confidence, Estimate, estimate
-from functions.policy.turns import Queue, before, rivals
+from functions.leader_view import Group, Prospect, Waiting
+from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.tickets import words
-from functions.tickets.offers import nearest_known
-from functions.view import Group, Prospect, Waiting
+from functions.tickets.matching_pools import nearest_known
+from functions.web.context import Context
 from state.documents import Ticket
 
 NOT_LOOKED_AT = "the scheduler has not looked at it yet"

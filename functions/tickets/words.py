@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from functions.policy.estimate import Confidence, Estimate
+from functions.policy.waits.estimate import Confidence, Estimate
 from state.documents import Ticket, TicketState
 
 

@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from defusedxml.xmlrpc import DefusedExpatParser  # type: ignore[import-untyped]
 from flask import Response, request
 
-from functions import http
-from functions.context import Context, current
-from functions.errors import BadField, CutShort, ended, shown
-from functions.fields import HIGHEST_ID, read_body
-from functions.tickets import rules
+from functions.tickets import validation as rules
 from functions.tickets.check import read_promised
 from functions.tickets.close import close
 from functions.tickets.create import take
 from functions.tickets.wait import until_served
+from functions.web import replies as http
+from functions.web.context import Context, current
+from functions.web.errors import BadField, CutShort, ended, shown
+from functions.web.requests import HIGHEST_ID, read_body
 from state.documents import TicketState
 from state.errors import NotFound
 

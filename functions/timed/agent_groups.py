@@ -9,8 +9,8 @@ import msgspec
 from config.agents import AgentGroup, AgentsFile, agents_file, load_agents
 from config.errors import ConfigError
 from functions.logfields import of_group, of_problem
-from functions.policy.agents import Wanted, number_printed
-from functions.policy.outcomes import Outcome
+from functions.policy.plan.agents import Wanted, number_printed
+from functions.policy.transitions.hook_results import Outcome
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
 from functions.timed.pools_file import SHOWN_FAULTS, stamp

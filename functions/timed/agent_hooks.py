@@ -3,7 +3,7 @@
 import base64
 
 from config.agents import AgentGroup
-from functions.policy.agents import AgentHook
+from functions.policy.plan.agents import AgentHook
 from functions.timed.hooks import HookRun
 from state.documents import Agent
 

@@ -13,8 +13,7 @@ import msgspec
 
 from config.agents import AgentGroup
 from functions.logfields import of_agent, of_group
-from functions.policy import change
-from functions.policy.agents import (
+from functions.policy.plan.agents import (
     AgentHook,
     Agents,
     AgentStep,
@@ -29,6 +28,7 @@ from functions.policy.agents import (
     new_agent,
     plan_agents,
 )
+from functions.policy.transitions import resource as change
 from functions.timed.agent_groups import Groups
 from functions.timed.agent_hooks import agent_run, converge_run, parse_run
 from functions.timed.farm import Farm

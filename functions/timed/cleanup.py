@@ -9,8 +9,9 @@ import re
 
 from config.pools import Pool
 from functions.logfields import of_run
-from functions.policy import change, times
-from functions.policy.outcomes import Outcome, fold_taken_times
+from functions.policy import clock as times
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome, fold_taken_times
 from functions.timed.environment import list_run, unknown_delete_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun

@@ -12,17 +12,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.integrity import salvage
 from functions.logfields import of_file
-from functions.policy import salvage
-from functions.policy.history import MovedAside
-from functions.policy.reservations import Reservation
-from functions.policy.snapshot import Snapshot
-from state.collection import Collection
+from functions.policy.snapshot.reservations import Reservation
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions.history import MovedAside
 from state.documents import Agent, Document, Resource, ResourceState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
-from state.ids import is_number
-from state.keys import Keys
-from state.quarantine import Aside
+from state.files.collection import Collection
+from state.files.ids import is_number
+from state.files.keys import Keys
+from state.files.quarantine import Aside
 from state.store import Store
 
 if TYPE_CHECKING:

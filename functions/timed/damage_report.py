@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from functions.logfields import of_file
-from functions.policy.history import MovedAside
+from functions.policy.transitions.history import MovedAside
 from functions.timed.damage import moved_aside, why_aside
 from state.errors import CorruptDocument, UnreadableDocument
-from state.quarantine import Aside
+from state.files.quarantine import Aside
 from state.store import Store
 
 log = logging.getLogger(__name__)

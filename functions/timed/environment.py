@@ -3,7 +3,7 @@
 import base64
 
 from config.pools import Pool
-from functions.policy.change import run_id
+from functions.policy.transitions.resource import run_id
 from functions.timed.hooks import HookRun
 from state.documents import HookKind, Resource
 

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterable
 from itertools import accumulate, islice
 from typing import Any
 
-from functions.policy.history import Key, Teller, began_at, key_of, key_of_line, lines_of
+from functions.policy.transitions.history import Key, Teller, began_at, key_of, key_of_line, lines_of
 from functions.timed.farm import Farm
 from state.errors import StoreUnavailable
-from state.events import EventFiles
+from state.files.events import EventFiles
 
 log = logging.getLogger(__name__)
 

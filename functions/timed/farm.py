@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from functions.policy.history import KEPT, Key, Teller, key_of
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions.history import KEPT, Key, Teller, key_of
 from functions.timed.damage import (
     Patrol,
     check_own,
@@ -25,9 +25,9 @@ from functions.timed.damage_report import DamageReport
 from functions.timed.hooks import HookRunner
 from functions.timed.measures import Measures
 from functions.timed.pools_file import PoolsFile, last_good
-from state.collection import Collection, D, K
 from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, ResourceState, Ticket
 from state.errors import CorruptDocument, UnreadableDocument
+from state.files.collection import Collection, D, K
 from state.store import Contents, Store
 
 log = logging.getLogger(__name__)

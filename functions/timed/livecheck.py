@@ -6,8 +6,8 @@ folded in by reconcile.
 
 import heapq
 
-from functions.policy import times
-from functions.policy.change import run_id
+from functions.policy import clock as times
+from functions.policy.transitions.resource import run_id
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from state.documents import HookKind, Resource, ResourceState

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from functions.policy.labels import OTHER, named
-from functions.policy.offers import Tags
-from functions.policy.serving import waiting_for
+from functions.policy.snapshot.offers import Tags
+from functions.policy.waits.labels import OTHER, named
+from functions.policy.waits.serving import waiting_for
 from functions.timed.farm import Farm
 from functions.timed.series import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState

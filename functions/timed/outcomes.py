@@ -8,11 +8,11 @@ import logging
 from collections.abc import Iterable
 
 from functions.logfields import of_resource
-from functions.policy.outcomes import Outcome, fold_record, fold_resource, note_loss
+from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource, note_loss
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
-from functions.timed.records import keep_records
+from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState
 from state.store import Batch, Put
 

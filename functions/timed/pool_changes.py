@@ -3,8 +3,8 @@
 import logging
 
 from functions.logfields import of_pool
-from functions.policy import modes
-from functions.policy.plan import ChangePool, LetGo, NoteDrained, Plan
+from functions.policy.plan.plan import ChangePool, LetGo, NoteDrained, Plan
+from functions.policy.transitions import pool as modes
 from functions.timed.farm import Farm
 from state.documents import PoolRecord
 from state.store import Batch, Put

@@ -10,7 +10,7 @@ import msgspec
 from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from functions.logfields import of_pool, of_problem
-from functions.policy.records import remembered
+from functions.policy.transitions.records import remembered
 from state.documents import PoolRecord
 from state.store import Batch, Put
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from itertools import takewhile
 
 from functions.logfields import Fields, of_resource, of_ticket
-from functions.policy import change, held
-from functions.policy.plan import (
+from functions.policy.plan import holds as held
+from functions.policy.plan.plan import (
     ROUNDS,
     AskDelete,
     Assign,
@@ -27,12 +27,13 @@ from functions.policy.plan import (
     Step,
     plan,
 )
+from functions.policy.transitions import resource as change
 from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.outcomes import fold_outcomes, missing_runs, resource_of
 from functions.timed.pool_changes import change_pools
-from functions.timed.records import keep_records
+from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
 

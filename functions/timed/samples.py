@@ -7,12 +7,12 @@ Triggered by time. Reads the mirror and what was measured since the last call; a
 import logging
 from statistics import median
 
-from functions.policy.serving import serves
+from functions.policy.waits.serving import serves
 from functions.timed.farm import Farm
 from functions.timed.minute import Minute
 from state.documents import ResourceState
 from state.errors import StoreUnavailable
-from state.samples import Sample
+from state.files.samples import Sample
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from scheduler.importer.convert import Converted
 from scheduler.importer.errors import FolderInUse
-from state import locks
 from state.documents import Actor, Event
 from state.errors import LockTimeout, UnknownFormat
-from state.files import Files
+from state.files import locks
+from state.files.layout import FORMAT
+from state.files.staging import Files
 from state.store import Store
-from state.tree import FORMAT
 
 UNFINISHED = "unfinished-import"
 """What stands in FORMAT until everything is written."""

@@ -1,4 +1,4 @@
-"""A real farm to measure: gunicorn with config/gunicorn.conf.py and `python -m scheduler` in a folder of their own."""
+"""A real farm to measure: gunicorn with functions/web/gunicorn.py and `python -m scheduler` in their own folder."""
 
 import http.client
 import json
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from state import locks
+from state.files import locks
 from tests.bench import processes
 from tests.system.farm import children_of, free_port
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-GUNICORN = ("-m", "gunicorn", "-c", str(PROJECT / "config" / "gunicorn.conf.py"))
+GUNICORN = ("-m", "gunicorn", "-c", str(PROJECT / "functions" / "web" / "gunicorn.py"))
 
 
 class Server:

@@ -4,13 +4,13 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-from functions.policy import invariants
-from functions.policy.faults import Kind
-from functions.policy.inventory import Inventory
-from state.archive import ARCHIVE_FOLDER_SIZE, Archived
-from state.collection import Collection
+from functions.integrity import invariants
+from functions.integrity.faults import Kind
+from functions.integrity.inventory import Inventory
 from state.documents import Document, HookKind, PoolMode, ResourceState, TicketState
 from state.errors import NotFound, StateError
+from state.files.archive import ARCHIVE_FOLDER_SIZE, Archived
+from state.files.collection import Collection
 from tests.chaos.world import World
 from tests.events import missing_and_double
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from state.errors import StateError
-from state.files import Files
+from state.files.staging import Files
 from tests.chaos import checks
 from tests.chaos.children import LONGEST, fast_folder, in_child, reboot
 from tests.chaos.report import Report

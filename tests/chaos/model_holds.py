@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from functions.policy.held import HOLDABLE, LONGEST
-from functions.policy.times import SLACK
+from functions.policy.clock import SLACK
+from functions.policy.plan.holds import HOLDABLE, LONGEST
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
 
 

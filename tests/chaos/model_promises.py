@@ -3,11 +3,11 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from functions.policy import invariants
-from functions.policy.inventory import Inventory
+from functions.integrity import invariants
+from functions.integrity.inventory import Inventory
 from functions.timed.hooks import HookRun
-from state.archive import ARCHIVE_FOLDER_SIZE
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
+from state.files.archive import ARCHIVE_FOLDER_SIZE
 from tests.chaos.model_holds import Holds
 from tests.chaos.model_world import World
 

@@ -7,7 +7,7 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from functions.policy.held import LONGEST
+from functions.policy.plan.holds import LONGEST
 from state.documents import IntentKind
 from tests.chaos.model_deeds import Deeds, Then
 from tests.chaos.model_farms import BROKEN, ON_DEMAND, PLAIN, Farm, farms

@@ -9,15 +9,15 @@ from pathlib import Path
 from unittest.mock import patch
 
 from config.settings import Settings
-from functions.policy import change
-from functions.policy.plan import Plan, plan
+from functions.policy.plan.plan import Plan, plan
+from functions.policy.transitions import resource as change
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
 from scheduler import views
 from scheduler.process import Process
-from state import ids
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen, UnknownFormat
+from state.files import ids
 from state.store import Store
 from tests.chaos.model_documents import Documents
 from tests.chaos.model_machine import Ending, Machine, SimulatedHooks, Witness

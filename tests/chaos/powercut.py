@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import state.ids
-from functions.view import View
+import state.files.ids
+from functions.leader_view import View
 from state.documents import TicketState
 from state.store import Store
 from tests.chaos import checks, cuts
@@ -156,7 +156,7 @@ class Recorder:
 
 
 def _site(operation: Operation) -> str:
-    """Who asked for a sync: the first function outside of state/files.py and state/disk.py, and for what."""
+    """Which function asked for a sync, and of what: the first outside of staging.py and disk.py in state/files."""
     what = "folder" if os.path.isdir(operation.path) else "file"
     frame = sys._getframe(2)
     while frame is not None:
@@ -185,7 +185,7 @@ def record(seed: int | None = None, watched: bool = True) -> Recording:
 
 
 def _record(tell: Tell, folder: Path, seed: int | None, watched: bool) -> None:
-    state.ids.CEILING_STEP = CEILING_STEP
+    state.files.ids.CEILING_STEP = CEILING_STEP
     _configure(folder)
     chance = random.Random(seed)
     steps = list(STEPS) if seed is None else chance.choices(STEPS, k=30)

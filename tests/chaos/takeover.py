@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from functions.policy.history import lines_of
+from functions.policy.transitions.history import lines_of
 from functions.timed.events import last_told
 from state.store import Store
 from tests.chaos.clients import Http, Recorded, live

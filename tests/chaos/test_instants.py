@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.files import Files
+from state.files.staging import Files
 from tests.chaos.faults import Fault, faults_of
 from tests.chaos.instants import Place
 from tests.chaos.transitions import TRANSITIONS

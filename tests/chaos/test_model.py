@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from functions.policy import change, held, intents, times
-from functions.policy.by_pool import ByPool
-from functions.policy.draft import Draft
-from functions.policy.steps import Step
+from functions.policy import clock as times
+from functions.policy.plan import holds as held
+from functions.policy.plan import intents
+from functions.policy.plan.draft import Draft
+from functions.policy.plan.steps import Step
+from functions.policy.snapshot.by_pool import ByPool
+from functions.policy.transitions import resource as change
 from scheduler import process
 from state.documents import HookKind, Resource, ResourceState
-from state.ids import Numbers
+from state.files.ids import Numbers
 from state.store import Batch, Put, Store
 from tests.chaos import model
 from tests.chaos.model import RUNS, STEPS, check

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state import boot
+from state.files import boot
 from tests.chaos import children, cuts, loopdisk
 from tests.chaos.children import in_child
 from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record

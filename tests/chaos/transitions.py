@@ -4,12 +4,12 @@ import os
 import shutil
 import time
 
-from functions.policy import change
-from functions.timed.repair import repair
-from functions.timed.view import SHORTEST_PAUSE
-from state.archive import Change, Create
+from functions.integrity.repair import repair
+from functions.policy.transitions import resource as change
+from functions.timed.waiting_view import SHORTEST_PAUSE
 from state.documents import Ticket
 from state.errors import StateError
+from state.files.archive import Change, Create
 from state.store import Batch, Put
 from tests.chaos.transition import POOLS, Transition, spare, taken, tell_granted, turns, waiting
 from tests.chaos.wishes import OF_WISHES

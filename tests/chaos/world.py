@@ -10,15 +10,15 @@ from typing import Any
 from inotify_simple import INotify
 
 from config.settings import load_settings
-from functions.policy import change
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions import resource as change
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.farm import OWN, Farm
 from scheduler.hooks import Hooks
 from scheduler.process import EVENTS_PAUSE, Process
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen
-from state.keys import Keys
+from state.files.keys import Keys
 from state.store import Store
 from tests.chaos.simhooks import SimHooks
 

@@ -1,4 +1,4 @@
-"""gunicorn.conf.py: every name is one of gunicorn's settings, with a value that it takes."""
+"""functions/web/gunicorn.py: every name is one of gunicorn's settings, with a value that it takes."""
 
 import json
 import runpy
@@ -8,9 +8,9 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
-import config
+import functions.web
 
-FILE = Path(config.__file__).with_name("gunicorn.conf.py")
+FILE = Path(functions.web.__file__).with_name("gunicorn.py")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from config import memory
+from config.run import memory
 from tests.bench.farm import PROJECT
 
 SCRIPT = """

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from config.premade import Premade
+from config.run.premade import Premade
 from tests.waiting import until
 
 

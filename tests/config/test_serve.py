@@ -1,4 +1,4 @@
-"""`python -m config.serve` with a Procfile of stand-ins; the real processes are for the whole-system tests."""
+"""`python -m config.run.serve` with a Procfile of stand-ins; the real processes are for the whole-system tests."""
 
 import re
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from config import serve
+from config.run import serve
 from config.settings import load_settings
 
 POOLS = "one: {cmd_new: a, cmd_delete: b}\ntwo: {cmd_new: a, cmd_delete: b, tags: [my tag]}\n"

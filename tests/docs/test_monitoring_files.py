@@ -13,7 +13,7 @@ import promql_parser
 import pytest
 import yaml
 
-from functions.tally import CLASSES
+from functions.web.request_counts import CLASSES
 from state.documents import PoolMode
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import gevent
 from gevent.event import Event
 
-from functions.lifetime import _IdleConnections
+from functions.web.lifetime import _IdleConnections
 
 
 def test_an_idle_connection_is_ended() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
-from functions import readiness
 from functions.app import create_app
+from functions.operators import health as readiness
 
 JSON = {"Accept": "application/json"}
 

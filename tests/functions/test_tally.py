@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from functions.tally import Places, Tally, counting
+from functions.web.request_counts import Places, Tally, counting
 
 
 def counts(tally: Tally) -> dict[tuple[str, str], int]:

@@ -33,7 +33,7 @@ class Server:
             "CONFIG_DIR": str(config),
             "RESALLOC_STATE_DIR": str(folder / "state"),
         }
-        command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.conf.py", *options]
+        command = [sys.executable, "-m", "gunicorn", "-c", "functions/web/gunicorn.py", *options]
         command.append("functions.app:create_app()")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)

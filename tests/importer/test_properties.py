@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
 from scheduler.importer.convert import Converted, convert
 from scheduler.importer.old_database import OldCounter, OldDatabase, OldIdInPool, OldResource, OldTicket, OldTicketTag
 from state.documents import Document, ResourceState, TicketState

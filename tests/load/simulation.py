@@ -12,14 +12,14 @@ from statistics import median
 import msgspec
 
 from config.pools import Pool
-from functions.policy import change
-from functions.policy.estimate import Confidence, Estimate, estimate
-from functions.policy.explain import explain
-from functions.policy.outcomes import Outcome, fold_record, fold_resource, fold_taken_times
-from functions.policy.plan import Assign, StartResource, Step, plan
-from functions.policy.rehearsal import apply
-from functions.policy.snapshot import Snapshot
-from functions.policy.turns import Queue, before, rivals
+from functions.policy.plan.plan import Assign, StartResource, Step, plan
+from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.preview.rehearsal import apply
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource, fold_taken_times
+from functions.policy.waits.estimate import Confidence, Estimate, estimate
+from functions.policy.waits.explain import explain
 from state.documents import HookKind, Intent, IntentKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 
 START = 1_000_000.0

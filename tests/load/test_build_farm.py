@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.pools import load_pools
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import ResourceState, TicketState
 from tests.load.simulation import Simulation
 

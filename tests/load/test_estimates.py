@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from config.pools import Pool
-from functions.policy.estimate import Confidence
+from functions.policy.waits.estimate import Confidence
 from state.documents import HookKind
 from tests.load.simulation import Simulation, Summary
 

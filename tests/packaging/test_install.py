@@ -88,7 +88,7 @@ def test_installed_server_starts_with_no_file_of_the_checkout(installed: Install
     home = installed.root / HOME
     python = [home / "venv/bin/python", "-P", "-m"]
     commands = [
-        [*python, "gunicorn", "-c", home / "config/gunicorn.conf.py", "functions.app:create_app()"],
+        [*python, "gunicorn", "-c", home / "functions/web/gunicorn.py", "functions.app:create_app()"],
         [*python, "scheduler"],
     ]
     with (tmp_path / "output").open("wb") as log:

@@ -130,7 +130,7 @@ class Server:
             "RESALLOC_LOG_DIR": str(folder / "log"),
         }
         commands = (
-            ["-m", "gunicorn", "-c", "config/gunicorn.conf.py", "functions.app:create_app()"],
+            ["-m", "gunicorn", "-c", "functions/web/gunicorn.py", "functions.app:create_app()"],
             ["-m", "scheduler"],
         )
         self.log = folder / "server.log"

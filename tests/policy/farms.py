@@ -6,11 +6,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy import change, held
-from functions.policy.outcomes import Outcome, fold_record, fold_resource
-from functions.policy.plan import Plan, plan
-from functions.policy.rehearsal import apply
-from functions.policy.snapshot import Snapshot
+from functions.policy.plan import holds as held
+from functions.policy.plan.plan import Plan, plan
+from functions.policy.preview.rehearsal import apply
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
 from state.documents import HookKind, IntentKind, PoolMode, Resource, ResourceState, Ticket, TicketState
 from tests.policy.world import (
     NOW,

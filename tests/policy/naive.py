@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import PoolMode, PoolRecord, Resource, ResourceState, Ticket
 
 Records = Mapping[str, PoolRecord]

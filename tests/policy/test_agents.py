@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from config.agents import AgentGroup
-from functions.policy.agents import (
+from functions.policy.plan.agents import (
     MOST_NEW,
     AgentHook,
     Agents,
@@ -21,7 +21,7 @@ from functions.policy.agents import (
     number_printed,
     plan_agents,
 )
-from functions.policy.outcomes import Outcome
+from functions.policy.transitions.hook_results import Outcome
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.lifecycle import AgentEvent
 from tests.policy.world import NOW, a_ticket, an_assigned_ticket

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.agents import AgentGroup
-from functions.policy import change
-from functions.policy.agents import (
+from functions.policy.plan.agents import (
     AgentHook,
     Agents,
     AskGroup,
@@ -23,7 +22,8 @@ from functions.policy.agents import (
     moved,
     plan_agents,
 )
-from functions.policy.outcomes import Outcome
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome
 from state.documents import Agent, AgentState, Ticket, TicketState
 
 GROUPS = {name: AgentGroup(name=name, tags=(name,)) for name in ("red", "blue")}

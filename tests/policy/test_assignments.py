@@ -1,6 +1,6 @@
 """Step 6: which ticket gets which resource."""
 
-from functions.policy.plan import Assign, LetGo
+from functions.policy.plan.plan import Assign, LetGo
 from state.documents import ResourceState
 from tests.policy.world import (
     a_closed_ticket,

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from functions.policy import change
+from functions.policy.transitions import resource as change
 from state.documents import HookKind, ResourceState, Run, TicketState
 from state.errors import ImpossibleTransition
 from tests.policy.world import NOW, a_closed_ticket, a_pool, a_released_resource, a_resource, a_ticket

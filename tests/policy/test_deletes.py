@@ -1,6 +1,6 @@
 """Step 4: deletes start."""
 
-from functions.policy.plan import FailTicket, StartDelete, plan
+from functions.policy.plan.plan import FailTicket, StartDelete, plan
 from state.documents import ResourceState
 from tests.policy.world import (
     NOW,

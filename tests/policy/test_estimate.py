@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.estimate import Arrival, Confidence, Estimate, Forecast, estimate
-from functions.policy.explain import explain
-from functions.policy.forecast import Coming, forecast
-from functions.policy.outcomes import fold_taken_times
+from functions.policy.transitions.hook_results import fold_taken_times
+from functions.policy.waits.estimate import Arrival, Confidence, Estimate, Forecast, estimate
+from functions.policy.waits.explain import explain
+from functions.policy.waits.forecast import Coming, forecast
 from state.documents import PoolMode, PoolRecord, ResourceState
 from tests.policy.farms import pools
 from tests.policy.test_explain import at_some_time, crowded

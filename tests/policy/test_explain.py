@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy import words
-from functions.policy.draft import Draft
-from functions.policy.explain import Case, Explanation, explain
-from functions.policy.holds import Hold, Reason
-from functions.policy.plan import Assign, StartResource, decide, plan
-from functions.policy.rehearsal import apply
-from functions.policy.snapshot import Snapshot
+from functions.policy.plan.draft import Draft
+from functions.policy.plan.limits import Hold, Reason
+from functions.policy.plan.plan import Assign, StartResource, decide, plan
+from functions.policy.preview.rehearsal import apply
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.waits import sentences as words
+from functions.policy.waits.explain import Case, Explanation, explain
 from state.documents import PoolMode, Resource, ResourceState
 from tests.policy.farms import SANDBOXES, Event, History, events, pools, tag_sets
 from tests.policy.world import (

@@ -2,9 +2,8 @@
 
 import pytest
 
-from functions.policy import change, held
-from functions.policy.outcomes import Outcome, fold_resource
-from functions.policy.plan import (
+from functions.policy.plan import holds as held
+from functions.policy.plan.plan import (
     AskDelete,
     Assign,
     DropIntent,
@@ -17,6 +16,8 @@ from functions.policy.plan import (
     StartResource,
     plan,
 )
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome, fold_resource
 from state.documents import Actor, HookKind, PoolMode, ResourceState
 from tests.policy.world import (
     NOW,

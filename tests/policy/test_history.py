@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.policy import change, records
-from functions.policy.agents import new_agent
-from functions.policy.history import KEPT, MovedAside, Teller, key_of, key_of_line, lines_of
-from functions.policy.outcomes import Outcome, fold_record, fold_resource
+from functions.policy.plan.agents import new_agent
+from functions.policy.transitions import records
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.history import KEPT, MovedAside, Teller, key_of, key_of_line, lines_of
+from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
 from state.documents import Actor, Event, HookKind, PoolRecord, Resource, ResourceState
 from state.lifecycle import ResourceEvent, after_resource_event
 from tests.policy.world import NOW, a_closed_ticket, a_pool, a_record, a_resource, a_ticket, an_assigned_ticket

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 
 from config.pools import Pool
-from functions.policy.faults import NOTES, Fault, Kind
-from functions.policy.invariants import check
-from functions.policy.inventory import Inventory
+from functions.integrity.faults import NOTES, Fault, Kind
+from functions.integrity.invariants import check
+from functions.integrity.inventory import Inventory
 from state import documents
 from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 from state.lifecycle import ResourceEvent

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.policy.labels import LONGEST_NAME, MOST_EVER, MOST_NAMED, named
+from functions.policy.waits.labels import LONGEST_NAME, MOST_EVER, MOST_NAMED, named
 
 tag_sets = st.frozensets(st.text(min_size=1, max_size=50), max_size=5)
 

@@ -1,8 +1,8 @@
 """Step 1: closed tickets let go."""
 
-from functions.policy import change
-from functions.policy.outcomes import Outcome, fold_resource
-from functions.policy.plan import Assign, FailTicket, LetGo, RequestDelete, Settle, StartDelete
+from functions.policy.plan.plan import Assign, FailTicket, LetGo, RequestDelete, Settle, StartDelete
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.hook_results import Outcome, fold_resource
 from state.documents import Actor, HookKind, ResourceState, TicketState
 from tests.policy.world import (
     NOW,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.policy.plan import Assign, RequestDelete, StartResource, plan
+from functions.policy.plan.plan import Assign, RequestDelete, StartResource, plan
 from state.documents import ResourceState
 from tests.policy.world import (
     NOW,

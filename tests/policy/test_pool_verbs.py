@@ -2,8 +2,7 @@
 
 import pytest
 
-from functions.policy import modes
-from functions.policy.plan import (
+from functions.policy.plan.plan import (
     Assign,
     ChangePool,
     DropIntent,
@@ -15,6 +14,7 @@ from functions.policy.plan import (
     StartResource,
     plan,
 )
+from functions.policy.transitions import pool as modes
 from state.documents import IntentKind, PoolMode, ResourceState
 from tests.policy.world import (
     NOW,

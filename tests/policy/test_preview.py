@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan import AskDelete, FailTicket, RequestDelete, StartResource, plan
-from functions.policy.preview import (
+from functions.policy.plan.plan import AskDelete, FailTicket, RequestDelete, StartResource, plan
+from functions.policy.preview.preview import (
     Change,
     Documents,
     Left,
@@ -22,7 +22,7 @@ from functions.policy.preview import (
     put_in_place,
     snapshot_of,
 )
-from functions.policy.rehearsal import apply, rehearse_all
+from functions.policy.preview.rehearsal import apply, rehearse_all
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from tests.policy.farms import documents, pools
 from tests.policy.world import (

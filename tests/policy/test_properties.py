@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy import change, modes, retire, scale
-from functions.policy.draft import Draft
-from functions.policy.plan import (
+from functions.policy.plan import retire, scale
+from functions.policy.plan.draft import Draft
+from functions.policy.plan.plan import (
     AskDelete,
     Assign,
     ChangePool,
@@ -23,7 +23,9 @@ from functions.policy.plan import (
     StartResource,
     plan,
 )
-from functions.policy.snapshot import Snapshot
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions import pool as modes
+from functions.policy.transitions import resource as change
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket
 from tests.policy import naive
 from tests.policy.farms import Event, History, documents, events, farms, pools

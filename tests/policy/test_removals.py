@@ -2,7 +2,16 @@
 
 import pytest
 
-from functions.policy.plan import AskDelete, Assign, DropIntent, FailTicket, LetGo, RequestDelete, Settle, StartDelete
+from functions.policy.plan.plan import (
+    AskDelete,
+    Assign,
+    DropIntent,
+    FailTicket,
+    LetGo,
+    RequestDelete,
+    Settle,
+    StartDelete,
+)
 from state.documents import Actor, ResourceState
 from tests.policy.world import (
     NOW,

@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 
 from config.pools import Pool
-from functions.policy.explain import explain
-from functions.policy.holds import Reason
-from functions.policy.serving import waiting_for
+from functions.policy.plan.limits import Reason
+from functions.policy.waits.explain import explain
+from functions.policy.waits.serving import waiting_for
 from tests.policy.farms import Event, pools
 from tests.policy.test_explain import at_some_time, crowded, few
 from tests.policy.world import a_pool, a_resource, a_snapshot, a_ticket

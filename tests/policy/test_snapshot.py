@@ -2,8 +2,8 @@
 
 import msgspec
 
-from functions.policy.plan import Assign, StartResource, plan
-from functions.policy.snapshot import Snapshot
+from functions.policy.plan.plan import Assign, StartResource, plan
+from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import PoolRecord, ResourceState, TicketState
 from tests.policy.world import (
     NOW,

@@ -1,6 +1,6 @@
 """Times that lie further ahead than they can have been meant: the clock was set back."""
 
-from functions.policy.times import SLACK, due, due_ids, later
+from functions.policy.clock import SLACK, due, due_ids, later
 from tests.policy.world import NOW
 
 

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.explain import explain
-from functions.policy.offers import Tags
-from functions.policy.plan import Assign, plan
-from functions.policy.snapshot import Snapshot
-from functions.policy.turns import Queue, before, rivals
+from functions.policy.plan.plan import Assign, plan
+from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.waits.explain import explain
 from state.documents import PoolMode
 from tests.policy.farms import Event, pools
 from tests.policy.test_explain import at_some_time, crowded

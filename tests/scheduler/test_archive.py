@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
-from functions.policy import change
+from functions.policy.transitions import resource as change
 from functions.timed.archive import REFUSED_PAUSE
 from functions.timed.measures import Measures
 from scheduler.__main__ import make_farm

@@ -15,7 +15,7 @@ from functions.timed.farm import Changes
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
 from functions.timed.reconcile import reconcile
-from functions.timed.view import LONGEST_AGE
+from functions.timed.waiting_view import LONGEST_AGE
 from scheduler.__main__ import make_farm
 from scheduler.hooks import Hooks
 from scheduler.process import Process

@@ -10,7 +10,7 @@ import pytest
 
 from state.documents import Resource, Ticket, TicketState
 from state.errors import NotFound
-from state.files import Files
+from state.files.staging import Files
 from state.store import Batch, Put, Store
 from tests.state.children import Child, Tell, barrier, waits_for_a_lock
 from tests.waiting import until

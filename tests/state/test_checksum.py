@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.checksum import WRONG
 from state.documents import (
     Agent,
     Document,
@@ -26,7 +25,8 @@ from state.documents import (
     TicketState,
 )
 from state.errors import CorruptDocument
-from state.keys import Keys
+from state.files.checksum import WRONG
+from state.files.keys import Keys
 from state.store import Store
 from tests.state.test_agents import AGENTS
 from tests.state.test_documents import INTENTS, RECORDS, RESOURCES, TICKETS

@@ -8,7 +8,7 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
-from state.files import Files
+from state.files.staging import Files
 from state.store import Batch, Put, Store, Update
 from tests.state.children import waits_for_a_lock
 from tests.state.snapshot import snapshot

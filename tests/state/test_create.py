@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from state.documents import Intent, IntentKind, Ticket
-from state.files import STAGED_FOR, Files
+from state.files.staging import STAGED_FOR, Files
 from state.store import Store
 from tests.state.children import Child, Tell, barrier
 

@@ -17,7 +17,7 @@ import pytest
 
 from state.documents import Ticket, TicketState
 from state.errors import StateError, StoreFrozen, StoreUnavailable
-from state.files import Files
+from state.files.staging import Files
 from state.store import Batch, Put, Store, Update
 from tests.state.children import Child, Tell
 from tests.state.snapshot import snapshot

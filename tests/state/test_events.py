@@ -10,8 +10,8 @@ import pytest
 
 from state.documents import Event
 from state.errors import StoreUnavailable
-from state.events import EventFiles, Place
-from state.files import Files
+from state.files.events import EventFiles, Place
+from state.files.staging import Files
 from state.store import Store
 
 DAY = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
@@ -75,7 +75,7 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 
 def test_many_lines_are_read_in_pieces(events: EventFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given pieces smaller than some lines, when read from either end, then each line comes whole and once."""
-    monkeypatch.setattr("state.events._CHUNK", 100)
+    monkeypatch.setattr("state.files.events._CHUNK", 100)
     events.append([an_event(number, reason="x" * (number * 7 % 300)) for number in range(200)], DAY)
     assert read(events.forwards(Place("", 0))) == list(range(200))
     assert read(events.backwards()) == list(range(199, -1, -1))

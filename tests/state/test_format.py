@@ -9,8 +9,8 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import StoreUnavailable, UnknownFormat
+from state.files.layout import FORMAT
 from state.store import Store
-from state.tree import FORMAT
 from tests.state.children import Child, Tell, barrier
 from tests.state.snapshot import snapshot
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state import ids
-from state.boot import boot_id
 from state.documents import Ticket, TicketState
 from state.errors import StoreUnavailable
-from state.ids import CEILING_STEP
+from state.files import ids
+from state.files.boot import boot_id
+from state.files.ids import CEILING_STEP
 from state.store import Store
 from tests.state.children import Child, Tell, barrier
 
@@ -203,7 +203,7 @@ def test_a_create_that_the_disk_refuses_leaves_no_gap(store: Store, monkeypatch:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("state.files.os.write", full)
+        patched.setattr("state.files.staging.os.write", full)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
                 store.tickets.create(lambda number: Ticket(id=number))

@@ -8,8 +8,8 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import StoreUnavailable
-from state.files import Files
-from state.ids import CEILING_STEP
+from state.files.ids import CEILING_STEP
+from state.files.staging import Files
 from state.store import Store
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument
-from state.keys import UNUSED_FOR, Keys
+from state.files.keys import UNUSED_FOR, Keys
 from state.store import Store
 
 

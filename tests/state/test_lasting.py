@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from state.archive import Change, Read
 from state.documents import Ticket, TicketState
 from state.errors import StateError
-from state.lasting import MARGIN, Moment, Syncs
+from state.files.archive import Change, Read
+from state.files.synced import MARGIN, Moment, Syncs
 from state.store import Store
 from tests.waiting import until
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from state import locks
 from state.documents import Ticket
 from state.errors import LockTimeout
-from state.locks import Lease
+from state.files import locks
+from state.files.locks import Lease
 from state.store import Store
 from tests.state.children import Child, Tell, barrier
 

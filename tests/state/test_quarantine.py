@@ -12,9 +12,9 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, NotFound, StoreUnavailable
-from state.files import Files
-from state.keys import Keys
-from state.quarantine import KEPT_FOR
+from state.files.keys import Keys
+from state.files.quarantine import KEPT_FOR
+from state.files.staging import Files
 from state.store import Batch, Put, Store
 from tests.state.children import waits_for_a_lock
 from tests.waiting import until

@@ -4,7 +4,7 @@ import pytest
 
 from state.documents import Ticket
 from state.errors import StoreUnavailable
-from state.reading import Reading
+from state.files.cache import Reading
 from state.store import Batch, Store, Update
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from functions.policy.history import lines_of
+from functions.policy.transitions.history import lines_of
 from state.documents import Document, Event, Resource, Ticket
+from state.files.layout import FOLDERS
 from state.store import Batch, Put, Store
-from state.tree import FOLDERS
 
 TEXT = (Path(__file__).parents[2] / "state" / "README.md").read_text()
 EXAMPLES: dict[type[Document], str] = dict(

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from state.errors import StoreUnavailable
-from state.samples import FORGOTTEN, KEPT, MOST_BYTES, USE_EVERY, Sample, Samples, Use
+from state.files.samples import FORGOTTEN, KEPT, MOST_BYTES, USE_EVERY, Sample, Samples, Use
 from state.store import Store
 
 

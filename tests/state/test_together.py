@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from state.archive import Change, Create, Read
 from state.documents import Ticket, TicketState
 from state.errors import NotFound, StateError, StoreUnavailable
-from state.files import Files
+from state.files.archive import Change, Create, Read
+from state.files.staging import Files
 from state.store import Store
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
+from state.files.watch import Watch
 from state.store import Batch, Put, Store
-from state.watch import Watch
 from tests.state.children import Child, Tell
 
 LABELS = ("tickets", "resources", "pools", "intents", "runs", "view")

@@ -14,7 +14,7 @@ from typing import Any
 
 from xprocess import ProcessStarter, XProcess
 
-from state import locks
+from state.files import locks
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -71,7 +71,7 @@ class Farm:
 
     def start_web(self) -> int:
         """Start gunicorn; returns the master's process id once it answers."""
-        config = PROJECT / "config" / "gunicorn.conf.py"
+        config = PROJECT / "functions" / "web" / "gunicorn.py"
         command = [sys.executable, "-m", "gunicorn", "-c", config, "functions.app:create_app()"]
         return self._start("web", command, self._answers)
 

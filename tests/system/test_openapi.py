@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import checks
 from xprocess import XProcess
 
-from functions.openapi import description
+from functions.web.openapi import description
 from tests.system.farm import Farm
 from tests.waiting import until
 

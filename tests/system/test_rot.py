@@ -10,7 +10,7 @@ import pytest
 
 from config.settings import load_settings
 from functions.app import create_app
-from state import locks
+from state.files import locks
 from tests.system.farm import SHIM, Farm
 from tests.timed.rot import Rot, empty, flip_value
 from tests.waiting import until

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from functions.policy.faults import Kind
-from functions.timed.fsck import examine
-from functions.timed.view import show
+from functions.integrity.faults import Kind
+from functions.integrity.fsck import examine
+from functions.timed.waiting_view import show
 from state.documents import Agent, ResourceState, Ticket
-from state.keys import Keys
+from state.files.keys import Keys
 from state.store import Batch, Put
 from tests.timed.world import World
 

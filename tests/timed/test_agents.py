@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from functions.timed.agents import agents
-from functions.timed.view import pools_view
+from functions.timed.waiting_view import pools_view
 from state.documents import AgentState, ResourceState, Ticket, TicketState
-from state.files import Files
+from state.files.staging import Files
 from tests.events import lines, missing_and_double
 from tests.timed.agent_world import GROUPS, POOL, AgentWorld
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.__main__ import main
+from state.files.layout import FOLDERS
 from state.store import Store
-from state.tree import FOLDERS
 from tests.timed.rot import documents, faults
 from tests.timed.world import World
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from functions.policy.faults import Kind
+from functions.integrity.faults import Kind
 from functions.timed import farm
 from functions.timed.cleanup import cleanup
 from functions.timed.damage import Patrol
 from functions.timed.events import Chronicle, write_events
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
-from state.keys import Keys
+from state.files.keys import Keys
 from tests.timed.rot import (
     DOCUMENT_ROTS,
     FINISHED,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from functions.integrity.fsck import examine
+from functions.integrity.repair import repair
 from functions.timed.cleanup import cleanup
-from functions.timed.fsck import examine
-from functions.timed.repair import repair
 from state.errors import UnknownFormat
 from state.store import Store
 from tests.timed.rot import DOCUMENT_ROTS, FINISHED, LIVING, OTHERS, ROTS, documents, path_of, told, up

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.policy import change
+from functions.policy.transitions import resource as change
 from functions.timed import events
 from functions.timed.cleanup import cleanup
 from functions.timed.events import MARGIN, Chronicle, write_events

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from functions.policy.faults import Fault, Kind
-from functions.timed.fsck import LOOKS, PAUSE, examine_living
-from functions.timed.repair import repair
+from functions.integrity.faults import Fault, Kind
+from functions.integrity.fsck import LOOKS, PAUSE, examine_living
+from functions.integrity.repair import repair
 from scheduler.__main__ import main
 from state.documents import Agent, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable
-from state.files import Files
-from state.keys import Keys
+from state.files.keys import Keys
+from state.files.staging import Files
 from state.store import Batch, Put, Store
 from tests.state.children import Child
 from tests.timed.rot import flip_value

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from functions.policy.faults import Kind
-from functions.policy.history import MOVED_ASIDE, lines_of
-from functions.timed.fsck import examine
+from functions.integrity.faults import Kind
+from functions.integrity.fsck import examine
+from functions.policy.transitions.history import MOVED_ASIDE, lines_of
 from scheduler.__main__ import main
-from state.archive import Archived
 from state.documents import AgentState, Event
+from state.files.archive import Archived
 from tests.timed.world import World
 
 

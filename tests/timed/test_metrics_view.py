@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from functions.policy import change
+from functions.policy.transitions import resource as change
 from functions.timed.metrics_view import metrics_view
 from state.documents import PoolMode, Ticket
 from tests.timed.world import World

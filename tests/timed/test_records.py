@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.timed.records import keep_records, write_records
+from functions.timed.pool_records import keep_records, write_records
 from state.documents import PoolRecord
 from state.store import Batch
 from tests.timed.world import World

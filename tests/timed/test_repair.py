@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.timed.repair import repair
+from functions.integrity.repair import repair
 from state.errors import StoreUnavailable
-from state.files import Files
+from state.files.staging import Files
 from state.store import Store
 from tests.timed.world import World
 

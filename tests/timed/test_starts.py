@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from functions.app import create_app
-from state.boot import boot_id
 from state.documents import PoolRecord, Resource, ResourceState
+from state.files.boot import boot_id
 from tests.system.farm import children_of
 from tests.timed.world import World
 from tests.waiting import until

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from functions.policy.explain import explain
-from functions.policy.words import brief
-from functions.timed.view import show
-from functions.view import View
+from functions.leader_view import View
+from functions.policy.waits.explain import explain
+from functions.policy.waits.sentences import brief
+from functions.timed.waiting_view import show
 from tests.timed.world import World
 
 POOLS = """

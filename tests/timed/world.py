@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import load_settings
-from functions.policy import change
+from functions.policy.transitions import resource as change
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, fold_unknown
 from functions.timed.farm import Farm

@@ -13,8 +13,8 @@ from typing import Any
 
 from config.pools import Pool
 from config.settings import Settings
-from functions.policy import change
-from functions.policy.plan import plan
+from functions.policy.plan.plan import plan
+from functions.policy.transitions import resource as change
 from functions.timed.farm import Farm
 from state.documents import Ticket
 from state.store import Batch, Put, Store, Update

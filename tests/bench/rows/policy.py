@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 
 from config.pools import Pool
-from functions.policy.plan import plan
-from functions.policy.snapshot import Snapshot
-from functions.policy.steps import Assign
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Assign
+from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import Ticket
 from tests.bench import fill
 from tests.bench.place import Place

@@ -158,8 +158,8 @@ def test_so_much_is_looked_through_and_no_more(
     client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given files that are large, when nothing fits for long, then the reply says from where to look on."""
-    monkeypatch.setattr("state.events._CHUNK", 100)
-    monkeypatch.setattr("functions.operators.eventsearch.MOST_PIECES", 5)
+    monkeypatch.setattr("state.files.events._CHUNK", 100)
+    monkeypatch.setattr("functions.operators.event_search.MOST_PIECES", 5)
     reply = ask(client, ticket=1)
     assert reply["events"] == []
     for _ in range(20):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from functions.integrity import fsck as checker
 from functions.operators import fsck
-from functions.timed import fsck as checker
 
 
 @pytest.fixture(autouse=True)

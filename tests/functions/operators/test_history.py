@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from functions.operators import eventsearch
-from functions.policy import change
-from functions.policy.history import MovedAside, lines_of
+from functions.operators import event_search as eventsearch
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.history import MovedAside, lines_of
 from state.documents import Actor, Event, Resource, ResourceState, Ticket
 from state.store import Store
 from tests.functions.conftest import Scheduler

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from config.yamlfile import LARGEST
-from functions.operators import plan
-from functions.operators.plan import LIMIT, MOST_POOLS, MOST_STARTS
+from functions.operators import preview as plan
+from functions.operators.preview import LIMIT, MOST_POOLS, MOST_STARTS
 from state.documents import ResourceState
 from tests.policy.world import a_pool
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from functions.errors import BadParameter
 from functions.operators.times import read_past
+from functions.web.errors import BadParameter
 
 NOW = datetime(2026, 11, 26, 15, 30).timestamp()
 """A Thursday."""

@@ -15,7 +15,7 @@ import msgspec
 
 from config.pools import Pool
 from state.documents import HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
-from state.samples import Sample
+from state.files.samples import Sample
 from state.store import Batch, Put, Store
 
 KINDS = ("x86_64", "aarch64", "ppc64le", "s390x", "i386", "riscv64")

@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from config import premade
+from config.run import premade
 from functions.pages import layout
 
 

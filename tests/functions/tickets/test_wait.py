@@ -2,7 +2,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from functions import lifetime
+from functions.web import lifetime
 from tests.waiting import until
 
 

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions import lifetime
+from functions.web import lifetime
 from tests.waiting import until
 
 BINARY = b"\x00\xff 10.0.0.1\n"

@@ -1,0 +1,240 @@
+"""Checks a state folder: reads all of it, changes nothing, and tells what does not hold.
+
+Run by hand on a folder at rest (`python -m scheduler fsck`), and by the web beside a living server (`GET /fsck`).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.pools import Pool
+from functions.integrity.faults import Fault, Kind
+from functions.integrity.invariants import check
+from functions.integrity.inventory import Inventory
+from state.documents import PoolRecord, ResourceState, TicketState
+from state.files.check.survey import Survey, survey
+from state.files.ids import is_number
+from state.files.quarantine import Aside
+
+PAUSE = 0.5
+"""Seconds until what looks wrong beside a living server is looked at again."""
+LOOKS = 3
+_ANEW = "A scheduler that leads writes it anew."
+_WITH_KEYS = {
+    "tickets/open": "tickets",
+    "tickets/done": "tickets",
+    "resources/live": "resources",
+    "resources/ended": "resources",
+}
+
+
+def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
+    """Every fault and note of the folder, faults first. The hooks' logs tell which resources were started.
+
+    Raises StoreUnavailable when it is no state folder or cannot be read, UnknownFormat when a newer program wrote it.
+    """
+    found = survey(root, now)
+    inventory = inventory_of(found, started(root, log_dir))
+    faults = [*_faults_of_files(found), *_missing_pools(found), *_missing_agents(found), *check(inventory)]
+    return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
+
+
+def examine_living(look: Callable[[], list[Fault]], sleep: Callable[[float], None]) -> list[Fault]:
+    """What stays wrong: what changes while it is read looks wrong for a moment, so each fault must be seen thrice."""
+    faults = look()
+    for _ in range(LOOKS - 1):
+        if not faults:
+            break
+        sleep(PAUSE)
+        again = {(fault.kind, fault.file) for fault in look()}
+        faults = [fault for fault in faults if (fault.kind, fault.file) in again]
+    return faults
+
+
+def as_lines(faults: list[Fault]) -> list[str]:
+    """Each fault and note in a line, and how many there are."""
+    notes = sum(fault.is_note for fault in faults)
+    return [*map(str, faults), f"faults: {len(faults) - notes}, notes: {notes}"]
+
+
+def as_json(faults: list[Fault]) -> dict[str, list[Fault]]:
+    """The faults and the notes as they stand in JSON."""
+    return {
+        "faults": [fault for fault in faults if not fault.is_note],
+        "notes": [fault for fault in faults if fault.is_note],
+    }
+
+
+def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
+    """What the invariants are checked on."""
+    return Inventory(
+        tickets=found.tickets,
+        done=found.done,
+        resources=found.resources,
+        ended=found.ended,
+        records=found.records,
+        intents=found.intents,
+        keys=found.keys,
+        pools={record.name: pool for record in found.records.values() if (pool := _options(record)) is not None},
+        ceilings=found.ceilings,
+        lost=frozenset(_lost(found)),
+        forgotten=_Forgotten(found),
+        runs=found.runs,
+        agents=_agents(found),
+        started=was_started,
+        told=found.told,
+        happened={(kind, number) for kind, number in found.happened if kind != "agents"},
+    )
+
+
+class _Forgotten:
+    """The tickets and resources that were removed after their retention."""
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+
+    def __contains__(self, item: Any) -> bool:
+        kind, number = item
+        return self._found.is_forgotten(kind, number)
+
+
+def _options(record: PoolRecord) -> Pool | None:
+    if not record.configured:
+        return None
+    try:
+        return msgspec.convert(record.options, Pool)
+    except msgspec.ValidationError:
+        return None
+
+
+def started(root: Path, log_dir: Path | None) -> set[int]:
+    """Resources for which `cmd_new` was started since this folder was made: a log is made when its hook starts."""
+    if log_dir is None:
+        return set()
+    try:
+        since = (root / "FORMAT").stat().st_mtime
+        logs = [path for path in (log_dir / "hooks").iterdir() if path.name.endswith("_alloc")]
+        return {_number(path.name) for path in logs if path.stat().st_mtime > since} - {0}
+    except OSError:
+        return set()
+
+
+def _number(log: str) -> int:
+    number = log.partition("_")[0]
+    return int(number) if is_number(number) else 0
+
+
+def _lost(found: Survey) -> Iterator[tuple[str, int]]:
+    present = _present(found)
+    for aside in found.quarantined:
+        if aside.folder in _WITH_KEYS and is_number(aside.key) and (aside.folder, aside.key) not in present:
+            yield _WITH_KEYS[aside.folder], int(aside.key)
+    for file in (*found.damaged, *found.unreadable):
+        kind, _, rest = file.partition("/")
+        number = rest.rpartition("/")[2].removesuffix(".json")
+        if kind in ("tickets", "resources") and is_number(number):
+            yield kind, int(number)
+
+
+def _present(found: Survey) -> set[tuple[str, str]]:
+    """What stands somewhere, as if it stood where it is in quarantine from."""
+    tickets = {str(ticket.id) for each in (found.tickets, found.done) for ticket in each.values()}
+    resources = {str(resource.id) for each in (found.resources, found.ended) for resource in each.values()}
+    present = {(folder, key) for folder in ("tickets/open", "tickets/done") for key in tickets}
+    present |= {(folder, key) for folder in ("resources/live", "resources/ended") for key in resources}
+    # An agent whose ticket is settled has ended: its document is removed.
+    agents = {str(document.id) for each in (found.agents, found.done) for document in each.values()}
+    present |= {("agents", key) for key in agents}
+    return present | {("pools", record.name) for record in found.records.values()}
+
+
+def _faults_of_files(found: Survey) -> Iterator[Fault]:
+    for file, why in found.damaged.items():
+        yield Fault(Kind.DAMAGED, file, f"it is damaged: {why}", _repair_of_damage(file))
+    for file, why in found.unreadable.items():
+        repair = "Mend its permissions or the disk; a restored copy can be put in its place."
+        yield Fault(Kind.UNREADABLE, file, f"the system refuses to read it: {why}", repair)
+    for file, why in found.wrong.items():
+        yield Fault(_kind_of(file), file, why, _repair_of_wrong(file))
+    yield from _faults_of_quarantine(found)
+    for file in found.staged:
+        yield Fault(Kind.LEFTOVER, file, "nobody will publish it any more", "The cleanup of the scheduler removes it.")
+    for file, why in found.garbled.items():
+        yield Fault(Kind.GARBLED, file, why, _ANEW if file.startswith("view/") else "Readers pass over that.")
+    for file in found.strays:
+        yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; an operator may remove it.")
+
+
+def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
+    present = _present(found)
+    for aside in found.quarantined:
+        name, was = f"quarantine/{aside.path.name}", _place(aside)
+        documents = aside.folder.startswith(("tickets/o", "tickets/d", "resources/", "agents"))
+        if not documents or (aside.folder, aside.key) in present:
+            sentence = f"it is kept since {was} was damaged, and nothing is missing"
+            yield Fault(Kind.KEPT, name, sentence, "An operator may remove it.")
+            continue
+        sentence = f"{was} was damaged, and nothing else tells what it said"
+        repair = "Mend it and move it back, or let `fsck --repair` make of it what it can; else remove it."
+        yield Fault(Kind.QUARANTINED, name, sentence, repair)
+
+
+def _missing_pools(found: Survey) -> Iterator[Fault]:
+    users: dict[str, int] = {}
+    for resource in found.resources.values():
+        if resource.state is not ResourceState.ENDED:
+            users.setdefault(f"pools/{resource.pool}.json", resource.id)
+    told = {*found.records, *found.damaged, *found.unreadable}
+    told |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
+    for file in sorted(users.keys() - told):
+        sentence = f"it is gone, although resource {users[file]} is of this pool"
+        repair = "A scheduler begins it anew from pools.yaml; repeat what operators had told it, such as a pause."
+        yield Fault(Kind.MISSING_POOL, file, sentence, repair)
+
+
+def _missing_agents(found: Survey) -> Iterator[Fault]:
+    kept = _agents(found)
+    for ticket in found.tickets.values():
+        if ("agents", ticket.id) in found.happened and ticket.state is TicketState.OPEN and ticket.id not in kept:
+            sentence = f"there is no agent {ticket.id}, although events tell of it and its ticket is open"
+            repair = f"Close ticket {ticket.id} once its machine does nothing any more."
+            yield Fault(Kind.MISSING_AGENT, f"agents/{ticket.id}.json", sentence, repair)
+
+
+def _agents(found: Survey) -> set[int]:
+    """The agents whose document is somewhere, whether it can be read or not."""
+    files = (*found.agents, *found.damaged, *found.unreadable)
+    names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
+    names += [aside.key for aside in found.quarantined if aside.folder == "agents"]
+    return {int(name) for name in names if is_number(name)}
+
+
+def _place(aside: Aside) -> str:
+    return f"{aside.folder}/{aside.key}" if aside.folder else aside.key
+
+
+def _kind_of(file: str) -> Kind:
+    if file == "FORMAT":
+        return Kind.FORMAT
+    if file.endswith("/"):
+        return Kind.FOLDER
+    return Kind.COUNTER if file.startswith("ids/") else Kind.DAMAGED
+
+
+def _repair_of_wrong(file: str) -> str:
+    folder, _, name = file.partition("/")
+    if folder == "view" and name:
+        return _ANEW
+    if folder == "runs" and name:
+        return "A scheduler that leads removes it, and its run counts as cut off."
+    return "`fsck --repair` puts it right, and so does a scheduler that leads."
+
+
+def _repair_of_damage(file: str) -> str:
+    if file.startswith("runs/"):
+        return "A scheduler that starts ends this run, which counts as cut off."
+    if file.startswith(("tickets/open", "resources/live", "pools", "intents", "agents")):
+        return "A leading scheduler moves it to quarantine/ and goes on with the last good one, if it knows that."
+    return "A leading scheduler moves it to quarantine/."

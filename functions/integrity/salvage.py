@@ -1,0 +1,101 @@
+"""What can still be read out of a damaged document, and what to make of it.
+
+A damaged document mostly lost its end or a few bits. The fields that survived tell which numbers a resource occupies,
+and are enough to delete it. Where only the check sum is wrong, nobody knows which field is, and the document is not
+whole.
+"""
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+from state.documents import Document, Resource, ResourceState, Ticket, TicketState
+from state.files import checksum
+
+D = TypeVar("D", bound=Document)
+
+REASON = "its document was damaged"
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
+    """The fields of the form that are found in the content, whole and of their type."""
+    text = content.decode(errors="replace")
+    found = {}
+    for field in msgspec.structs.fields(form):
+        place = re.search(rf'"{field.name}"\s*:\s*', text)
+        if place is None or field.name == "unknown":
+            continue
+        try:
+            value, _ = _DECODER.raw_decode(text, place.end())
+            found[field.name] = msgspec.convert(value, field.type)
+        except (ValueError, RecursionError):
+            continue
+    return found
+
+
+def whole(form: type[D], content: bytes, key: int | str) -> D | None:
+    """The document itself when no field is lost: only what stands around its fields is damaged.
+
+    Where its check sum still stands, that must say the same.
+    """
+    fields = fields_of(form, content)
+    known = {field.name for field in msgspec.structs.fields(form)} - {"unknown"}
+    if fields.keys() != known or fields[form.KEY] != key:
+        return None
+    document = form(**fields)
+    said = checksum.stated(content)
+    return document if said in (None, checksum.stated(document.to_json())) else None
+
+
+def resource_to_delete(key: int, content: bytes) -> Resource | None:
+    """The resource, to be deleted; None when its name or one of the numbers that hooks are told is lost."""
+    fields = fields_of(Resource, content)
+    if not {"name", "pool", "id_in_pool", "counters"} <= fields.keys():
+        return None
+    kept = ("name", "pool", "tags", "id_in_pool", "counters", "data", "user", "created_at", "up_at", "history")
+    return Resource(
+        id=key,
+        state=ResourceState.DELETE_REQUEST,
+        reason=REASON,
+        **{name: fields[name] for name in kept if name in fields},
+    )
+
+
+def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool:
+    """Whether ticket `number`, of which `content` was left at that time, may have this resource, which no other has."""
+    fields = fields_of(Ticket, content)
+    if fields.get("state") is TicketState.FAILED or resource.released_ticket == number:
+        return False
+    if "resource" in fields:
+        return bool(fields["resource"] == resource.id)
+    was_there = max(resource.up_at or 0.0, resource.released_at or 0.0) <= at
+    own = resource.sandbox is None or fields.get("sandbox", resource.sandbox) == resource.sandbox
+    return was_there and own and set(fields.get("tags", ())) <= resource.tags.keys()
+
+
+def failed_ticket(key: int, content: bytes, now: float) -> Ticket:
+    """The ticket as a FAILED one, so that its client gets an answer and takes another; CLOSED if it was that."""
+    fields = fields_of(Ticket, content)
+    kept = (
+        "tags",
+        "sandbox",
+        "created_at",
+        "resource",
+        "resource_name",
+        "pool",
+        "assigned_at",
+        "output",
+        "closed_at",
+        "bad",
+    )
+    state = TicketState.CLOSED if fields.get("state") is TicketState.CLOSED else TicketState.FAILED
+    return Ticket(
+        id=key,
+        state=state,
+        failed_at=now if state is TicketState.FAILED else None,
+        reason=REASON,
+        **{name: fields[name] for name in kept if name in fields},
+    )

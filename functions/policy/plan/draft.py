@@ -1,0 +1,135 @@
+"""What one plan has decided so far, and how the farm looks with that done."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from heapq import merge
+
+from functions.policy.plan.steps import FailTicket, RequestDelete, Step
+from functions.policy.snapshot.offers import Offer, Tags, covers, ready
+from functions.policy.snapshot.snapshot import Snapshot
+from state.documents import Actor, PoolMode, PoolRecord, Resource, ResourceState, TicketState
+
+
+class Draft:
+    """A plan in the making. It sees the snapshot, which it never changes, through what it has decided."""
+
+    def __init__(self, snapshot: Snapshot, now: float) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.next_due: float | None = None
+        self.freed: dict[int, Resource] = {}
+        """Resources that closed tickets let go in this plan, as they are afterwards."""
+        self.freed_in_pool: defaultdict[str, list[int]] = defaultdict(list)
+        self.leaving: set[int] = set()
+        """Resources that are counted on no longer: this plan lets them be deleted, or held."""
+        self.withheld: set[int] = set()
+        """Those of them whose hold begins, or is renewed, in this plan."""
+        self.undecided: set[int] = set()
+        """Resources about which an intent has to wait, and with it all later ones."""
+        self.unheld: dict[int, Resource] = {}
+        """Resources whose hold ends in this plan, as they are afterwards; nobody gets them before the next."""
+        self.requested: defaultdict[str, list[int]] = defaultdict(list)
+        """By pool: those that become DELETE_REQUEST in this plan."""
+        self.lost_spares: Counter[str] = Counter()
+        """By pool: how many of them were fresh spares, UP or STARTING."""
+        self.planned: dict[str, list[int]] = {}
+        """By on-demand pool: the waiting tickets for which this plan wants a start there."""
+        self.covered: dict[int, str] = {}
+        """Waiting tickets with an on-demand tag for which nothing need start, and the pool that has one for each."""
+        self.records: dict[str, PoolRecord] = {}
+        """Records of pools that this plan changes, as they are afterwards."""
+        self._freed_in_sandbox: defaultdict[str | None, list[Resource]] = defaultdict(list)
+        self._lost_covers: Counter[tuple[str | None, Offer]] = Counter()
+
+    def wake(self, at: float) -> None:
+        """Note that something may be due at this time, which must be later than now."""
+        if self.next_due is None or at < self.next_due:
+            self.next_due = at
+
+    def resource(self, id: int) -> Resource | None:
+        """The resource as it is when what is let go has been let go, and when holds have ended."""
+        return self.unheld.get(id) or self.freed.get(id) or self.snapshot.resources.get(id)
+
+    def is_free(self, id: int) -> bool:
+        """Whether no ticket has the resource any more."""
+        return id in self.freed or self.snapshot.is_free(id)
+
+    def record(self, pool: str) -> PoolRecord | None:
+        """What is remembered of the pool."""
+        return self.records.get(pool) or self.snapshot.records.get(pool)
+
+    def mode(self, pool: str) -> PoolMode:
+        """What operators let the pool do."""
+        record = self.record(pool)
+        return record.mode if record else PoolMode.ACTIVE
+
+    def free(self, resource: Resource) -> None:
+        """Take this resource, as it is after its ticket let it go, for free."""
+        self.freed[resource.id] = resource
+        self.freed_in_pool[resource.pool].append(resource.id)
+        self._freed_in_sandbox[resource.sandbox].append(resource)
+
+    def leave(self, resource: Resource) -> None:
+        """Count on this resource no longer: it is to be deleted, at once if it is UP, else when its hook has ended."""
+        if resource.state is ResourceState.UP:
+            self.requested[resource.pool].append(resource.id)
+        self.withhold(resource)
+
+    def withhold(self, resource: Resource) -> None:
+        """Count on this resource no longer, as nobody is to get it."""
+        self.leaving.add(resource.id)
+        snapshot = self.snapshot
+        if snapshot.spares.group_of(resource.id) or snapshot.starting.group_of(resource.id):
+            self.lost_spares[resource.pool] += 1
+        place = snapshot.covers.place_of(resource.id)
+        if place is not None:
+            sandbox, (offer, _) = place
+            self._lost_covers[sandbox, offer] += 1
+
+    def request(self, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
+        """Let this UP resource be deleted; its OPEN ticket, if it has one, fails."""
+        self.leave(resource)
+        steps: list[Step] = [RequestDelete(resource.id, reason, actor)]
+        holder = self.snapshot.holder(resource.id)
+        if holder is not None and holder.state is TicketState.OPEN:
+            steps.append(FailTicket(holder.id, reason))
+        return steps
+
+    def count_covers(self, sandbox: str | None) -> Counter[Offer]:
+        """How many resources, bound to this sandbox or to none, serve a ticket now or may soon, by what they offer."""
+        counts: Counter[Offer] = Counter()
+        groups = self.snapshot.covers[sandbox]
+        for offer, is_ready in groups:
+            counts[offer] += len(groups[offer, is_ready])
+        for offer in counts:
+            counts[offer] -= self._lost_covers[sandbox, offer]
+        for resource in self._freed_in_sandbox.get(sandbox, ()):
+            if covers(resource, free=True) and resource.id not in self.leaving:
+                counts[self.snapshot.offer(resource)] += 1
+        return Counter({offer: number for offer, number in counts.items() if self._gives(offer)})
+
+    def ready_ids(self, sandbox: str | None) -> dict[Offer, Iterator[int]]:
+        """The resources, bound to this sandbox or to none, that can be given away, lowest id first, by offer."""
+        groups = self.snapshot.covers[sandbox]
+        known = {offer: groups[offer, True] for offer, is_ready in groups if is_ready}
+        freed: defaultdict[Offer, list[int]] = defaultdict(list)
+        for resource in self._freed_in_sandbox.get(sandbox, ()):
+            if ready(resource):
+                freed[self.snapshot.offer(resource)].append(resource.id)
+        offers = [offer for offer in {*known, *freed} if self._gives(offer)]
+        return {offer: self._staying(known.get(offer, ()), freed[offer]) for offer in offers}
+
+    def kept_pairs(self) -> list[tuple[Tags, str]]:
+        """Tags and sandbox of waiting tickets that a resource bound to their own sandbox may serve."""
+        pairs = {(tags, sandbox) for sandbox, sets in self.snapshot.kept.items() for tags in sets}
+        for resource in self.freed.values():
+            if resource.sandbox is not None:
+                pairs.update((tags, resource.sandbox) for tags in self.snapshot.waiting_in[resource.sandbox])
+        return list(pairs)
+
+    def _gives(self, offer: Offer) -> bool:
+        return self.mode(offer.pool) is not PoolMode.DRAINING
+
+    def _staying(self, known: Iterable[int], freed: list[int]) -> Iterator[int]:
+        ids = merge(known, sorted(freed)) if freed else iter(known)
+        return (id for id in ids if id not in self.leaving) if self.leaving else ids

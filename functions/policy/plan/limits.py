@@ -1,0 +1,115 @@
+"""What keeps a pool from starting one more resource: the plan asks it, and so does the explanation of a wait."""
+
+from enum import StrEnum
+
+import msgspec
+
+from config.pools import Pool
+from functions.policy.clock import due
+from functions.policy.plan.draft import Draft
+from functions.policy.transitions.hook_results import LONGEST_PAUSE
+from state.documents import PoolMode, PoolRecord, ResourceState
+
+
+class Reason(StrEnum):
+    """Why a pool does not serve a ticket now: the first ones keep it from starting, the others tell of the rest."""
+
+    PAUSED = "paused"
+    """Operators paused it."""
+    DRAINING = "draining"
+    """Operators let it drain: it gives nothing either."""
+    FAILING = "failing"
+    """It pauses because starts failed."""
+    AT_MAX = "at_max"
+    """It has as many resources as it may."""
+    MAX_STARTING = "max_starting"
+    """As many start as may at the same time."""
+    START_DELAY = "start_delay"
+    """Its last start was too short a time ago."""
+    ENOUGH_SPARES = "enough_spares"
+    """It has the spares that it is to keep ready, those that start included. Of pools that are not on-demand."""
+    ON_DEMAND_ONLY = "on_demand_only"
+    """It starts only for tickets with an on-demand tag, and this one has none."""
+    ENOUGH_COMING = "enough_coming"
+    """For each ticket with these tags something is on its way already. Of on-demand pools."""
+    BETTER_POOL = "better_pool"
+    """Starts for all with these tags are planned where the priority is higher. Of on-demand pools."""
+    OLD_TAGS = "old_tags"
+    """Only resources that it started before its tags were changed can serve the ticket."""
+    NOT_CONFIGURED = "not_configured"
+    """It does not stand in pools.yaml any more: it starts nothing."""
+    OTHER_SANDBOXES = "other_sandboxes"
+    """What is free there was used in other sandboxes, and is kept for those."""
+    HELD = "held"
+    """Operators hold some of what it has, to look at it."""
+    LIVECHECK_FAILING = "livecheck_failing"
+    """What is free there did not pass its last livecheck."""
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One thing that keeps a pool from serving a ticket, with its facts.
+
+    `count` is the limit for the limits, else how many resources it is about; `until` (Unix seconds) is given where
+    time ends it.
+    """
+
+    reason: Reason
+    count: int | None = None
+    until: float | None = None
+    detail: str | None = None
+
+
+_STOPPED = {PoolMode.PAUSED: Reason.PAUSED, PoolMode.DRAINING: Reason.DRAINING}
+
+
+def start_holds(draft: Draft, pool: Pool) -> list[Hold]:
+    """All that keeps this configured pool from starting one more now; with nothing in the list it can."""
+    snapshot, now = draft.snapshot, draft.now
+    record = draft.record(pool.name)
+    holds = []
+    if record is not None and record.mode is not PoolMode.ACTIVE:
+        holds.append(Hold(_STOPPED[record.mode], detail=record.mode_reason))
+    paused = paused_until(record, pool, now)
+    if record is not None and paused > now:
+        holds.append(Hold(Reason.FAILING, until=paused, detail=record.pause_reason))
+    if places(draft, pool) <= 0:
+        holds.append(Hold(Reason.AT_MAX, pool.max))
+    if pool.max_starting <= snapshot.states[pool.name, ResourceState.STARTING]:
+        holds.append(Hold(Reason.MAX_STARTING, pool.max_starting))
+    delayed = delayed_until(record, pool, now)
+    if delayed > now:
+        holds.append(Hold(Reason.START_DELAY, until=delayed))
+    if not pool.on_demand and missing_spares(draft, pool) <= 0:
+        holds.append(Hold(Reason.ENOUGH_SPARES, pool.max_prealloc))
+    return holds
+
+
+def places(draft: Draft, pool: Pool) -> int:
+    """How many more resources the pool may have."""
+    return pool.max - draft.snapshot.living[pool.name]
+
+
+def room(draft: Draft, pool: Pool) -> int:
+    """How many starts `max` and `max_starting` allow now."""
+    starting = draft.snapshot.states[pool.name, ResourceState.STARTING]
+    return min(places(draft, pool), pool.max_starting - starting)
+
+
+def missing_spares(draft: Draft, pool: Pool) -> int:
+    """How many fresh spares the pool has to start; those assigned in the same plan are replaced by the next."""
+    snapshot = draft.snapshot
+    spares = len(snapshot.spares[pool.name]) + len(snapshot.starting[pool.name])
+    return pool.max_prealloc - (spares - draft.lost_spares[pool.name])
+
+
+def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
+    """Until when a pool starts nothing because starts failed; 0 when none did."""
+    until = (record.paused_until if record else None) or 0.0
+    return due(until, max(pool.start_delay, LONGEST_PAUSE), now)
+
+
+def delayed_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
+    """Until when a pool starts nothing because of its `start_delay`; 0 when it has none or never started anything."""
+    if record is None or record.last_start is None or not pool.start_delay:
+        return 0.0
+    return due(record.last_start + pool.start_delay, pool.start_delay, now)

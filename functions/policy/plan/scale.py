@@ -1,0 +1,133 @@
+"""How many resources to start, and where (steps 2 and 5 of a reconcile pass)."""
+
+from collections.abc import Iterable, Mapping
+
+from functions.policy.plan.draft import Draft
+from functions.policy.plan.limits import Hold, Reason, missing_spares, room, start_holds
+from functions.policy.plan.order import in_turn
+from functions.policy.plan.steps import StartResource
+from functions.policy.snapshot.offers import Tags
+
+
+class _Stock:
+    """What is left in one pool: resources that are the same to every ticket, or (`start`) room to start more."""
+
+    __slots__ = ("left", "pool", "start")
+
+    def __init__(self, pool: str, left: int, start: bool = False) -> None:
+        self.pool = pool
+        self.left = left
+        self.start = start
+
+
+class _Demand:
+    """Where tickets with the same tags look, best first: what covers them, then where a start has room."""
+
+    __slots__ = ("_stocks",)
+
+    def __init__(self, stocks: Iterable[_Stock]) -> None:
+        self._stocks = [*stocks][::-1]
+
+    def best(self) -> _Stock | None:
+        stocks = self._stocks
+        # What is used up never comes back within a plan, so it is dropped for good.
+        while stocks and stocks[-1].left <= 0:
+            stocks.pop()
+        return stocks[-1] if stocks else None
+
+
+def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
+    """Step 2: the waiting tickets for which a start is planned, by pool.
+
+    Capable are configured on-demand pools that have all the ticket's tags. A ticket is covered by the first capable
+    pool, by name, that does not drain and has a resource for it which is not yet counted: one that is STARTING, or
+    RELEASING, or UP and free, is not to be deleted, has the ticket's tags itself, and is bound to no sandbox or to the
+    ticket's (in one pool those bound to it count first). Otherwise the capable pool with room, paused neither by
+    operators nor by failed starts, with the highest sum of priorities gets a start; among equals the first by name.
+    """
+    snapshot = draft.snapshot
+    tag_sets = [tags for tags in snapshot.waiting if snapshot.wants_on_demand(tags)]
+    if not tag_sets:
+        return {}
+    offers = {name: pool.offers for name, pool in sorted(snapshot.pools.items()) if pool.on_demand}
+    capable = {tags: [name for name, offered in offers.items() if tags <= offered.keys()] for tags in tag_sets}
+    rooms = _rooms(draft, {name for names in capable.values() for name in names})
+    unbound = _covers(draft, None)
+    pairs = [(tags, sandbox) for tags, sandbox in draft.kept_pairs() if tags in capable]
+    bound = {sandbox: _covers(draft, sandbox) for _, sandbox in pairs}
+    queues = in_turn(
+        snapshot,
+        {
+            tags: _Demand([*_fitting(unbound, tags, names), *_by_priority(rooms, tags, names, offers)])
+            for tags, names in capable.items()
+        },
+        {(tags, sandbox): _Demand(_fitting(bound[sandbox], tags, capable[tags])) for tags, sandbox in pairs},
+    )
+    planned = draft.planned
+    for ticket, stock, own in queues:
+        own_first = own is not None and (stock is None or stock.start or own.pool <= stock.pool)
+        counted = own if own_first else stock
+        if counted is not None:
+            counted.left -= 1
+            if counted.start:
+                planned.setdefault(counted.pool, []).append(ticket)
+            else:
+                draft.covered[ticket] = counted.pool
+    return planned
+
+
+def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResource]:
+    """Step 5: what starts in the configured pools, as their limits, pauses and `start_delay` allow.
+
+    `on_demand` is what step 2 planned. Fresh spares that are assigned in the same plan are replaced by the next.
+    """
+    steps: list[StartResource] = []
+    for pool in draft.snapshot.pools.values():
+        tickets = on_demand.get(pool.name)
+        if pool.on_demand and not tickets:
+            continue
+        holds = start_holds(draft, pool)
+        if not holds:
+            most = 1 if pool.start_delay > 0 else room(draft, pool)
+            wanted = tickets[:most] if tickets else [None] * min(most, missing_spares(draft, pool))
+            steps += [StartResource(pool.name, ticket) for ticket in wanted]
+        elif (until := _all_over(holds)) is not None:
+            draft.wake(until)
+    return steps
+
+
+def _covers(draft: Draft, sandbox: str | None) -> list[tuple[Tags, _Stock]]:
+    counts = draft.count_covers(sandbox).items()
+    # Pools by name; within a pool any fixed order would do.
+    ordered = sorted(counts, key=lambda item: (item[0].pool, sorted(item[0].priorities.items())))
+    return [(offer.names, _Stock(offer.pool, number)) for offer, number in ordered]
+
+
+def _fitting(covers: Iterable[tuple[Tags, _Stock]], tags: Tags, capable: list[str]) -> list[_Stock]:
+    return [stock for names, stock in covers if tags <= names and stock.pool in capable] if capable else []
+
+
+def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
+    """Where starts have room; a `start_delay` does not count here."""
+    rooms = {}
+    for name in names:
+        pool = draft.snapshot.pools[name]
+        holds = [hold for hold in start_holds(draft, pool) if hold.reason is not Reason.START_DELAY]
+        if not holds:
+            rooms[name] = _Stock(name, room(draft, pool), start=True)
+        elif (until := _all_over(holds)) is not None:
+            draft.wake(until)
+    return rooms
+
+
+def _all_over(holds: Iterable[Hold]) -> float | None:
+    """When time has ended all of these; None when it does not."""
+    ends = [hold.until for hold in holds]
+    return None if None in ends else max(end for end in ends if end is not None)
+
+
+def _by_priority(
+    rooms: Mapping[str, _Stock], tags: Tags, capable: Iterable[str], offers: Mapping[str, dict[str, int]]
+) -> list[_Stock]:
+    found = [(-sum(offers[name][tag] for tag in tags), name) for name in capable if name in rooms]
+    return [rooms[name] for _, name in sorted(found)]

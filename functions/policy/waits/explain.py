@@ -1,0 +1,250 @@
+"""Why tickets wait: the plan is made once more, and what it saw is told, so that nothing else can be said.
+
+Tickets with the same tags wait for the same, but for what belongs to their sandboxes. Tag sets that see the same pools
+and the same resources share one explanation, so that the cost is that of the kinds of tickets, not of the tickets.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from config.pools import Pool
+from functions.policy.plan.draft import Draft
+from functions.policy.plan.limits import Hold, Reason, start_holds
+from functions.policy.plan.plan import Plan, StartResource, decide
+from functions.policy.snapshot.offers import Offer, Tags, tag_set
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.waits.estimate import Forecast
+from functions.policy.waits.forecast import Coming, coming_to, forecast, reuse_rate
+from functions.policy.waits.serving import having, starts_for, tags_of_pools
+from state.documents import PoolMode, ResourceState
+
+MOST_OWN = 1000
+"""How many pairs of tags and sandbox are explained one by one."""
+
+
+_NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
+
+
+class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+    """One pool that could serve a kind of tickets: how full it is, what is on its way, and what holds it.
+
+    `starting` are those on their way that can serve the tickets, `about_to_start` those that this very plan starts in
+    the pool. `living` are all its resources, `taken` those that a ticket has.
+    """
+
+    pool: str
+    max: int
+    living: int
+    taken: int
+    starting: int = 0
+    about_to_start: int = 0
+    holds: tuple[Hold, ...] = ()
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """Why tickets of one kind wait.
+
+    Without `prospects` no pool can ever serve them: `missing` are the tags that no pool has; when there are none of
+    those either, no pool has all of the tags together. `on_demand` tickets come before the others.
+    """
+
+    on_demand: bool
+    prospects: tuple[Prospect, ...] = ()
+    missing: tuple[str, ...] = ()
+    forecast: Forecast = Forecast()
+
+
+class Own(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sandbox has of its own that serves its tickets with these tags as soon as it can."""
+
+    tags: Tags
+    sandbox: str
+    releasing: int = 0
+    """Their `cmd_release` runs."""
+    failing: int = 0
+    """Their last livecheck failed."""
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why all tickets wait. Equal cases are one object."""
+
+    at: float
+    cases: dict[Tags, Case]
+    own: tuple[Own, ...] = ()
+    pools: bool = True
+    """Whether there are any pools."""
+
+
+def explain(snapshot: Snapshot, now: float) -> Explanation:
+    """Explain all waiting tickets at `now` (Unix seconds)."""
+    draft = Draft(snapshot, now)
+    look = _Look(draft, decide(draft))
+    cases: dict[object, Case] = {}
+    by_tags = {}
+    for tags in snapshot.waiting:
+        kind = look.kind(tags)
+        missing = () if kind.pools or kind.found else tuple(sorted(tags - look.known_tags))
+        key = (kind, missing)
+        if key not in cases:
+            prospects = tuple(look.prospects(kind))
+            cases[key] = Case(
+                on_demand=kind.on_demand, prospects=prospects, missing=missing, forecast=look.forecast(prospects)
+            )
+        by_tags[tags] = cases[key]
+    own = []
+    for tags, sandbox in draft.kept_pairs()[:MOST_OWN]:
+        if tags in by_tags:
+            own.append(look.own(tags, sandbox))
+    return Explanation(at=now, cases=by_tags, own=tuple(own), pools=bool(snapshot.pools))
+
+
+class _Kind(NamedTuple):
+    """What tickets with some tags can count on; those of equal kinds have equal explanations.
+
+    `pools` are the configured ones that have the tags, `found` the offers of resources that do and that no sandbox has.
+    `covered`: whether nothing need start for any of the tickets. `worse` are pools that start nothing for them because
+    those that are better do.
+    """
+
+    pools: tuple[str, ...]
+    found: tuple[Offer, ...]
+    on_demand: bool
+    covered: bool
+    worse: frozenset[str]
+
+
+class _Look:
+    """What is asked again and again while one explanation is made."""
+
+    def __init__(self, draft: Draft, decided: Plan) -> None:
+        snapshot = draft.snapshot
+        self.draft = draft
+        self.snapshot = snapshot
+        self.tags_of = tags_of_pools(snapshot)
+        self.known_tags: Tags = frozenset[str]().union(*self.tags_of.values())
+        self.covered = Counter(tag_set(snapshot.tickets[ticket].tags) for ticket in draft.covered)
+        self.planned: defaultdict[Tags, Counter[str]] = defaultdict(Counter)
+        """By tags: in which pools starts are planned for waiting tickets, and how many."""
+        for pool, tickets in draft.planned.items():
+            for ticket in tickets:
+                self.planned[tag_set(snapshot.tickets[ticket].tags)][pool] += 1
+        self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
+        self.found: dict[Offer, tuple[int, int]] = {}
+        """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
+        shelf = snapshot.covers[None]
+        for offer, ready in shelf:
+            if draft.mode(offer.pool) is PoolMode.DRAINING:
+                continue
+            self.found.setdefault(offer, (0, 0))
+            if not ready:
+                self.found[offer] = self._count_coming(shelf[offer, ready], ResourceState.STARTING)
+        self._start_holds: dict[str, tuple[Hold, ...]] = {}
+        self.reuse_rate = reuse_rate(snapshot)
+        self._coming_by_pool: dict[str, list[Coming]] = {}
+
+    def kind(self, tags: Tags) -> _Kind:
+        on_demand = self.snapshot.wants_on_demand(tags)
+        pools = having(self.tags_of, tags)
+        return _Kind(
+            pools=pools,
+            found=tuple(offer for offer in self.found if tags <= offer.names),
+            on_demand=on_demand,
+            covered=on_demand and self.covered[tags] == len(self.snapshot.waiting[tags]),
+            worse=self._worse(tags, pools) if tags in self.planned else frozenset(),
+        )
+
+    def _worse(self, tags: Tags, pools: Iterable[str]) -> frozenset[str]:
+        """If a start is planned for all of these tickets that need one: the pools that all of those win against."""
+        planned = self.planned[tags]
+        if self.covered[tags] + planned.total() < len(self.snapshot.waiting[tags]):
+            return frozenset()
+        last = max(self._rank(name, tags) for name in planned)
+        return frozenset(name for name in pools if self._rank(name, tags) > last)
+
+    def _rank(self, name: str, tags: Tags) -> tuple[int, str]:
+        offers = self.snapshot.pools[name].offers
+        return -sum(offers[tag] for tag in tags), name
+
+    def prospects(self, kind: _Kind) -> Iterator[Prospect]:
+        """Of the pools that have the tags, then of those that only have resources with them."""
+        starting: Counter[str] = Counter()
+        failing: Counter[str] = Counter()
+        others: list[str] = []
+        for offer in kind.found:
+            starting[offer.pool] += self.found[offer][0]
+            failing[offer.pool] += self.found[offer][1]
+            if offer.pool not in kind.pools and offer.pool not in others:
+                others.append(offer.pool)
+        for name in kind.pools:
+            pool = self.snapshot.pools[name]
+            holds = self._not_starting(pool, kind)
+            yield self._prospect(name, starting[name], [*holds, *self._not_given(name, failing[name])])
+        for name in sorted(others):
+            reason = Reason.OLD_TAGS if name in self.snapshot.pools else Reason.NOT_CONFIGURED
+            yield self._prospect(name, starting[name], [Hold(reason), *self._not_given(name, failing[name])])
+
+    def own(self, tags: Tags, sandbox: str) -> Own:
+        shelf = self.snapshot.covers[sandbox]
+        releasing = failing = 0
+        for offer, ready in shelf:
+            if not ready and tags <= offer.names and self.draft.mode(offer.pool) is not PoolMode.DRAINING:
+                coming = self._count_coming(shelf[offer, ready], ResourceState.RELEASING)
+                releasing, failing = releasing + coming[0], failing + coming[1]
+        return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)
+
+    def forecast(self, prospects: Iterable[Prospect]) -> Forecast:
+        """What comes from these pools, but those that start nothing for the tickets."""
+        pools = [p.pool for p in prospects if not any(hold.reason in _NOTHING_STARTS for hold in p.holds)]
+        return forecast([self._coming_to(self.snapshot.pools[name]) for name in pools])
+
+    def _coming_to(self, pool: Pool) -> list[Coming]:
+        coming = self._coming_by_pool.get(pool.name)
+        if coming is None:
+            coming = self._coming_by_pool[pool.name] = coming_to(
+                self.draft, pool, self._holds_of(pool), self.reuse_rate
+            )
+        return coming
+
+    def _holds_of(self, pool: Pool) -> tuple[Hold, ...]:
+        holds = self._start_holds.get(pool.name)
+        if holds is None:
+            holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
+        return holds
+
+    def _not_starting(self, pool: Pool, kind: _Kind) -> Iterable[Hold]:
+        if not starts_for(pool, kind.on_demand):
+            return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
+        holds = self._holds_of(pool)
+        if kind.covered:
+            return [*holds, Hold(Reason.ENOUGH_COMING)]
+        return [*holds, Hold(Reason.BETTER_POOL)] if pool.name in kind.worse else holds
+
+    def _not_given(self, name: str, failing: int) -> Iterator[Hold]:
+        if idle := len(self.snapshot.idle[name]):
+            yield Hold(Reason.OTHER_SANDBOXES, idle)
+        if held := len(self.snapshot.held[name]):
+            yield Hold(Reason.HELD, held)
+        if failing:
+            yield Hold(Reason.LIVECHECK_FAILING, failing)
+
+    def _prospect(self, name: str, starting: int, holds: Iterable[Hold]) -> Prospect:
+        snapshot = self.snapshot
+        pool = snapshot.pools.get(name)
+        return Prospect(
+            pool=name,
+            max=pool.max if pool else 0,
+            living=snapshot.living[name],
+            taken=snapshot.taken(name),
+            starting=starting,
+            about_to_start=self.about_to_start[name],
+            holds=tuple(holds),
+        )
+
+    def _count_coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:
+        """How many of these are in that state, and how many of the others fail their livecheck."""
+        resources = [self.snapshot.resources[id] for id in ids if id not in self.draft.leaving]
+        coming = sum(resource.state is state for resource in resources)
+        return coming, len(resources) - coming

@@ -1,0 +1,112 @@
+"""What the functions of one web process share: the settings, the store, and who waits."""
+
+import functools
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from flask import current_app
+
+from config.settings import Settings
+from functions.leader_view import View
+from functions.operators.read_model import Looking
+from functions.pages.sparks import Sparks
+from functions.web import lifetime
+from functions.web.offload import Few, Together, in_thread
+from functions.web.parking import Parking
+from functions.web.request_counts import Tally
+from state.documents import Ticket
+from state.errors import StateError
+from state.files.archive import Call
+from state.files.keys import Keys
+from state.store import Store
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY = 1.0
+"""Seconds between two tries to write."""
+SEARCHES_AT_ONCE = 2
+
+
+class Context:
+    """One per application. The store is opened by the first request that needs it and, while it cannot be, by
+    each one again: a process that serves explains more than one that is gone.
+    """
+
+    def __init__(self, settings: Settings, store: Store | None, clock: Callable[[], float], tally: Tally) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.tally = tally
+        self._store = store
+        self._probed_at = -math.inf
+        self._lock = threading.Lock()
+
+    @property
+    def store(self) -> Store:
+        """Raises StoreUnavailable and UnknownFormat."""
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._store = Store(self.settings.state_dir)
+        return self._store
+
+    @functools.cached_property
+    def do(self) -> Together[Call[Ticket], Ticket]:
+        """Creates, changes or reads a ticket, durably, together with what others ask for at this moment."""
+        return Together(self.store.tickets.do_all)
+
+    @functools.cached_property
+    def view(self) -> View:
+        return View(self.store)
+
+    @functools.cached_property
+    def looking(self) -> Looking:
+        return Looking(self.store, self.view, self.clock)
+
+    @functools.cached_property
+    def sparks(self) -> Sparks:
+        return Sparks(self.store.samples)
+
+    @functools.cached_property
+    def keys(self) -> Keys:
+        return Keys(self.store)
+
+    @functools.cached_property
+    def parking(self) -> Parking:
+        parking = Parking(lambda: self.store.watch("tickets"))
+        lifetime.on_stop(parking.wake_all)
+        return parking
+
+    @functools.cached_property
+    def search(self) -> Few:
+        """Calls what looks through files of events: that may take half a second, so not many at once."""
+        return Few(SEARCHES_AT_ONCE)
+
+    @functools.cached_property
+    def audience(self) -> Parking:
+        """Who waits for events; a folder that is not there is nobody else's trouble."""
+        audience = Parking(lambda: self.store.watch("events"))
+        lifetime.on_stop(audience.wake_all)
+        return audience
+
+    def probe(self) -> None:
+        """Try to write to the state folder, at most once a second; raises StoreUnavailable and StoreFrozen."""
+        now = time.monotonic()
+        if now - self._probed_at >= PROBE_EVERY:
+            in_thread(self.store.check_writable)
+            self._probed_at = now
+
+    def open(self) -> None:
+        """Open the store now if that is possible, so that the first request need not."""
+        try:
+            _ = self.store
+        except StateError as error:
+            log.error("The state folder cannot be used: %s", error)
+
+
+def current() -> Context:
+    """The context of the application that serves this request."""
+    context: Context = current_app.extensions["resalloc"]
+    return context

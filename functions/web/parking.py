@@ -1,0 +1,136 @@
+"""Requests that wait for a document to change, woken by the change itself.
+
+One inotify watch a process, opened when the first request parks (after gunicorn's fork), read by one thread,
+which is a greenlet in a gevent worker.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from functions.web import offload
+from state.files.watch import Watch
+
+log = logging.getLogger(__name__)
+
+
+class Spot:
+    """One parked request."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Event()
+        self.abandoned = False
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something changed, at most so long."""
+        self._changed.wait(seconds)
+        self._changed.clear()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    def abandon(self) -> None:
+        """The client hung up: nobody waits for the answer."""
+        self.abandoned = True
+        self._changed.set()
+
+
+class Parking:
+    """All parked requests of this process, by the name of the file that they wait for.
+
+    The label of a folder stands for any file in it.
+    """
+
+    def __init__(self, open_watch: Callable[[], Watch]) -> None:
+        self._open_watch = open_watch
+        self._spots: dict[str, set[Spot]] = {}
+        self._lock = threading.Lock()
+        self._watched = False
+
+    @contextmanager
+    def spot(self, name: str, client: Any = None) -> Iterator[Spot]:
+        """Wait for changes of `name` from now on; `client` is the request's socket, watched for a hang-up.
+
+        Raises OSError when the folder cannot be watched.
+        """
+        spot = Spot()
+        with self._lock:
+            self._spots.setdefault(name, set()).add(spot)
+        try:
+            self._watch()
+            with _hang_up(client, spot):
+                yield spot
+        finally:
+            with self._lock:
+                spots = self._spots[name]
+                spots.discard(spot)
+                if not spots:
+                    del self._spots[name]
+
+    def wake(self, name: str) -> None:
+        """Let the requests that wait for `name` look again."""
+        for spot in tuple(self._spots.get(name, ())):
+            spot.wake()
+
+    def wake_all(self) -> None:
+        for name in tuple(self._spots):
+            self.wake(name)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._spots.values()))
+
+    def _watch(self) -> None:
+        with self._lock:
+            if self._watched:
+                return
+            watch = self._open_watch()
+            self._watched = True
+        threading.Thread(target=self._follow, args=(watch,), name="parking", daemon=True).start()
+
+    def _follow(self, watch: Watch) -> None:
+        try:
+            while True:
+                for label, names in watch.wait().items():
+                    if names is None:
+                        self.wake_all()
+                    else:
+                        for name in (names | {label}) & self._spots.keys():
+                            self.wake(name)
+        except Exception:
+            log.exception("The watch of the state folder ended; the next request that waits opens another one.")
+        finally:
+            watch.close()
+            self._watched = False
+            self.wake_all()
+
+
+@contextmanager
+def _hang_up(client: Any, spot: Spot) -> Iterator[None]:
+    """Abandon the spot as soon as the client closes its connection."""
+    if client is None or not offload.in_loop():
+        yield
+        return
+    import gevent
+
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    readable = gevent.get_hub().loop.io(client.fileno(), 1)
+
+    def look() -> None:
+        # Readable is either the end or the client's next request, sent ahead; that one waits its turn.
+        readable.stop()
+        try:
+            ended = client.recv(1, socket.MSG_PEEK) == b""
+        except OSError:
+            ended = True
+        if ended:
+            spot.abandon()
+
+    readable.start(look)
+    try:
+        yield
+    finally:
+        readable.stop()
+        readable.close()

@@ -1,0 +1,169 @@
+"""Replies: text, JSON or a page as the client likes it, and errors in one shape."""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from flask import Response, request
+
+from functions.logfields import of_request
+from functions.pages.layout import render
+from functions.web import errors
+from functions.web.answers import answer_to
+from functions.web.requests import is_json
+from state.errors import StateError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may do: nothing from elsewhere, nothing that stands in the page itself."""
+
+
+class Form(StrEnum):
+    """What a client wants a reply to be."""
+
+    TEXT = "text/plain"
+    JSON = "application/json"
+    PAGE = "text/html"
+
+
+def text_reply(text: str | bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply for people and shells."""
+    return Response(text, status, headers, content_type="text/plain; charset=utf-8")
+
+
+def json_reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A reply for programs: one line of JSON."""
+    return Response(msgspec.json.encode(value) + b"\n", status, headers, content_type="application/json")
+
+
+def bytes_reply(content: bytes, headers: Mapping[str, str]) -> Response:
+    """A reply with exactly these bytes."""
+    return Response(content, 200, headers, content_type="application/octet-stream")
+
+
+def page_reply(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **facts: Any) -> Response:
+    """A reply for people with a browser: a page made of a template and these facts."""
+    return html_reply(render(template, **facts), status, headers)
+
+
+def html_reply(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A page that is made already. A form's `Origin` would be hidden from us, too, by the policy no-referrer."""
+    reply = Response(html, status, headers, content_type="text/html; charset=utf-8")
+    reply.headers["Content-Security-Policy"] = PAGE_POLICY
+    reply.headers["Referrer-Policy"] = "same-origin"
+    return reply
+
+
+def see_other(place: str) -> Response:
+    """After a form was sent: the page at `place` shows what came of it."""
+    return Response(status=303, headers={"Location": place})
+
+
+def wanted() -> Form:
+    """What the client likes best: JSON when it sent some, a page only when it asks for one (browsers do)."""
+    if is_json(request.content_type):
+        return Form.JSON
+    accept = request.headers.get("Accept")
+    if not accept or accept == "*/*":
+        return Form.TEXT
+    return Form(request.accept_mimetypes.best_match(tuple(Form), Form.TEXT))
+
+
+def wants_json() -> bool:
+    """Whether the client sent JSON or prefers it to text and pages."""
+    return wanted() is Form.JSON
+
+
+def for_browsers(page: Callable[..., Response], otherwise: Callable[..., Response]) -> Callable[..., Response]:
+    """A view that gives `page` to browsers and what `otherwise` gives to everybody else."""
+
+    @functools.wraps(otherwise)
+    def view(**arguments: str) -> Response:
+        return page(**arguments) if wanted() is Form.PAGE else otherwise(**arguments)
+
+    return view
+
+
+def refuse_cross_site() -> None:
+    """Raises CrossSite for what a web page of another site makes a browser send."""
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
+        if not (host := _host_of(origin)) or host not in hosts:
+            raise errors.CrossSite(origin)
+    elif request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        raise errors.CrossSite("another site")
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def reply_to_error(error: Exception) -> Response:
+    """The one shape of errors: a sentence in text or on a page, or JSON `{"error": {code, message, field, status}}`."""
+    return _error_reply(error, wanted(), f"{request.method} {request.path}")
+
+
+def _error_reply(error: Exception, form: Form, asked: str) -> Response:
+    answer = answer_to(error)
+    if isinstance(error, StateError | OSError) and answer.status == 503:
+        log.error("%s: %s", asked, error, extra=of_request(asked))
+    elif answer.status == 500:
+        log.error("%s failed", asked, exc_info=error, extra=of_request(asked))
+    if form is Form.PAGE:
+        return page_reply("error.html", answer.status, answer.headers, answer=answer, asked=asked)
+    if form is Form.JSON:
+        fields = error_fields(answer.code, answer.sentence, answer.field, answer.status, answer.more)
+        return json_reply(fields, answer.status, answer.headers)
+    return text_reply(answer.sentence + "\n", answer.status, answer.headers)
+
+
+def error_fields(
+    code: str, message: str, field: str | None, status: int, more: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """The shape of an error in JSON."""
+    return {"error": {"code": code, "message": message, "field": field, "status": status, **more}}
+
+
+class Later(Response):
+    """A reply that is made after Flask has let go of the request, so that one that waits for long holds little.
+
+    `make` gives the reply, or raises what becomes one; it must not use Flask's `request`.
+    """
+
+    def __init__(self, make: Callable[[], Response]) -> None:
+        super().__init__()
+        self._make = make
+        self._form = wanted()
+        self._asked = f"{request.method} {request.path}"
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
+        try:
+            reply = self._make()
+        except Exception as error:
+            reply = _error_reply(error, self._form, self._asked)
+        yield from finish(reply)(environ, start_response)
+
+
+def finish(response: Response) -> Response:
+    """Headers of every reply; one that is made later gets them then."""
+    if not isinstance(response, Later):
+        headers = response.headers
+        headers.setdefault("Cache-Control", "no-store")
+        headers.setdefault("Vary", "Accept")
+        headers["X-Content-Type-Options"] = "nosniff"
+    return response
