@@ -11,7 +11,7 @@ from tests.bench.farm import PROJECT
 
 SCRIPT = """
 import gc, os, sys
-from config import memory
+from config.run import memory
 from tests.bench.processes import own_memory
 if sys.argv[1] == "yes":
     memory.give_back()
@@ -37,7 +37,7 @@ def test_large_blocks_that_are_freed_leave_nothing_behind(asked: str) -> None:
 
 def test_libraries_are_shared_and_nothing_of_this_program() -> None:
     """Given a master, when it loads what its workers share, then nothing of it is this program, for reloads."""
-    script = "import gc, sys; from config import memory; memory.share(); print(gc.get_freeze_count(), *sys.modules)"
+    script = "import gc, sys; from config.run import memory; memory.share(); print(gc.get_freeze_count(), *sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=PROJECT, timeout=60
     )

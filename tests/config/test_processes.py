@@ -14,7 +14,7 @@ import pytest
 SERVE = """
 import os, signal, sys
 from pathlib import Path
-from config import processes
+from config.run import processes
 processes.STOP_TIME = float(sys.argv[2])
 running = processes.Processes(Path(sys.argv[1]), os.environ)
 signal.signal(signal.SIGTERM, lambda *_: running.stop())

@@ -20,7 +20,7 @@ scheduler: sh -c 'env > environment; exec sleep 1000'
 SERVE = """
 import sys
 from pathlib import Path
-from config import serve
+from config.run import serve
 serve.PROCFILE = Path(sys.argv.pop())
 sys.exit(serve.main())
 """

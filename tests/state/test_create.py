@@ -127,7 +127,7 @@ NEXT_PROCESS_WITH_THE_SAME_PID = """
 import os, sys
 from pathlib import Path
 from state.documents import Ticket
-from state.files import Files
+from state.files.staging import Files
 from state.store import Store
 root = Path(sys.argv[1])
 store = Store(root)
