@@ -5,34 +5,33 @@ resources, pool records and assignments. Everything that it starts stands in a d
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
-from functions.logfields import Fields, of_resource, of_ticket
-from functions.policy.plan import holds as held
-from functions.policy.plan.plan import (
-    ROUNDS,
+from functions.logfields import Fields, of_pool, of_resource, of_ticket
+from functions.policy.plan.apply import World, apply_step
+from functions.policy.plan.plan import ROUNDS, Plan, plan
+from functions.policy.plan.steps import (
     AskDelete,
     Assign,
+    ChangePool,
     DropIntent,
     EndHold,
     FailTicket,
     HoldResource,
     LetGo,
-    Plan,
+    NoteDrained,
     RequestDelete,
     Settle,
     StartDelete,
     StartResource,
     Step,
-    plan,
 )
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.pool import why
 from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
 from functions.timed.farm import Farm
 from functions.timed.outcomes import fold_outcomes, missing_runs, resource_of
-from functions.timed.pool_changes import change_pools
 from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
@@ -82,14 +81,13 @@ def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: F
     if not archive_earlier(farm, {step.resource for step in steps if isinstance(step, LetGo)}):
         # Decided anew, without those.
         return
-    _apply_to_resources(farm, steps)
-    change_pools(farm, decided)
+    _apply_to_documents(farm, steps)
     if interrupted():
         return
     fails = [step for step in steps if isinstance(step, FailTicket)]
     _apply_to_tickets(farm, [*fails, *later_grants])
     resources = farm.snapshot.resources
-    _apply_to_resources(
+    _apply_to_documents(
         farm,
         [
             step
@@ -111,66 +109,74 @@ def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
     return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
 
 
-def _apply_to_resources(farm: Farm, steps: Sequence[Step]) -> None:
-    """Write what becomes of each resource, once for all that happens to it, and start the hooks of that."""
-    now = farm.clock()
+def _apply_to_documents(farm: Farm, steps: Sequence[Step]) -> None:
+    """Write each resource and pool record once, after all steps that change it, and start the hooks that this begins.
+
+    Steps that change tickets are not among these. A delete whose ticket is still OPEN is left out: the ticket fails
+    first, then the step comes again.
+    """
     snapshot = farm.snapshot
-    changed: dict[int, Resource] = {}
+    starts = sum(isinstance(step, StartResource) for step in steps)
+    numbers = farm.store.resources.reserve(starts) if starts else ()
+    world = _world(farm, numbers)
     begun: set[int] = set()
-    starts = [step for step in steps if isinstance(step, StartResource)]
-    numbers = iter(farm.store.resources.reserve(len(starts)) if starts else ())
     for step in steps:
-        match step:
-            case LetGo(ticket=ticket, resource=number, hook=hook):
-                changed[number] = change.let_go(snapshot.resources[number], snapshot.tickets[ticket], hook, now)
-                _note_taken_time(farm, snapshot.tickets[ticket])
-            case RequestDelete(resource=number, reason=reason, actor=actor):
-                resource = changed.get(number) or snapshot.resources[number]
-                holder = None if number in changed else snapshot.holder(number)
-                changed[number] = change.request_delete(resource, reason, now, actor, holder)
-                log.info(
-                    "resource %d (%s): to be deleted: %s", number, resource.name, reason, extra=_about(farm, resource)
-                )
-            case HoldResource(resource=number, intent=intent):
-                resource = changed.get(number) or snapshot.resources[number]
-                changed[number] = held.hold(resource, snapshot.intents[intent], now)
-                log.info("resource %d (%s): held", number, resource.name, extra=_about(farm, resource))
-            case EndHold(resource=number, reason=why, actor=actor):
-                resource = changed.get(number) or snapshot.resources[number]
-                changed[number] = held.end_hold(resource, why, now, actor)
-                log.info("resource %d (%s): held no more", number, resource.name, extra=_about(farm, resource))
-            case AskDelete(resource=number, reason=reason, actor=actor):
-                resource = changed.get(number) or snapshot.resources[number]
-                changed[number] = change.ask_delete(resource, reason, now, actor)
-                log.info(
-                    "resource %d (%s): to be deleted when its hook ends: %s",
-                    number,
-                    resource.name,
-                    reason,
-                    extra=_about(farm, resource),
-                )
-            case StartDelete(resource=number):
-                holder = snapshot.holder(number)
-                # The ticket fails first; should it have changed meanwhile, the next plan decides.
-                if holder is None or holder.state is not TicketState.OPEN:
-                    changed[number] = change.begin_delete(changed.get(number) or snapshot.resources[number], now)
-            case StartResource(pool=name):
-                resource = _new_resource(farm, next(numbers), name, now)
-                changed[resource.id] = resource
-                begun.add(resource.id)
-    if not changed:
+        if isinstance(step, FailTicket | Assign) or (isinstance(step, StartDelete) and _is_in_use(farm, step)):
+            continue
+        for document in apply_step(step, world):
+            if isinstance(document, Ticket):
+                continue
+            world.put(document)
+            if isinstance(step, StartResource) and isinstance(document, Resource):
+                farm.keep(document)
+                begun.add(document.id)
+        _log_step(farm, step, world)
+        if isinstance(step, LetGo):
+            _note_taken_time(farm, snapshot.tickets[step.ticket])
+    if not world.resources and not world.records:
         return
-    writes = [Put(resource) for resource in changed.values()]
-    started = {step.pool for step in starts}
-    writes += keep_records(farm, [snapshot.records[name].replace(last_start=now) for name in started])
-    under_way = {number: snapshot.resources[number].run for number in changed}
+    writes = [Put(resource) for resource in world.resources.values()]
+    writes += keep_records(farm, world.records.values())
+    under_way = {number: snapshot.resources[number].run for number in world.resources}
     farm.store.commit(Batch(writes))
-    for number, resource in changed.items():
+    for number, resource in world.resources.items():
         farm.keep(resource)
         run = resource.run
         if run is not None and (number in begun or run != under_way[number]):
             _tell_start(farm, resource, run)
             _start_hook(farm, resource, run)
+
+
+def _world(farm: Farm, new_ids: Iterable[int] = ()) -> World:
+    return World(farm.snapshot, farm.clock(), iter(new_ids), new_sandbox=lambda _: farm.random_name())
+
+
+def _is_in_use(farm: Farm, step: StartDelete) -> bool:
+    holder = farm.snapshot.holder(step.resource)
+    return holder is not None and holder.state is TicketState.OPEN
+
+
+def _log_step(farm: Farm, step: Step, world: World) -> None:
+    match step:
+        case RequestDelete(resource=number, reason=reason):
+            _log_resource(farm, world.resource(number), "to be deleted: %s", reason)
+        case AskDelete(resource=number, reason=reason):
+            _log_resource(farm, world.resource(number), "to be deleted when its hook ends: %s", reason)
+        case HoldResource(resource=number):
+            _log_resource(farm, world.resource(number), "held")
+        case EndHold(resource=number):
+            _log_resource(farm, world.resource(number), "no longer held")
+        case ChangePool(pool=name, intent=number):
+            intent = farm.snapshot.intents[number]
+            log.info("pool %s: %s by %s", name, intent.kind, why(intent) or "an operator", extra=of_pool(name))
+        case NoteDrained(pool=name):
+            log.info("pool %s: drained", name, extra=of_pool(name))
+        case _:
+            pass
+
+
+def _log_resource(farm: Farm, resource: Resource, message: str, *facts: object) -> None:
+    log.info(f"resource %d (%s): {message}", resource.id, resource.name, *facts, extra=_about(farm, resource))
 
 
 def _tell_start(farm: Farm, resource: Resource, run: Run) -> None:
@@ -187,19 +193,15 @@ def _note_taken_time(farm: Farm, ticket: Ticket) -> None:
 
 
 def _apply_to_tickets(farm: Farm, steps: Sequence[FailTicket | Assign]) -> None:
-    now = farm.clock()
-    snapshot = farm.snapshot
+    world = _world(farm)
     updates: dict[int, Update] = {}
     for step in steps:
-        ticket = snapshot.tickets[step.ticket]
-        match step:
-            case FailTicket(reason=reason):
-                updates[ticket.id] = Update(ticket, change.fail(ticket, reason, now))
-                log.info("ticket %d: failed: %s", ticket.id, reason, extra=of_ticket(ticket))
-            case Assign(resource=number):
-                sandbox = ticket.sandbox or farm.random_name()
-                assigned = change.assign(ticket, snapshot.resources[number], sandbox, now)
-                updates[ticket.id] = Update(ticket, assigned)
+        ticket = farm.snapshot.tickets[step.ticket]
+        for document in apply_step(step, world):
+            if isinstance(document, Ticket):
+                updates[ticket.id] = Update(ticket, document)
+        if isinstance(step, FailTicket):
+            log.info("ticket %d: failed: %s", ticket.id, step.reason, extra=of_ticket(ticket))
     if not updates:
         return
     conflicts = {ticket.id for ticket in farm.store.commit(Batch(list(updates.values())))}
@@ -213,15 +215,6 @@ def _apply_to_tickets(farm: Farm, steps: Sequence[FailTicket | Assign]) -> None:
             elif update.base.waiting and not update.document.waiting:
                 farm.measures.granted(update.document)
                 _tell_assignment(update.document)
-
-
-def _new_resource(farm: Farm, number: int, pool_name: str, now: float) -> Resource:
-    snapshot = farm.snapshot
-    pool = snapshot.pools[pool_name]
-    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
-    resource = change.new_resource(number, pool, snapshot.free_number(pool_name), counters, now)
-    farm.keep(resource)
-    return resource
 
 
 def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:

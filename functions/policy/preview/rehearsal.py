@@ -2,32 +2,12 @@
 
 from itertools import count
 
-from functions.policy.plan import holds as held
-from functions.policy.plan.plan import (
-    ROUNDS,
-    AskDelete,
-    Assign,
-    ChangePool,
-    DropIntent,
-    EndHold,
-    FailTicket,
-    HoldResource,
-    LetGo,
-    NoteDrained,
-    Plan,
-    RequestDelete,
-    Settle,
-    StartDelete,
-    StartResource,
-    Step,
-    plan,
-)
+from functions.policy.plan.apply import World, apply_step
+from functions.policy.plan.plan import ROUNDS, Plan, plan
+from functions.policy.plan.steps import DropIntent, Settle, Step
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import pool as modes
-from functions.policy.transitions import resource as change
 from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
-from functions.policy.transitions.records import configured
-from state.documents import HookKind, Resource
+from state.documents import HookKind, PoolRecord, Resource, Ticket
 
 MOST_PLANS = 4000
 """Plans after which what follows is not followed any further; fewer where there are many pools."""
@@ -72,51 +52,23 @@ def rehearse_all(snapshot: Snapshot, now: float) -> tuple[bool, float]:
 
 
 def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
-    """Do what the plan says, with hooks that start and stand still."""
+    """Do what the plan says, with hooks that start and do not end."""
     new_ids = count(max(snapshot.resources, default=0) + 1)
+    world = World(snapshot, now, new_ids, new_sandbox=lambda ticket: f"random {ticket}")
     for step in decided.steps:
+        for document in apply_step(step, world):
+            match document:
+                case Resource():
+                    snapshot.put_resource(document)
+                case Ticket():
+                    snapshot.put_ticket(document)
+                case PoolRecord():
+                    snapshot.put_record(document)
         match step:
-            case LetGo():
-                resource, ticket = snapshot.resources[step.resource], snapshot.tickets[step.ticket]
-                snapshot.put_resource(change.let_go(resource, ticket, step.hook, now))
             case Settle():
                 snapshot.drop_ticket(step.ticket)
-            case FailTicket():
-                snapshot.put_ticket(change.fail(snapshot.tickets[step.ticket], step.reason, now))
-            case RequestDelete():
-                resource, holder = snapshot.resources[step.resource], snapshot.holder(step.resource)
-                snapshot.put_resource(change.request_delete(resource, step.reason, now, step.actor, holder))
-            case AskDelete():
-                resource = snapshot.resources[step.resource]
-                snapshot.put_resource(change.ask_delete(resource, step.reason, now, step.actor))
-            case HoldResource():
-                resource, intent = snapshot.resources[step.resource], snapshot.intents[step.intent]
-                snapshot.put_resource(held.hold(resource, intent, now))
-            case EndHold():
-                resource = snapshot.resources[step.resource]
-                snapshot.put_resource(held.end_hold(resource, step.reason, now, step.actor))
-            case ChangePool():
-                record, intent = snapshot.records[step.pool], snapshot.intents[step.intent]
-                snapshot.put_record(modes.change_pool(record, intent, now))
-            case NoteDrained():
-                snapshot.put_record(modes.note_drained(snapshot.records[step.pool], now))
             case DropIntent():
                 snapshot.drop_intent(step.intent)
-            case StartDelete():
-                snapshot.put_resource(change.begin_delete(snapshot.resources[step.resource], now))
-            case StartResource():
-                _start(snapshot, next(new_ids), step.pool, now)
-            case Assign():
-                ticket, resource = snapshot.tickets[step.ticket], snapshot.resources[step.resource]
-                snapshot.put_ticket(change.assign(ticket, resource, f"random {ticket.id}", now))
-
-
-def _start(snapshot: Snapshot, id: int, pool_name: str, now: float) -> None:
-    pool = snapshot.pools[pool_name]
-    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
-    snapshot.put_resource(change.new_resource(id, pool, snapshot.free_number(pool_name), counters, now))
-    record = snapshot.records.get(pool_name) or configured(None, pool, 0, now)
-    snapshot.put_record(record.replace(last_start=now))
 
 
 def _end_run(snapshot: Snapshot, resource: Resource, now: float) -> None:

@@ -1,0 +1,126 @@
+"""Applies a step of a plan: which documents there are after it. The scheduler writes them, a preview only looks."""
+
+from collections.abc import Callable, Iterator
+
+from functions.policy.plan import holds as held
+from functions.policy.plan.steps import (
+    AskDelete,
+    Assign,
+    ChangePool,
+    DropIntent,
+    EndHold,
+    FailTicket,
+    HoldResource,
+    LetGo,
+    NoteDrained,
+    RequestDelete,
+    Settle,
+    StartDelete,
+    StartResource,
+    Step,
+)
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions import pool as modes
+from functions.policy.transitions import resource as change
+from functions.policy.transitions.records import configured
+from state.documents import PoolRecord, Resource, Ticket
+
+Changed = Ticket | Resource | PoolRecord
+"""What a step can change."""
+
+
+class World:
+    """What steps are applied to: a snapshot, and over it the documents as the earlier steps of the plan leave them.
+
+    `now` is in Unix seconds. `new_ids` are the ids of resources that start, `new_sandbox` names the sandbox of a ticket
+    (by its id) that has none. A resource that starts must be put into the snapshot at once, so that the next one gets
+    other numbers; everything else may be put there, or into this world.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, now: float, new_ids: Iterator[int], new_sandbox: Callable[[int], str]
+    ) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.new_ids = new_ids
+        self.new_sandbox = new_sandbox
+        self.resources: dict[int, Resource] = {}
+        """Resources that earlier steps changed, and that are not in the snapshot yet."""
+        self.records: dict[str, PoolRecord] = {}
+        """Records of pools that earlier steps changed, and that are not in the snapshot yet."""
+
+    def put(self, document: Resource | PoolRecord) -> None:
+        """Let later steps see this document instead of the one in the snapshot."""
+        if isinstance(document, Resource):
+            self.resources[document.id] = document
+        else:
+            self.records[document.name] = document
+
+    def resource(self, id: int) -> Resource:
+        """The resource as the steps so far leave it."""
+        return self.resources.get(id) or self.snapshot.resources[id]
+
+    def record(self, pool: str) -> PoolRecord | None:
+        """The record of a pool as the steps so far leave it."""
+        return self.records.get(pool) or self.snapshot.records.get(pool)
+
+    def holder(self, resource: Resource) -> Ticket | None:
+        """The ticket that has this resource, unless an earlier step released it."""
+        holder = self.snapshot.holder(resource.id)
+        return None if holder is None or holder.id == resource.released_ticket else holder
+
+
+def apply_step(step: Step, world: World) -> tuple[Changed, ...]:
+    """The documents that the step changes, as they are after it; the world stays as it is.
+
+    Settle and DropIntent change no document: the caller removes the ticket or the intent that they name.
+    """
+    now = world.now
+    match step:
+        case Assign():
+            ticket, resource = world.snapshot.tickets[step.ticket], world.resource(step.resource)
+            sandbox = world.new_sandbox(ticket.id) if ticket.sandbox is None else ticket.sandbox
+            return (change.assign(ticket, resource, sandbox, now),)
+        case FailTicket():
+            return (change.fail(world.snapshot.tickets[step.ticket], step.reason, now),)
+        case LetGo():
+            return _release(step, world)
+        case RequestDelete():
+            resource = world.resource(step.resource)
+            return (change.request_delete(resource, step.reason, now, step.actor, world.holder(resource)),)
+        case AskDelete():
+            return (change.ask_delete(world.resource(step.resource), step.reason, now, step.actor),)
+        case HoldResource():
+            return (held.hold(world.resource(step.resource), world.snapshot.intents[step.intent], now),)
+        case EndHold():
+            return (held.end_hold(world.resource(step.resource), step.reason, now, step.actor),)
+        case StartDelete():
+            return (change.begin_delete(world.resource(step.resource), now),)
+        case StartResource():
+            return _start(step.pool, world)
+        case ChangePool():
+            record = world.record(step.pool)
+            return () if record is None else (modes.change_pool(record, world.snapshot.intents[step.intent], now),)
+        case NoteDrained():
+            record = world.record(step.pool)
+            return () if record is None else (modes.note_drained(record, now),)
+        case Settle() | DropIntent():
+            return ()
+
+
+def _release(step: LetGo, world: World) -> tuple[Changed, ...]:
+    ticket = world.snapshot.tickets[step.ticket]
+    resource = change.let_go(world.resource(step.resource), ticket, step.hook, world.now)
+    record = world.record(resource.pool)
+    if ticket.bad is None or record is None:
+        return (resource,)
+    return resource, record.replace(bad_resources=record.bad_resources + 1)
+
+
+def _start(pool_name: str, world: World) -> tuple[Resource, PoolRecord]:
+    snapshot, now = world.snapshot, world.now
+    pool = snapshot.pools[pool_name]
+    counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
+    resource = change.new_resource(next(world.new_ids), pool, snapshot.free_number(pool_name), counters, now)
+    record = world.record(pool_name) or configured(None, pool, 0, now)
+    return resource, record.replace(last_start=now)
