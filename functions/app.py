@@ -21,8 +21,9 @@ from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
 from functions.pages.acts import then
+from functions.pages.layout import error_page
 from functions.tickets import check, close, create, explain, wait, xmlrpc
-from functions.web import answers, openapi
+from functions.web import errors, openapi
 from functions.web import replies as http
 from functions.web import request_counts as tally
 from functions.web.context import Context
@@ -104,11 +105,11 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         settings = load_settings(os.environ)
         server_log.set_up(settings.log_dir, settings.loglevel, settings.log_format)
     app = Flask("functions", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = answers.BODY_LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = errors.BODY_LIMIT
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     routes = [metrics.route(method, path) for method, path, _ in ROUTES]
-    context = Context(settings, store, time.time, tally.of([*routes, metrics.NO_ROUTE]))
+    context = Context(settings, store, time.time, tally.of([*routes, metrics.NO_ROUTE]), error_page)
     context.open()
     app.extensions["resalloc"] = context
     app.before_request(metrics.note_route)

@@ -16,9 +16,8 @@ from functions.operators.living import read_living
 from functions.operators.preview_text import as_json, as_lines
 from functions.policy.preview.preview import Documents, Preview, preview
 from functions.web import replies as http
-from functions.web.answers import BODY_LIMIT, MOST_FAULTS
 from functions.web.context import Context, current
-from functions.web.errors import AlreadyUnderWay, BadField, FaultyPools, UnsupportedBody
+from functions.web.errors import BODY_LIMIT, MOST_FAULTS, AlreadyUnderWay, BadField, FaultyPools, UnsupportedBody
 from functions.web.offload import in_thread
 from functions.web.requests import Query, read_body
 
@@ -76,7 +75,7 @@ def usage() -> Response:
 def read_file() -> bytes:
     """The file: the whole body, or of a form of a page the field `file`, and `text` when that is empty.
 
-    Raises UnsupportedBody, MalformedBody, BadField and RequestEntityTooLarge.
+    Raises UnsupportedBody, MalformedBody, BadField and BodyTooLarge.
     """
     Query().finish()
     request.max_content_length = request.max_form_memory_size = LIMIT

@@ -127,7 +127,7 @@ def _delete_one(id_or_name: str, reason: str | None) -> Response:
 def _living(store: Store, id_or_name: str) -> Resource:
     resource = find(store, id_or_name)
     if resource.state is ResourceState.ENDED:
-        raise NotFound("living resource", resource.id)
+        raise errors.ResourceEnded(resource)
     return resource
 
 
@@ -148,7 +148,7 @@ def _named(store: Store, named: list[str]) -> Chosen:
     for id_or_name in dict.fromkeys(named):
         try:
             named_ones.append(living.get(id_or_name) or _living(store, id_or_name))
-        except NotFound:
+        except (NotFound, errors.ResourceEnded):
             chosen.unknown.append(id_or_name)
     for resource in _as_wished(store, named_ones):
         (chosen.held if resource.held else chosen.found).append(resource)

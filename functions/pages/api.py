@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from functions.pages.layout import render
 from functions.web import replies as http
 from functions.web.openapi import description
 from functions.web.requests import Query
@@ -55,7 +56,7 @@ def lines() -> Response:
 def show() -> Response:
     """200 with the page."""
     Query().finish()
-    return http.page_reply("api.html", chapters=chapters())
+    return http.html_reply(render("api.html", chapters=chapters()))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from jinja2.bccache import Bucket
 from config.run import premade
 from functions import text as words
 from functions.pages.assets import address
+from functions.web.errors import Refused
 
 
 class _Premade(jinja2.BytecodeCache):
@@ -55,6 +56,11 @@ _TEMPLATES.globals.update(asset=address, zone=words.zone)
 def render(template: str, **facts: Any) -> str:
     """The page that a template makes of these facts."""
     return _TEMPLATES.get_template(template).render(facts)
+
+
+def error_page(refusal: Refused, asked: str) -> str:
+    """The page for an error; `asked` is the request, like `GET /tickets/42`."""
+    return render("error.html", answer=refusal, asked=asked)
 
 
 def compiled() -> bytes:

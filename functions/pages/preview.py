@@ -7,7 +7,6 @@ from flask import Response
 from functions.operators import preview as plan
 from functions.operators.preview_text import pool_sentences, stranded_sentences
 from functions.pages import page
-from functions.web.answers import answer_to
 from functions.web.errors import FaultyPools
 from functions.web.requests import Query
 
@@ -29,6 +28,5 @@ def show() -> Response:
         facts["pools"] = pool_sentences(outlook.found)
         facts["stranded"] = stranded_sentences(outlook.found)
     except FaultyPools as error:
-        answer = answer_to(error)
-        status, facts["faults"] = answer.status, answer.sentence.splitlines()
+        status, facts["faults"] = error.status, error.sentence.splitlines()
     return page.reply("plan.html", lambda look: facts, status=status)

@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import current_app
 
@@ -14,6 +15,7 @@ from functions.leader_view import View
 from functions.operators.read_model import Looking
 from functions.pages.sparks import Sparks
 from functions.web import lifetime
+from functions.web.errors import Refused
 from functions.web.offload import Few, Together, in_thread
 from functions.web.parking import Parking
 from functions.web.request_counts import Tally
@@ -25,6 +27,8 @@ from state.store import Store
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 PROBE_EVERY = 1.0
 """Seconds between two tries to write."""
 SEARCHES_AT_ONCE = 2
@@ -35,13 +39,34 @@ class Context:
     each one again: a process that serves explains more than one that is gone.
     """
 
-    def __init__(self, settings: Settings, store: Store | None, clock: Callable[[], float], tally: Tally) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None,
+        clock: Callable[[], float],
+        tally: Tally,
+        error_page: Callable[[Refused, str], str],
+    ) -> None:
         self.settings = settings
         self.clock = clock
         self.tally = tally
+        self.error_page = error_page
         self._store = store
         self._probed_at = -math.inf
         self._lock = threading.Lock()
+        self._lock_of_shared = threading.RLock()
+        self._shared: dict[Any, Any] = {}
+
+    def shared(self, make: "Callable[[Context], T]") -> T:
+        """What `make` (a class or a function) makes of this context: one object per application, made on first use."""
+        found = self._shared.get(make)
+        if found is None:
+            with self._lock_of_shared:
+                found = self._shared.get(make)
+                if found is None:
+                    found = self._shared[make] = make(self)
+        made: T = found
+        return made
 
     @property
     def store(self) -> Store:

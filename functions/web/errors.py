@@ -1,136 +1,329 @@
-"""Why a request is refused. Errors carry facts; `web/replies.py` and `tickets/xmlrpc.py` make sentences of them."""
+"""Every error that a client can see: a status, a code for programs, and a sentence for people.
 
-from collections.abc import Sequence
+Functions raise these classes. `refusal_of` turns errors of the store and of Flask into them; anything else becomes
+`InternalError`. web/replies.py makes replies of them, tickets/xmlrpc.py faults.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import NotFound as NoSuchPath
 
 from config.errors import Problem
+from state import errors as state_errors
 from state.documents import Resource, Ticket, TicketState
 
+BODY_LIMIT = 64 * 1024
+"""Bytes of a body where a function sets no limit of its own."""
+MOST_FAULTS = 100
+"""How many faults of a file an error lists."""
 SHOWN = 60
 """How many characters of a client's text a sentence repeats."""
+_SOON = {"Retry-After": "1"}
 
 
 class Refused(Exception):
-    """Base of all refusals."""
+    """Base of all errors for clients. `str(error)` is the sentence; several faults are one a line.
+
+    `field` names what is wrong in the request, `headers` go into the reply, `facts` into `error` of a reply in JSON.
+    """
+
+    status: int
+    code: str
+    field: str | None = None
+    headers: Mapping[str, str] = {}
+    facts: Mapping[str, Any] = {}
+
+    @property
+    def sentence(self) -> str:
+        """What happened, to which object, and what to do."""
+        return str(self)
 
 
 class BadParameter(Refused):
-    """A value in the path, the query or a header cannot be taken: `field` names it, `why` ends "The FIELD ..."."""
+    """A value in the path, the query or a header is wrong: `field` names it, `why` ends "The FIELD ..."."""
+
+    status, code = 400, "bad_parameter"
 
     def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field} {why}")
+        plain = field.isascii() and field.replace("-", "").isidentifier() and len(field) <= SHOWN
+        super().__init__(f"The {field if plain else shown(field)} {why}.")
         self.field = field
         self.why = why
 
 
 class BadField(Refused):
-    """A field of the body cannot be taken: `field` names it, `why` ends the sentence "The field FIELD ..."."""
+    """A field of the body is wrong: `field` names it, `why` ends the sentence "The field FIELD ..."."""
+
+    status, code = 422, "bad_field"
 
     def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field} {why}")
+        super().__init__(f"The field {shown(field)} {why}.")
         self.field = field
         self.why = why
 
 
 class MalformedBody(Refused):
-    """The body is not what its Content-Type says; `why` is a whole sentence."""
+    """The body is not what its Content-Type says; `sentence` says why."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    status, code = 400, "malformed_body"
 
 
 class UnsupportedBody(Refused):
-    """The body is neither a form nor JSON, or nothing else of what is `known` here; `content_type` may be empty."""
+    """The body has a Content-Type that is not in `known`; `content_type` may be empty."""
+
+    status, code = 415, "unsupported_body"
 
     def __init__(self, content_type: str, known: str = "application/x-www-form-urlencoded or application/json") -> None:
-        super().__init__(content_type)
-        self.content_type = content_type
-        self.known = known
+        kind = shown(content_type) if content_type else "a body without Content-Type"
+        super().__init__(f"The body must be {known}, not {kind}.")
+
+
+class BodyTooLarge(Refused):
+    """The body has more than `limit` bytes."""
+
+    status, code = 413, "body_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is over {limit // 1024} KiB.")
 
 
 class FaultyPools(Refused):
-    """The body is a pools.yaml that cannot be used, for these reasons."""
+    """The body is a pools.yaml with these problems."""
+
+    status, code = 422, "faulty_pools"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{len(problems)} faults")
-        self.problems = problems
+        listed = problems[:MOST_FAULTS]
+        lines = [str(problem) for problem in listed]
+        if len(problems) > MOST_FAULTS:
+            lines.append(f"and {len(problems) - MOST_FAULTS} more")
+        super().__init__("\n".join(lines))
+        self.facts = {
+            "faults": [
+                {"line": problem.line, "pool": problem.where, "option": problem.option, "message": problem.message}
+                for problem in listed
+            ]
+        }
 
 
 class CrossSite(Refused):
     """A web page of another site made the browser send this; `origin` is where it came from."""
 
+    status, code = 403, "cross_site"
+
     def __init__(self, origin: str) -> None:
-        super().__init__(origin)
-        self.origin = origin
+        super().__init__(f"Requests from pages of {shown(origin)} are refused.")
 
 
 class KeyReused(Refused):
     """The Idempotency-Key was used before with another body, for `ticket`."""
 
+    status, code, field = 422, "key_reused", "Idempotency-Key"
+
     def __init__(self, ticket: int) -> None:
-        super().__init__(str(ticket))
-        self.ticket = ticket
+        super().__init__(f"This Idempotency-Key was sent before with another body, for ticket {ticket}.")
 
 
 class PoolDrains(Refused):
-    """The pool drains, which is more than what is asked for."""
+    """The pool drains, so it cannot be paused as well."""
+
+    status, code = 409, "pool_drains"
 
     def __init__(self, pool: str) -> None:
-        super().__init__(pool)
-        self.pool = pool
+        super().__init__(f"Pool {pool} drains, so it starts nothing already. To pause it instead, resume it first.")
 
 
 class Held(Refused):
-    """An operator holds `resource`, so that it is not deleted."""
+    """An operator holds `resource`, so it is not deleted."""
+
+    status, code = 409, "held"
 
     def __init__(self, resource: Resource) -> None:
-        super().__init__(str(resource.id))
-        self.resource = resource
+        why = f" ({resource.held_reason})" if resource.held_reason else ""
+        super().__init__(f"Resource {resource.id} is held{why}. Release it first: resource-release {resource.id}.")
 
 
 class NotUp(Refused):
-    """`resource` is not UP, so that there is nothing to hold."""
+    """`resource` is not UP, so it cannot be held."""
+
+    status, code = 409, "not_up"
 
     def __init__(self, resource: Resource) -> None:
-        super().__init__(str(resource.id))
-        self.resource = resource
+        super().__init__(f"Resource {resource.id} is {resource.state}; only a resource that is UP can be held.")
+
+
+class ResourceEnded(Refused):
+    """`resource` has ended, so nothing can be done with it."""
+
+    status, code, field = 404, "unknown_resource", "id"
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(f"Resource {resource.id} has ended.")
 
 
 class AlreadyUnderWay(Refused):
-    """`what` costs so much that it is done once at a time."""
+    """`what` is so expensive that it runs once at a time."""
+
+    status, code, headers = 429, "under_way", _SOON
 
     def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
+        super().__init__(f"There is {what} under way already.")
 
 
 class StillWaiting(Refused):
-    """`ticket` has no resource yet, and `why`, a clause."""
+    """`ticket` has no resource yet; `why` is a clause."""
+
+    status, code = 409, "still_waiting"
 
     def __init__(self, ticket: Ticket, why: str) -> None:
-        super().__init__(f"{ticket.id}: {why}")
-        self.ticket = ticket
-        self.why = why
+        super().__init__(f"Ticket {ticket.id} still waits: {why}.")
+        self.headers = {"Ticket-State": ticket.state.value}
 
 
 class WaitedTooLong(StillWaiting):
-    """As above, after the time that the client allowed, or because this process stops."""
+    """`ticket` still waits after the time that the client allowed, or because this process stops."""
+
+    status = 408
+
+    def __init__(self, ticket: Ticket, why: str) -> None:
+        super().__init__(ticket, why)
+        self.headers = {**_SOON, **self.headers}
 
 
 class TicketOver(Refused):
     """`ticket` is closed or failed."""
 
+    status, code = 410, "ticket_over"
+
     def __init__(self, ticket: Ticket) -> None:
-        super().__init__(f"{ticket.id} is {ticket.state}")
-        self.ticket = ticket
+        reason = f": {ticket.reason}" if ticket.reason else ""
+        super().__init__(f"Ticket {ticket.id} {ended(ticket)}{reason}.")
+        self.headers = {"Ticket-State": ticket.state.value}
 
 
 class CutShort(Refused):
-    """The wait for `ticket` ends without an answer because this process stops; ask again."""
+    """The wait for `ticket` ends without an answer because this process stops."""
+
+    status, code, headers = 503, "cut_short", _SOON
 
     def __init__(self, ticket: Ticket) -> None:
-        super().__init__(str(ticket.id))
-        self.ticket = ticket
+        super().__init__(f"The wait for ticket {ticket.id} was cut short because this server stops. Try again.")
+
+
+class Unknown(Refused):
+    """There is no document of this kind with this id or name."""
+
+    status, field = 404, "id"
+
+    def __init__(self, kind: str, key: int | str) -> None:
+        super().__init__(f"There is no {kind} {key if isinstance(key, int) else shown(key)}.")
+        self.code = f"unknown_{kind}"
+
+
+class UnknownPath(Refused):
+    """No function has this path."""
+
+    status, code = 404, "unknown_path"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"There is nothing at {shown(path)}.")
+
+
+class WrongMethod(Refused):
+    """The path has functions, but not with this method."""
+
+    status, code = 405, "wrong_method"
+
+    def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
+        listed = ", ".join(sorted(allowed))
+        super().__init__(f"{method} is not possible at {shown(path)}, only {listed}.")
+        self.headers = {"Allow": listed}
+
+
+class BadRequest(Refused):
+    """Flask or werkzeug refused the request, with this status."""
+
+    code = "bad_request"
+
+    def __init__(self, status: int, name: str) -> None:
+        super().__init__(f"The request cannot be served: {name.lower()}.")
+        self.status = status
+
+
+class Conflicting(Refused):
+    """Another process changed the document in the meantime."""
+
+    status, code = 409, "conflict"
+
+
+class StoreFrozen(Refused):
+    """A write did not reach the disk, so this process writes nothing more."""
+
+    status, code, headers = 503, "store_frozen", _SOON
+
+    def __init__(self) -> None:
+        super().__init__("The disk failed to keep a write; this server must be restarted.")
+
+
+class StoreUnreadable(Refused):
+    """A document is corrupt."""
+
+    status, code, headers = 503, "store_unreadable", _SOON
+
+    def __init__(self) -> None:
+        super().__init__("A state document cannot be read.")
+
+
+class StoreUnavailable(Refused):
+    """The store cannot be used."""
+
+    status, code, headers = 503, "store_unavailable", _SOON
+
+    def __init__(self) -> None:
+        super().__init__("The state folder cannot be used at the moment.")
+
+
+class InternalError(Refused):
+    """A fault of this program."""
+
+    status, code = 500, "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("The server made an error; its log says more.")
+
+
+def refusal_of(error: Exception) -> Refused:
+    """The error for the client, for any error that a function raised."""
+    match error:
+        case Refused():
+            return error
+        case state_errors.StateError() | OSError():
+            return _of_store(error)
+        case NoSuchPath():
+            return UnknownPath(request.path)
+        case MethodNotAllowed():
+            return WrongMethod(request.method, request.path, tuple(error.valid_methods or ()))
+        case RequestEntityTooLarge():
+            return BodyTooLarge(request.max_content_length or BODY_LIMIT)
+        case HTTPException() if error.code is not None and error.code < 500:
+            return BadRequest(error.code, error.name)
+    return InternalError()
+
+
+def _of_store(error: Exception) -> Refused:
+    match error:
+        case state_errors.NotFound():
+            return Unknown(error.kind, error.key)
+        case state_errors.Conflict():
+            return Conflicting(f"The {error.kind} {error.key} has changed: {error.why}.")
+        case state_errors.StoreFrozen():
+            return StoreFrozen()
+        case state_errors.CorruptDocument():
+            return StoreUnreadable()
+    return StoreUnavailable()
 
 
 def shown(value: str) -> str:
@@ -139,5 +332,5 @@ def shown(value: str) -> str:
 
 
 def ended(ticket: Ticket) -> str:
-    """What a sentence says of a ticket that is over."""
+    """What a sentence says of a ticket that is closed or failed."""
     return "has failed" if ticket.state is TicketState.FAILED else "is closed"

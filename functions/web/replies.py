@@ -11,9 +11,8 @@ import msgspec
 from flask import Response, request
 
 from functions.logfields import of_request
-from functions.pages.layout import render
-from functions.web import errors
-from functions.web.answers import answer_to
+from functions.web.context import Context, current
+from functions.web.errors import CrossSite, refusal_of
 from functions.web.requests import is_json
 from state.errors import StateError
 
@@ -52,13 +51,8 @@ def bytes_reply(content: bytes, headers: Mapping[str, str]) -> Response:
     return Response(content, 200, headers, content_type="application/octet-stream")
 
 
-def page_reply(template: str, status: int = 200, headers: Mapping[str, str] | None = None, **facts: Any) -> Response:
-    """A reply for people with a browser: a page made of a template and these facts."""
-    return html_reply(render(template, **facts), status, headers)
-
-
 def html_reply(html: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A page that is made already. A form's `Origin` would be hidden from us, too, by the policy no-referrer."""
+    """A page for browsers. The referrer policy keeps the `Origin` of forms, which `no-referrer` would hide from us."""
     reply = Response(html, status, headers, content_type="text/html; charset=utf-8")
     reply.headers["Content-Security-Policy"] = PAGE_POLICY
     reply.headers["Referrer-Policy"] = "same-origin"
@@ -101,9 +95,9 @@ def refuse_cross_site() -> None:
     if origin is not None:
         hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
         if not (host := _host_of(origin)) or host not in hosts:
-            raise errors.CrossSite(origin)
+            raise CrossSite(origin)
     elif request.method not in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Site") == "cross-site":
-        raise errors.CrossSite("another site")
+        raise CrossSite("another site")
 
 
 def _host_of(origin: str) -> str | None:
@@ -115,21 +109,21 @@ def _host_of(origin: str) -> str | None:
 
 def reply_to_error(error: Exception) -> Response:
     """The one shape of errors: a sentence in text or on a page, or JSON `{"error": {code, message, field, status}}`."""
-    return _error_reply(error, wanted(), f"{request.method} {request.path}")
+    return _error_reply(current(), error, wanted(), f"{request.method} {request.path}")
 
 
-def _error_reply(error: Exception, form: Form, asked: str) -> Response:
-    answer = answer_to(error)
-    if isinstance(error, StateError | OSError) and answer.status == 503:
+def _error_reply(context: Context, error: Exception, form: Form, asked: str) -> Response:
+    refusal = refusal_of(error)
+    if isinstance(error, StateError | OSError) and refusal.status == 503:
         log.error("%s: %s", asked, error, extra=of_request(asked))
-    elif answer.status == 500:
+    elif refusal.status == 500:
         log.error("%s failed", asked, exc_info=error, extra=of_request(asked))
     if form is Form.PAGE:
-        return page_reply("error.html", answer.status, answer.headers, answer=answer, asked=asked)
+        return html_reply(context.error_page(refusal, asked), refusal.status, refusal.headers)
     if form is Form.JSON:
-        fields = error_fields(answer.code, answer.sentence, answer.field, answer.status, answer.more)
-        return json_reply(fields, answer.status, answer.headers)
-    return text_reply(answer.sentence + "\n", answer.status, answer.headers)
+        fields = error_fields(refusal.code, refusal.sentence, refusal.field, refusal.status, refusal.facts)
+        return json_reply(fields, refusal.status, refusal.headers)
+    return text_reply(refusal.sentence + "\n", refusal.status, refusal.headers)
 
 
 def error_fields(
@@ -147,6 +141,7 @@ class Later(Response):
 
     def __init__(self, make: Callable[[], Response]) -> None:
         super().__init__()
+        self._context = current()
         self._make = make
         self._form = wanted()
         self._asked = f"{request.method} {request.path}"
@@ -155,7 +150,7 @@ class Later(Response):
         try:
             reply = self._make()
         except Exception as error:
-            reply = _error_reply(error, self._form, self._asked)
+            reply = _error_reply(self._context, error, self._form, self._asked)
         yield from finish(reply)(environ, start_response)
 
 

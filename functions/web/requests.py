@@ -1,21 +1,189 @@
-"""Reads ids, query parameters and bodies: forms and JSON, in the same words for both."""
+"""Reads requests: ids in paths, and the fields of queries and bodies (forms and JSON) into structs.
 
+A function declares what it takes as a subclass of `Fields` and calls `parse_query` or `parse_body` with it. The same
+structs describe the requests in /openapi.json (web/about.py).
+"""
+
+import difflib
+import functools
 import math
 import re
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flask import request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from msgspec import inspect
+from werkzeug.exceptions import HTTPException
 
 from functions.web import errors
-from functions.web.errors import shown
+from functions.web.errors import BadField, BadParameter, shown
 
 HIGHEST_ID = 2**53
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _YES = frozenset(("1", "true", "yes", "on"))
 _NO = frozenset(("0", "false", "no", "off", ""))
+_PLACE = re.compile(r"`\$\.(\w+)")
+
+
+class Fields(msgspec.Struct, kw_only=True):
+    """Base of what a query or a body holds. Unknown fields are refused.
+
+    A query or a form gives texts: `bool` is 1 or 0, `int` a whole number, `float` a number of seconds, an enum one of
+    its values in any case, `tuple[str, ...]` a field that is given once for each item. JSON gives its own types; null
+    is the same as no value. `Annotated[..., Meta(ge=0, le=60, description="...")]` sets limits and documents the
+    field; `Meta(extra={"form": NAME})` gives it another name in forms and queries.
+    """
+
+
+F = TypeVar("F", bound=Fields)
+
+
+class NoFields(Fields):
+    """Nothing at all."""
+
+
+class Field(NamedTuple):
+    """One field of a struct: `name` in JSON, `text_name` in forms and queries, `type` without None."""
+
+    name: str
+    text_name: str
+    type: inspect.Type
+    required: bool
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.type, inspect.VarTupleType | inspect.ListType)
+
+
+def parse_query(form: type[F], blank_is_absent: bool = False) -> F:
+    """The parameters after the `?`; raises BadParameter. `blank_is_absent`: an empty value counts as not given."""
+    given = request.args.to_dict(flat=False) if request.query_string else {}
+    if blank_is_absent:
+        given = {name: values for name, values in given.items() if any(values)}
+    return _of_texts(form, given, BadParameter)
+
+
+def parse_body(form: type[F]) -> F:
+    """The fields of a form or of a JSON object.
+
+    Raises MalformedBody and UnsupportedBody when the body is neither, BadField for a field that is wrong.
+    """
+    content = read_body()
+    if is_json(request.content_type):
+        return _of_json(form, _json_object(content))
+    if request.mimetype == "application/x-www-form-urlencoded" or not content:
+        return _of_texts(form, _form(content), BadField)
+    raise errors.UnsupportedBody(request.content_type or "")
+
+
+@functools.cache
+def fields_of(form: type[Fields]) -> tuple[Field, ...]:
+    """The fields of a struct, in their order."""
+    described = inspect.type_info(form)
+    assert isinstance(described, inspect.StructType)
+    return tuple(map(_field, described.fields))
+
+
+def _field(field: inspect.Field) -> Field:
+    kind: Any = field.type
+    text_name = field.encode_name
+    while isinstance(kind, inspect.Metadata | inspect.UnionType):
+        if isinstance(kind, inspect.Metadata):
+            text_name = (kind.extra or {}).get("form", text_name)
+            kind = kind.type
+        else:
+            kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
+    return Field(field.encode_name, text_name, kind, field.required)
+
+
+def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
+    fields = {field.text_name: field for field in fields_of(form)}
+    _refuse_unknown(given, fields, error)
+    values: dict[str, Any] = {}
+    for name, texts in given.items():
+        field = fields[name]
+        if not field.is_list and len(texts) > 1:
+            raise error(name, "may be given only once")
+        values[field.name] = texts if field.is_list else _value(field.type, texts[0])
+    for field in fields.values():
+        if field.required and field.name not in values:
+            raise error(field.text_name, "must be given")
+    try:
+        return msgspec.convert(values, form)
+    except msgspec.ValidationError as wrong:
+        field = _wrong_field(form, wrong)
+        text = given[field.text_name][0]
+        raise error(field.text_name, f"{_requirement(field.type, 'be 1 or 0')}, not {shown(text)}") from None
+
+
+def _of_json(form: type[F], given: Mapping[str, Any]) -> F:
+    fields = {field.name: field for field in fields_of(form)}
+    _refuse_unknown(given, fields, BadField)
+    values = {
+        name: value
+        for name, value in given.items()
+        if value is not None or isinstance(fields[name].type, inspect.BoolType)
+    }
+    for field in fields.values():
+        if field.required and field.name not in values:
+            raise BadField(field.name, "must be given")
+    try:
+        return msgspec.convert(values, form)
+    except msgspec.ValidationError as wrong:
+        field = _wrong_field(form, wrong)
+        raise BadField(field.name, _requirement(field.type, "be true or false")) from None
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], error: type[BadParameter] | type[BadField]) -> None:
+    for name in given:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            raise error(name, "is not known here" + (f" (did you mean {nearest[0]!r}?)" if nearest else ""))
+
+
+def _value(kind: inspect.Type, text: str) -> Any:
+    """The value that a text stands for, the text itself when it stands for none."""
+    match kind:
+        case inspect.BoolType() if text.lower() in _YES | _NO:
+            return text.lower() in _YES
+        case inspect.IntType() if text.isascii() and text.isdigit() and len(text) <= 17:
+            return int(text)
+        case inspect.FloatType() if text.isascii() and "_" not in text:
+            try:
+                return text if math.isnan(number := float(text)) else number
+            except ValueError:
+                return text
+        case inspect.EnumType():
+            return text.upper()
+    return text
+
+
+def _wrong_field(form: type[Fields], error: msgspec.ValidationError) -> Field:
+    place = _PLACE.search(str(error))
+    return next(field for field in fields_of(form) if place is not None and field.name == place[1])
+
+
+def _requirement(kind: inspect.Type, flag: str) -> str:
+    """What a field of this type must be, as what follows its name in a sentence."""
+    match kind:
+        case inspect.BoolType():
+            return f"must {flag}"
+        case inspect.IntType():
+            return f"must be a whole number{_range(kind)}"
+        case inspect.FloatType():
+            return f"must be a number of seconds{_range(kind)}"
+        case inspect.EnumType():
+            return f"must be one of {', '.join(str(one.value) for one in kind.cls)}"
+        case inspect.VarTupleType() | inspect.ListType():
+            return "must be a list of strings"
+    return "must be a string"
+
+
+def _range(kind: inspect.IntType | inspect.FloatType) -> str:
+    low = "" if kind.ge is None else f" from {kind.ge}"
+    return low if kind.le is None else f"{low} to {kind.le}"
 
 
 def is_json(content_type: str | None) -> bool:
@@ -32,7 +200,7 @@ def read_id(text: str, kind: str) -> int:
 
 
 def read_body() -> bytes:
-    """The body's bytes; raises MalformedBody, and RequestEntityTooLarge for one over the limit."""
+    """The body's bytes; raises MalformedBody, and BodyTooLarge when it is over the limit."""
     try:
         content = request.get_data(cache=False)
     except HTTPException:
@@ -41,7 +209,7 @@ def read_body() -> bytes:
         raise errors.MalformedBody("The body did not arrive whole.") from error
     # Of a body that does not tell its length, Flask reads so much and says nothing of the rest.
     if request.content_length is None and len(content) >= (request.max_content_length or math.inf):
-        raise RequestEntityTooLarge()
+        raise errors.BodyTooLarge(request.max_content_length or errors.BODY_LIMIT)
     return content
 
 
