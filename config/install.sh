@@ -101,9 +101,12 @@ for file in config/systemd/resalloc-functions*; do
 done
 install_text config/systemd/sysusers.conf "$destdir$prefix/lib/sysusers.d/resalloc-functions.conf"
 install_text config/systemd/tmpfiles.conf "$destdir$prefix/lib/tmpfiles.d/resalloc-functions.conf"
-for file in README.md LICENSE docs/*.md config/nginx.conf config/*.yaml* config/grafana/*; do
+for file in docs/*.md LICENSE config/nginx.conf config/*.yaml* config/grafana/*; do
     install_text "$file" "$doc/${file##*/}"
 done
+# Both have the same name.
+install_text docs/README.md "$doc/index.md"
+install_text README.md "$doc/README.md"
 
 for file in docs/ci/*; do
     install_text "$file" "$doc/ci/${file##*/}"

@@ -34,6 +34,7 @@ def test_files_lie_where_a_distribution_puts_them(installed: Installed):
         "usr/lib/tmpfiles.d/resalloc-functions.conf",
         "usr/share/doc/resalloc-functions/nginx.conf",
         "usr/share/doc/resalloc-functions/deployment.md",
+        "usr/share/doc/resalloc-functions/index.md",
         "usr/share/doc/resalloc-functions/resalloc-dashboard.json",
         "usr/share/doc/resalloc-functions/prometheus-alerts.yaml",
         "etc/resallocserver/server.yaml",

@@ -1,4 +1,4 @@
-"""The commands in docs/operations.md do what it says, on a server that runs and after it was stopped."""
+"""The commands in docs/operations.md and docs/recovery.md do what these pages say, on a running and a stopped server."""
 
 import os
 import re
@@ -7,13 +7,11 @@ import sys
 import threading
 from pathlib import Path
 
-import pytest
-
 from state.store import Store
 from tests.system.farm import PROJECT, SHIM, Farm
 from tests.waiting import until
 
-TEXT = (PROJECT / "docs" / "operations.md").read_text()
+TEXT = "".join((PROJECT / "docs" / page).read_text() for page in ("operations.md", "recovery.md"))
 POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [A]}"
 
 
@@ -125,9 +123,3 @@ def test_a_backup_of_a_busy_server_can_be_repaired(farm: Farm, tmp_path: Path) -
             timeout=60,
         )
         assert done.returncode == status, done.stdout + done.stderr
-
-
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", TEXT))
-def test_links_lead_somewhere(link: str) -> None:
-    """Given a link in the document, when followed, then there is a file."""
-    assert (PROJECT / "docs" / link).exists()
