@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", ROOT / "state" / "README.md"]
-    + [*(ROOT / "docs").rglob("*.md")]
-)
+PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", ROOT / "state" / "README.md"]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 ROOMS = "functions|state|scheduler|config|shim|tests|docs"
 IN_STATE_FOLDER = re.compile(r"state/\d|docs/NAME")
 

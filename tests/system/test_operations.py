@@ -1,4 +1,4 @@
-"""The commands in docs/operations.md and docs/recovery.md do what these pages say, on a running and a stopped server."""
+"""The commands in docs/operations.md and docs/recovery.md do what the pages say, on a running and a stopped server."""
 
 import os
 import re
