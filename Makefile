@@ -8,7 +8,7 @@ PREFIX ?= /usr
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench chaos check-config install clean
+.PHONY: help run test test-all lint bench chaos check-config install clean
 
 help: ## Show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -19,9 +19,18 @@ run: .venv/.run-installed ## Run the server in the foreground: CONFIG_DIR=config
 check-config: .venv/.run-installed ## Say what is wrong with the files in CONFIG_DIR
 	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config check
 
-test: lint ## Run the linters, then all tests side by side; PYTEST_ARGS='-k ...' for some of them
+# docs/testing.md says which tests are quick, and how long each part takes.
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+
+test: .venv/.dev-installed ## Run the linters and the quick tests side by side; PYTEST_ARGS='-k ...' for some of them
 	@tests/install-system-packages.sh
-	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST_ARGS)
+	@mkdir -p build
+	@$(MAKE) --no-print-directory lint >build/lint.log 2>&1 & lint=$$!; \
+	$(PYTEST) -m 'not thorough' $(PYTEST_ARGS); tests=$$?; \
+	wait $$lint; linters=$$?; cat build/lint.log; exit $$((tests || linters))
+
+test-all: test ## Run `make test`, then the thorough tests, and all properties with ten times as many examples
+	$(PYTEST) -m 'thorough or hypothesis' --hypothesis-profile=thorough $(PYTEST_ARGS)
 
 lint: .venv/.dev-installed ## Check style, types, import directions and shell scripts
 	$(BIN)/ruff check .
@@ -37,7 +46,7 @@ install: ## Lay the files where a distribution would: PREFIX=/usr, DESTDIR, PYTH
 bench: .venv/.dev-installed ## Measure the performance table, or some of its rows: ROW='name ...'
 	$(BIN)/python -m tests.bench $(ROW)
 
-chaos: .venv/.dev-installed ## Break everything again and again, and look: CHAOS='--seconds 900 --seed 1 MODULE ...'
+chaos: .venv/.dev-installed ## Kill and break the server again and again, and check it: CHAOS='--seconds 900 --seed 1 MODULE ...'
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 clean: ## Remove .venv and caches; the state in var/ stays

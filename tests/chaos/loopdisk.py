@@ -5,6 +5,7 @@ replays the journal, and a server starts: what was acknowledged must be there. O
 """
 
 import fcntl
+import functools
 import multiprocessing
 import os
 import random
@@ -60,8 +61,9 @@ def run(seconds: float, seed: int) -> Report:
     return report
 
 
+@functools.cache
 def why_not() -> str | None:
-    """Why this cannot be done here, None when it can."""
+    """Why this machine cannot mount an ext4 on a loop device; None when it can."""
     if os.geteuid() != 0:
         return "only root can mount a disk"
     if not shutil.which("mkfs.ext4"):
@@ -69,6 +71,8 @@ def why_not() -> str | None:
     try:
         with disk():
             return None
+    except subprocess.CalledProcessError as error:
+        return f"no ext4 on a loop device: {error.stderr.decode(errors='replace').strip() or error}"
     except (subprocess.SubprocessError, OSError) as error:
         return f"no ext4 on a loop device: {error}"
 

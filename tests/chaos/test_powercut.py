@@ -14,6 +14,10 @@ from tests.chaos.children import in_child
 from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record
 from tests.chaos.world import Tell
 
+needs_a_real_disk = pytest.mark.skipif(
+    loopdisk.why_not() is not None, reason=f"POWER CUTS OF A REAL DISK ARE NOT TESTED: {loopdisk.why_not()}"
+)
+
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> Iterator[None]:
@@ -97,7 +101,7 @@ def test_all_syncs_are_known(recordings: tuple[Recording, Recording]) -> None:
     assert {*recordings[0].sites, *recordings[1].sites} == {*mark.args[1], *NOT_VITAL}
 
 
-@pytest.mark.skipif(loopdisk.why_not() is not None, reason=f"NOTHING IS PROVED HERE: {loopdisk.why_not()}")
+@needs_a_real_disk
 def test_a_real_file_system_keeps_what_was_acknowledged() -> None:
     """Given a server on ext4, when the disk is shut down without its journal under load, then all promises hold."""
     with loopdisk.disk() as folder:
@@ -106,7 +110,7 @@ def test_a_real_file_system_keeps_what_was_acknowledged() -> None:
         assert loopdisk.look(folder, told, "boot after") == []
 
 
-@pytest.mark.skipif(loopdisk.why_not() is not None, reason=f"NOTHING IS PROVED HERE: {loopdisk.why_not()}")
+@needs_a_real_disk
 def test_a_real_file_system_shows_that_syncs_are_needed() -> None:
     """Given a server on ext4 that leaves out its syncs, when the disk is shut down, then lost promises are found."""
     assert loopdisk.finds_missing_syncs(random.Random(1))

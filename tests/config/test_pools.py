@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from config import pools as pools_module
@@ -348,7 +348,6 @@ def problems_of(text: str) -> tuple[object, ...]:
     return ()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), options.map(lambda more: {"cmd_new": "a", "cmd_delete": "b"} | more)))
 def test_options_of_any_shape_are_read_or_refused_with_problems_of_one_line(document):
     text = yaml.dump(document, allow_unicode=True)
@@ -357,7 +356,6 @@ def test_options_of_any_shape_are_read_or_refused_with_problems_of_one_line(docu
         assert len(str(problem).splitlines()) == 1
 
 
-@settings(deadline=None)
 @given(options)
 def test_what_is_read_can_be_stored_and_read_again(more):
     text = yaml.dump({"local": {**more, "cmd_new": "a", "cmd_delete": "b"}})
@@ -368,7 +366,6 @@ def test_what_is_read_can_be_stored_and_read_again(more):
     assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(pools)), tuple[Pool, ...]) == pools
 
 
-@settings(deadline=None)
 @given(st.text() | st.text(alphabet="ab:[]{}&*<!|>'\"-? \n~%@0", max_size=60) | values.map(yaml.dump))
 def test_any_text_is_read_or_refused_with_problems_of_one_line(text):
     for problem in problems_of(text):

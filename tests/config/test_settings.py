@@ -239,7 +239,7 @@ def test_every_option_stands_in_the_example_with_its_default(folder):
     assert different == {"config_dir", "pools_file", "notices"}
 
 
-@hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(), port=st.text(max_size=6))
 def test_any_text_is_read_or_refused(folder, text, port):
     (folder / "server.yaml").write_bytes(text.encode(errors="surrogatepass"))

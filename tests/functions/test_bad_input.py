@@ -87,7 +87,7 @@ def client():
     content_type=content_types,
     headers=headers,
 )
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_nothing_makes_the_server_fail(client, method, path, query, body, content_type, headers):
     sent = body if method in ("POST", "PUT", "PATCH", "DELETE") else None
     reply = client.open(path, method=method, query_string=query, data=sent, content_type=content_type, headers=headers)
@@ -103,7 +103,7 @@ def test_nothing_makes_the_server_fail(client, method, path, query, body, conten
     name=st.sampled_from(["takeTicket", "collectTicket", "closeTicket", "system.methodHelp", "x"]),
     parameters=st.lists(json_values.filter(lambda value: not isinstance(value, float)), max_size=3),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_no_xml_rpc_call_makes_the_server_fail(client, name, parameters):
     try:
         body = xmlrpc.client.dumps(tuple(parameters), name, allow_none=True).encode()
@@ -116,6 +116,6 @@ def test_no_xml_rpc_call_makes_the_server_fail(client, name, parameters):
     body=st.binary(max_size=300)
     | st.text(max_size=100).map(lambda text: f"<methodCall>{text}".encode(errors="replace"))
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_no_xml_makes_the_server_fail(client, body):
     assert client.post("/", data=body, content_type="text/xml").status_code == 200

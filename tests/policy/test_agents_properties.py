@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.agents import AgentGroup
@@ -216,7 +216,6 @@ def _ways() -> Iterator[tuple[AgentState, AgentState]]:
     yield from [(new, ended), (preparing, ended)]
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(EVENTS, max_size=40))
 def test_no_ticket_is_leaked_and_no_hook_left_out_whatever_happens(history: list[tuple[object, ...]]) -> None:
     farm = Farm()
@@ -224,7 +223,6 @@ def test_no_ticket_is_leaked_and_no_hook_left_out_whatever_happens(history: list
         farm.happen(event)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(EVENTS, max_size=25), st.integers(0, 4))
 def test_when_hooks_agree_the_number_that_converge_prints_is_reached(
     history: list[tuple[object, ...]], count: int

@@ -1,6 +1,6 @@
 """When those who wait can expect something."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
@@ -167,7 +167,6 @@ def test_a_later_place_never_waits_less_and_nobody_less_than_nothing(by_pool: li
             assert 0 <= one.low <= one.seconds <= one.high
 
 
-@settings(max_examples=100, deadline=None)
 @given(pools(), crowded(), st.booleans())
 def test_any_farm_can_be_foreseen(farm, happenings, known: bool) -> None:
     """Given any farm, when explained, then what is foreseen is in order, and nothing is foreseen without history."""

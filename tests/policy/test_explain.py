@@ -1,7 +1,7 @@
 """What is said about a wait is what the plan goes by."""
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
@@ -175,7 +175,6 @@ def test_equal_cases_are_one_object() -> None:
 TIMED = (Reason.FAILING, Reason.START_DELAY)
 STOPPED = (Reason.PAUSED, Reason.DRAINING)
 START_HOLDS = (*TIMED, *STOPPED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
-few = settings(max_examples=200, deadline=None)
 
 
 def crowded() -> st.SearchStrategy[list[Event]]:
@@ -194,7 +193,6 @@ def at_some_time(farm: list[Pool], happenings: list[Event], rest: bool) -> tuple
     return history.snapshot, history.now
 
 
-@few
 @given(pools(), crowded(), st.booleans())
 def test_what_is_about_to_start_is_what_the_plan_starts(farm: list[Pool], happenings: list[Event], rest: bool) -> None:
     """Given any farm, when explained, then a pool is about to start as many as its plan starts, and has no holds."""
@@ -207,7 +205,6 @@ def test_what_is_about_to_start_is_what_the_plan_starts(farm: list[Pool], happen
                 assert not any(hold.reason in START_HOLDS for hold in prospect.holds)
 
 
-@few
 @given(pools(), crowded())
 def test_at_rest_every_pool_that_could_serve_says_what_holds_it(farm: list[Pool], happenings: list[Event]) -> None:
     """Given a farm at rest, when a ticket waits, then each pool that has its tags gives at least one reason."""
@@ -246,7 +243,6 @@ def lift(snapshot: Snapshot, name: str, holds: list[Hold]) -> None:
         snapshot.put_record(snapshot.records[name].replace(mode=PoolMode.ACTIVE))
 
 
-@few
 @given(pools(), crowded(), st.data())
 def test_a_pool_starts_once_all_that_holds_it_is_gone_and_not_before(
     farm: list[Pool], happenings: list[Event], data: st.DataObject
@@ -294,7 +290,6 @@ def came_up(resource: Resource) -> Resource:
     return resource.replace(state=ResourceState.UP, run=None, data=b"data")
 
 
-@settings(max_examples=60, deadline=None)
 @given(pools(), crowded())
 def test_a_ticket_that_no_pool_can_serve_is_not_served_by_any_growth(farm: list[Pool], happenings: list[Event]) -> None:
     """Given a farm at rest, when it grows without limits, then tickets without prospects still wait, others do not."""
@@ -318,7 +313,6 @@ def test_a_ticket_that_no_pool_can_serve_is_not_served_by_any_growth(farm: list[
             assert not ticket.waiting
 
 
-@few
 @given(pools(), crowded())
 def test_equal_tickets_are_served_in_the_order_of_their_places(farm: list[Pool], happenings: list[Event]) -> None:
     """Given any farm, when planned, then of tickets that differ in nothing those with the lower ids come first."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from config.pools import Pool
 from functions.integrity.faults import NOTES, Fault, Kind
@@ -299,7 +299,6 @@ def test_a_fault_is_one_line() -> None:
     assert str(Fault(Kind.GAP, "tickets/", "x", "Y.")).startswith("note tickets/: x")
 
 
-@settings(max_examples=150, deadline=None)
 @given(pools(), events())
 def test_whatever_happens_on_a_farm_no_invariant_breaks(farm: list[Pool], happenings: list[Event]) -> None:
     """Given any history, when planned and applied after each event, then no fault, and at rest no unsettled thing."""

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
@@ -199,7 +199,6 @@ def test_a_slip_in_the_number_of_spares_costs_nothing() -> None:
 # For every farm
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_what_is_told_is_what_the_next_pass_does_with_the_file_in_place(data: st.DataObject) -> None:
     """Given any farm and any new pools, when put in place, then the pass starts and stops what was told."""
@@ -226,7 +225,6 @@ def test_what_is_told_is_what_the_next_pass_does_with_the_file_in_place(data: st
     assert {one.resource for one in found.left}.isdisjoint(stopped)
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_the_file_that_is_in_place_makes_no_difference(data: st.DataObject) -> None:
     """Given any farm, when the pools in force are looked at, then nothing differs and nobody is stranded."""
@@ -236,7 +234,6 @@ def test_the_file_that_is_in_place_makes_no_difference(data: st.DataObject) -> N
     assert not found.stranded
 
 
-@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_who_is_said_to_wait_in_vain_gets_nothing_however_the_pools_grow(data: st.DataObject) -> None:
     """Given any farm, when resources come and go again and again, then who is stranded still waits."""

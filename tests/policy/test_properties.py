@@ -3,7 +3,7 @@
 from collections import Counter
 from copy import copy
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
@@ -31,7 +31,6 @@ from tests.policy import naive
 from tests.policy.farms import Event, History, documents, events, farms, pools
 from tests.policy.world import NOW, Document, a_snapshot, of_kind, put
 
-few = settings(max_examples=120, deadline=None)
 FARMS = farms()
 
 
@@ -77,7 +76,6 @@ def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> Non
     assert scale.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, records, now)
 
 
-@few
 @given(FARMS)
 def test_assignments_are_those_of_the_plain_description(farm: tuple[list[Pool], list[Document]]) -> None:
     """Given any documents, when planned, then tickets get what going through all of them one by one would give."""
@@ -85,7 +83,6 @@ def test_assignments_are_those_of_the_plain_description(farm: tuple[list[Pool], 
     check_assignments(snapshot, plan(snapshot, NOW), NOW)
 
 
-@few
 @given(FARMS)
 def test_on_demand_starts_are_those_of_the_plain_description(farm: tuple[list[Pool], list[Document]]) -> None:
     """Given any documents, when planned, then starts are where going through all tickets one by one puts them."""
@@ -96,7 +93,6 @@ def test_on_demand_starts_are_those_of_the_plain_description(farm: tuple[list[Po
 # The snapshot
 
 
-@few
 @given(FARMS, st.randoms(use_true_random=False))
 def test_the_order_of_documents_does_not_matter(farm: tuple[list[Pool], list[Document]], random) -> None:
     """Given the same documents in another order, when planned, then the plan is the same."""
@@ -109,7 +105,6 @@ def key(document: Document) -> tuple[type, int | str]:
     return type(document), document.name if isinstance(document, PoolRecord) else document.id
 
 
-@few
 @given(st.data())
 def test_a_snapshot_kept_up_is_as_good_as_a_new_one(data: st.DataObject) -> None:
     """Given documents that came, changed and went, when planned, then the plan is that of a snapshot made anew."""
@@ -154,7 +149,6 @@ def groups_of(snapshot: Snapshot) -> object:
     )
 
 
-@few
 @given(FARMS)
 def test_a_plan_changes_nothing(farm: tuple[list[Pool], list[Document]]) -> None:
     """Given any documents, when planned twice, then the plans are equal and the snapshot is as it was."""
@@ -204,7 +198,6 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
                 assert (frozenset(other.tags), other.sandbox) != (frozenset(ticket.tags), ticket.sandbox)
 
 
-@few
 @given(FARMS)
 def test_any_documents_lead_to_a_plan_that_keeps_the_promises(farm: tuple[list[Pool], list[Document]]) -> None:
     """Given any documents, when planned, then limits, sandboxes, and turns among equals are kept."""
@@ -212,7 +205,6 @@ def test_any_documents_lead_to_a_plan_that_keeps_the_promises(farm: tuple[list[P
     check_promises(snapshot, plan(snapshot, NOW), NOW)
 
 
-@settings(max_examples=200, deadline=None)
 @given(pools(), events())
 def test_whatever_happens_the_promises_are_kept_and_three_rounds_are_enough(
     farm: list[Pool], happenings: list[Event]
@@ -230,7 +222,6 @@ def test_whatever_happens_the_promises_are_kept_and_three_rounds_are_enough(
         assert history.plan().steps == ()
 
 
-@settings(max_examples=200, deadline=None)
 @given(pools(), events(), st.floats(0, 1, exclude_max=True))
 def test_nothing_is_due_before_the_plan_says_so(farm: list[Pool], happenings: list[Event], part: float) -> None:
     """Given a plan that is empty, when no document changes, then later plans stay empty until next_due."""

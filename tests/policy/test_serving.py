@@ -9,7 +9,7 @@ from functions.policy.plan.limits import Reason
 from functions.policy.waits.explain import explain
 from functions.policy.waits.serving import waiting_for
 from tests.policy.farms import Event, pools
-from tests.policy.test_explain import at_some_time, crowded, few
+from tests.policy.test_explain import at_some_time, crowded
 from tests.policy.world import a_pool, a_resource, a_snapshot, a_ticket
 
 
@@ -31,7 +31,6 @@ def test_a_ticket_waits_for_no_pool_that_starts_nothing_for_its_tags() -> None:
     assert waiting_for(a_snapshot(farm, a_ticket(1, "a"), a_ticket(2, "a", "d"))) == {"vm": 1}
 
 
-@few
 @given(pools(), crowded())
 def test_tickets_wait_for_the_pools_that_their_explanations_name(farm: list[Pool], happenings: list[Event]) -> None:
     """Given any farm, then for each pool those wait in whose explanation it is one that starts for them."""

@@ -1,6 +1,6 @@
 """Who comes before whom is the order in which assignments are made."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
@@ -37,7 +37,6 @@ def queues_of(snapshot: Snapshot, now: float) -> dict[Tags, Queue]:
     }
 
 
-@settings(max_examples=200, deadline=None)
 @given(pools(), crowded(), st.data())
 def test_what_comes_goes_to_the_ticket_that_nobody_comes_before(
     farm: list[Pool], happenings: list[Event], data: st.DataObject

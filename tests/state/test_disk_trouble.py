@@ -19,6 +19,7 @@ from state.documents import Ticket, TicketState
 from state.errors import StateError, StoreFrozen, StoreUnavailable
 from state.files.staging import Files
 from state.store import Batch, Put, Store, Update
+from tests.mounts import needs_mounts
 from tests.state.children import Child, Tell
 from tests.state.snapshot import snapshot
 
@@ -91,7 +92,7 @@ def test_a_write_cut_off_by_the_system_leaves_nothing_behind(tmp_path: Path, sta
     assert told == [(name, errno.EFBIG) for name in WRITERS] + [(name, None) for name in WRITERS]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@needs_mounts("A full disk")
 def test_a_full_disk_refuses_writes_keeps_everything_and_recovers(tmp_path: Path, start: Callable[..., Child]) -> None:
     told = start(write_on_a_full_disk, tmp_path).finish()
     assert told == [(name, errno.ENOSPC) for name in WRITERS] + [(name, None) for name in WRITERS]

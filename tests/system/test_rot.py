@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +48,20 @@ def fsck(farm: Farm, *options: str) -> subprocess.CompletedProcess[str]:
 def contents(folder: Path, places: list[str]) -> dict[str, bytes]:
     """What stands in these places, as far as anything does."""
     return {place: (folder / place).read_bytes() for place in places if (folder / place).exists()}
+
+
+def replace(path: Path, put: Callable[[], None], folder: Path) -> None:
+    """Move what is at `path` into `folder`, and put something else in its place before the server makes it anew."""
+
+    def replaced() -> bool:
+        path.rename(folder / f"away-{uuid.uuid4()}")
+        try:
+            put()
+        except FileExistsError:
+            return False
+        return True
+
+    until(replaced, what=f"the place of {path} while the server is slower")
 
 
 def quarantine(farm: Farm) -> list[str]:
@@ -119,14 +136,16 @@ def test_fsck_beside_a_busy_server_sees_no_ghosts(served: Farm) -> None:
     loop = f"while :; do id=$({SHIM}/resalloc --connection {served.url} ticket --tag A) && " \
            f"{SHIM}/resalloc --connection {served.url} ticket-wait $id && " \
            f"{SHIM}/resalloc --connection {served.url} ticket-close $id || exit; done"  # fmt: skip
-    clients = [subprocess.Popen(["sh", "-c", loop], stdout=subprocess.DEVNULL) for _ in range(3)]
+    clients = [
+        subprocess.Popen(["sh", "-c", loop], stdout=subprocess.DEVNULL, start_new_session=True) for _ in range(3)
+    ]
     try:
         for _ in range(3):
             done = fsck(served)
             assert (done.returncode, done.stdout.count("fault ")) == (0, 0), done.stdout
     finally:
         for client in clients:
-            client.kill()
+            os.killpg(client.pid, signal.SIGKILL)
             client.wait()
 
 
@@ -154,13 +173,14 @@ def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(served: Farm, running: bool) -> None:
+def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(
+    served: Farm, tmp_path: Path, running: bool
+) -> None:
     """Given a folder in the place of the leader's lock, while it leads or before it starts, then it is moved aside."""
     lock = served.state / "locks/leader"
     if not running:
         served.terminate("scheduler")
-    lock.unlink()
-    lock.mkdir()
+    replace(lock, lock.mkdir, tmp_path)
     if not running:
         served.start_scheduler()
     until(lambda: lock.is_file() and locks.is_held(lock), what="the leader's lock")
@@ -220,8 +240,8 @@ def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: 
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     if not running:
         served.terminate("scheduler")
-    folder.rename(tmp_path / "away")
-    folder.write_bytes(b"no folder")
+    (tmp_path / "file").write_bytes(b"no folder")
+    replace(folder, lambda: folder.hardlink_to(tmp_path / "file"), tmp_path)
     if running:
         until(lambda: contents(folder, list(before)) == before, what="the resources")
     else:
