@@ -16,7 +16,7 @@ from config.run import memory
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
-from functions.timed.farm import OWN, Farm
+from functions.timed.leader import OWN, Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
@@ -90,7 +90,7 @@ def lead(store: Store, settings: Settings) -> int:
     hooks = make_hooks(store, settings, measures)
     hooks.adopt()
     try:
-        return Process(make_farm(store, settings, hooks, measures), hooks, watch, lease).run()
+        return Process(make_leader(store, settings, hooks, measures), hooks, watch, lease).run()
     finally:
         log.info("stopped; resources and running hooks stay")
         lease.release()
@@ -108,15 +108,15 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     measures = Measures()
     hooks = make_hooks(store, settings, measures)
     hooks.adopt()
-    farm = make_farm(store, settings, hooks, measures)
-    farm.load()
-    farm.reload_pools()
+    leader = make_leader(store, settings, hooks, measures)
+    leader.load()
+    leader.reload_pools()
     unknown = Unknown()
-    fold_unknown(farm, unknown)
+    fold_unknown(leader, unknown)
     calls: dict[str, Callable[[], object]] = {
-        "reconcile": lambda: reconcile_all(farm),
-        "livecheck": lambda: livecheck_all(farm),
-        "cleanup": lambda: cleanup(farm, unknown),
+        "reconcile": lambda: reconcile_all(leader),
+        "livecheck": lambda: livecheck_all(leader),
+        "cleanup": lambda: cleanup(leader, unknown),
     }
     calls[function]()
     while hooks.launch():
@@ -125,17 +125,17 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     return 0
 
 
-def reconcile_all(farm: Farm) -> None:
+def reconcile_all(leader: Leader) -> None:
     """One pass, and what is finished is archived at once."""
-    reconcile(farm)
-    archive(farm)
+    reconcile(leader)
+    archive(leader)
 
 
-def livecheck_all(farm: Farm) -> None:
+def livecheck_all(leader: Leader) -> None:
     """Start every livecheck that is due, with no memory of earlier calls."""
     checks = Checks()
-    checks.plan_all(farm)
-    livecheck(farm, checks)
+    checks.plan_all(leader)
+    livecheck(leader, checks)
 
 
 def make_hooks(store: Store, settings: Settings, measures: Measures) -> Hooks:
@@ -148,9 +148,9 @@ def make_hooks(store: Store, settings: Settings, measures: Measures) -> Hooks:
     return Hooks(store.runs, settings.log_dir, directory, environment, time.time, at_once, on_end)
 
 
-def make_farm(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Farm:
+def make_leader(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Leader:
     """The mirror of this state folder, with the real clock and real randomness."""
-    return Farm(store, settings, hooks, time.time, lambda: secrets.token_hex(8), measures)
+    return Leader(store, settings, hooks, time.time, lambda: secrets.token_hex(8), measures)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from functions.timed.agents import agents
 from functions.timed.archive import Archivist
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
-from functions.timed.farm import Changes, Farm
+from functions.timed.leader import Changes, Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.outcomes import start_missing_runs
 from functions.timed.pool_records import RECORDS_PAUSE, write_records
@@ -57,10 +57,10 @@ class Process:
     """
 
     def __init__(
-        self, farm: Farm, hooks: Hooks, watch: Watch, lease: Lease, monotonic: Callable[[], float] = time.monotonic
+        self, leader: Leader, hooks: Hooks, watch: Watch, lease: Lease, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.lease = lease
-        self.farm = farm
+        self.leader = leader
         self.hooks = hooks
         self.watch = watch
         self.bell = Bell()
@@ -72,9 +72,9 @@ class Process:
         self._unknown = Unknown()
         self._groups = Groups()
         self._chronicle = Chronicle()
-        self._views = Views(farm, monotonic)
-        farm.remark("leader", "leads", f"process {os.getpid()} on {os.uname().nodename}")
-        self._no_run_is_lost = runs_stayed(farm)
+        self._views = Views(leader, monotonic)
+        leader.journal.add("leader", "leads", f"process {os.getpid()} on {os.uname().nodename}")
+        self._no_run_is_lost = runs_stayed(leader)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -96,7 +96,7 @@ class Process:
         """Lead until a signal stops it; returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        sleep_time = self.farm.settings.sleeptime
+        sleep_time = self.leader.settings.sleeptime
         self._scheduler.add_job(self.bell.ring, "interval", seconds=sleep_time, id="reconcile")
         self._scheduler.add_job(self._ask_for_cleanup, "interval", seconds=CLEANUP_PERIOD, id="cleanup")
         self._scheduler.add_job(self._ask_for_samples, "interval", seconds=PERIOD, id="samples")
@@ -142,7 +142,7 @@ class Process:
                 pause = RETRY_PAUSE
         with suppress(StateError):
             # What cannot be written any more is a moment's statistics, and what the next scheduler will tell.
-            write_records(self.farm)
+            write_records(self.leader)
             self._write_all_events()
 
     def _keep_leading(self) -> None:
@@ -152,49 +152,49 @@ class Process:
         if self.lease.is_lost():
             log.error("%s was removed or replaced while this scheduler led", self.lease.path)
             self.lease.release()
-            if (wrong := self.farm.store.mend_lease()) is not None:
-                log.error("%s: %s", self.farm.store.root, wrong)
+            if (wrong := self.leader.store.mend_lease()) is not None:
+                log.error("%s: %s", self.leader.store.root, wrong)
             self.lease.acquire()
             self._in_doubt = True
 
     def _turn(self, changes: Changes) -> float:
         """Do all that is to be done now; returns the longest pause (seconds) until the next turn."""
-        farm = self.farm
+        leader = self.leader
         reloaded = self._take_in(changes)
-        agents_due = agents(farm, self._groups, self._write_all_events)
+        agents_due = agents(leader, self._groups, self._write_all_events)
         began = self._monotonic()
-        due = reconcile(farm, self._take_in_tickets)
-        farm.measures.passed(farm.clock(), self._monotonic() - began)
-        archive_pause = self._archivist.archive(farm)
+        due = reconcile(leader, self._take_in_tickets)
+        leader.measures.passed(leader.clock(), self._monotonic() - began)
+        archive_pause = self._archivist.archive(leader)
         # Not before the runs that a boot may have lost are written down as lost.
         self._no_run_is_lost = True
-        for resource in farm.touched():
-            self._checks.plan(farm, resource)
+        for resource in leader.mirror.touched():
+            self._checks.plan(leader, resource)
         if reloaded:
-            self._checks.plan_all(farm)
-        check_due = livecheck(farm, self._checks)
-        fold_unknown(farm, self._unknown)
+            self._checks.plan_all(leader)
+        check_due = livecheck(leader, self._checks)
+        fold_unknown(leader, self._unknown)
         if not self._cleanup_pace.wait():
             self._cleanup_pace.done()
             # What is removed now must have told its events.
             self._write_all_events()
-            self._lists_due = cleanup(farm, self._unknown)
-        elif reloaded or (self._lists_due is not None and self._lists_due <= farm.clock()):
-            self._lists_due = start_lists(farm, self._unknown)
-        now = farm.clock()
+            self._lists_due = cleanup(leader, self._unknown)
+        elif reloaded or (self._lists_due is not None and self._lists_due <= leader.clock()):
+            self._lists_due = start_lists(leader, self._unknown)
+        now = leader.clock()
         self._reconcile_alarm.set(due, now)
         self._livecheck_alarm.set(check_due, now)
         self._agents_alarm.set(agents_due, now)
         self._lists_alarm.set(self._lists_due, now)
         more = self.hooks.launch(self._take_in_tickets)
-        if more and not farm.crowded and self._monotonic() < self._views.shown_at + LONGEST_SHOW_PAUSE:
+        if more and not leader.journal.crowded and self._monotonic() < self._views.shown_at + LONGEST_SHOW_PAUSE:
             return 0.0
         pause = min(
             archive_pause, self._write_records(), self._write_events(), self._views.show_metrics(), self._views.show()
         )
         if self._samples_due:
             self._samples_due = False
-            take_samples(farm)
+            take_samples(leader)
         # What was heard during this turn wakes nobody any more.
         if more or self._heard or any(at is not None and at <= now for at in (due, agents_due)):
             return 0.0
@@ -202,28 +202,28 @@ class Process:
 
     def _write_records(self) -> float:
         """Write statistics of pools, if it is time; returns when that is to be done next (seconds from now)."""
-        if not self.farm.late_records:
+        if not self.leader.mirror.written_records:
             return float("inf")
         wait = self._records_pace.wait()
         if wait:
             return wait
         self._records_pace.done()
-        write_records(self.farm)
+        write_records(self.leader)
         return float("inf")
 
     def _write_events(self) -> float:
         """Write what is new to the files of events, if it is time; returns when that is to be done next (seconds from
         now).
         """
-        if self.farm.unwritten or self.farm.remarks:
+        if self.leader.journal.documents or self.leader.journal.events:
             wait = self._events_pace.wait()
-            if wait and not self.farm.crowded:
+            if wait and not self.leader.journal.crowded:
                 return wait
             self._events_pace.done()
-        return write_events(self.farm, self._chronicle)
+        return write_events(self.leader, self._chronicle)
 
     def _write_all_events(self) -> None:
-        write_events(self.farm, self._chronicle, sync=True)
+        write_events(self.leader, self._chronicle, sync=True)
 
     def changes(self, seconds: float = 0.0) -> Changes:
         """What changed since the last turn began; waits up to `seconds` for the first."""
@@ -243,24 +243,24 @@ class Process:
         names = self._heard.get("tickets")
         if not names:
             return False
-        known = self.farm.snapshot.tickets
-        tickets = self.farm.store.tickets
+        known = self.leader.mirror.snapshot.tickets
+        tickets = self.leader.store.tickets
         new = {name for name in names if (key := tickets.key_of(name)) is not None and key not in known}
         names -= new
-        return self.farm.refresh({"tickets": new})
+        return self.leader.refresh({"tickets": new})
 
     def _take_in(self, changes: Changes) -> bool:
-        farm = self.farm
+        leader = self.leader
         reloaded = self._in_doubt
         if self._in_doubt:
-            farm.load()
+            leader.load()
             self._in_doubt = False
             if self._no_run_is_lost:
-                start_missing_runs(farm)
+                start_missing_runs(leader)
         else:
-            farm.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
+            leader.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
             reloaded |= any(names is None for names in changes.values())
-        reloaded |= farm.reload_pools()
+        reloaded |= leader.reload_pools()
         results = changes.get("runs")
         if results:
             self.hooks.notice(results)

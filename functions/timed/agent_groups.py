@@ -11,9 +11,9 @@ from config.errors import ConfigError
 from functions.logfields import of_group, of_problem
 from functions.policy.plan.agents import Wanted, number_printed
 from functions.policy.transitions.hook_results import Outcome
-from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
-from functions.timed.pools_file import SHOWN_FAULTS, stamp
+from functions.timed.leader import SHOWN_FAULTS, Leader
+from functions.timed.pools_file import stamp
 from state.documents import Agent
 
 log = logging.getLogger(__name__)
@@ -37,29 +37,30 @@ class Groups:
         self._seen: tuple[Path, tuple[int, int, int] | None] | None = None
         self._due = float("-inf")
 
-    def reload(self, farm: Farm) -> None:
+    def reload(self, leader: Leader) -> None:
         """Read agents.yaml if it changed; a broken one keeps the last good one in force."""
-        path = agents_file(farm.settings.config_dir)
+        path = agents_file(leader.settings.config_dir)
         seen = path, stamp(path)
         if seen == self._seen:
             return
         self._seen = seen
-        farm.changed_since_shown = True
+        leader.mirror.changed = True
         try:
-            file = load_agents(farm.settings.config_dir)
+            file = load_agents(leader.settings.config_dir)
         except ConfigError as error:
-            known, farm.agent_faults = farm.agent_faults, tuple(str(problem) for problem in error.problems)
-            if farm.agent_faults != known:
-                farm.remark("config", "agents.yaml is broken", "; ".join(farm.agent_faults[:SHOWN_FAULTS]))
+            faults = tuple(map(str, error.problems))
+            if leader.config.agent_faults != faults:
+                leader.journal.add("config", "agents.yaml is broken", "; ".join(faults[:SHOWN_FAULTS]))
+            leader.config.agent_faults = faults
             for fault in error.problems:
                 log.error("%s (the last good groups of agents stay in force)", fault, extra=of_problem(fault))
             if not self._loaded:
-                agents = farm.agents.values()
+                agents = leader.mirror.agents.values()
                 self.in_force = {agent.group: msgspec.convert(agent.options, AgentGroup) for agent in agents}
             return
-        if farm.agent_faults:
-            farm.remark("config", "agents.yaml is good again")
-        farm.agent_faults = ()
+        if leader.config.agent_faults:
+            leader.journal.add("config", "agents.yaml is good again")
+        leader.config.agent_faults = ()
         self._loaded = True
         self._due = float("-inf")
         before, self.in_force = self.in_force, file.groups if file else {}
@@ -74,16 +75,16 @@ class Groups:
         """The agent's group, with the options that it last had when it left the file."""
         return self.in_force.get(agent.group) or msgspec.convert(agent.options, AgentGroup)
 
-    def begin_period(self, farm: Farm, now: float) -> bool:
+    def begin_period(self, leader: Leader, now: float) -> bool:
         """Whether a new period begins now; answers that were acted on are void then."""
         if self._due - self.period <= now < self._due:
             return False
         self._due = now + self.period
-        left = {agent.group for agent in farm.agents.values()} - self.in_force.keys()
+        left = {agent.group for agent in leader.mirror.agents.values()} - self.in_force.keys()
         self._answers += 1
         self.wanted = {group: wanted for group, wanted in self.wanted.items() if group in self.answered}
         self.wanted |= {group: Wanted(0, self._answers) for group in left}
-        self.asked = {agent: answer for agent, answer in self.asked.items() if agent in farm.agents}
+        self.asked = {agent: answer for agent, answer in self.asked.items() if agent in leader.mirror.agents}
         return True
 
     @property

@@ -31,7 +31,7 @@ from functions.policy.plan.agents import (
 from functions.policy.transitions import resource as change
 from functions.timed.agent_groups import Groups
 from functions.timed.agent_hooks import agent_run, converge_run, parse_run
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
 from state.store import Batch, Put
@@ -42,35 +42,35 @@ ROUNDS = 4
 """Plans that one call makes at most; what is left is the next call's, which follows at once."""
 
 
-def agents(farm: Farm, groups: Groups, tell: Callable[[], object]) -> float | None:
+def agents(leader: Leader, groups: Groups, tell: Callable[[], object]) -> float | None:
     """Do what is due; returns when the next period begins (Unix seconds), None when there are no agents to keep.
 
     `tell` has all events written that are known so far, and makes them last.
 
     Raises StoreUnavailable or StoreFrozen; the mirror must be loaded anew then.
     """
-    groups.reload(farm)
-    _fold_outcomes(farm, groups)
-    if not groups.in_force and not farm.agents:
+    groups.reload(leader)
+    _fold_outcomes(leader, groups)
+    if not groups.in_force and not leader.mirror.agents:
         return None
-    due = groups.begin_period(farm, farm.clock())
+    due = groups.begin_period(leader, leader.clock())
     if due:
-        _remember_options(farm, groups)
+        _remember_options(leader, groups)
     for _ in range(ROUNDS):
-        steps = plan_agents(_seen(farm, groups, due))
+        steps = plan_agents(_seen(leader, groups, due))
         groups.answered.clear()
         due = False
         if not steps:
             return groups.due
-        _apply(farm, groups, steps, tell)
-    return farm.clock()
+        _apply(leader, groups, steps, tell)
+    return leader.clock()
 
 
-def _fold_outcomes(farm: Farm, groups: Groups) -> None:
+def _fold_outcomes(leader: Leader, groups: Groups) -> None:
     """Write down how the hooks of agents ended."""
     changed: dict[int, Agent] = {}
     done = []
-    for run, outcome in farm.hooks.finished():
+    for run, outcome in leader.hooks.finished():
         parsed = parse_run(run.id)
         if parsed is None:
             continue
@@ -79,7 +79,7 @@ def _fold_outcomes(farm: Farm, groups: Groups) -> None:
         if hook is AgentHook.CONVERGE:
             groups.answer(run, outcome)
             continue
-        agent = changed.get(number) or farm.agents.get(number)
+        agent = changed.get(number) or leader.mirror.agents.get(number)
         if agent is None:
             continue
         folded = fold_agent(agent, hook, outcome)
@@ -87,16 +87,17 @@ def _fold_outcomes(farm: Farm, groups: Groups) -> None:
             log.warning("agent %d (%s): its %s hook %s", number, agent.group, hook, outcome.how, extra=of_agent(agent))
         if folded is not agent:
             changed[number] = folded
-    _write(farm, changed.values())
+    _write(leader, changed.values())
     for run_id in done:
-        farm.hooks.forget(run_id)
+        leader.hooks.forget(run_id)
 
 
-def _remember_options(farm: Farm, groups: Groups) -> None:
+def _remember_options(leader: Leader, groups: Groups) -> None:
     """Keep the options of each group with its agents, for the time when the group has left the file."""
     options = {name: _plain(group) for name, group in groups.in_force.items()}
-    outdated = [agent for agent in farm.agents.values() if options.get(agent.group, agent.options) != agent.options]
-    _write(farm, [agent.replace(options=options[agent.group]) for agent in outdated])
+    agents_now = leader.mirror.agents.values()
+    outdated = [agent for agent in agents_now if options.get(agent.group, agent.options) != agent.options]
+    _write(leader, [agent.replace(options=options[agent.group]) for agent in outdated])
 
 
 def _plain(group: AgentGroup) -> dict[str, Any]:
@@ -105,13 +106,15 @@ def _plain(group: AgentGroup) -> dict[str, Any]:
     return plain
 
 
-def _seen(farm: Farm, groups: Groups, due: bool) -> Agents:
-    runs = [parsed for parsed in map(parse_run, farm.hooks.under_way()) if parsed is not None]
+def _seen(leader: Leader, groups: Groups, due: bool) -> Agents:
+    runs = [parsed for parsed in map(parse_run, leader.hooks.under_way()) if parsed is not None]
     with_ticket = (AgentState.NEW, AgentState.WORKING)
     return Agents(
-        agents=farm.agents,
+        agents=leader.mirror.agents,
         groups=groups.in_force,
-        tickets={agent.id: _ticket(farm, agent.id) for agent in farm.agents.values() if agent.state in with_ticket},
+        tickets={
+            agent.id: _ticket(leader, agent.id) for agent in leader.mirror.agents.values() if agent.state in with_ticket
+        },
         busy={number for hook, number in runs if hook is not AgentHook.CONVERGE},
         asking=set(groups.asking.values()),
         wanted=groups.wanted,
@@ -121,89 +124,91 @@ def _seen(farm: Farm, groups: Groups, due: bool) -> Agents:
     )
 
 
-def _ticket(farm: Farm, number: int) -> Ticket | None:
+def _ticket(leader: Leader, number: int) -> Ticket | None:
     """The agent's ticket, finished or not; None when it was not taken so far."""
     try:
-        return farm.snapshot.tickets.get(number) or farm.store.tickets.read(number)
+        return leader.mirror.snapshot.tickets.get(number) or leader.store.tickets.read(number)
     except NotFound:
         return None
     except CorruptDocument:
         return Ticket(id=number, state=TicketState.CLOSED, reason="its document cannot be read")
 
 
-def _apply(farm: Farm, groups: Groups, steps: Iterable[AgentStep], tell: Callable[[], object]) -> None:
+def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], tell: Callable[[], object]) -> None:
     """Write the steps, in an order in which each part can be done again after a crash, then start hooks."""
-    now = farm.clock()
+    now = leader.clock()
     changed = []
     for step in steps:
         match step:
             case Move(agent=number, event=event, reason=reason):
-                changed.append(moved(farm.agents[number], event, now, reason))
+                changed.append(moved(leader.mirror.agents[number], event, now, reason))
             case NewAgents(group=name, count=count):
                 options = _plain(groups.in_force[name])
                 log.info(
                     "agents of %s: %d wanted, %d new", name, groups.wanted[name].count, count, extra=of_group(name)
                 )
-                for number in _free_numbers(farm, count):
+                for number in _free_numbers(leader, count):
                     changed.append(new_agent(number, name, options, now))
-    _write(farm, changed)
+    _write(leader, changed)
     for step in steps:
         match step:
             case TakeTicket(agent=number):
-                ticket = Ticket(id=number, tags=groups.of(farm.agents[number]).tags, created_at=now)
-                if farm.store.tickets.create_reserved(ticket):
-                    farm.keep(ticket)
+                ticket = Ticket(id=number, tags=groups.of(leader.mirror.agents[number]).tags, created_at=now)
+                if leader.store.tickets.create_reserved(ticket):
+                    leader.keep(ticket)
             case StartHook(agent=number, hook=hook):
-                _start_hook(farm, groups, number, hook)
+                _start_hook(leader, groups, number, hook)
             case AskGroup(group=name):
                 run = converge_run(groups.in_force[name], groups.number(now))
                 groups.asking[run.id] = name
-                farm.hooks.start(run)
-    _drop(farm, [step.agent for step in steps if isinstance(step, Drop)], tell)
+                leader.hooks.start(run)
+    _drop(leader, [step.agent for step in steps if isinstance(step, Drop)], tell)
 
 
-def _start_hook(farm: Farm, groups: Groups, number: int, hook: AgentHook) -> None:
-    agent = farm.agents[number]
+def _start_hook(leader: Leader, groups: Groups, number: int, hook: AgentHook) -> None:
+    agent = leader.mirror.agents[number]
     if hook is AgentHook.RELEASE:
         groups.asked[number] = groups.wanted[agent.group].answer
-    ticket = _ticket(farm, number)
+    ticket = _ticket(leader, number)
     output = ticket.output if ticket else None
-    farm.hooks.start(agent_run(agent, groups.of(agent), hook, output or b"", groups.number(farm.clock())))
+    leader.hooks.start(agent_run(agent, groups.of(agent), hook, output or b"", groups.number(leader.clock())))
 
 
-def _write(farm: Farm, changed: Iterable[Agent]) -> None:
+def _write(leader: Leader, changed: Iterable[Agent]) -> None:
     documents = list(changed)
     if not documents:
         return
-    farm.store.commit(Batch([Put(agent) for agent in documents]))
+    leader.store.commit(Batch([Put(agent) for agent in documents]))
     for agent in documents:
-        before = farm.agents.get(agent.id)
-        farm.keep(agent)
+        before = leader.mirror.agents.get(agent.id)
+        leader.keep(agent)
         if before is None or before.state is not agent.state:
             why = f": {agent.reason}" if agent.reason else ""
             log.info("agent %d (%s): %s%s", agent.id, agent.group, agent.state, why, extra=of_agent(agent))
 
 
-def _free_numbers(farm: Farm, count: int) -> list[int]:
+def _free_numbers(leader: Leader, count: int) -> list[int]:
     """Numbers for new tickets; not those in use already, as after an older copy of the counter was restored."""
-    return [number for number in farm.store.tickets.reserve(count) if _ticket(farm, number) is None]
+    return [number for number in leader.store.tickets.reserve(count) if _ticket(leader, number) is None]
 
 
-def _drop(farm: Farm, ended: list[int], tell: Callable[[], object]) -> None:
+def _drop(leader: Leader, ended: list[int], tell: Callable[[], object]) -> None:
     """Close the tickets of ended agents and forget the agents; done again after a crash, this changes nothing."""
     if not ended:
         return
-    now = farm.clock()
+    now = leader.clock()
     for number in ended:
         try:
-            ticket = farm.store.tickets.update(number, lambda found: change.close(found, now, "its agent has ended"))
+            ticket = leader.store.tickets.update(number, lambda found: change.close(found, now, "its agent has ended"))
         except (NotFound, CorruptDocument) as error:
-            log.warning("agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(farm.agents[number]))
+            log.warning(
+                "agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(leader.mirror.agents[number])
+            )
             continue
-        if number in farm.snapshot.tickets:
-            farm.keep(ticket)
+        if number in leader.mirror.snapshot.tickets:
+            leader.keep(ticket)
     # Their documents tell what became of them, but no longer.
     tell()
-    farm.store.commit(Batch(removed_agents=ended))
+    leader.store.commit(Batch(removed_agents=ended))
     for number in ended:
-        del farm.agents[number]
+        del leader.mirror.agents[number]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from functions.logfields import of_file
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -29,61 +29,63 @@ class Archivist:
         self._monotonic = monotonic
         self._due = -math.inf
 
-    def archive(self, farm: Farm) -> float:
+    def archive(self, leader: Leader) -> float:
         """Archive all that is finished, if it is time; returns when to call again (seconds from now).
 
         Raises StoreFrozen.
         """
-        if not farm.finished_tickets and not farm.finished_resources:
+        if not leader.mirror.finished_tickets and not leader.mirror.finished_resources:
             return math.inf
         wait = self._due - self._monotonic()
         if wait > 0:
             return wait
-        kept = farm.snapshot.kept_taken
-        archive(farm)
-        pause = REFUSED_PAUSE if farm.not_archived else ARCHIVE_PAUSE
+        kept = leader.mirror.snapshot.kept_taken
+        archive(leader)
+        pause = REFUSED_PAUSE if leader.mirror.not_archived else ARCHIVE_PAUSE
         self._due = self._monotonic() + pause
-        if kept - farm.snapshot.kept_taken:
+        if kept - leader.mirror.snapshot.kept_taken:
             # Tickets that had to keep their resources so far can let them go.
             return 0.0
-        return pause if farm.not_archived else math.inf
+        return pause if leader.mirror.not_archived else math.inf
 
 
-def archive(farm: Farm) -> None:
+def archive(leader: Leader) -> None:
     """Move all that is finished; what cannot be moved is told, and stays where it is. Raises StoreFrozen."""
-    tickets, refused = farm.store.tickets.archive_all(farm.finished_tickets)
-    resources, others = farm.store.resources.archive_all(farm.finished_resources)
+    tickets, refused = leader.store.tickets.archive_all(leader.mirror.finished_tickets)
+    resources, others = leader.store.resources.archive_all(leader.mirror.finished_resources)
     for ticket in tickets:
-        del farm.finished_tickets[ticket]
-    farm.finished_resources -= resources
-    _tell(farm, refused | others)
-    farm.snapshot.keep_taken(number for number in farm.finished_tickets.values() if number is not None)
+        del leader.mirror.finished_tickets[ticket]
+    leader.mirror.finished_resources -= resources
+    _tell(leader, refused | others)
+    leader.mirror.snapshot.keep_taken(
+        number for number in leader.mirror.finished_tickets.values() if number is not None
+    )
 
 
-def archive_earlier(farm: Farm, resources: Collection[int]) -> bool:
+def archive_earlier(leader: Leader, resources: Collection[int]) -> bool:
     """Move the finished tickets that had these resources; tells whether none is left. Raises StoreFrozen.
 
     A resource tells which ticket let it go last. An earlier one that stood beside that would let it go again, so that
     the resource stays taken until it can be moved.
     """
-    earlier = {ticket: had for ticket, had in farm.finished_tickets.items() if had in resources}
+    earlier = {ticket: had for ticket, had in leader.mirror.finished_tickets.items() if had in resources}
     if not earlier:
         return True
-    moved, refused = farm.store.tickets.archive_all(earlier)
+    moved, refused = leader.store.tickets.archive_all(earlier)
     for ticket in moved:
-        del farm.finished_tickets[ticket]
+        del leader.mirror.finished_tickets[ticket]
     if refused:
-        _tell(farm, refused, at_least=farm.not_archived)
+        _tell(leader, refused, at_least=leader.mirror.not_archived)
         left = {number for ticket, number in earlier.items() if number is not None and ticket not in moved}
-        farm.snapshot.keep_taken(farm.snapshot.kept_taken | left)
+        leader.mirror.snapshot.keep_taken(leader.mirror.snapshot.kept_taken | left)
     return not refused
 
 
-def _tell(farm: Farm, refused: Mapping[Path, StoreUnavailable], at_least: Mapping[str, str] | None = None) -> None:
+def _tell(leader: Leader, refused: Mapping[Path, StoreUnavailable], at_least: Mapping[str, str] | None = None) -> None:
     """Log what is new about where nothing can be moved to, and have it shown."""
-    before, now = farm.not_archived, dict(at_least or {})
+    before, now = leader.mirror.not_archived, dict(at_least or {})
     for folder, error in refused.items():
-        name = str(folder.relative_to(farm.store.root))
+        name = str(folder.relative_to(leader.store.root))
         now[name] = error.error.strerror or str(error.error)
         if before.get(name) != now[name]:
             log.error(
@@ -95,5 +97,5 @@ def _tell(farm: Farm, refused: Mapping[Path, StoreUnavailable], at_least: Mappin
             )
     for name in before.keys() - now.keys():
         log.info("what is finished can be moved to %s again", name)
-    farm.changed_since_shown |= now != before
-    farm.not_archived = now
+    leader.mirror.changed |= now != before
+    leader.mirror.not_archived = now

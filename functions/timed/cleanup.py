@@ -13,8 +13,9 @@ from functions.policy import clock as times
 from functions.policy.transitions import resource as change
 from functions.policy.transitions.hook_results import Outcome, fold_taken_times
 from functions.timed.environment import list_run, unknown_delete_run
-from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
+from functions.timed.leader import Leader
+from functions.timed.patrol import Patrol
 from state.documents import HookKind, TicketState
 from state.store import Batch, Put, Update
 
@@ -30,6 +31,7 @@ class Unknown:
 
     def __init__(self) -> None:
         self.skipped: dict[tuple[str, str], None] = {}
+        self.patrol = Patrol()
         self._last_number = 0
 
     def number(self, now: float) -> int:
@@ -38,49 +40,49 @@ class Unknown:
         return self._last_number
 
 
-def cleanup(farm: Farm, unknown: Unknown) -> float | None:
+def cleanup(leader: Leader, unknown: Unknown) -> float | None:
     """Do what is due; returns when the next list is (Unix seconds).
 
     Raises StoreUnavailable and StoreFrozen, and UnknownFormat when a newer program has taken the folder over.
     """
-    now = farm.clock()
-    farm.mend()
-    swept = farm.store.sweep(now, farm.settings.ticket_retention, farm.settings.resource_retention)
+    now = leader.clock()
+    leader.mend()
+    swept = leader.store.sweep(now, leader.settings.ticket_retention, leader.settings.resource_retention)
     if swept.tickets or swept.resources or swept.staged:
         log.info("removed %d old tickets, %d old resources, %d leftovers", swept.tickets, swept.resources, swept.staged)
-    old_days = farm.store.events.thin_out(now - farm.settings.event_retention)
+    old_days = leader.store.events.thin_out(now - leader.settings.event_retention)
     if old_days:
         log.info("removed the events of %d days", old_days)
     if swept.quarantined:
         log.warning("removed %d old files from quarantine", swept.quarantined)
-    farm.patrol.walk(farm)
-    farm.look_at_quarantine()
-    _close_forgotten_failures(farm, now)
-    note_taken_times(farm)
-    return start_lists(farm, unknown)
+    unknown.patrol.walk(leader)
+    leader.check_quarantine()
+    _close_forgotten_failures(leader, now)
+    note_taken_times(leader)
+    return start_lists(leader, unknown)
 
 
-def note_taken_times(farm: Farm) -> None:
+def note_taken_times(leader: Leader) -> None:
     """Write down for how long tickets kept resources, which no grant needs: a crash may take the last minute of it."""
     records = [
-        fold_taken_times(farm.snapshot.records[pool], seconds)
-        for pool, seconds in farm.taken_times.items()
-        if pool in farm.snapshot.records
+        fold_taken_times(leader.mirror.snapshot.records[pool], seconds)
+        for pool, seconds in leader.mirror.taken_times.items()
+        if pool in leader.mirror.snapshot.records
     ]
-    farm.taken_times.clear()
+    leader.mirror.taken_times.clear()
     if records:
-        farm.store.commit(Batch([Put(record) for record in records]))
+        leader.store.commit(Batch([Put(record) for record in records]))
     for record in records:
-        farm.keep(record)
+        leader.keep(record)
 
 
-def start_lists(farm: Farm, unknown: Unknown) -> float | None:
+def start_lists(leader: Leader, unknown: Unknown) -> float | None:
     """Start every `cmd_list` that is due; returns when the next one is."""
-    now = farm.clock()
+    now = leader.clock()
     due_times = []
     records = []
-    for name, record in farm.snapshot.records.items():
-        pool = farm.snapshot.options_of(name)
+    for name, record in leader.mirror.snapshot.records.items():
+        pool = leader.mirror.snapshot.options_of(name)
         if pool is None or pool.cmd_list is None:
             continue
         due = times.due((record.last_list_at or record.first_seen_at) + LIST_PERIOD, LIST_PERIOD, now)
@@ -88,49 +90,49 @@ def start_lists(farm: Farm, unknown: Unknown) -> float | None:
             due_times.append(due)
             continue
         records.append(record.replace(last_list_at=now))
-        farm.hooks.start(list_run(pool, unknown.number(now)))
+        leader.hooks.start(list_run(pool, unknown.number(now)))
     if records:
-        farm.store.commit(Batch([Put(record) for record in records]))
+        leader.store.commit(Batch([Put(record) for record in records]))
         for record in records:
-            farm.keep(record)
+            leader.keep(record)
     return min(due_times, default=None)
 
 
-def fold_unknown(farm: Farm, unknown: Unknown) -> None:
+def fold_unknown(leader: Leader, unknown: Unknown) -> None:
     """Act on list runs that ended, and forget ended deletes of unknown names."""
-    for run, outcome in farm.hooks.finished():
+    for run, outcome in leader.hooks.finished():
         if run.id.split("_")[0].strip("0"):
             continue
         if run.kind is HookKind.LIST:
-            _delete_unknown(farm, unknown, run, outcome)
+            _delete_unknown(leader, unknown, run, outcome)
         elif outcome.exit != 0:
             name = run.environment["RESALLOC_NAME"]
             log.warning(
                 "pool %s: cmd_delete of the unknown %s failed: %s", run.pool, name, outcome.last_line, extra=of_run(run)
             )
-        farm.hooks.forget(run.id)
+        leader.hooks.forget(run.id)
 
 
-def _delete_unknown(farm: Farm, unknown: Unknown, run: HookRun, outcome: Outcome) -> None:
+def _delete_unknown(leader: Leader, unknown: Unknown, run: HookRun, outcome: Outcome) -> None:
     if outcome.exit != 0 or outcome.cut_off is not None or outcome.output is None:
         why = outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}"
         log.warning("pool %s: cmd_list failed, so nothing is cleaned: %s", run.pool, why, extra=of_run(run))
         return
-    pool = farm.snapshot.options_of(run.pool)
+    pool = leader.mirror.snapshot.options_of(run.pool)
     if pool is None:
         return
-    if farm.has_corrupt_resource():
+    if leader.mirror.snapshot.lost:
         log.warning(
             "pool %s: unknown resources are not cleaned while a resource's document is in quarantine",
             run.pool,
             extra=of_run(run),
         )
         return
-    known = {resource.name for resource in farm.snapshot.resources.values()}
+    known = {resource.name for resource in leader.mirror.snapshot.resources.values()}
     for name in unknown_names(outcome.output, known):
         if pool.delete_any_unknown or fits_pattern(name, pool):
             log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name, extra=of_run(run))
-            farm.hooks.start(unknown_delete_run(pool, name, unknown.number(farm.clock())))
+            leader.hooks.start(unknown_delete_run(pool, name, unknown.number(leader.clock())))
         elif (pool.name, name) not in unknown.skipped and len(unknown.skipped) < KEPT_SKIPS:
             unknown.skipped[pool.name, name] = None
             log.warning(
@@ -158,14 +160,14 @@ def fits_pattern(name: str, pool: Pool) -> bool:
     return re.fullmatch(pattern, name) is not None
 
 
-def _close_forgotten_failures(farm: Farm, now: float) -> None:
-    since = now - farm.settings.ticket_retention
+def _close_forgotten_failures(leader: Leader, now: float) -> None:
+    since = now - leader.settings.ticket_retention
     forgotten = [
         ticket
-        for ticket in farm.snapshot.tickets.values()
+        for ticket in leader.mirror.snapshot.tickets.values()
         if ticket.state is TicketState.FAILED and (ticket.failed_at or 0.0) < since
     ]
     if not forgotten:
         return
-    farm.store.commit(Batch([Update(ticket, change.close(ticket, now)) for ticket in forgotten]))
-    farm.refresh({"tickets": {f"{ticket.id}.json" for ticket in forgotten}})
+    leader.store.commit(Batch([Update(ticket, change.close(ticket, now)) for ticket in forgotten]))
+    leader.refresh({"tickets": {f"{ticket.id}.json" for ticket in forgotten}})

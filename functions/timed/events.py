@@ -12,7 +12,7 @@ from itertools import accumulate, islice
 from typing import Any
 
 from functions.policy.transitions.history import Key, Teller, began_at, key_of, key_of_line, lines_of
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.errors import StoreUnavailable
 from state.files.events import EventFiles
 
@@ -46,19 +46,19 @@ class Chronicle:
         self.unsynced = False
         self.refused = ""
 
-    def forget(self, farm: Farm) -> None:
+    def forget(self, leader: Leader) -> None:
         """Forget those that have ended, as soon as they may be more than those that live."""
-        snapshot = farm.snapshot
+        snapshot = leader.mirror.snapshot
         living: dict[str, Collection[Any]] = {
             "ticket": snapshot.tickets,
             "resource": snapshot.resources,
             "pool": snapshot.records,
-            "agent": farm.agents,
-            "document": farm.damage.asides,
+            "agent": leader.mirror.agents,
+            "document": leader.corruption.quarantined,
         }
         if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
             return
-        finished = {"ticket": farm.finished_tickets, "resource": farm.finished_resources}
+        finished = {"ticket": leader.mirror.finished_tickets, "resource": leader.mirror.finished_resources}
         self.told = {
             (kind, key): number
             for (kind, key), number in self.told.items()
@@ -66,16 +66,16 @@ class Chronicle:
         }
 
 
-def write_events(farm: Farm, chronicle: Chronicle, sync: bool = False) -> float:
+def write_events(leader: Leader, chronicle: Chronicle, sync: bool = False) -> float:
     """Write what is new, and sync it when that is due; returns in how many seconds to call again.
 
     When the files cannot be written this is told, and tried again. Raises StoreFrozen.
     """
     try:
-        _write(farm, chronicle)
+        _write(leader, chronicle)
         wait = chronicle.synced_at + SYNC_PERIOD - time.monotonic()
         if chronicle.unsynced and (sync or wait <= 0):
-            farm.store.events.sync()
+            leader.store.events.sync()
             chronicle.synced_at, chronicle.unsynced = time.monotonic(), False
     except StoreUnavailable as error:
         if str(error) != chronicle.refused:
@@ -86,19 +86,19 @@ def write_events(farm: Farm, chronicle: Chronicle, sync: bool = False) -> float:
     return wait if chronicle.unsynced else math.inf
 
 
-def _write(farm: Farm, chronicle: Chronicle) -> None:
-    now = farm.clock()
+def _write(leader: Leader, chronicle: Chronicle) -> None:
+    now = leader.clock()
     if not chronicle.begun:
-        _begin(farm, now)
+        _begin(leader, now)
         chronicle.begun = True
-    if not farm.unwritten and not farm.remarks:
+    if not leader.journal.documents and not leader.journal.events:
         chronicle.since = min(chronicle.since, now)
         return
     told = chronicle.told
-    told.update(last_told(farm.store.events, _strangers(farm, chronicle), now))
-    lines = [(event.at, event) for event in farm.remarks]
+    told.update(last_told(leader.store.events, _strangers(leader, chronicle), now))
+    lines = [(event.at, event) for event in leader.journal.events]
     numbers: dict[Key, int] = {}
-    for key, document in farm.unwritten.items():
+    for key, document in leader.journal.documents.items():
         events = lines_of(document, told.get(key, 0))
         if events:
             numbers[key] = events[-1].n
@@ -106,34 +106,34 @@ def _write(farm: Farm, chronicle: Chronicle) -> None:
             lines += zip(accumulate((event.at for event in events), max), events, strict=True)
     if lines:
         lines.sort(key=lambda line: line[0])
-        farm.store.events.append([event for _, event in lines], now)
+        leader.store.events.append([event for _, event in lines], now)
         chronicle.unsynced = True
     told.update(numbers)
-    chronicle.forget(farm)
+    chronicle.forget(leader)
     chronicle.since = min(chronicle.since, now)
-    farm.events_are_written()
+    leader.journal.clear()
 
 
-def _begin(farm: Farm, now: float) -> None:
+def _begin(leader: Leader, now: float) -> None:
     """Put the files in order after a crash, and look also at documents that were finished shortly before it."""
-    torn = farm.store.events.cut_torn()
+    torn = leader.store.events.cut_torn()
     if torn:
-        log.warning("%s: the last line was torn; %d bytes cut off", farm.store.events.folder, torn)
-    horizon = _horizon(farm.store.events, now)
+        log.warning("%s: the last line was torn; %d bytes cut off", leader.store.events.folder, torn)
+    horizon = _horizon(leader.store.events, now)
     most = MOST_LOOKED_AT if horizon == -math.inf else None
-    for collection in (farm.store.tickets, farm.store.resources):
+    for collection in (leader.store.tickets, leader.store.resources):
         for document in islice(collection.finished_since(max(horizon, now - LONGEST_LOOK)), most):
             key = key_of(document)
             if key is not None:
-                farm.unwritten.setdefault(key, document)
+                leader.journal.documents.setdefault(key, document)
 
 
-def _strangers(farm: Farm, chronicle: Chronicle) -> list[Teller]:
+def _strangers(leader: Leader, chronicle: Chronicle) -> list[Teller]:
     """Documents of which it is not known what was written: all at the start, later what an operator puts back."""
     since = chronicle.since
     return [
         document
-        for key, document in farm.unwritten.items()
+        for key, document in leader.journal.documents.items()
         if key not in chronicle.told and began_at(document, since) < since
     ]
 

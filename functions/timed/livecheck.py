@@ -9,7 +9,7 @@ import heapq
 from functions.policy import clock as times
 from functions.policy.transitions.resource import run_id
 from functions.timed.environment import resource_run
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.documents import HookKind, Resource, ResourceState
 
 SHORTEST_PERIOD = 1.0
@@ -28,29 +28,29 @@ class Checks:
         self._began: dict[int, float] = {}
         self._latest = float("-inf")
 
-    def plan_all(self, farm: Farm) -> None:
+    def plan_all(self, leader: Leader) -> None:
         """Plan for every resource anew: at the start and when periods may have changed."""
         self._due.clear()
         self._known.clear()
-        for resource in farm.snapshot.resources.values():
-            self.plan(farm, resource)
+        for resource in leader.mirror.snapshot.resources.values():
+            self.plan(leader, resource)
 
-    def plan(self, farm: Farm, resource: Resource) -> None:
+    def plan(self, leader: Leader, resource: Resource) -> None:
         """Plan the next check of one resource, if it is to be checked at all."""
-        due = self.due(farm, resource)
+        due = self.due(leader, resource)
         if due is not None and self._known.get(resource.id) != due:
             self._known[resource.id] = due
             heapq.heappush(self._due, (due, resource.id))
 
-    def due(self, farm: Farm, resource: Resource) -> float | None:
+    def due(self, leader: Leader, resource: Resource) -> float | None:
         """When a resource is to be checked (Unix seconds); None while it is not to be checked at all."""
-        pool = farm.snapshot.options_of(resource.pool)
+        pool = leader.mirror.snapshot.options_of(resource.pool)
         if resource.state is not ResourceState.UP or pool is None or pool.cmd_livecheck is None:
             self._began.pop(resource.id, None)
             return None
         period = max(SHORTEST_PERIOD, pool.livecheck_period)
         ended, began = resource.check_last_time, self._began.get(resource.id)
-        now = farm.clock()
+        now = leader.clock()
         due = (resource.up_at or 0.0) if ended is None else ended + period
         due = times.due(due, period, now)
         return due if began is None else max(due, times.due(began + period, period, now))
@@ -78,28 +78,28 @@ class Checks:
         return self._due[0][0] if self._due else None
 
 
-def livecheck(farm: Farm, checks: Checks) -> float | None:
+def livecheck(leader: Leader, checks: Checks) -> float | None:
     """Start what is due, within the bound; returns when the next one is due, None while the bound is reached."""
-    now = farm.clock()
+    now = leader.clock()
     if checks.is_outdated(now):
-        checks.plan_all(farm)
-    under_way = {int(run.split("_")[0]) for run in farm.hooks.under_way(HookKind.WATCH)}
-    while len(under_way) < farm.settings.livechecks_at_once:
+        checks.plan_all(leader)
+    under_way = {int(run.split("_")[0]) for run in leader.hooks.under_way(HookKind.WATCH)}
+    while len(under_way) < leader.settings.livechecks_at_once:
         number = checks.pop(now)
         if number is None:
             return checks.next_due()
-        resource = farm.snapshot.resources.get(number)
+        resource = leader.mirror.snapshot.resources.get(number)
         if resource is None or number in under_way:
             continue
-        due = checks.due(farm, resource)
-        pool = farm.snapshot.options_of(resource.pool)
+        due = checks.due(leader, resource)
+        pool = leader.mirror.snapshot.options_of(resource.pool)
         if due is None or pool is None:
             continue
         if due > now:
-            checks.plan(farm, resource)
+            checks.plan(leader, resource)
             continue
         run = resource_run(resource, pool, HookKind.WATCH, run_id(number, HookKind.WATCH, int(now * 1000)), 0)
         checks.begin(number, now)
-        farm.hooks.start(run)
+        leader.hooks.start(run)
         under_way.add(number)
     return None

@@ -12,7 +12,7 @@ import msgspec
 from functions.policy.snapshot.offers import Tags
 from functions.policy.waits.labels import OTHER, named
 from functions.policy.waits.serving import waiting_for
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from functions.timed.series import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState
 
@@ -26,26 +26,26 @@ _STATES = {
 }
 
 
-def show_metrics(farm: Farm, leader_since: float) -> None:
+def show_metrics(leader: Leader, leader_since: float) -> None:
     """Write the view."""
-    farm.store.write_view("metrics.json", msgspec.json.encode(metrics_view(farm, leader_since)) + b"\n")
+    leader.store.write_view("metrics.json", msgspec.json.encode(metrics_view(leader, leader_since)) + b"\n")
 
 
-def metrics_view(farm: Farm, leader_since: float) -> dict[str, Any]:
+def metrics_view(leader: Leader, leader_since: float) -> dict[str, Any]:
     """When the last pass ended, since when the oldest ticket waits for each tag set, and all families of metrics."""
-    names = _names_of_waiting(farm)
-    families = [*_of_pools(farm), *_of_leader(farm, leader_since), _waiting(farm, names), _waiting_for(farm)]
-    for pool in farm.snapshot.pools.values():
-        farm.measures.know(pool)
+    names = _names_of_waiting(leader)
+    families = [*_of_pools(leader), *_of_leader(leader, leader_since), _waiting(leader, names), _waiting_for(leader)]
+    for pool in leader.mirror.snapshot.pools.values():
+        leader.measures.know(pool)
     return {
-        "last_pass": farm.measures.last_pass,
-        "oldest": _oldest(farm, names),
-        "families": [*families, *farm.measures.families()],
+        "last_pass": leader.measures.last_pass,
+        "oldest": _oldest(leader, names),
+        "families": [*families, *leader.measures.families()],
     }
 
 
-def _of_pools(farm: Farm) -> Iterator[Family]:
-    snapshot = farm.snapshot
+def _of_pools(leader: Leader) -> Iterator[Family]:
+    snapshot = leader.mirror.snapshot
     counts = Gauge("resalloc_pool_resources", "Resources by pool and state.", "pool", "state")
     most = Gauge("resalloc_pool_resources_max", "Most resources of the pool: its max.", "pool")
     failing = Gauge("resalloc_pool_livecheck_failing", "UP resources whose last livecheck failed.", "pool")
@@ -74,50 +74,50 @@ def _of_pools(farm: Farm) -> Iterator[Family]:
     yield from (each.family() for each in (counts, most, failing, failures, paused, mode, bad))
 
 
-def _of_leader(farm: Farm, leader_since: float) -> Iterator[Family]:
+def _of_leader(leader: Leader, leader_since: float) -> Iterator[Family]:
     damaged = Gauge("resalloc_quarantined_documents", "Documents that are damaged or cannot be read.")
-    damaged.set(farm.damage.count)
+    damaged.set(leader.corruption.count)
     faults = Gauge(
         "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept."
     )
-    faults.set(len(farm.config_faults) + len(farm.agent_faults))
+    faults.set(len(leader.config.pool_faults) + len(leader.config.agent_faults))
     since = Gauge("resalloc_leader_since_timestamp_seconds", "Since when the scheduler leads that led last.")
     since.set(leader_since)
     last_pass = Gauge("resalloc_last_pass_timestamp_seconds", "When the last reconcile pass ended.")
-    last_pass.set(farm.measures.last_pass or 0.0)
+    last_pass.set(leader.measures.last_pass or 0.0)
     yield from (each.family() for each in (damaged, faults, since, last_pass))
 
 
-def _names_of_waiting(farm: Farm) -> dict[Tags, str]:
+def _names_of_waiting(leader: Leader) -> dict[Tags, str]:
     """A name for the tag set of each waiting ticket."""
-    snapshot = farm.snapshot
+    snapshot = leader.mirror.snapshot
     sizes = {tags: len(snapshot.waiting[tags]) for tags in snapshot.waiting}
     pools = [pool.offers.keys() for pool in snapshot.pools.values() if pool.max]
-    names = named(sizes, lambda tags: any(tags <= offers for offers in pools), farm.measures.named_tags)
-    farm.measures.named_tags.update(names)
+    names = named(sizes, lambda tags: any(tags <= offers for offers in pools), leader.measures.named_tags)
+    leader.measures.named_tags.update(names)
     return {tags: names.get(tags, OTHER) for tags in sizes}
 
 
-def _waiting(farm: Farm, names: Mapping[Tags, str]) -> Family:
+def _waiting(leader: Leader, names: Mapping[Tags, str]) -> Family:
     numbers = {OTHER: 0}
     for tags, name in names.items():
-        numbers[name] = numbers.get(name, 0) + len(farm.snapshot.waiting[tags])
+        numbers[name] = numbers.get(name, 0) + len(leader.mirror.snapshot.waiting[tags])
     family = Gauge("resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", "tags")
     for name, number in sorted(numbers.items()):
         family.set(number, name)
     return family.family()
 
 
-def _waiting_for(farm: Farm) -> Family:
+def _waiting_for(leader: Leader) -> Family:
     family = Gauge("resalloc_pool_tickets_waiting", "Tickets that wait and that the pool could serve.", "pool")
-    for name, number in waiting_for(farm.snapshot).items():
+    for name, number in waiting_for(leader.mirror.snapshot).items():
         family.set(number, name)
     return family.family()
 
 
-def _oldest(farm: Farm, names: Mapping[Tags, str]) -> dict[str, float]:
+def _oldest(leader: Leader, names: Mapping[Tags, str]) -> dict[str, float]:
     """By the name of a tag set, when the oldest of its waiting tickets was taken."""
-    snapshot = farm.snapshot
+    snapshot = leader.mirror.snapshot
     oldest: dict[str, float] = {}
     for tags, name in names.items():
         taken_at = snapshot.tickets[snapshot.waiting[tags][0]].created_at

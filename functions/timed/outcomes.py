@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from functions.logfields import of_resource
 from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource, note_loss
 from functions.timed.environment import resource_run
-from functions.timed.farm import Farm
 from functions.timed.hooks import HookRun
+from functions.timed.leader import Leader
 from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState
 from state.store import Batch, Put
@@ -24,7 +24,7 @@ def resource_of(run: HookRun) -> int | None:
     return None if run.kind is None else int(run.id.split("_")[0])
 
 
-def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
+def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
     """Write down how runs ended. Runs that belong to no resource are left to cleanup, those of agents to agents."""
     resources: dict[int, Resource] = {}
     decisive: dict[str, Put] = {}
@@ -33,41 +33,41 @@ def fold_outcomes(farm: Farm, outcomes: Iterable[tuple[HookRun, Outcome]]) -> No
         number = resource_of(run)
         if number is None:
             continue
-        if number == 0 or number in farm.snapshot.lost:
+        if number == 0 or number in leader.mirror.snapshot.lost:
             # The outcome of a resource that nobody can read now is kept, or its hook would be started again.
             continue
         done.append(run.id)
-        resource = resources.get(number) or farm.snapshot.resources.get(number)
+        resource = resources.get(number) or leader.mirror.snapshot.resources.get(number)
         if resource is None:
             continue
-        folded = fold_resource(resource, outcome, farm.snapshot.options_of(resource.pool))
+        folded = fold_resource(resource, outcome, leader.mirror.snapshot.options_of(resource.pool))
         if folded is resource:
-            farm.touch(resource)
+            leader.mirror.touch(resource)
             continue
         resources[number] = folded
-        _tell(farm, resource, folded, outcome)
-        record = farm.snapshot.records.get(resource.pool)
+        _tell(leader, resource, folded, outcome)
+        record = leader.mirror.snapshot.records.get(resource.pool)
         if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
-            farm.measures.gave_up(resource.pool)
+            leader.measures.gave_up(resource.pool)
             record = record and note_loss(record, outcome)
         elif outcome.kind is HookKind.ALLOC:
-            options = farm.snapshot.options_of(resource.pool)
+            options = leader.mirror.snapshot.options_of(resource.pool)
             record = record and fold_record(record, outcome, options.start_delay if options else 0)
         else:
             continue
         if record is not None:
-            for put in keep_records(farm, [record]):
+            for put in keep_records(leader, [record]):
                 decisive[record.name] = put
     if resources:
         writes = [Put(resource) for resource in resources.values()]
-        farm.store.commit(Batch([*writes, *decisive.values()]))
+        leader.store.commit(Batch([*writes, *decisive.values()]))
         for resource in resources.values():
-            farm.keep(resource)
+            leader.keep(resource)
     for run_id in done:
-        farm.hooks.forget(run_id)
+        leader.hooks.forget(run_id)
 
 
-def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> None:
+def _tell(leader: Leader, before: Resource, after: Resource, outcome: Outcome) -> None:
     if outcome.kind is HookKind.WATCH:
         if after.check_failed_count:
             log.warning(
@@ -76,7 +76,7 @@ def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> No
                 after.name,
                 after.check_failed_count,
                 outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}",
-                extra=of_resource(after, farm.snapshot.holder(after.id)),
+                extra=of_resource(after, leader.mirror.snapshot.holder(after.id)),
             )
         return
     log.info(
@@ -87,20 +87,20 @@ def _tell(farm: Farm, before: Resource, after: Resource, outcome: Outcome) -> No
         after.state,
         outcome.took,
         f": {after.reason}" if after.reason else "",
-        extra=of_resource(after, farm.snapshot.holder(after.id)),
+        extra=of_resource(after, leader.mirror.snapshot.holder(after.id)),
     )
 
 
-def missing_runs(farm: Farm) -> list[tuple[HookRun, Outcome]]:
+def missing_runs(leader: Leader) -> list[tuple[HookRun, Outcome]]:
     """Outcomes for documents that wait for a run that nobody knows: the machine or the scheduler stopped before it."""
     missing = []
-    for resource, hook_run in _unknown_runs(farm):
+    for resource, hook_run in _unknown_runs(leader):
         started_at = resource.run.started_at if resource.run else 0.0
         outcome = Outcome(
             run=hook_run.id,
             kind=hook_run.kind,
             started_at=started_at,
-            ended_at=max(farm.clock(), started_at),
+            ended_at=max(leader.clock(), started_at),
             exit=None,
             cut_off="it left no result: the machine or the server stopped",
             lost=True,
@@ -110,28 +110,28 @@ def missing_runs(farm: Farm) -> list[tuple[HookRun, Outcome]]:
     return missing
 
 
-def start_missing_runs(farm: Farm) -> None:
+def start_missing_runs(leader: Leader) -> None:
     """Start what documents wait for and nobody knows.
 
     Only where it is sure that these runs never started: each leaves a file from before its start until its outcome is
     written down, and only a restart of the machine can lose that. So it is when their turn had not come when the
     scheduler was stopped.
     """
-    unknown = _unknown_runs(farm)
+    unknown = _unknown_runs(leader)
     if not unknown:
         return
     # Written once more, for who wrote it may have been stopped before it was on the disk.
-    farm.store.commit(Batch([Put(resource) for resource, _ in unknown]))
+    leader.store.commit(Batch([Put(resource) for resource, _ in unknown]))
     for _, hook_run in unknown:
-        farm.hooks.start(hook_run)
+        leader.hooks.start(hook_run)
 
 
-def _unknown_runs(farm: Farm) -> list[tuple[Resource, HookRun]]:
-    known = set(farm.hooks.under_way())
+def _unknown_runs(leader: Leader) -> list[tuple[Resource, HookRun]]:
+    known = set(leader.hooks.under_way())
     unknown = []
-    for resource in farm.snapshot.resources_in_run():
+    for resource in leader.mirror.snapshot.resources_in_run():
         run = resource.run
-        pool = farm.snapshot.options_of(resource.pool)
+        pool = leader.mirror.snapshot.options_of(resource.pool)
         if run is not None and run.id not in known and pool is not None:
-            unknown.append((resource, resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit)))
+            unknown.append((resource, resource_run(resource, pool, run.kind, run.id, leader.settings.output_limit)))
     return unknown

@@ -6,7 +6,7 @@ when a scheduler is killed, or reads all anew, is a fraction of a second of them
 
 from collections.abc import Iterable
 
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.documents import PoolRecord
 from state.store import Batch, Put
 
@@ -23,31 +23,35 @@ _STATISTICS = (
 )
 
 
-def keep_records(farm: Farm, records: Iterable[PoolRecord]) -> list[Put]:
+def keep_records(leader: Leader, records: Iterable[PoolRecord]) -> list[Put]:
     """Take changed records into the mirror; returns those that have to be written now."""
     decisive = []
     for record in records:
-        before = farm.snapshot.records.get(record.name)
-        written = farm.late_records.get(record.name, before)
-        farm.keep(record)
-        if before is not None and written is not None and _only_counts(farm, before, record):
-            farm.late_records[record.name] = written
+        before = leader.mirror.snapshot.records.get(record.name)
+        written = leader.mirror.written_records.get(record.name, before)
+        leader.keep(record)
+        if before is not None and written is not None and _only_counts(leader, before, record):
+            leader.mirror.written_records[record.name] = written
         else:
             decisive.append(Put(record))
     return decisive
 
 
-def write_records(farm: Farm) -> None:
+def write_records(leader: Leader) -> None:
     """Write the statistics that have not been written. Raises StoreUnavailable and StoreFrozen."""
-    records = [farm.snapshot.records[name] for name in sorted(farm.late_records) if name in farm.snapshot.records]
+    records = [
+        leader.mirror.snapshot.records[name]
+        for name in sorted(leader.mirror.written_records)
+        if name in leader.mirror.snapshot.records
+    ]
     if records:
-        farm.store.commit(Batch([Put(record) for record in records]))
-    farm.late_records.clear()
+        leader.store.commit(Batch([Put(record) for record in records]))
+    leader.mirror.written_records.clear()
 
 
-def _only_counts(farm: Farm, before: PoolRecord, after: PoolRecord) -> bool:
+def _only_counts(leader: Leader, before: PoolRecord, after: PoolRecord) -> bool:
     """Whether nothing is decided by what is different. With a `start_delay` the last start is."""
-    options = farm.snapshot.options_of(after.name)
+    options = leader.mirror.snapshot.options_of(after.name)
     if options is None or options.start_delay > 0:
         return False
     return after.replace(**{name: getattr(before, name) for name in _STATISTICS}) == before

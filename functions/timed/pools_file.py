@@ -1,27 +1,39 @@
-"""pools.yaml, as the leading scheduler reads it again whenever it was changed."""
+"""Reads pools.yaml again whenever it was changed; the caller decides what becomes of the result."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.errors import ConfigError
+from config.errors import ConfigError, Problem
 from config.pools import Pool, load_pools
-from functions.logfields import of_pool, of_problem
-from functions.policy.transitions.records import remembered
+from functions.logfields import of_pool
 from state.documents import PoolRecord
-from state.store import Batch, Put
-
-if TYPE_CHECKING:
-    from functions.timed.farm import Farm
 
 log = logging.getLogger(__name__)
 
-SHOWN_FAULTS = 5
-"""How many faults of the configuration are told in an event."""
 Stamp = tuple[int, int, int]
+
+
+class Unchanged:
+    """The file is the one that was read last."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The file cannot be used."""
+
+    problems: Sequence[Problem]
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The file is good; `warnings` are about what it would be better without."""
+
+    pools: Sequence[Pool]
+    warnings: Sequence[Problem]
 
 
 class PoolsFile:
@@ -30,48 +42,23 @@ class PoolsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._seen: Stamp | None = None
+        self._read = False
 
-    def reload(self, farm: "Farm") -> bool:
-        """Read the file if it changed; a broken one keeps the last good one in force. Tells whether it was read."""
+    def read(self) -> Unchanged | Faults | Pools:
+        """Read the file if it was never read or was changed since."""
         seen = stamp(self.path)
-        if seen == self._seen and (farm.configured or farm.config_faults):
-            return False
-        self._seen = seen
-        farm.changed_since_shown = True
+        if seen == self._seen and self._read:
+            return Unchanged()
+        self._seen, self._read = seen, True
         try:
             file = load_pools(self.path)
         except ConfigError as error:
-            _tell_faults(farm, error)
-            return True
-        if farm.config_faults:
-            farm.remark("config", "pools.yaml is good again")
-        farm.config_faults = ()
-        farm.config_warnings = tuple(str(problem) for problem in file.warnings)
-        for warning in file.warnings:
-            log.warning("%s", warning, extra=of_problem(warning))
-        _remember(farm, file.pools)
-        farm.snapshot.set_pools(file.pools)
-        farm.configured = True
-        farm.look_at_quarantine()
-        log.info("%s: %d pools in force", self.path, len(file.pools))
-        return True
+            return Faults(error.problems)
+        return Pools(file.pools, file.warnings)
 
-
-def _tell_faults(farm: "Farm", error: ConfigError) -> None:
-    known, farm.config_faults = farm.config_faults, tuple(str(problem) for problem in error.problems)
-    if farm.config_faults != known:
-        farm.remark("config", "pools.yaml is broken", "; ".join(farm.config_faults[:SHOWN_FAULTS]))
-    kept = "the last good pools stay in force" if farm.snapshot.pools else "nothing is started"
-    for problem in error.problems:
-        log.error("%s (%s)", problem, kept, extra=of_problem(problem))
-
-
-def _remember(farm: "Farm", pools: Iterable[Pool]) -> None:
-    changed = remembered(farm.snapshot.records, pools, farm.clock())
-    if changed:
-        farm.store.commit(Batch([Put(record) for record in changed]))
-    for record in changed:
-        farm.keep(record)
+    def forget(self) -> None:
+        """Read the file the next time even if it does not change: the caller could not apply it."""
+        self._read = False
 
 
 def last_good(records: Iterable[PoolRecord]) -> list[Pool]:
@@ -83,7 +70,7 @@ def last_good(records: Iterable[PoolRecord]) -> list[Pool]:
             pools.append(msgspec.convert(record.options, Pool))
         except msgspec.ValidationError as error:
             log.error(
-                "pool %s: the options that it last had cannot be used: %s",
+                "pool %s: its last good options cannot be used: %s",
                 record.name,
                 error,
                 extra=of_pool(record.name),
@@ -92,7 +79,7 @@ def last_good(records: Iterable[PoolRecord]) -> list[Pool]:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """What is different after a file was replaced or written; None when there is none."""
+    """A value that differs after the file was replaced or written; None when there is no file."""
     try:
         status = path.stat()
     except OSError:

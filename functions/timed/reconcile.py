@@ -30,7 +30,7 @@ from functions.policy.plan.steps import (
 from functions.policy.transitions.pool import why
 from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from functions.timed.outcomes import fold_outcomes, missing_runs, resource_of
 from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
@@ -39,35 +39,35 @@ from state.store import Batch, Put, Update
 log = logging.getLogger(__name__)
 
 
-def reconcile(farm: Farm, more_tickets: Callable[[], bool] = lambda: False) -> float | None:
+def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) -> float | None:
     """Bring the farm to where its tickets and pools want it; returns when something is due next (Unix seconds).
 
     `more_tickets` takes in those that came meanwhile and tells whether there were any: they need not wait for the
     rest of a plan. Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be
     loaded anew then.
     """
-    ended = farm.hooks.finished()
+    ended = leader.hooks.finished()
     if ended:
         # Who waits for a resource of which nothing new is known need not wait until all that is written down.
         changed = {resource_of(run) for run, _ in ended}
-        grants, _ = _grants_of(plan(farm.snapshot, farm.clock()))
+        grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
         sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
-        _apply_to_tickets(farm, sure)
-    fold_outcomes(farm, ended)
-    if farm.loaded_anew:
-        fold_outcomes(farm, missing_runs(farm))
-        farm.loaded_anew = False
+        _apply_to_tickets(leader, sure)
+    fold_outcomes(leader, ended)
+    if leader.mirror.loaded_anew:
+        fold_outcomes(leader, missing_runs(leader))
+        leader.mirror.loaded_anew = False
     for left in reversed(range(ROUNDS)):
-        decided = plan(farm.snapshot, farm.clock())
-        farm.finish_tickets([step.ticket for step in decided.steps if isinstance(step, Settle)])
+        decided = plan(leader.mirror.snapshot, leader.clock())
+        leader.mirror.finish_tickets([step.ticket for step in decided.steps if isinstance(step, Settle)])
         if not decided.steps:
             return decided.next_due
         # The last plan is made whole, or a stream of tickets would hold up all else.
-        apply(farm, decided, more_tickets if left else lambda: False)
-    return farm.clock()
+        apply(leader, decided, more_tickets if left else lambda: False)
+    return leader.clock()
 
 
-def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
+def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
     """Write a plan, in an order in which each part can be done again after a crash, and start its hooks.
 
     Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those; likewise when
@@ -75,20 +75,20 @@ def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: F
     """
     steps = decided.steps
     grants, later_grants = _grants_of(decided)
-    _apply_to_tickets(farm, grants)
+    _apply_to_tickets(leader, grants)
     if interrupted():
         return
-    if not archive_earlier(farm, {step.resource for step in steps if isinstance(step, LetGo)}):
+    if not archive_earlier(leader, {step.resource for step in steps if isinstance(step, LetGo)}):
         # Decided anew, without those.
         return
-    _apply_to_documents(farm, steps)
+    _apply_to_documents(leader, steps)
     if interrupted():
         return
     fails = [step for step in steps if isinstance(step, FailTicket)]
-    _apply_to_tickets(farm, [*fails, *later_grants])
-    resources = farm.snapshot.resources
+    _apply_to_tickets(leader, [*fails, *later_grants])
+    resources = leader.mirror.snapshot.resources
     _apply_to_documents(
-        farm,
+        leader,
         [
             step
             for step in steps
@@ -97,9 +97,9 @@ def apply(farm: Farm, decided: Plan, interrupted: Callable[[], bool] = lambda: F
     )
     dropped = [step.intent for step in steps if isinstance(step, DropIntent)]
     if dropped:
-        farm.store.commit(Batch(removed_intents=dropped))
+        leader.store.commit(Batch(removed_intents=dropped))
         for intent in dropped:
-            farm.snapshot.drop_intent(intent)
+            leader.mirror.snapshot.drop_intent(intent)
 
 
 def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
@@ -109,65 +109,65 @@ def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
     return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
 
 
-def _apply_to_documents(farm: Farm, steps: Sequence[Step]) -> None:
+def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
     """Write each resource and pool record once, after all steps that change it, and start the hooks that this begins.
 
     Steps that change tickets are not among these. A delete whose ticket is still OPEN is left out: the ticket fails
     first, then the step comes again.
     """
-    snapshot = farm.snapshot
+    snapshot = leader.mirror.snapshot
     starts = sum(isinstance(step, StartResource) for step in steps)
-    numbers = farm.store.resources.reserve(starts) if starts else ()
-    world = _world(farm, numbers)
+    numbers = leader.store.resources.reserve(starts) if starts else ()
+    world = _world(leader, numbers)
     begun: set[int] = set()
     for step in steps:
-        if isinstance(step, FailTicket | Assign) or (isinstance(step, StartDelete) and _is_in_use(farm, step)):
+        if isinstance(step, FailTicket | Assign) or (isinstance(step, StartDelete) and _is_in_use(leader, step)):
             continue
         for document in apply_step(step, world):
             if isinstance(document, Ticket):
                 continue
             world.put(document)
             if isinstance(step, StartResource) and isinstance(document, Resource):
-                farm.keep(document)
+                leader.keep(document)
                 begun.add(document.id)
-        _log_step(farm, step, world)
+        _log_step(leader, step, world)
         if isinstance(step, LetGo):
-            _note_taken_time(farm, snapshot.tickets[step.ticket])
+            _note_taken_time(leader, snapshot.tickets[step.ticket])
     if not world.resources and not world.records:
         return
     writes = [Put(resource) for resource in world.resources.values()]
-    writes += keep_records(farm, world.records.values())
+    writes += keep_records(leader, world.records.values())
     under_way = {number: snapshot.resources[number].run for number in world.resources}
-    farm.store.commit(Batch(writes))
+    leader.store.commit(Batch(writes))
     for number, resource in world.resources.items():
-        farm.keep(resource)
+        leader.keep(resource)
         run = resource.run
         if run is not None and (number in begun or run != under_way[number]):
-            _tell_start(farm, resource, run)
-            _start_hook(farm, resource, run)
+            _tell_start(leader, resource, run)
+            _start_hook(leader, resource, run)
 
 
-def _world(farm: Farm, new_ids: Iterable[int] = ()) -> World:
-    return World(farm.snapshot, farm.clock(), iter(new_ids), new_sandbox=lambda _: farm.random_name())
+def _world(leader: Leader, new_ids: Iterable[int] = ()) -> World:
+    return World(leader.mirror.snapshot, leader.clock(), iter(new_ids), new_sandbox=lambda _: leader.random_name())
 
 
-def _is_in_use(farm: Farm, step: StartDelete) -> bool:
-    holder = farm.snapshot.holder(step.resource)
+def _is_in_use(leader: Leader, step: StartDelete) -> bool:
+    holder = leader.mirror.snapshot.holder(step.resource)
     return holder is not None and holder.state is TicketState.OPEN
 
 
-def _log_step(farm: Farm, step: Step, world: World) -> None:
+def _log_step(leader: Leader, step: Step, world: World) -> None:
     match step:
         case RequestDelete(resource=number, reason=reason):
-            _log_resource(farm, world.resource(number), "to be deleted: %s", reason)
+            _log_resource(leader, world.resource(number), "to be deleted: %s", reason)
         case AskDelete(resource=number, reason=reason):
-            _log_resource(farm, world.resource(number), "to be deleted when its hook ends: %s", reason)
+            _log_resource(leader, world.resource(number), "to be deleted when its hook ends: %s", reason)
         case HoldResource(resource=number):
-            _log_resource(farm, world.resource(number), "held")
+            _log_resource(leader, world.resource(number), "held")
         case EndHold(resource=number):
-            _log_resource(farm, world.resource(number), "no longer held")
+            _log_resource(leader, world.resource(number), "no longer held")
         case ChangePool(pool=name, intent=number):
-            intent = farm.snapshot.intents[number]
+            intent = leader.mirror.snapshot.intents[number]
             log.info("pool %s: %s by %s", name, intent.kind, why(intent) or "an operator", extra=of_pool(name))
         case NoteDrained(pool=name):
             log.info("pool %s: drained", name, extra=of_pool(name))
@@ -175,28 +175,28 @@ def _log_step(farm: Farm, step: Step, world: World) -> None:
             pass
 
 
-def _log_resource(farm: Farm, resource: Resource, message: str, *facts: object) -> None:
-    log.info(f"resource %d (%s): {message}", resource.id, resource.name, *facts, extra=_about(farm, resource))
+def _log_resource(leader: Leader, resource: Resource, message: str, *facts: object) -> None:
+    log.info(f"resource %d (%s): {message}", resource.id, resource.name, *facts, extra=_about(leader, resource))
 
 
-def _tell_start(farm: Farm, resource: Resource, run: Run) -> None:
-    about = _about(farm, resource)
+def _tell_start(leader: Leader, resource: Resource, run: Run) -> None:
+    about = _about(leader, resource)
     if run.kind is HookKind.ALLOC:
         log.info("resource %d (%s): starting", resource.id, resource.name, extra=about)
     elif run.kind is HookKind.TERMINATE:
         log.info("resource %d (%s): deleting: %s", resource.id, resource.name, resource.reason, extra=about)
 
 
-def _note_taken_time(farm: Farm, ticket: Ticket) -> None:
+def _note_taken_time(leader: Leader, ticket: Ticket) -> None:
     if ticket.pool is not None and ticket.assigned_at is not None and ticket.closed_at is not None:
-        farm.taken_times.setdefault(ticket.pool, []).append(ticket.closed_at - ticket.assigned_at)
+        leader.mirror.taken_times.setdefault(ticket.pool, []).append(ticket.closed_at - ticket.assigned_at)
 
 
-def _apply_to_tickets(farm: Farm, steps: Sequence[FailTicket | Assign]) -> None:
-    world = _world(farm)
+def _apply_to_tickets(leader: Leader, steps: Sequence[FailTicket | Assign]) -> None:
+    world = _world(leader)
     updates: dict[int, Update] = {}
     for step in steps:
-        ticket = farm.snapshot.tickets[step.ticket]
+        ticket = leader.mirror.snapshot.tickets[step.ticket]
         for document in apply_step(step, world):
             if isinstance(document, Ticket):
                 updates[ticket.id] = Update(ticket, document)
@@ -204,31 +204,31 @@ def _apply_to_tickets(farm: Farm, steps: Sequence[FailTicket | Assign]) -> None:
             log.info("ticket %d: failed: %s", ticket.id, step.reason, extra=of_ticket(ticket))
     if not updates:
         return
-    conflicts = {ticket.id for ticket in farm.store.commit(Batch(list(updates.values())))}
+    conflicts = {ticket.id for ticket in leader.store.commit(Batch(list(updates.values())))}
     for number, update in updates.items():
         if number in conflicts:
-            farm.refresh({"tickets": {f"{number}.json"}})
+            leader.refresh({"tickets": {f"{number}.json"}})
         else:
-            farm.keep(update.document)
+            leader.keep(update.document)
             if update.document.state is TicketState.FAILED:
-                farm.measures.ticket_failed(update.document)
+                leader.measures.ticket_failed(update.document)
             elif update.base.waiting and not update.document.waiting:
-                farm.measures.granted(update.document)
+                leader.measures.granted(update.document)
                 _tell_assignment(update.document)
 
 
-def _start_hook(farm: Farm, resource: Resource, run: Run) -> None:
-    pool = farm.snapshot.options_of(resource.pool)
+def _start_hook(leader: Leader, resource: Resource, run: Run) -> None:
+    pool = leader.mirror.snapshot.options_of(resource.pool)
     if pool is None:
         log.error(
             "resource %d (%s): the options of pool %s are lost",
             resource.id,
             resource.name,
             resource.pool,
-            extra=_about(farm, resource),
+            extra=_about(leader, resource),
         )
         return
-    farm.hooks.start(resource_run(resource, pool, run.kind, run.id, farm.settings.output_limit))
+    leader.hooks.start(resource_run(resource, pool, run.kind, run.id, leader.settings.output_limit))
 
 
 def _tell_assignment(ticket: Ticket) -> None:
@@ -237,6 +237,6 @@ def _tell_assignment(ticket: Ticket) -> None:
     )
 
 
-def _about(farm: Farm, resource: Resource) -> Fields:
+def _about(leader: Leader, resource: Resource) -> Fields:
     """The fields of a line of the log about a resource: it, and who has it."""
-    return of_resource(resource, farm.snapshot.holder(resource.id))
+    return of_resource(resource, leader.mirror.snapshot.holder(resource.id))

@@ -8,7 +8,7 @@ import logging
 from statistics import median
 
 from functions.policy.waits.serving import serves
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from functions.timed.minute import Minute
 from state.documents import ResourceState
 from state.errors import StoreUnavailable
@@ -19,21 +19,21 @@ log = logging.getLogger(__name__)
 _GOING = (ResourceState.RELEASING, ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
-def take_samples(farm: Farm) -> None:
+def take_samples(leader: Leader) -> None:
     """Write a sample of each pool that stands in the file or has resources. A failure is told and does no harm."""
-    minute = farm.measures.minute
+    minute = leader.measures.minute
     try:
-        for name in farm.snapshot.pool_names():
-            farm.store.samples.add(name, sample_of(farm, name, minute))
+        for name in leader.mirror.snapshot.pool_names():
+            leader.store.samples.add(name, sample_of(leader, name, minute))
     except StoreUnavailable as error:
         log.warning("No samples of this minute: %s", error)
     minute.clear()
 
 
-def sample_of(farm: Farm, name: str, minute: Minute) -> Sample:
+def sample_of(leader: Leader, name: str, minute: Minute) -> Sample:
     """One pool as it is now."""
-    snapshot = farm.snapshot
-    now = farm.clock()
+    snapshot = leader.mirror.snapshot
+    now = leader.clock()
     pool = snapshot.pools.get(name)
     groups = [snapshot.waiting[tags] for tags in snapshot.waiting if pool and serves(snapshot, pool, tags)]
     free = len(snapshot.spares[name]) + len(snapshot.idle[name])

@@ -9,8 +9,8 @@ import msgspec
 
 from functions.policy.waits import sentences as words
 from functions.policy.waits.explain import Case, Explanation, Prospect, explain
-from functions.timed.damage_report import SHOWN
-from functions.timed.farm import Farm
+from functions.timed.corruption import SHOWN
+from functions.timed.leader import Leader
 
 SHORTEST_PAUSE = 1.0
 """Seconds between two writings of the view."""
@@ -18,25 +18,25 @@ LONGEST_AGE = 15.0
 """Seconds after which the view is written again although no document changed, while pools work for those who wait."""
 
 
-def pools_view(farm: Farm, leader: dict[str, Any]) -> dict[str, Any]:
+def pools_view(leader: Leader, identity: dict[str, Any]) -> dict[str, Any]:
     """The pools in force, what is wrong with the configuration and the documents, and who leads."""
     return {
-        "at": farm.clock(),
-        "leader": leader,
-        "faults": farm.config_faults + farm.agent_faults,
-        "warnings": farm.config_warnings,
+        "at": leader.clock(),
+        "leader": identity,
+        "faults": leader.config.pool_faults + leader.config.agent_faults,
+        "warnings": leader.config.warnings,
         "pools": [
             {"name": pool.name, "offers": pool.offers, "on_demand": pool.on_demand, "max": pool.max}
-            for pool in farm.snapshot.pools.values()
+            for pool in leader.mirror.snapshot.pools.values()
         ],
-        "quarantine": farm.damage.words,
-        "not_archived": [f"{folder}: {why}" for folder, why in sorted(farm.not_archived.items())[:SHOWN]],
+        "quarantine": leader.corruption.words,
+        "not_archived": [f"{folder}: {why}" for folder, why in sorted(leader.mirror.not_archived.items())[:SHOWN]],
     }
 
 
-def waiting_view(farm: Farm, explanation: Explanation) -> dict[str, Any]:
+def waiting_view(leader: Leader, explanation: Explanation) -> dict[str, Any]:
     """The waiting tickets of each tag set, in the order in which they are served, and why they wait."""
-    waiting = farm.snapshot.waiting
+    waiting = leader.mirror.snapshot.waiting
     places: dict[int, int] = {}
     cases: list[dict[str, Any]] = []
     groups = []
@@ -68,10 +68,10 @@ def _shown_prospect(prospect: Prospect) -> dict[str, Any]:
     return {**msgspec.structs.asdict(prospect), "sentence": words.pool_sentence(prospect)}
 
 
-def show(farm: Farm, leader: dict[str, Any]) -> float:
+def show(leader: Leader, identity: dict[str, Any]) -> float:
     """Write both views; returns when they are outdated (Unix seconds) even if nothing changes until then."""
-    explanation = explain(farm.snapshot, farm.clock())
-    farm.store.write_view("pools.json", msgspec.json.encode(pools_view(farm, leader)) + b"\n")
-    farm.store.write_view("waiting.json", msgspec.json.encode(waiting_view(farm, explanation)) + b"\n")
+    explanation = explain(leader.mirror.snapshot, leader.clock())
+    leader.store.write_view("pools.json", msgspec.json.encode(pools_view(leader, identity)) + b"\n")
+    leader.store.write_view("waiting.json", msgspec.json.encode(waiting_view(leader, explanation)) + b"\n")
     in_vain = all(not case.prospects for case in explanation.cases.values())
     return float("inf") if in_vain else explanation.at + LONGEST_AGE

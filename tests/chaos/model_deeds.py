@@ -58,19 +58,19 @@ class Deeds:
             self.promises.holds.asked(world.ask_of_resource(IntentKind.RELEASE_RESOURCE, number))
         self._come_to_rest()
         self._nobody_waits_beside_what_fits()
-        snapshot = world.scheduler.farm.snapshot
+        snapshot = world.scheduler.leader.mirror.snapshot
         farm = generous(len(snapshot.tickets) + len(snapshot.resources) + 1)
         self._configure(farm)
         self._come_to_rest()
-        offers = [set(pool.offers) for pool in world.scheduler.farm.snapshot.pools.values()]
-        for ticket in world.scheduler.farm.snapshot.tickets.values():
+        offers = [set(pool.offers) for pool in world.scheduler.leader.mirror.snapshot.pools.values()]
+        for ticket in world.scheduler.leader.mirror.snapshot.tickets.values():
             served = any(offer.issuperset(ticket.tags) for offer in offers)
             assert not (ticket.waiting and served), f"ticket {ticket.id} waits for {ticket.tags}, and there is room"
         self._configure(tight(farm))
         for number in [*self.promises.tickets]:
             self._close(number)
         world.rest()
-        for number in world.scheduler.farm.snapshot.resources:
+        for number in world.scheduler.leader.mirror.snapshot.resources:
             self._delete(number, unused_only=False)
         self._come_to_rest()
         self._nothing_is_left()
@@ -81,7 +81,7 @@ class Deeds:
         self.promises.check(self.world, at_rest=True)
 
     def _nobody_waits_beside_what_fits(self) -> None:
-        snapshot = self.world.scheduler.farm.snapshot
+        snapshot = self.world.scheduler.leader.mirror.snapshot
         for resource in snapshot.resources.values():
             assert resource.state is ResourceState.UP, f"resource {resource.id} is still {resource.state}"
             if snapshot.holder(resource.id) is not None or resource.check_failed_count:

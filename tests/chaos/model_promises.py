@@ -185,7 +185,7 @@ class Promises:
             return
         assert world.scheduler is not None
         name = run.pool
-        pool = world.scheduler.farm.snapshot.pools.get(name)
+        pool = world.scheduler.leader.mirror.snapshot.pools.get(name)
         living = [found for found in world.documents.resources().values() if found.pool == name]
         living = [found for found in living if found.state is not ResourceState.ENDED]
         starting = [found for found in living if found.state is ResourceState.STARTING]

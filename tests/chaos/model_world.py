@@ -12,7 +12,7 @@ from config.settings import Settings
 from functions.policy.plan.plan import Plan, plan
 from functions.policy.transitions import resource as change
 from functions.timed.archive import ARCHIVE_PAUSE
-from functions.timed.farm import OWN, Farm
+from functions.timed.leader import OWN, Leader
 from scheduler import views
 from scheduler.process import Process
 from state.documents import Intent, IntentKind, Ticket
@@ -229,8 +229,8 @@ class World:
         """Let so much time pass that all that is finished is archived."""
         for _ in range(MOST_TURNS):
             assert self.scheduler is not None
-            farm = self.scheduler.farm
-            if not farm.finished_tickets and not farm.finished_resources:
+            leader = self.scheduler.leader
+            if not leader.mirror.finished_tickets and not leader.mirror.finished_resources:
                 return
             self.pass_time(ARCHIVE_PAUSE)
             self.live(0)
@@ -251,9 +251,9 @@ class Scheduler:
         self._world = world
         self.hooks = SimulatedHooks(world.machine, world.clock, world.step)
         self.hooks.adopt()
-        self.farm = Farm(world.open(), world.settings, self.hooks, world.clock, lambda: next(world.names))
+        self.leader = Leader(world.open(), world.settings, self.hooks, world.clock, lambda: next(world.names))
         self._process = Process(
-            self.farm,
+            self.leader,
             self.hooks,  # type: ignore[arg-type]  # simulated
             world.watch,
             None,  # type: ignore[arg-type]  # nobody else leads
@@ -277,7 +277,7 @@ class Scheduler:
 
     def plan(self) -> Plan:
         """What it would do next."""
-        return plan(self.farm.snapshot, self._world.wall)
+        return plan(self.leader.mirror.snapshot, self._world.wall)
 
     def end(self) -> None:
         """Let go what a process has."""

@@ -98,7 +98,7 @@ def _reload(world: World, tell: Tell) -> None:
 def _show(world: World, tell: Tell) -> None:
     world.turn()
     world.uptime += SHORTEST_PAUSE
-    world.process.farm.changed_since_shown = True  # type: ignore[union-attr]
+    world.process.leader.mirror.changed = True  # type: ignore[union-attr]
     world.turn()
 
 

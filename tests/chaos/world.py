@@ -13,7 +13,7 @@ from config.settings import load_settings
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions import resource as change
 from functions.timed.archive import ARCHIVE_PAUSE
-from functions.timed.farm import OWN, Farm
+from functions.timed.leader import OWN, Leader
 from scheduler.hooks import Hooks
 from scheduler.process import EVENTS_PAUSE, Process
 from state.documents import Intent, IntentKind, Ticket
@@ -155,14 +155,14 @@ class World:
         else:
             self.hooks = self.sim = self._simulated()
         names = (f"random-{time.time_ns()}-{number}" for number in itertools.count())
-        farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names))
-        self.process = Process(farm, self.hooks, watch, lease, lambda: self.uptime)
+        leader = Leader(self.store, self.settings, self.hooks, self.clock, lambda: next(names))
+        self.process = Process(leader, self.hooks, watch, lease, lambda: self.uptime)
 
     @property
     def snapshot(self) -> Snapshot:
         """What the scheduler knows."""
         assert self.process is not None
-        return self.process.farm.snapshot
+        return self.process.leader.mirror.snapshot
 
     def turn(self, seconds: float = 0) -> bool:
         """One turn of the scheduler's loop, after waiting for a change; tells whether there is nothing more to do.
@@ -205,8 +205,8 @@ class World:
     def _has_put_off(self) -> bool:
         """Whether the scheduler left something for the end of a pause."""
         assert self.process is not None
-        farm = self.process.farm
-        return any((farm.finished_tickets, farm.finished_resources, farm.unwritten, farm.remarks))
+        mirror, journal = self.process.leader.mirror, self.process.leader.journal
+        return any((mirror.finished_tickets, mirror.finished_resources, journal.documents, journal.events))
 
     def rest(self) -> None:
         """Start again, run to quiet, let every pause pass, and again."""

@@ -28,8 +28,8 @@ def scraped(folder: Path) -> dict[str, tuple[str, frozenset[str]]]:
     """Type and labels of each metric that a server tells once it has done something of everything."""
     world = World(folder, POOL)
     world.take("x")
-    world.until(lambda: not world.farm.snapshot.waiting and world.farm.snapshot.tickets, "the grant")
-    show_metrics(world.farm, 1.0)
+    world.until(lambda: not world.leader.mirror.snapshot.waiting and world.leader.mirror.snapshot.tickets, "the grant")
+    show_metrics(world.leader, 1.0)
     client = create_app(world.settings, world.store).test_client()
     client.get("/tickets")
     found = {}

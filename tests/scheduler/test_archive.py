@@ -14,7 +14,7 @@ from config.settings import load_settings
 from functions.policy.transitions import resource as change
 from functions.timed.archive import REFUSED_PAUSE
 from functions.timed.measures import Measures
-from scheduler.__main__ import make_farm
+from scheduler.__main__ import make_leader
 from scheduler.hooks import Hooks
 from scheduler.process import CLEANUP_PERIOD, Process
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket, TicketState
@@ -50,9 +50,9 @@ class Farm:
         hooks.adopt()
         lease = self.store.leader_lease()
         lease.acquire()
-        farm = make_farm(Store(self.store.root), load_settings(environment), hooks, Measures())
+        leader = make_leader(Store(self.store.root), load_settings(environment), hooks, Measures())
         watch = self.store.watch("tickets", "intents", "runs")
-        self.process = Process(farm, hooks, watch, lease, lambda: self.uptime)
+        self.process = Process(leader, hooks, watch, lease, lambda: self.uptime)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -86,8 +86,8 @@ class Farm:
     def rests(self) -> bool:
         """Whether no hook runs, nothing is to be shown and nothing changes any more."""
         assert self.process is not None
-        farm = self.process.farm
-        return not (farm.hooks.under_way() or farm.changed_since_shown or self.process.watch.wait(0.3))
+        leader = self.process.leader
+        return not (leader.hooks.under_way() or leader.mirror.changed or self.process.watch.wait(0.3))
 
     def shown(self) -> list[str]:
         return json.loads(self.store.read_view("pools.json") or b"{}").get("not_archived", [])
@@ -123,8 +123,8 @@ def test_it_is_told_once_and_hinders_no_grant_no_start_and_no_delete(
         farm.close(ticket.id)
         farm.until(lambda ticket=ticket: farm.resource(ticket.resource).state is ResourceState.ENDED, "its end")
         ended.append(ticket)
-    farm.until(lambda: farm.process.farm.snapshot.spares["plain"], "a spare")
-    spare = next(number for number in farm.process.farm.snapshot.spares["plain"])
+    farm.until(lambda: farm.process.leader.mirror.snapshot.spares["plain"], "a spare")
+    spare = next(number for number in farm.process.leader.mirror.snapshot.spares["plain"])
     farm.store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=spare))
     farm.until(lambda: farm.resource(spare).state is ResourceState.ENDED, "the delete that was asked for")
     farm.until(farm.shown, "a word of it")
@@ -172,11 +172,11 @@ def test_it_is_tried_again_after_a_pause_only(farm: Farm, monkeypatch: pytest.Mo
     """Given an archive that cannot be written, when turns follow each other, then it is tried once in ten seconds."""
     refuse(farm.store, "a link to nowhere", "tickets/done")
     farm.close(farm.serve("b", "s").id)
-    farm.until(lambda: farm.process.farm.not_archived, "the first try")
+    farm.until(lambda: farm.process.leader.mirror.not_archived, "the first try")
     tries = []
-    archive_all = farm.process.farm.store.tickets.archive_all
+    archive_all = farm.process.leader.store.tickets.archive_all
     monkeypatch.setattr(
-        farm.process.farm.store.tickets, "archive_all", lambda keys: (tries.append(farm.uptime), archive_all(keys))[1]
+        farm.process.leader.store.tickets, "archive_all", lambda keys: (tries.append(farm.uptime), archive_all(keys))[1]
     )
     began = farm.uptime
     farm.until(lambda: farm.uptime >= began + 3 * REFUSED_PAUSE, "half a minute")

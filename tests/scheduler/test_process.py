@@ -11,12 +11,12 @@ import pytest
 
 from config.settings import load_settings
 from functions.timed.cleanup import LIST_PERIOD
-from functions.timed.farm import Changes
+from functions.timed.leader import Changes
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import METRICS_PAUSE
 from functions.timed.reconcile import reconcile
 from functions.timed.waiting_view import LONGEST_AGE
-from scheduler.__main__ import make_farm
+from scheduler.__main__ import make_leader
 from scheduler.hooks import Hooks
 from scheduler.process import Process
 from state.documents import HookKind, Intent, IntentKind, ResourceState, Ticket, TicketState
@@ -61,8 +61,8 @@ def start(store: Store, tmp_path: Path) -> Iterator[Start]:
         hooks.adopt()
         lease = store.leader_lease()
         lease.acquire()
-        farm = make_farm(store, load_settings(environment), hooks, Measures())
-        started.append(Process(farm, hooks, store.watch("tickets", "intents", "runs"), lease))
+        leader = make_leader(store, load_settings(environment), hooks, Measures())
+        started.append(Process(leader, hooks, store.watch("tickets", "intents", "runs"), lease))
         return started[0]
 
     yield start
@@ -78,23 +78,23 @@ def test_a_list_of_what_exists_starts_when_it_is_due_not_at_the_next_cleanup(sta
     although cleanup was a moment ago; and when cmd_list comes into the file later, it starts at once.
     """
     process = start()
-    farm = process.farm
-    pools = farm.settings.pools_file
+    leader = process.leader
+    pools = leader.settings.pools_file
     pools.write_text(POOL + "with_list: {cmd_new: echo, cmd_delete: 'true', cmd_list: 'true', max: 0}\n")
     process._turn({})
     alarm = process._scheduler.get_job("lists due")
     assert alarm is not None
-    due = farm.snapshot.records["with_list"].first_seen_at + LIST_PERIOD
+    due = leader.mirror.snapshot.records["with_list"].first_seen_at + LIST_PERIOD
     assert alarm.trigger.run_date.timestamp() == pytest.approx(due)
-    assert not farm.hooks.under_way(HookKind.LIST)
+    assert not leader.hooks.under_way(HookKind.LIST)
 
-    farm.clock = lambda: time.time() + LIST_PERIOD
+    leader.clock = lambda: time.time() + LIST_PERIOD
     process._turn({})
-    assert len(farm.hooks.under_way(HookKind.LIST)) == 1
+    assert len(leader.hooks.under_way(HookKind.LIST)) == 1
 
     pools.write_text(POOL.replace("}", ", cmd_list: 'true'}"))
     process._turn({})
-    assert len(farm.hooks.under_way(HookKind.LIST)) == 2
+    assert len(leader.hooks.under_way(HookKind.LIST)) == 2
 
 
 def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
@@ -102,24 +102,24 @@ def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
 ) -> None:
     """Given nothing to do and a watch that does not look at pools.yaml, when that changes, the next pass sees it."""
     process = start()
-    farm = process.farm
-    farm.settings.pools_file.write_text("p: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
+    leader = process.leader
+    leader.settings.pools_file.write_text("p: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
     turn = process._turn
     late = threading.Timer(20, process._stop, (0, None))
 
     def turn_and_change(changes: Changes) -> float:
         pause = turn(changes)
-        if "q" in farm.snapshot.pools:
+        if "q" in leader.mirror.snapshot.pools:
             process.stopping = True
         elif pause == float("inf"):
-            farm.settings.pools_file.write_text("q: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
+            leader.settings.pools_file.write_text("q: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
         return pause
 
     monkeypatch.setattr(process, "_turn", turn_and_change)
     late.start()
     process._loop(0.2)
     late.cancel()
-    assert "q" in farm.snapshot.pools
+    assert "q" in leader.mirror.snapshot.pools
 
 
 def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
@@ -134,15 +134,15 @@ def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_no
     process = start()
     process._turn({})
     first = shown.read_bytes()
-    process.farm.changed_since_shown = False
+    process.leader.mirror.changed = False
     process._views._metrics_outdated = False
     assert process._views.show_metrics() == float("inf")
-    process.farm.changed_since_shown = True
+    process.leader.mirror.changed = True
     assert 0 < process._views.show_metrics() <= METRICS_PAUSE
     assert shown.read_bytes() == first
     process._views._metrics_pace.hurry()
-    process.farm.changed_since_shown = False
-    process.farm.measures.passed(9.0, 1.0)
+    process.leader.mirror.changed = False
+    process.leader.measures.passed(9.0, 1.0)
     assert process._views.show_metrics() == float("inf")
     assert json.loads(shown.read_bytes())["last_pass"] == 9.0
 
@@ -156,12 +156,12 @@ def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_
     store.tickets.create(lambda number: Ticket(id=number, tags=tags))
     process = start(at_once=0)
     process._turn({})
-    process.farm.changed_since_shown = False
+    process.leader.mirror.changed = False
     first = json.loads(store.read_view("waiting.json") or b"")
     assert [group["ids"] for group in first["groups"]] == [[1]]
     assert process._views.show() == float("inf")
     assert json.loads(store.read_view("waiting.json") or b"") == first
-    process.farm.clock = lambda: first["at"] + LONGEST_AGE
+    process.leader.clock = lambda: first["at"] + LONGEST_AGE
     process._views.show()
     assert (json.loads(store.read_view("waiting.json") or b"")["at"] > first["at"]) is renewed
 
@@ -222,7 +222,7 @@ def test_only_new_tickets_are_taken_in_between_two_turns(store: Store, start: St
     store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
     assert process._take_in_tickets()
     assert not process._take_in_tickets()
-    known = process.farm.snapshot.tickets
+    known = process.leader.mirror.snapshot.tickets
     assert {number: ticket.state for number, ticket in known.items()} == {1: TicketState.OPEN, 2: TicketState.OPEN}
     assert process._heard["tickets"] == {"1.json"}
 
@@ -236,7 +236,7 @@ def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Sta
     assert process._take_in_tickets() is False
     assert process._turn({}) == 0.0
     process._turn(process.changes())
-    assert ticket.id not in process.farm.snapshot.tickets
+    assert ticket.id not in process.leader.mirror.snapshot.tickets
 
 
 def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_written(
@@ -246,7 +246,7 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
     monkeypatch.setattr("scheduler.process.EVENTS_PAUSE", 3600.0)
     process = start(AlwaysMore)
     monkeypatch.setattr("scheduler.process.LONGEST_SHOW_PAUSE", 3600.0)
-    process.farm.settings.pools_file.write_text(
+    process.leader.settings.pools_file.write_text(
         "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1, reuse_opportunity_time: 900, tags: [A]}\n"
     )
 
@@ -257,9 +257,9 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
         number = store.tickets.create(lambda number: Ticket(id=number, tags=("A",), sandbox="s")).id
         until(lambda number=number: turned() and not store.tickets.read(number).waiting, what="the resource")
         store.tickets.update(
-            number, lambda found: found.replace(state=TicketState.CLOSED, closed_at=process.farm.clock())
+            number, lambda found: found.replace(state=TicketState.CLOSED, closed_at=process.leader.clock())
         )
-    until(lambda: turned() and not process.farm.snapshot.tickets, what="the last release")
+    until(lambda: turned() and not process.leader.mirror.snapshot.tickets, what="the last release")
     process._write_all_events()
     assert missing_and_double(store) == ([], [])
     released = [event for event in lines(store) if (event.kind, event.event) == ("resource", "let go")]
@@ -273,7 +273,7 @@ def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store:
     before = sorted(process.hooks.under_way(HookKind.ALLOC))
     number = int(before[0].split("_")[0])
     store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=number))
-    process.farm.refresh({"intents": {f"{key}.json" for key in store.intents.living()}})
-    reconcile(process.farm)
-    assert process.farm.snapshot.resources[number].delete_asked is not None
+    process.leader.refresh({"intents": {f"{key}.json" for key in store.intents.living()}})
+    reconcile(process.leader)
+    assert process.leader.mirror.snapshot.resources[number].delete_asked is not None
     assert sorted(process.hooks.under_way(HookKind.ALLOC)) == before

@@ -53,12 +53,12 @@ class AgentWorld(World):
         super().restart()
 
     def turn(self) -> float | None:
-        agents(self.farm, self.groups, self.tell)
+        agents(self.leader, self.groups, self.tell)
         return super().turn()
 
     def tell(self) -> None:
         """Write the events so far, and make them last."""
-        write_events(self.farm, self.chronicle, sync=True)
+        write_events(self.leader, self.chronicle, sync=True)
 
     def want(self, count: object) -> None:
         staged = self.folder / "wanted.new"

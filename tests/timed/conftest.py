@@ -14,5 +14,5 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(template: World, tmp_path: Path) -> World:
-    """A copy of that farm, to be damaged."""
+    """A copy of that leader, to be damaged."""
     return copied(template, tmp_path)

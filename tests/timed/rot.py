@@ -117,11 +117,11 @@ def a_world(folder: Path) -> World:
     world = World(folder, POOLS)
     keys = Keys(world.store)
     keys.create_once("k", "body", lambda number: Ticket(id=number, tags=("A",)))
-    world.until(lambda: world.farm.snapshot.tickets[1].resource, "the first assignment")
+    world.until(lambda: world.leader.mirror.snapshot.tickets[1].resource, "the first assignment")
     world.close(1)
-    world.until(lambda: 1 not in world.farm.snapshot.resources, "the end of the first resource")
+    world.until(lambda: 1 not in world.leader.mirror.snapshot.resources, "the end of the first resource")
     world.take("A")
-    world.until(lambda: world.farm.snapshot.tickets[2].resource, "the second assignment")
+    world.until(lambda: world.leader.mirror.snapshot.tickets[2].resource, "the second assignment")
     world.store.commit(Batch([Put(Agent(id=world.take("Z").id, group="workers"))]))
     world.ask_delete(9999)
     at_rest(world)
@@ -141,7 +141,7 @@ def copied(template: World, folder: Path) -> World:
 def at_rest(world: World) -> None:
     world.until(lambda: up(world) == 3 and not world.hooks.under_way(), "three resources")
     world.turn()
-    show(world.farm, {"pid": 1, "since": 0.0})
+    show(world.leader, {"pid": 1, "since": 0.0})
 
 
 def up(world: World) -> int:
@@ -154,16 +154,16 @@ def path_of(world: World, place: str) -> Path:
 
 
 def told(world: World) -> str:
-    return "\n".join(world.farm.damage.words)
+    return "\n".join(world.leader.corruption.words)
 
 
 def documents(world: World) -> dict[str, list[Any]]:
-    snapshot = world.farm.snapshot
+    snapshot = world.leader.mirror.snapshot
     return {
         "tickets": [snapshot.tickets[id] for id in sorted(snapshot.tickets)],
         "resources": [snapshot.resources[id] for id in sorted(snapshot.resources)],
         "records": list(snapshot.records.values()),
-        "agents": list(world.farm.agents.values()),
+        "agents": list(world.leader.mirror.agents.values()),
     }
 
 

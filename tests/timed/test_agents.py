@@ -63,7 +63,7 @@ def test_without_the_file_there_are_no_agents(world: AgentWorld) -> None:
     (world.config / "agents.yaml").unlink()
     world.restart()
     world.turn()
-    assert agents(world.farm, world.groups, lambda: None) is None
+    assert agents(world.leader, world.groups, lambda: None) is None
     assert not [run for run in world.hooks.under_way() if run.startswith("agent")]
 
 
@@ -283,13 +283,13 @@ def test_a_broken_file_keeps_the_last_good_groups_and_is_told(world: AgentWorld)
     world.work(1)
     world.set_groups("agent_groups: {workers: {tags: 3}}")
     world.turn()
-    assert "agents.yaml:1" in pools_view(world.farm, {})["faults"][0]
+    assert "agents.yaml:1" in pools_view(world.leader, {})["faults"][0]
     world.work(2)
     world.restart()
     world.work(3)
     world.set_groups(GROUPS)
     world.turn()
-    assert pools_view(world.farm, {})["faults"] == ()
+    assert pools_view(world.leader, {})["faults"] == ()
 
 
 def test_a_group_of_the_old_file_is_kept(world: AgentWorld) -> None:
@@ -416,7 +416,7 @@ def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
         def turn(self) -> float | None:
             left[0], kept = self.writes, left[0]
             try:
-                agents(self.farm, self.groups, self.tell)
+                agents(self.leader, self.groups, self.tell)
                 if left[0] is not None:
                     self.writes = left[0]
             except Killed:
@@ -489,7 +489,7 @@ def test_what_an_agent_did_is_told_before_its_document_goes(world: AgentWorld) -
     world.touch("finished")
     no_agents(world)
     # What this process had not written yet is lost with it.
-    world.farm.unwritten.clear()
+    world.leader.journal.documents.clear()
     world.restart()
     assert told(world) == WHOLE_LIFE
     assert missing_and_double(world.store) == ([], [])

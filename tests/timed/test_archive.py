@@ -29,8 +29,8 @@ def world(tmp_path: Path) -> World:
 
 def hear(world: World, *tickets: int) -> None:
     """The scheduler is told of these tickets, and does all but to archive what is finished."""
-    world.farm.refresh({"tickets": {f"{ticket}.json" for ticket in tickets}})
-    reconcile(world.farm)
+    world.leader.refresh({"tickets": {f"{ticket}.json" for ticket in tickets}})
+    reconcile(world.leader)
 
 
 def one_after_the_other(world: World, count: int) -> list[int]:
@@ -69,10 +69,10 @@ def test_a_scheduler_that_is_killed_before_it_archives_lets_go_once(world: World
     if heard:
         hear(world, *tickets)
     world.restart()
-    world.farm.reload_pools()
-    reconcile(world.farm)
+    world.leader.reload_pools()
+    reconcile(world.leader)
     assert (the_resource(world).releases_counter, the_resource(world).released_ticket) == (count, tickets[-1])
-    archive(world.farm)
+    archive(world.leader)
     assert list(world.store.tickets.living()) == []
 
 
@@ -88,6 +88,6 @@ def test_what_is_bad_goes_although_others_had_it_a_moment_ago(world: World) -> N
         third.id, lambda found: found.replace(state="CLOSED", closed_at=world.clock(), bad="broken")
     )
     world.restart()
-    world.until(lambda: bad.id not in world.farm.snapshot.resources, what="the end of the bad one")
+    world.until(lambda: bad.id not in world.leader.mirror.snapshot.resources, what="the end of the bad one")
     ended = world.store.resources.read(bad.id)
     assert (ended.releases_counter, ended.released_ticket) == (3, third.id)

@@ -68,7 +68,7 @@ def test_a_leader_moves_it_aside_and_writes_again_what_it_knows(world: World, fo
     """Given a server that runs, when a file takes the place of a folder, then all living documents are as before."""
     before = documents(world)
     block(world, folder)
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
     assert CONTENT in kept(world)
     assert not [fault for fault in faults(world) if "place" in str(fault)]

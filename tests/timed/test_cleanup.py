@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 def list_now(world: World) -> None:
     """Let the time of the next list come, and the list and all that follows end."""
     world.ahead += LIST_PERIOD + 1
-    start_lists(world.farm, world.unknown)
+    start_lists(world.leader, world.unknown)
     world.until(lambda: not world.hooks.under_way(), "the end of the list")
 
 
@@ -50,8 +50,8 @@ def test_a_name_that_nobody_knows_is_deleted_by_cmd_delete(world: World) -> None
 
 def test_the_first_list_comes_half_an_hour_after_the_pool_was_first_seen(world: World) -> None:
     (world.folder / "exists").write_text("")
-    due = start_lists(world.farm, world.unknown)
-    assert due == world.farm.snapshot.records["listed"].first_seen_at + 1800
+    due = start_lists(world.leader, world.unknown)
+    assert due == world.leader.mirror.snapshot.records["listed"].first_seen_at + 1800
     assert not world.hooks.under_way(HookKind.LIST)
     list_now(world)
     assert (world.folder / "list-environment").exists()
@@ -60,10 +60,10 @@ def test_the_first_list_comes_half_an_hour_after_the_pool_was_first_seen(world: 
 def test_the_time_of_the_next_list_survives_a_restart(world: World) -> None:
     (world.folder / "exists").write_text("")
     list_now(world)
-    listed_at = world.farm.snapshot.records["listed"].last_list_at
+    listed_at = world.leader.mirror.snapshot.records["listed"].last_list_at
     world.restart()
     world.turn()
-    assert start_lists(world.farm, world.unknown) == (listed_at or 0) + 1800
+    assert start_lists(world.leader, world.unknown) == (listed_at or 0) + 1800
 
 
 def test_a_failed_list_deletes_nothing(world: World) -> None:
@@ -135,15 +135,15 @@ def test_unknown_names_come_once_in_their_order() -> None:
 
 def test_failed_tickets_that_nobody_closes_are_settled_after_the_retention(world: World) -> None:
     ticket = world.take().id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     failed = world.store.tickets.update(
         ticket, lambda found: found.replace(state=TicketState.FAILED, failed_at=world.clock(), reason="died")
     )
     world.turn()
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert world.store.tickets.get(ticket) == failed
     world.ahead += world.settings.ticket_retention + 1
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     world.turn()
     assert world.store.tickets.get(ticket) is None
     assert world.store.tickets.read(ticket).reason == "died"
@@ -155,11 +155,11 @@ def test_for_how_long_tickets_keep_resources_is_remembered_by_their_pool(world: 
     world.until(lambda: world.store.tickets.read(ticket.id).resource, "the resource")
     world.ahead += 60
     world.close(ticket.id)
-    world.until(lambda: ticket.id not in world.farm.snapshot.tickets, "the end of the ticket")
+    world.until(lambda: ticket.id not in world.leader.mirror.snapshot.tickets, "the end of the ticket")
     assert world.store.pools.read("listed").taken_samples == 0
-    cleanup(world.farm, world.unknown)
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
+    cleanup(world.leader, world.unknown)
     record = world.store.pools.read("listed")
     assert record.taken_samples == 1
     assert record.taken_time_avg == pytest.approx(60, abs=15)
-    assert record == world.farm.snapshot.records["listed"]
+    assert record == world.leader.mirror.snapshot.records["listed"]

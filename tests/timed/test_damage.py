@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from functions.integrity.faults import Kind
-from functions.timed import farm
+from functions.timed import leader
 from functions.timed.cleanup import cleanup
-from functions.timed.damage import Patrol
 from functions.timed.events import Chronicle, write_events
+from functions.timed.patrol import Patrol
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
 from state.files.keys import Keys
@@ -40,14 +40,14 @@ def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
     """Given a server that runs, when a document rots, then the patrol writes the last good one again and tells it."""
     path = path_of(world, LIVING[kind])
     before, good = documents(world), path.read_bytes()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     DOCUMENT_ROTS[rot](path)
     # That agent has no history which events could tell.
     assert faults(world) or (kind, rot) == ("agent", "deleted")
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert path.read_bytes() == good
     assert documents(world) == before
-    assert f"{path.stem}: its document was lost or damaged" in caplog.text
+    assert f"{path.stem}: its document was lost or corrupt" in caplog.text
     if rot != "deleted":
         place = LIVING[kind].removesuffix(".json")
         assert told(world).startswith(f"{place}: ")
@@ -66,7 +66,7 @@ def test_a_resource_of_a_terabyte_at_a_start_is_told_and_not_read(world: World) 
     world.restart()
     world.turn()
     assert told(world).startswith("resources/live/3: it is larger than 64 MiB")
-    assert world.farm.snapshot.lost == {3}
+    assert world.leader.mirror.snapshot.lost == {3}
     assert not path.exists()
 
 
@@ -85,9 +85,9 @@ def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.store.tickets, "put_back", put_back_late)
-        world.farm.refresh({"tickets": {path.name}})
+        world.leader.refresh({"tickets": {path.name}})
     assert documents(world) == before
-    world.farm.refresh({"tickets": {path.name}})
+    world.leader.refresh({"tickets": {path.name}})
     assert path.read_bytes() == good
     assert documents(world) == before
 
@@ -99,7 +99,7 @@ def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind:
     path = path_of(world, FINISHED[kind])
     DOCUMENT_ROTS[rot](path)
     assert (Kind.DAMAGED, str(path.relative_to(world.store.root))) in faults(world)
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert not path.exists()
     assert path.stem in told(world)
     assert up(world) == 3
@@ -110,11 +110,11 @@ def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind:
 def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world: World, kind: str, rot: str) -> None:
     """Given a server that runs, when a counter, a view, FORMAT or a lock rots, then it grants and creates as before."""
     ROTS[rot](world.store.root / OTHERS[kind])
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     world.close(2)
     ticket = world.take("A")
     assert ticket.id >= 4
-    world.until(lambda: world.farm.snapshot.tickets[ticket.id].resource, "an assignment")
+    world.until(lambda: world.leader.mirror.snapshot.tickets[ticket.id].resource, "an assignment")
     at_rest(world)
     resources = [resource.id for resource in world.resources()]
     assert len(resources) == len(set(resources)) == 3
@@ -130,18 +130,18 @@ def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
     world: World, rot: str, restarted: bool
 ) -> None:
     """Given wishes of an operator, when one rots before anybody read it, then it is told, and the other is decided."""
-    spare = next(found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None)
+    spare = next(found.id for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None)
     bad, good = world.ask_delete(2), world.ask_delete(spare)
     path = world.store.intents.path(bad.id)
     DOCUMENT_ROTS[rot](path)
     assert (Kind.DAMAGED, f"intents/{bad.id}.json") in faults(world)
     if restarted:
         world.restart()
-    world.until(lambda: spare not in world.farm.snapshot.resources, "the delete that was asked for")
+    world.until(lambda: spare not in world.leader.mirror.snapshot.resources, "the delete that was asked for")
     assert not world.store.intents.exists(good.id)
     assert not path.exists()
     assert f"intents/{bad.id}: " in told(world)
-    assert world.farm.snapshot.resources[2].state is ResourceState.UP
+    assert world.leader.mirror.snapshot.resources[2].state is ResourceState.UP
     assert faults(world) == []
 
 
@@ -150,9 +150,9 @@ def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptur
     path = world.store.resources.path(2)
     good = path.read_bytes()
     path.write_bytes(Resource.from_json(good).replace(id_in_pool=11).to_json())
-    world.farm.refresh({"resources": {"2.json"}})
+    world.leader.refresh({"resources": {"2.json"}})
     assert path.read_bytes() == good
-    assert "somebody else changed" in caplog.text
+    assert "another program changed" in caplog.text
 
 
 def test_all_documents_at_once(world: World) -> None:
@@ -161,7 +161,7 @@ def test_all_documents_at_once(world: World) -> None:
     for folder in ("tickets/open", "resources/live", "pools"):
         for path in (world.store.root / folder).iterdir():
             path.write_bytes(b"")
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
     assert faults(world) == []
     world.restart()
@@ -172,7 +172,7 @@ def test_a_folder_of_documents_that_is_removed(world: World) -> None:
     """Given a server that runs, when a folder is removed, then it is made anew with all that was in it."""
     before = documents(world)
     shutil.rmtree(world.store.resources.folder)
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
     assert faults(world) == []
 
@@ -183,11 +183,11 @@ def test_a_state_folder_that_goes_away_is_not_begun_anew(world: World) -> None:
     world.store.root.rename(world.folder / "elsewhere")
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
-            world.farm.load()
+            world.leader.load()
     assert not world.store.root.exists()
     assert documents(world) == before
     (world.folder / "elsewhere").rename(world.store.root)
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
 
 
@@ -218,8 +218,8 @@ def test_a_wish_that_the_disk_refuses_once_keeps_its_place(
     if restarted:
         world.restart()
     world.until(lambda: not world.store.intents.exists(delete.id), "what comes of the later wish")
-    assert world.farm.snapshot.resources[number].held
-    assert world.farm.damage.words == []
+    assert world.leader.mirror.snapshot.resources[number].held
+    assert world.leader.corruption.words == []
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -238,12 +238,12 @@ def test_a_wish_that_the_disk_refuses_for_good_is_moved_and_told_and_done_when_p
     world.until(lambda: not world.store.intents.exists(later.id), "what comes of the later wish")
     assert not path.exists()
     assert f"intents/{refused.id}: " in told(world)
-    assert first in world.farm.snapshot.resources
+    assert first in world.leader.mirror.snapshot.resources
     monkeypatch.undo()
     (aside,) = (world.store.root / "quarantine").glob(f"intents-{refused.id}*")
     aside.rename(path)
-    world.until(lambda: first not in world.farm.snapshot.resources, "what was wished")
-    world.farm.refresh({"quarantine": set()})
+    world.until(lambda: first not in world.leader.mirror.snapshot.resources, "what was wished")
+    world.leader.refresh({"quarantine": set()})
     assert told(world) == ""
 
 
@@ -258,8 +258,8 @@ def test_a_wish_about_a_resource_that_the_disk_refuses_waits_for_it(
     world.turn()
     assert list(world.store.intents.living()) != []
     monkeypatch.undo()
-    cleanup(world.farm, world.unknown)
-    world.until(lambda: number not in world.farm.snapshot.resources, "the delete that was wished")
+    cleanup(world.leader, world.unknown)
+    world.until(lambda: number not in world.leader.mirror.snapshot.resources, "the delete that was wished")
     assert list(world.store.intents.living()) == []
 
 
@@ -271,9 +271,9 @@ def test_a_document_that_the_disk_refuses_is_written_again(
     before, path = documents(world), path_of(world, LIVING[kind])
     refuse(monkeypatch, path)
     if kind == "waiting ticket":
-        world.farm.refresh({"tickets": {path.name}})
+        world.leader.refresh({"tickets": {path.name}})
     else:
-        world.farm.load()
+        world.leader.load()
     monkeypatch.undo()
     assert documents(world) == before
     world.restart()
@@ -287,12 +287,12 @@ def test_a_file_that_the_disk_refuses_keeps_nobody_from_the_others(
     refuse(monkeypatch, world.store.resources.path(2))
     world.restart()
     world.turn()
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert "resources/live/2.json: Input/output error" in told(world)
-    assert world.farm.has_corrupt_resource()
+    assert world.leader.mirror.snapshot.lost
     assert up(world) == 2
     monkeypatch.undo()
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert up(world) == 3
 
 
@@ -305,10 +305,10 @@ def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: 
         raise StoreUnavailable(world.store.root, OSError(errno.ENOSPC, "No space left on device"))
 
     monkeypatch.setattr(type(world.store.resources), "put_back", full)
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
     monkeypatch.undo()
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert documents(world) == before
     assert faults(world) == []
 
@@ -321,11 +321,11 @@ def test_a_reading_that_fails_half_way_forgets_nothing(world: World, monkeypatch
     def fail(*_: object) -> None:
         raise StoreUnavailable(world.store.root, OSError(errno.EMFILE, "Too many open files"))
 
-    monkeypatch.setattr(farm, "put_back_known", fail)
+    monkeypatch.setattr(leader, "lost_documents", fail)
     with pytest.raises(StoreUnavailable):
-        world.farm.load()
+        world.leader.load()
     monkeypatch.undo()
-    world.farm.load()
+    world.leader.load()
     assert documents(world) == before
 
 
@@ -340,7 +340,7 @@ def test_a_start_that_could_not_be_written_is_not_written_later(world: World, mo
     with pytest.raises(StoreUnavailable):
         world.until(lambda: False, "a write")
     monkeypatch.undo()
-    world.farm.load()
+    world.leader.load()
     assert {resource.state for resource in world.resources()} <= {ResourceState.UP, ResourceState.DELETING}
 
 
@@ -351,7 +351,7 @@ def test_the_patrol_looks_at_everything_some_at_a_time(world: World, monkeypatch
     path.write_bytes(b"")
     calls = 0
     while not path.read_bytes():
-        world.farm.patrol.walk(world.farm)
+        world.unknown.patrol.walk(world.leader)
         calls += 1
         assert calls < 20
     assert calls > 1
@@ -360,5 +360,5 @@ def test_the_patrol_looks_at_everything_some_at_a_time(world: World, monkeypatch
 def test_old_keys_are_forgotten_by_the_patrol(world: World) -> None:
     """Given a key older than the retention, when the patrol comes by, then it is removed."""
     world.ahead += world.settings.ticket_retention + 1
-    world.farm.patrol.walk(world.farm)
+    world.unknown.patrol.walk(world.leader)
     assert list(Keys(world.store).names()) == []

@@ -39,7 +39,7 @@ def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, ro
     world.restart()
     for _ in range(3):
         world.turn()
-        cleanup(world.farm, world.unknown)
+        cleanup(world.leader, world.unknown)
     kept = documents(world)
     for name, found in before.items():
         lost = [LOST.get(kind), ("tickets", 2) if (kind, rot) == ("live resource", "deleted") else None]

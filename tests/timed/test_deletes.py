@@ -20,7 +20,7 @@ p:
 def taken(world: World, *tags: str, sandbox: str | None = None) -> Ticket:
     """A ticket that has its resource."""
     number = world.take(*tags, sandbox=sandbox).id
-    world.until(lambda: not world.farm.snapshot.tickets[number].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[number].waiting, "the assignment")
     return world.store.tickets.read(number)
 
 
@@ -120,7 +120,7 @@ def test_a_starting_resource_is_deleted_when_its_start_ends(tmp_path: Path) -> N
     assert [(found.id, found.state) for found in world.resources()] == [(1, ResourceState.STARTING)]
     (tmp_path / "go").touch()
     world.until(lambda: attempts(world) == 1, "the delete")
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     assert world.store.tickets.read(ticket).resource == 2
 
 
@@ -158,7 +158,7 @@ def test_a_resource_is_releasing_until_the_hook_ends_and_then_its_sandbox_may_ha
     assert (resource.state, resource.releases_counter, resource.sandbox) == (ResourceState.RELEASING, 1, "mine")
     assert world.store.tickets.read(waiting).waiting
     (tmp_path / "hold").unlink()
-    world.until(lambda: not world.farm.snapshot.tickets[waiting].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[waiting].waiting, "the assignment")
     assert world.store.tickets.read(waiting).resource == 1
 
 
@@ -171,7 +171,7 @@ def test_a_release_that_fails_means_delete_and_never_reuse(tmp_path: Path, how: 
     world.until(lambda: attempts(world) == 1, "the delete")
     (tmp_path / "broken").unlink(missing_ok=True)
     (tmp_path / "hold").unlink(missing_ok=True)
-    world.until(lambda: not world.farm.snapshot.tickets[waiting].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[waiting].waiting, "the assignment")
     assert world.store.tickets.read(waiting).resource == 2
     assert "cmd_release" in (world.store.resources.read(1).reason or "")
 
@@ -265,6 +265,6 @@ def test_what_is_starting_when_its_pool_leaves_the_file_still_comes_up(tmp_path:
     world.turn()
     (tmp_path / "go").touch()
     ticket = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.turn()
     assert len(world.resources()) == 1

@@ -34,7 +34,7 @@ def world(tmp_path: Path) -> World:
     """A farm whose first events are written."""
     world = World(tmp_path, POOLS)
     world.turn()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     return world
 
 
@@ -61,7 +61,7 @@ def use_up(world: World) -> int:
     serve(world, ticket)
     world.close(ticket)
     gone = world.store.tickets.read(ticket).resource
-    snapshot = world.farm.snapshot
+    snapshot = world.leader.mirror.snapshot
     world.until(lambda: gone not in snapshot.resources and ticket not in snapshot.tickets, "its end")
     return ticket
 
@@ -74,7 +74,7 @@ def test_a_ticket_and_its_resource_tell_all_that_happened(world: World) -> None:
     """Given a ticket's whole life, when written, then each transition of it, its resource and pool has its line."""
     chronicle = Chronicle()
     ticket = use_up(world)
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     mine = [event for event in lines(world.store) if event.ticket == ticket]
     assert [event.event for event in mine] == ["taken", "assigned", "closed", "let go"]
     assert [event.actor for event in mine] == ["client", "leader", "client", "client"]
@@ -98,13 +98,13 @@ def test_what_is_written_is_not_written_again(world: World) -> None:
     chronicle = Chronicle()
     use_up(world)
     serve(world, world.take("A").id)
-    write_events(world.farm, chronicle, sync=True)
+    write_events(world.leader, chronicle, sync=True)
     known = told(world)
-    write_events(world.farm, chronicle)
-    world.farm.load()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
+    world.leader.load()
+    write_events(world.leader, chronicle)
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert told(world) == known
 
 
@@ -112,8 +112,8 @@ def test_at_rest_nothing_is_to_be_done(world: World) -> None:
     """Given everything written and synced, when asked, then there is no need to ask again."""
     chronicle = Chronicle()
     use_up(world)
-    assert write_events(world.farm, chronicle, sync=True) == float("inf")
-    assert world.farm.unwritten == {}
+    assert write_events(world.leader, chronicle, sync=True) == float("inf")
+    assert world.leader.journal.documents == {}
 
 
 def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +122,12 @@ def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPat
     chronicle = Chronicle()
     gone = [world.take("Z").id for _ in range(20)]
     world.turn()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     assert set(chronicle.told) >= {("ticket", ticket) for ticket in gone}
-    world.farm.forget_tickets(gone)
+    world.leader.mirror.forget_tickets(gone)
     world.take("Z")
-    world.farm.refresh({"tickets": {"21.json"}})
-    write_events(world.farm, chronicle)
+    world.leader.refresh({"tickets": {"21.json"}})
+    write_events(world.leader, chronicle)
     assert {key for kind, key in chronicle.told if kind == "ticket"} == {21}
 
 
@@ -135,10 +135,10 @@ def test_a_sync_is_due_soon_after_a_line(world: World) -> None:
     """Given a sync a moment ago, when more is written, then it says when that is to be synced."""
     chronicle = Chronicle()
     serve(world, world.take("A").id)
-    write_events(world.farm, chronicle, sync=True)
+    write_events(world.leader, chronicle, sync=True)
     serve(world, world.take("A").id)
-    assert 0 < write_events(world.farm, chronicle) <= 1
-    assert write_events(world.farm, chronicle, sync=True) == float("inf")
+    assert 0 < write_events(world.leader, chronicle) <= 1
+    assert write_events(world.leader, chronicle, sync=True) == float("inf")
 
 
 def in_this_process(world: World) -> None:
@@ -162,7 +162,7 @@ def test_what_a_killed_scheduler_had_not_written_is_written_by_the_next(
     """Given documents of a life, and a kill -9 before any line, when the next one begins, then all is told once."""
     start(turns_without_lines, world).rest()
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert missing_and_double(world.store) == NOTHING
     assert ("ticket", "closed") in told(world)
     assert ("resource", "delete succeeded") in told(world)
@@ -182,7 +182,7 @@ def killed_in_the_write(tell: Callable[[Any], None], world: World, bytes_written
     use_up(world)
     world.take("B")
     world.turn()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
 
 
 @pytest.mark.parametrize("bytes_written", [0, 1, 200, 700, 1200, 100_000])
@@ -192,7 +192,7 @@ def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
     """Given a kill -9 when so much of the lines was written, when the next one begins, then all is told once."""
     start(killed_in_the_write, world, bytes_written).rest()
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -201,7 +201,7 @@ def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
     world.ahead = -5 * 3600
     world.restart()
     use_up(world)
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     world.ahead = 0
     early, late = world.take("B").id, world.take("B").id
     for ticket, hours in ((early, 4), (late, 2)):
@@ -210,7 +210,7 @@ def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
     world.store.tickets.update(early, lambda found: change.close(found, world.clock() - 3 * 3600))
     world.restart()
     world.turn()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert [(event.ticket, event.event) for event in lines(world.store) if event.ticket in (early, late)] == [
         (early, "taken"),
         (early, "closed"),
@@ -223,15 +223,15 @@ def test_lines_that_a_power_cut_took_are_written_again(world: World) -> None:
     """Given the last lines lost, when the next scheduler begins, then they are there again, and no other twice."""
     chronicle = Chronicle()
     use_up(world)
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     path = world.store.events.path(world.store.events.end().day)
     size = path.stat().st_size
     use_up(world)
     serve(world, world.take("A").id)
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     os.truncate(path, size + 300)
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -242,7 +242,7 @@ def test_a_folder_that_was_emptied_is_filled_with_what_lives(world: World) -> No
     for day in world.store.events.days():
         world.store.events.path(day).unlink()
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -258,7 +258,7 @@ def test_without_a_line_a_begin_looks_at_so_many_finished_documents_only(
     for day in world.store.events.days():
         world.store.events.path(day).unlink()
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert {event.ticket for event in lines(world.store) if event.kind == "ticket"} & {*finished} == {*finished[2:]}
 
 
@@ -267,7 +267,7 @@ def test_a_document_that_was_told_long_ago_is_not_searched_for(world: World) -> 
     number = world.store.tickets.create(lambda number: Ticket(id=number, tags=("B",), created_at=1000.0)).id
     assert world.clock() - MARGIN > 1000.0
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert [event for event in lines(world.store) if event.ticket == number] == []
 
 
@@ -276,17 +276,17 @@ def test_an_unwritable_file_holds_nothing_up_and_is_caught_up_with(
 ) -> None:
     """Given a folder in the place of the file, when turns go on, then it is told once; later all lines come."""
     chronicle = Chronicle()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     path = world.store.events.path(world.store.events.end().day)
     kept = path.rename(path.with_suffix(".kept"))
     path.mkdir()
     serve(world, world.take("A").id)
-    write_events(world.farm, chronicle)
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
+    write_events(world.leader, chronicle)
     assert caplog.text.count("events cannot be written") == 1
     path.rmdir()
     kept.rename(path)
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -294,41 +294,41 @@ def test_a_ticket_that_an_operator_puts_back_is_not_told_again(world: World) -> 
     """Given a ticket in quarantine since before the start, when it is put back, then it has its lines already."""
     ticket = world.take("B").id
     world.turn()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     path = world.store.tickets.path(ticket)
     whole = path.read_bytes()
     path.write_bytes(whole[:30])
     world.restart()
     chronicle = Chronicle()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     path.write_bytes(whole)
     world.turn()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     assert missing_and_double(world.store) == NOTHING
 
 
 def test_many_transitions_between_two_writes_keep_their_order(world: World) -> None:
     """Given a resource that changes often and a clock that is set back, then its lines come in their order."""
     chronicle = Chronicle()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     resource = Resource(id=500, name="vm_500", pool="vm", state="UP")  # type: ignore[arg-type]
     for ticket in range(10):
         closed = Ticket(id=ticket, assigned_at=1.0)
         resource = change.let_go(resource, closed, False, world.clock() - ticket * 10)
     world.store.commit(Batch([Put(resource)]))
-    world.farm.keep(resource)
-    write_events(world.farm, chronicle)
+    world.leader.keep(resource)
+    write_events(world.leader, chronicle)
     assert [event.n for event in lines(world.store) if event.resource == 500] == list(range(1, 11))
 
 
 def test_pools_and_the_configuration_tell_what_becomes_of_them(world: World) -> None:
     """Given a pool that changes, a broken file, and a good one without the pool, then each is told with why."""
     chronicle = Chronicle()
-    write_events(world.farm, chronicle)
+    write_events(world.leader, chronicle)
     for pools in (POOLS.replace("max: 2", "max: 3"), "vm: {max: ten}", "{}"):
         world.set_pools(pools)
         world.turn()
-        write_events(world.farm, chronicle)
+        write_events(world.leader, chronicle)
     about = [event for event in lines(world.store) if event.kind in ("pool", "config")]
     assert [(event.kind, event.event) for event in about] == [
         ("pool", "configured"),
@@ -346,7 +346,7 @@ def test_old_days_go_with_the_cleanup(tmp_path: Path) -> None:
     world = World(tmp_path, POOLS, "event_retention: 86400")
     for days in (3, 2, 0):
         world.store.events.append([Event(at=world.clock())], world.clock() - days * 86400)
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert len(world.store.events.days()) == 1
 
 
@@ -354,7 +354,7 @@ def test_the_history_of_a_pool_is_told_with_its_record(world: World) -> None:
     """Given a record that was read from an older version, then it has nothing to tell."""
     world.store.commit(Batch([Put(PoolRecord(name="old", configured=False))]))
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert [event.pool for event in lines(world.store) if event.pool == "old"] == []
 
 
@@ -365,11 +365,11 @@ def test_what_is_moved_to_quarantine_is_told_once(world: World) -> None:
     world.turn()
     path = world.store.tickets.path(ticket)
     path.write_bytes(b"{")
-    world.farm.refresh({"tickets": {path.name}})
-    write_events(world.farm, chronicle)
+    world.leader.refresh({"tickets": {path.name}})
+    write_events(world.leader, chronicle)
     for _ in range(2):
         world.restart()
-        write_events(world.farm, Chronicle())
+        write_events(world.leader, Chronicle())
     about = [event for event in lines(world.store) if event.kind == "document"]
     assert [(event.event, event.ticket, event.actor) for event in about] == [
         ("moved to quarantine", ticket, "leader"),
@@ -388,7 +388,7 @@ def test_what_lies_in_quarantine_when_a_leader_begins_is_told_by_it(world: World
     world.store.resources.path(77).write_bytes(b"nothing")
     world.store.resources.quarantine(77)
     world.restart()
-    write_events(world.farm, Chronicle())
+    write_events(world.leader, Chronicle())
     assert [(event.resource, event.event) for event in lines(world.store) if event.kind == "document"] == [
         (77, "moved to quarantine")
     ]
@@ -401,8 +401,8 @@ def test_a_document_that_somebody_changed_is_told_with_why(world: World) -> None
     path = world.store.pools.path("vm")
     _, _, rest = path.read_bytes().partition(b",")
     path.write_bytes(b"{" + rest.replace(b'"max":2', b'"max":9'))
-    world.farm.refresh({"pools": {path.name}})
-    write_events(world.farm, chronicle)
+    world.leader.refresh({"pools": {path.name}})
+    write_events(world.leader, chronicle)
     assert [(event.pool, event.event, event.reason) for event in lines(world.store) if event.kind == "document"] == [
         ("vm", "moved to quarantine", "somebody else changed it"),
         ("vm", "last good one written again", None),

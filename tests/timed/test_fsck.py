@@ -125,13 +125,13 @@ def test_repairing_a_healthy_folder_changes_nothing(world: World, capsys: pytest
 
 def test_a_damaged_resource_is_deleted_with_its_own_numbers(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a resource that lost its end, when repaired, then cmd_delete runs for it, and its ticket fails."""
-    path, known = world.store.resources.path(2), world.farm.snapshot.resources[2]
+    path, known = world.store.resources.path(2), world.leader.mirror.snapshot.resources[2]
     path.write_bytes(path.read_bytes()[:-200])
     status, text = fsck(world, capsys, "--repair")
     assert status == 0
     assert "repaired resource 2 put back as DELETE_REQUEST" in text
     world.restart()
-    world.until(lambda: 2 not in world.farm.snapshot.resources, "the end of the damaged resource")
+    world.until(lambda: 2 not in world.leader.mirror.snapshot.resources, "the end of the damaged resource")
     told = f"{known.name} {known.id_in_pool} {known.counters['address']}"
     assert told in (world.folder / "deleted").read_text().splitlines()
     assert world.store.tickets.read(2).state is TicketState.FAILED
@@ -148,13 +148,13 @@ def test_a_resource_of_which_nothing_is_left_stays_with_the_operator(
     world.restart()
     world.turn()
     # Its ticket and its place are kept: nobody can know what it is.
-    assert world.farm.snapshot.tickets[2].state is TicketState.OPEN
+    assert world.leader.mirror.snapshot.tickets[2].state is TicketState.OPEN
     assert len(world.resources()) == 2
     (aside,) = world.store.quarantine.list()
     aside.path.unlink()
-    world.farm.refresh({"quarantine": {aside.path.name}})
+    world.leader.refresh({"quarantine": {aside.path.name}})
     world.until(lambda: world.store.tickets.read(2).state is TicketState.FAILED, "the end of its ticket")
-    assert not world.farm.has_corrupt_resource()
+    assert not world.leader.mirror.snapshot.lost
 
 
 def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
@@ -170,9 +170,9 @@ def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
     mended = world.folder / "mended"
     mended.write_bytes(good)
     mended.rename(path)
-    world.farm.look_at_quarantine()
+    world.leader.check_quarantine()
     world.until(lambda: world.store.tickets.get(2) is None, "the release")
-    world.until(lambda: 2 not in world.farm.snapshot.resources, "the delete after the release")
+    world.until(lambda: 2 not in world.leader.mirror.snapshot.resources, "the delete after the release")
     assert world.store.resources.read(2).released_ticket == 2
 
 
@@ -303,7 +303,7 @@ def test_counters_are_raised_above_all_that_was_given(
     assert fsck(world, capsys, "--repair")[0] == 0
     store = Store(world.store.root)
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 4
-    assert store.resources.reserve(1).start > max(world.farm.snapshot.resources)
+    assert store.resources.reserve(1).start > max(world.leader.mirror.snapshot.resources)
 
 
 def test_keys_and_archives_are_cleared_of_what_is_damaged(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -333,39 +333,39 @@ def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.Cap
 
 def test_a_lost_resource_occupies_what_its_document_still_tells(world: World) -> None:
     """Given a damaged resource at the start, when others start, then its number, counter and place are not given."""
-    known = world.farm.snapshot.resources[2]
+    known = world.leader.mirror.snapshot.resources[2]
     path = world.store.resources.path(2)
     path.write_bytes(path.read_bytes()[:-200])
     world.restart()
     for number in [resource.id for resource in world.resources()]:
         world.store.commit(
-            Batch([Put(world.farm.snapshot.resources[number].replace(state=ResourceState.DELETE_REQUEST))])
+            Batch([Put(world.leader.mirror.snapshot.resources[number].replace(state=ResourceState.DELETE_REQUEST))])
         )
-    world.farm.load()
+    world.leader.load()
     world.until(lambda: [found.id > 4 for found in world.resources()] == [True, True], "two other resources")
-    assert world.farm.snapshot.living["vm"] == 3
+    assert world.leader.mirror.snapshot.living["vm"] == 3
     assert known.id_in_pool not in [resource.id_in_pool for resource in world.resources()]
     assert known.counters["address"] not in [resource.counters["address"] for resource in world.resources()]
 
 
 def test_a_lost_resource_of_which_nothing_is_known_counts_everywhere(world: World) -> None:
     """Given an emptied resource without ticket, when the server starts, then no pool starts one more than it may."""
-    (spare, *_) = [found.id for found in world.resources() if world.farm.snapshot.holder(found.id) is None]
+    (spare, *_) = [found.id for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None]
     world.store.resources.path(spare).write_bytes(b"")
     world.restart()
     for _ in range(3):
         world.turn()
     assert len(world.resources()) == 2
-    assert world.farm.snapshot.lost == {spare}
+    assert world.leader.mirror.snapshot.lost == {spare}
 
 
 def test_an_agent_that_goes_bad_is_written_again(world: World) -> None:
     """Given an agent's document, when it rots while the server runs, then it is as before."""
     agent = Agent(id=3, group="g")
     world.store.commit(Batch([Put(agent)]))
-    world.farm.load()
+    world.leader.load()
     world.store.agents.path(3).write_bytes(b"{")
-    world.farm.refresh({"agents": {"3.json"}})
+    world.leader.refresh({"agents": {"3.json"}})
     assert world.store.agents.get(3) == agent
 
 

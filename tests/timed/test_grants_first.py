@@ -23,13 +23,13 @@ def world(tmp_path: Path) -> World:
     world.turn()
     assert world.store.tickets.read(1).resource == 1
     world.close(1)
-    world.farm.refresh({"tickets": {"1.json"}})
+    world.leader.refresh({"tickets": {"1.json"}})
     return world
 
 
 def take(world: World, tag: str) -> bool:
     ticket = world.take(tag)
-    return world.farm.refresh({"tickets": {f"{ticket.id}.json"}})
+    return world.leader.refresh({"tickets": {f"{ticket.id}.json"}})
 
 
 def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
@@ -44,7 +44,7 @@ def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
         return commit(batch)
 
     monkeypatch.setattr(world.store, "commit", noting)
-    reconcile(world.farm, lambda: list(world.store.tickets.living()) == [1] and take(world, "A"))
+    reconcile(world.leader, lambda: list(world.store.tickets.living()) == [1] and take(world, "A"))
     assert written[0] == (Ticket, 2)
     assert (Resource, 1) in written
     assert world.store.tickets.read(2).resource == 2
@@ -52,8 +52,8 @@ def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
 
 def test_tickets_without_end_do_not_hold_up_the_rest(world: World) -> None:
     """Given tickets that come again and again, when a pass has ended, then what was released is being deleted."""
-    reconcile(world.farm, lambda: take(world, "NOSUCH"))
-    assert world.farm.snapshot.resources[1].state is ResourceState.DELETING
+    reconcile(world.leader, lambda: take(world, "NOSUCH"))
+    assert world.leader.mirror.snapshot.resources[1].state is ResourceState.DELETING
 
 
 def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkey
         return commit(batch)
 
     monkeypatch.setattr(world.store, "commit", noting)
-    reconcile(world.farm)
+    reconcile(world.leader)
     (deleting,) = [resource for resource in written if resource.id == 1]
     assert (deleting.state, deleting.released_ticket) == (ResourceState.DELETING, 1)
 
@@ -80,6 +80,6 @@ def test_a_start_under_way_is_not_started_again_by_what_else_is_written(world: W
     world.hooks.start = lambda run: started.append(run.id)  # type: ignore[method-assign]
     world.ask_delete(starting.id)
     world.turn()
-    asked = world.farm.snapshot.resources[starting.id]
+    asked = world.leader.mirror.snapshot.resources[starting.id]
     assert (asked.state, asked.delete_asked) == (ResourceState.STARTING, "deleted by an operator")
     assert [run for run in started if run.startswith(f"{starting.id:06d}_alloc")] == []

@@ -44,7 +44,7 @@ def live_through_all_hooks(world: World) -> None:
     world.until(lambda: states(world) == [ResourceState.UP], "the resource")
     seen(world, "watch")
     ticket = world.take("A", sandbox="mine").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.close(ticket)
     seen(world, "release")
     world.until(lambda: not world.hooks.under_way(), "the end of the hooks")
@@ -104,7 +104,7 @@ def test_each_kind_of_hook_has_its_log_with_raw_output_only(tmp_path: Path) -> N
     world = World(tmp_path, TALKING)
     world.until(lambda: states(world) == [ResourceState.UP], "the resource")
     ticket = world.take("A", sandbox="mine").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.close(ticket)
     world.until(lambda: world.log("000001_release"), "the release")
     world.until(lambda: not world.hooks.under_way(), "the end of the hooks")
@@ -191,7 +191,7 @@ def test_ids_in_pool_and_counters_are_the_smallest_free_ones_and_given_back_at_t
     assert numbers(world)[1] == ("one", 0, 0)
     assert len(world.resources()) == 4
     second = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[second].waiting, "the second assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[second].waiting, "the second assignment")
     world.turn()
     assert len(world.resources()) == 4
 

@@ -34,7 +34,7 @@ def checks(world: World) -> list[str]:
 
 
 def resource(world: World, number: int = 1) -> Resource:
-    return world.farm.snapshot.resources[number]
+    return world.leader.mirror.snapshot.resources[number]
 
 
 def check_again(world: World, times: int = 1) -> None:
@@ -43,7 +43,9 @@ def check_again(world: World, times: int = 1) -> None:
         before = resource(world).check_last_time
         world.ahead += 601
         world.until(
-            lambda before=before: 1 not in world.farm.snapshot.resources or resource(world).check_last_time != before,
+            lambda before=before: (
+                1 not in world.leader.mirror.snapshot.resources or resource(world).check_last_time != before
+            ),
             "the check",
         )
         world.until(lambda: not world.hooks.under_way(), "the end of the checks")
@@ -71,7 +73,7 @@ def test_the_next_one_comes_a_period_after_the_end_of_the_last(tmp_path: Path) -
 
 def test_taken_resources_are_checked_too(world: World) -> None:
     ticket = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.until(lambda: checks(world) == ["1", "2"] and not world.hooks.under_way(), "the check of the new spare")
     check_again(world)
     assert sorted(checks(world)) == ["1", "1", "2", "2"]
@@ -89,7 +91,7 @@ def test_failures_count_in_a_row_only(world: World) -> None:
     check_again(world, 2)
     assert resource(world).state is ResourceState.UP
     check_again(world)
-    world.until(lambda: 1 not in world.farm.snapshot.resources, "the end of the resource")
+    world.until(lambda: 1 not in world.leader.mirror.snapshot.resources, "the end of the resource")
     assert (world.folder / "deleted").read_text() == "1\n"
 
 
@@ -103,16 +105,16 @@ def test_a_resource_whose_last_check_failed_is_given_to_nobody_until_one_is_good
     assert world.store.tickets.read(ticket).waiting
     dead.unlink()
     check_again(world)
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     assert world.store.tickets.read(ticket).resource == 1
 
 
 def test_a_taken_resource_that_dies_fails_its_ticket(world: World) -> None:
     ticket = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     (world.folder / "dead-1").touch()
     check_again(world, 3)
-    world.until(lambda: 1 not in world.farm.snapshot.resources, "the end of the resource")
+    world.until(lambda: 1 not in world.leader.mirror.snapshot.resources, "the end of the resource")
     failed = world.store.tickets.read(ticket)
     assert (failed.state, failed.output) == (TicketState.FAILED, b"1\n")
     assert failed.reason == "livecheck failed 3 times in a row"
@@ -150,7 +152,7 @@ def test_a_period_under_a_second_is_a_second(tmp_path: Path) -> None:
 def test_a_pool_without_cmd_livecheck_checks_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, CHECKED.replace("  cmd_livecheck: ", "  description: "))
     ticket = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.ahead += 100_000
     world.turn()
     assert [path.name for path in (tmp_path / "log/hooks").iterdir() if "watch" in path.name] == []

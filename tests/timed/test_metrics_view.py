@@ -14,7 +14,7 @@ POOL = "p: {max: 3, max_prealloc: 1, cmd_new: echo $RESALLOC_ID, cmd_delete: 'tr
 def shown(world: World) -> dict[tuple[str, ...], float]:
     """The samples of the view, by name and label values."""
     found: dict[tuple[str, ...], float] = {}
-    for _, _, _, samples in metrics_view(world.farm, 5.0)["families"]:
+    for _, _, _, samples in metrics_view(world.leader, 5.0)["families"]:
         for name, labels, value in samples:
             assert (name, *labels.values()) not in found
             found[name, *labels.values()] = value
@@ -23,7 +23,9 @@ def shown(world: World) -> dict[tuple[str, ...], float]:
 
 def start(folder: Path, pools: str = POOL, options: str = "") -> World:
     world = World(folder, pools, options)
-    world.until(lambda: not world.farm.snapshot.starting and world.farm.snapshot.resources, "the first start")
+    world.until(
+        lambda: not world.leader.mirror.snapshot.starting and world.leader.mirror.snapshot.resources, "the first start"
+    )
     return world
 
 
@@ -42,7 +44,7 @@ def test_a_grant_is_counted_with_its_wait_and_its_start(tmp_path: Path) -> None:
 
 def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
     world = start(tmp_path, "p: {max: 3, max_prealloc: 3, max_starting: 3, cmd_new: echo 1, cmd_delete: 'true'}")
-    world.until(lambda: not world.farm.snapshot.starting and len(world.resources()) == 3, "three spares")
+    world.until(lambda: not world.leader.mirror.snapshot.starting and len(world.resources()) == 3, "three spares")
     found = shown(world)
     states = {key[2]: value for key, value in found.items() if key[:2] == ("resalloc_pool_resources", "p")}
     assert states.pop("ready") == 3
@@ -53,7 +55,7 @@ def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
 
 def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
     world = World(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: exit 3, cmd_delete: 'true'}")
-    world.until(lambda: world.farm.snapshot.records["p"].start_failures, "a failure")
+    world.until(lambda: world.leader.mirror.snapshot.records["p"].start_failures, "a failure")
     found = shown(world)
     assert found["resalloc_hook_failures_total", "p", "alloc"] == 1
     assert found["resalloc_hook_seconds_count", "alloc", "failed"] == 1
@@ -65,7 +67,7 @@ def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
 def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert shown(world)["resalloc_pool_mode", "p", "active"] == 1
-    world.farm.keep(world.farm.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
+    world.leader.keep(world.leader.mirror.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
     found = shown(world)
     assert [found["resalloc_pool_mode", "p", mode] for mode in ("active", "paused", "draining")] == [0, 0, 1]
 
@@ -110,14 +112,14 @@ def test_a_ticket_whose_resource_dies_is_counted(tmp_path: Path) -> None:
 def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_path: Path) -> None:
     world = start(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x, y]}")
     world.take("x")
-    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    world.until(lambda: not world.leader.mirror.snapshot.waiting, "the grant")
     for tags in (("x",), ("y", "x"), ("x", "y"), ("z",), ("nonsense",)):
         world.store.tickets.create(lambda number, tags=tags: _ticket(number, tags, created_at=float(number)))
     world.turn()
     found = shown(world)
     waiting = {key[1]: value for key, value in found.items() if key[0] == "resalloc_tickets_waiting"}
     assert waiting == {"x": 1, "x,y": 2, "other": 2}
-    assert metrics_view(world.farm, 5.0)["oldest"] == {"x": 2.0, "x,y": 3.0, "other": 5.0}
+    assert metrics_view(world.leader, 5.0)["oldest"] == {"x": 2.0, "x,y": 3.0, "other": 5.0}
 
 
 def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: 
     other = "q: {max: 1, max_prealloc: 0, cmd_new: echo 1, cmd_delete: 'true', tags: [z]}"
     world = start(tmp_path, f"p: {{max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x]}}\n{other}")
     world.take("x")
-    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    world.until(lambda: not world.leader.mirror.snapshot.waiting, "the grant")
     for tags in (("z",), ("z",), ("nonsense",)):
         world.take(*tags)
     world.turn()
@@ -144,7 +146,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     world.set_pools("p: {max: none}")
     (world.store.root / "quarantine" / "tickets-open-9.1").write_text("?")
     world.turn()
-    world.farm.look_at_quarantine()
+    world.leader.check_quarantine()
     found = shown(world)
     assert found["resalloc_config_faults",] >= 1
     assert found["resalloc_quarantined_documents",] == 1
@@ -154,9 +156,9 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
 def test_a_pool_that_left_the_file_is_told_while_it_has_resources(tmp_path: Path) -> None:
     world = start(tmp_path)
     world.take("x")
-    world.until(lambda: not world.farm.snapshot.waiting, "the grant")
+    world.until(lambda: not world.leader.mirror.snapshot.waiting, "the grant")
     world.set_pools("q: {max: 0, cmd_new: 'true', cmd_delete: 'true'}")
-    world.until(lambda: "q" in world.farm.snapshot.pools, "the new file")
+    world.until(lambda: "q" in world.leader.mirror.snapshot.pools, "the new file")
     found = shown(world)
     assert found["resalloc_pool_resources", "p", "taken"] == 1
     assert found["resalloc_pool_resources_max", "p"] == 0

@@ -23,58 +23,58 @@ def written(world: World) -> PoolRecord | None:
 
 
 def started(world: World) -> PoolRecord:
-    record = world.farm.snapshot.records["p"]
+    record = world.leader.mirror.snapshot.records["p"]
     return record.replace(last_start=5.0, startup_samples=record.startup_samples + 1)
 
 
 def test_statistics_are_known_at_once_and_written_later(tmp_path: Path) -> None:
     world = farm_with(tmp_path)
     before, after = written(world), started(world)
-    assert keep_records(world.farm, [after]) == []
-    assert (world.farm.snapshot.records["p"], written(world)) == (after, before)
-    write_records(world.farm)
+    assert keep_records(world.leader, [after]) == []
+    assert (world.leader.mirror.snapshot.records["p"], written(world)) == (after, before)
+    write_records(world.leader)
     assert written(world) == after
-    assert world.farm.late_records == {}
+    assert world.leader.mirror.written_records == {}
 
 
 @pytest.mark.parametrize("change", [{"start_failures": 1}, {"paused_until": 9.0}, {"lost_resources": 1}])
 def test_what_decides_is_to_be_written_now_with_all_statistics(tmp_path: Path, change: dict[str, int]) -> None:
     world = farm_with(tmp_path)
-    keep_records(world.farm, [started(world)])
+    keep_records(world.leader, [started(world)])
     record = started(world).replace(**change)
-    (put,) = keep_records(world.farm, [record])
+    (put,) = keep_records(world.leader, [record])
     assert put.document == record
-    assert world.farm.late_records == {}
+    assert world.leader.mirror.written_records == {}
 
 
 def test_with_a_start_delay_the_last_start_decides(tmp_path: Path) -> None:
     world = farm_with(tmp_path, delay=60)
-    assert len(keep_records(world.farm, [started(world)])) == 1
+    assert len(keep_records(world.leader, [started(world)])) == 1
 
 
 def test_nobody_is_suspected_of_having_changed_a_record_that_is_written_later(tmp_path: Path) -> None:
     """Given statistics that are not written, when the patrol reads the record, then it is as it was written last."""
     world = farm_with(tmp_path)
-    keep_records(world.farm, [started(world)])
-    world.farm.patrol.walk(world.farm)
+    keep_records(world.leader, [started(world)])
+    world.unknown.patrol.walk(world.leader)
     assert world.store.quarantine.list() == []
-    assert world.farm.snapshot.records["p"].last_start == 5.0
+    assert world.leader.mirror.snapshot.records["p"].last_start == 5.0
 
 
 def test_somebody_elses_change_is_told_though_statistics_are_not_written(tmp_path: Path) -> None:
     world = farm_with(tmp_path)
     after = started(world)
-    keep_records(world.farm, [after])
+    keep_records(world.leader, [after])
     world.store.pools.path("p").write_bytes(after.replace(start_failures=7).to_json())
-    world.farm.patrol.walk(world.farm)
+    world.unknown.patrol.walk(world.leader)
     assert len(world.store.quarantine.list()) == 1
     assert written(world) == after
 
 
 def test_a_record_that_is_written_for_another_reason_is_not_late_any_more(tmp_path: Path) -> None:
     world = farm_with(tmp_path)
-    keep_records(world.farm, [started(world)])
-    record = world.farm.snapshot.records["p"].replace(bad_resources=1)
-    world.farm.store.commit(Batch(keep_records(world.farm, [record])))
-    world.farm.patrol.walk(world.farm)
+    keep_records(world.leader, [started(world)])
+    record = world.leader.mirror.snapshot.records["p"].replace(bad_resources=1)
+    world.leader.store.commit(Batch(keep_records(world.leader, [record])))
+    world.unknown.patrol.walk(world.leader)
     assert (world.store.quarantine.list(), written(world)) == ([], record)

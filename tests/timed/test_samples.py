@@ -16,7 +16,7 @@ q: {max: 1, max_prealloc: 1, cmd_new: exit 3, cmd_delete: 'true', tags: [y, z]}
 
 
 def samples(world: World, pool: str) -> list[Sample]:
-    take_samples(world.farm)
+    take_samples(world.leader)
     return list(world.store.samples.read(pool))
 
 
@@ -24,7 +24,10 @@ def test_a_sample_tells_how_the_pool_does_and_what_happened_since(tmp_path: Path
     world = World(tmp_path, POOLS)
     ticket = world.store.tickets.create(lambda number: Ticket(id=number, tags=("x",), created_at=world.clock() - 30)).id
     world.until(lambda: world.store.tickets.read(ticket).resource and len(world.resources()) == 2, "grant and spare")
-    world.until(lambda: not world.farm.snapshot.starting and world.farm.snapshot.records["q"].start_failures, "starts")
+    world.until(
+        lambda: not world.leader.mirror.snapshot.starting and world.leader.mirror.snapshot.records["q"].start_failures,
+        "starts",
+    )
     (sample,) = samples(world, "p")
     assert (sample.max, sample.taken, sample.ready, sample.starting, sample.going) == (3, 1, 1, 0, 0)
     assert (sample.waiting, sample.grants, sample.started, sample.failed) == (0, 1, 2, 0)
@@ -53,24 +56,24 @@ def test_tickets_for_which_a_pool_starts_nothing_do_not_wait_for_it(tmp_path: Pa
     world = World(tmp_path, pool)
     for tags in (("plain",), ("demand",), ("plain", "demand")):
         world.store.tickets.create(lambda number, tags=tags: Ticket(id=number, tags=tags, created_at=world.clock()))
-    world.farm.reload_pools()
-    world.farm.load()
+    world.leader.reload_pools()
+    world.leader.load()
     assert samples(world, "d")[0].waiting == 2
 
 
 def test_a_pool_without_resources_that_left_the_file_is_sampled_no_more(tmp_path: Path) -> None:
     world = World(tmp_path, POOLS)
-    world.farm.reload_pools()
+    world.leader.reload_pools()
     samples(world, "q")
     world.set_pools(POOLS.splitlines()[1])
-    world.farm.reload_pools()
+    world.leader.reload_pools()
     assert len(samples(world, "q")) == 1
     assert len(samples(world, "p")) == 3
 
 
 def test_a_disk_that_takes_no_samples_does_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path, POOLS)
-    world.farm.reload_pools()
+    world.leader.reload_pools()
     (world.store.root / "samples" / "p.jsonl").mkdir()
     assert samples(world, "p") == []
     assert "No samples of this minute" in caplog.text

@@ -32,7 +32,7 @@ def test_a_ticket_keeps_them_from_its_assignment_to_its_settling(world: World) -
     world.close(2)
     ticket = world.take("A").id
     add(world.store.tickets.path(ticket), **NEWER)
-    world.until(lambda: world.farm.snapshot.tickets[ticket].resource, "the assignment")
+    world.until(lambda: world.leader.mirror.snapshot.tickets[ticket].resource, "the assignment")
     assert has_newer(fields(world.store.tickets.path(ticket)))
     world.close(ticket)
     world.until(lambda: world.store.tickets.archive_path(ticket).exists(), "the settling")
@@ -54,12 +54,12 @@ def test_a_resource_and_its_run_keep_them_to_its_end(world: World) -> None:
 
 def test_a_run_keeps_them_while_its_resource_changes(world: World) -> None:
     """Given a start whose run has newer fields, when its resource is asked to be deleted, then they stay."""
-    spare = next(found for found in world.resources() if world.farm.snapshot.holder(found.id) is None)
+    spare = next(found for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None)
     path = world.store.resources.path(spare.id)
     run = {"id": f"{spare.id:06d}_alloc_1", "kind": "alloc", "started_at": 1.0, "host": "b", "unknown": [1]}
     add(path, state="STARTING", run=run, up_at=None)
     world.restart()
-    known = world.farm.snapshot.resources[spare.id]
+    known = world.leader.mirror.snapshot.resources[spare.id]
     assert json.loads(known.replace(delete_asked="why").to_json())["run"] == run
 
 
@@ -85,7 +85,7 @@ def test_what_is_put_back_has_them_too(world: World) -> None:
     world.turn()
     path.write_bytes(b"")
     world.turn()
-    cleanup(world.farm, world.unknown)
+    cleanup(world.leader, world.unknown)
     assert has_newer(fields(path))
 
 

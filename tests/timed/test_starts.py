@@ -23,7 +23,7 @@ def one(cmd_new: str, more: str = "") -> str:
 
 
 def record(world: World, pool: str = "p") -> PoolRecord:
-    return world.farm.snapshot.records[pool]
+    return world.leader.mirror.snapshot.records[pool]
 
 
 def is_up(world: World) -> bool:
@@ -62,7 +62,7 @@ def deleted(world: World) -> list[str]:
 def test_its_output_is_the_tickets_byte_for_byte_up_to_the_limit(tmp_path: Path, command: str, output: bytes) -> None:
     world = World(tmp_path, one(command))
     ticket = world.take().id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     assert world.store.tickets.read(ticket).output == output
 
 
@@ -160,7 +160,7 @@ def test_a_reboot_between_the_document_and_its_hook_is_a_cut_off_too(tmp_path: P
 def test_what_was_up_and_taken_stays_so_over_a_reboot(tmp_path: Path) -> None:
     world = World(tmp_path, one("echo here", "cmd_livecheck: test -e ../quick || sleep 60, livecheck_attempts: 1"))
     ticket = world.take().id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     supervisor = int(written(world, "*_watch_*.group"))
     for hook in until(lambda: children_of(supervisor), what="the livecheck"):
         os.kill(hook, signal.SIGKILL)
@@ -183,7 +183,7 @@ def test_tags_are_those_of_the_pool_when_the_start_began(tmp_path: Path) -> None
     world.turn()
     new, old = world.take("NEW").id, world.take("OLD", "BOTH").id
     (tmp_path / "go").touch()
-    world.until(lambda: not world.farm.snapshot.tickets[old].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[old].waiting, "the assignment")
     assert world.resources()[0].tags == {"OLD": 0, "BOTH": 7}
     assert world.store.tickets.read(new).waiting
 
@@ -253,13 +253,13 @@ second:
 def test_on_demand_tickets_go_to_the_next_capable_pool_while_the_best_one_pauses(tmp_path: Path) -> None:
     world = World(tmp_path, ON_DEMAND)
     first = world.take("BIG").id
-    world.until(lambda: not world.farm.snapshot.tickets[first].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[first].waiting, "the assignment")
     assert world.store.tickets.read(first).pool == "second"
     assert world.store.resources.read(1).pool == "best"
     (tmp_path / "mended").touch()
     world.ahead += 2
     third = world.take("BIG").id
-    world.until(lambda: not world.farm.snapshot.tickets[third].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[third].waiting, "the assignment")
     assert world.store.tickets.read(third).pool == "best"
 
 

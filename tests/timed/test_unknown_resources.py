@@ -40,7 +40,7 @@ def world(tmp_path: Path) -> World:
 def list_begins(world: World) -> None:
     """Let the time of the next list come."""
     world.ahead += LIST_PERIOD + 1
-    start_lists(world.farm, world.unknown)
+    start_lists(world.leader, world.unknown)
     world.until((world.folder / "listing").exists, "the list")
 
 
@@ -82,10 +82,10 @@ def test_what_is_known_is_read_after_the_list_has_ended(world: World) -> None:
 def test_the_name_of_an_ended_resource_is_unknown_again(world: World) -> None:
     name = world.resources()[0].name
     ticket = world.take("A").id
-    world.until(lambda: not world.farm.snapshot.tickets[ticket].waiting, "the assignment")
+    world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     world.close(ticket)
     world.until(lambda: deleted(world) == [name], "the delete")
-    world.until(lambda: 1 not in world.farm.snapshot.resources, "its end")
+    world.until(lambda: 1 not in world.leader.mirror.snapshot.resources, "its end")
     (world.folder / "exists").write_text(name)
     list_begins(world)
     all_ends(world)
@@ -117,7 +117,9 @@ def test_a_delete_that_fails_is_told_and_comes_again_with_the_next_list(
     list_begins(world)
     all_ends(world)
     assert f"cmd_delete of the unknown {UNKNOWN} failed" in caplog.text
-    assert start_lists(world.farm, world.unknown) == world.farm.snapshot.records["p"].last_list_at + LIST_PERIOD
+    assert (
+        start_lists(world.leader, world.unknown) == world.leader.mirror.snapshot.records["p"].last_list_at + LIST_PERIOD
+    )
     (world.folder / "listing").unlink()
     list_begins(world)
     all_ends(world)

@@ -26,13 +26,13 @@ def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
     world.until(lambda: [r.state for r in world.resources() if r.pool == "vms"] == ["RELEASING"], "the release")
     world.turn()
 
-    show(world.farm, {"pid": 1, "since": 1.0})
+    show(world.leader, {"pid": 1, "since": 1.0})
 
     shown = View(world.store).waiting()
     assert shown is not None
-    told = explain(world.farm.snapshot, shown.at)
+    told = explain(world.leader.mirror.snapshot, shown.at)
     assert {frozenset(group.tags): list(group.ids) for group in shown.groups} == {
-        tags: list(world.farm.snapshot.waiting[tags]) for tags in told.cases
+        tags: list(world.leader.mirror.snapshot.waiting[tags]) for tags in told.cases
     }
     assert sum(len(group.ids) for group in shown.groups) >= len(waiting) - 1
     for group in shown.groups:

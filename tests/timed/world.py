@@ -9,7 +9,7 @@ from config.settings import load_settings
 from functions.policy.transitions import resource as change
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, fold_unknown
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
@@ -53,22 +53,22 @@ class World:
         self.hooks = Hooks(*folders, environment, self.clock, 100, measures.hook_ended)
         self.hooks.adopt()
         names = iter(f"random-{number}" for number in range(1000))
-        self.farm = Farm(self.store, self.settings, self.hooks, self.clock, lambda: next(names), measures)
-        self.farm.load()
+        self.leader = Leader(self.store, self.settings, self.hooks, self.clock, lambda: next(names), measures)
+        self.leader.load()
         self.checks = Checks()
         self.unknown = Unknown()
 
     def turn(self) -> float | None:
         """One turn of the scheduler; returns when reconcile is due next."""
-        self.farm.reload_pools()
-        self.farm.refresh({"tickets": {f"{key}.json" for key in self.store.tickets.living()}})
-        self.farm.refresh({"intents": {f"{key}.json" for key in self.store.intents.living()}})
+        self.leader.reload_pools()
+        self.leader.refresh({"tickets": {f"{key}.json" for key in self.store.tickets.living()}})
+        self.leader.refresh({"intents": {f"{key}.json" for key in self.store.intents.living()}})
         self.hooks.probe()
-        due = reconcile(self.farm)
-        archive(self.farm)
-        self.checks.plan_all(self.farm)
-        livecheck(self.farm, self.checks)
-        fold_unknown(self.farm, self.unknown)
+        due = reconcile(self.leader)
+        archive(self.leader)
+        self.checks.plan_all(self.leader)
+        livecheck(self.leader, self.checks)
+        fold_unknown(self.leader, self.unknown)
         while self.hooks.launch():
             pass
         return due
@@ -100,7 +100,7 @@ class World:
         return self.store.intents.create(lambda number: Intent(id=number, kind=kind, resource=resource, until=until))
 
     def resources(self) -> list[Resource]:
-        return [resource for _, resource in sorted(self.farm.snapshot.resources.items())]
+        return [resource for _, resource in sorted(self.leader.mirror.snapshot.resources.items())]
 
     def log(self, name: str) -> str:
         """The content of a hook log, empty when it does not exist."""

@@ -15,7 +15,7 @@ from config.pools import Pool
 from config.settings import Settings
 from functions.policy.plan.plan import plan
 from functions.policy.transitions import resource as change
-from functions.timed.farm import Farm
+from functions.timed.leader import Leader
 from state.documents import Ticket
 from state.store import Batch, Put, Store, Update
 from tests.bench import fill, limits
@@ -82,14 +82,14 @@ class _NoHooks:
 def _one_by_one(folder: Path, count: int) -> Values:
     store = Store(folder / "state")
     settings = Settings(config_dir=folder, pools_file=folder / "pools.yaml", state_dir=store.root, log_dir=folder)
-    farm = Farm(store, settings, _NoHooks(), time.time, lambda: "sandbox")
-    farm.snapshot.set_pools(
+    leader = Leader(store, settings, _NoHooks(), time.time, lambda: "sandbox")
+    leader.mirror.snapshot.set_pools(
         [Pool(name="a", cmd_new="new", cmd_delete="delete", max=count, max_prealloc=0, tags={"A": 0})]
     )
     for number in range(1, count + 1):
         resource = fill.up(number, "a", ("A",))
         store.commit(Batch([Put(resource)]))
-        farm.keep(resource)
+        leader.keep(resource)
     clock = _Clock()
     with_watch = store.watch("tickets")
     for number in range(1, count + 1):
@@ -99,13 +99,13 @@ def _one_by_one(folder: Path, count: int) -> Values:
         with_watch.wait(0)
         ticket = clock.of("create, whole", store.tickets.create, lambda id: Ticket(id=id, tags=("A",)))
         changes = clock.of("scheduler: read the watch", with_watch.wait, 0)
-        clock.of("scheduler: read the ticket", farm.refresh, {"tickets": {f"{ticket.id}.json"}})
-        decided = clock.of("scheduler: plan", plan, farm.snapshot, time.time())
+        clock.of("scheduler: read the ticket", leader.refresh, {"tickets": {f"{ticket.id}.json"}})
+        decided = clock.of("scheduler: plan", plan, leader.mirror.snapshot, time.time())
         (step,) = decided.steps
-        resource = farm.snapshot.resources[step.resource]
+        resource = leader.mirror.snapshot.resources[step.resource]
         assigned = change.assign(ticket, resource, "sandbox", time.time())
         clock.of("scheduler: commit of the grant, whole", store.commit, Batch([Update(ticket, assigned)]))
-        clock.of("scheduler: keep", farm.keep, assigned)
+        clock.of("scheduler: keep", leader.keep, assigned)
         assert changes.get("tickets"), "the watch told nothing"
         with_watch.wait(0)
         clock.of("wait: read the ticket", store.tickets.read, ticket.id)

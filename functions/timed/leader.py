@@ -1,0 +1,335 @@
+"""The leader: the store, the settings, the clock and the hooks, with the mirror of the documents and the journal.
+
+Every timed function takes one. Only the process that holds the leader's lease may have one.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.errors import Problem
+from config.pools import Pool
+from config.settings import Settings
+from functions.logfields import of_file, of_problem
+from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.transitions.records import remembered
+from functions.timed.corruption import (
+    CorruptionReport,
+    PutBack,
+    about_of,
+    check_own,
+    doubtful_resources,
+    lost_documents,
+    lost_resources,
+    put_back,
+    reservations,
+)
+from functions.timed.hooks import HookRunner
+from functions.timed.journal import Journal
+from functions.timed.measures import Measures
+from functions.timed.mirror import Mirror
+from functions.timed.pools_file import Faults, Pools, PoolsFile, Unchanged, last_good
+from state.documents import Agent, Document, ResourceState
+from state.errors import CorruptDocument, UnreadableDocument
+from state.files.collection import Collection, D, K
+from state.store import Batch, Contents, Put, Store
+
+log = logging.getLogger(__name__)
+
+Changes = Mapping[str, set[str] | None]
+"""Changed file names by folder label; None stands for all of them."""
+OWN = ("resources", "pools", "agents")
+"""Labels of the folders that only the leader writes."""
+SHOWN_FAULTS = 5
+"""How many faults of the configuration one event lists."""
+
+
+@dataclass
+class ConfigReport:
+    """What is wrong with the configuration files, as sentences."""
+
+    pool_faults: tuple[str, ...] = ()
+    agent_faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Leader:
+    """What the timed functions work with.
+
+    `clock` gives Unix seconds, `random_name` a new sandbox name.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        hooks: HookRunner,
+        clock: Callable[[], float],
+        random_name: Callable[[], str],
+        measures: Measures | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings
+        self.hooks = hooks
+        self.clock = clock
+        self.random_name = random_name
+        self.measures = measures or Measures()
+        self.mirror = Mirror()
+        self.journal = Journal(clock)
+        self.corruption = CorruptionReport(store)
+        self.config = ConfigReport()
+        self._pools_file = PoolsFile(settings.pools_file)
+
+    def keep(self, document: Document) -> None:
+        """Take a document that was just written or read into the mirror, and its new events into the journal."""
+        self.journal.note(document)
+        self.mirror.put(document)
+
+    # Read documents
+
+    def load(self) -> None:
+        """Read all documents: at the start, and whenever the mirror may be wrong.
+
+        Documents that were known before and are lost now are written again.
+        """
+        self.mend()
+        contents = self.store.read_all()
+        mirror = self.mirror
+        mirror.loaded_anew = True
+        snapshot, agents = mirror.snapshot, mirror.agents
+        try:
+            self._take_in(contents, snapshot, agents)
+        except BaseException:
+            # What was known must not be forgotten before it could be written again.
+            mirror.snapshot, mirror.agents = snapshot, agents
+            raise
+
+    def _take_in(self, contents: Contents, before: Snapshot, agents_before: dict[int, Agent]) -> None:
+        mirror = self.mirror
+        mirror.snapshot = snapshot = Snapshot()
+        mirror.finished_tickets.clear()
+        mirror.finished_resources.clear()
+        mirror.written_records.clear()
+        for record in contents.records:
+            snapshot.put_record(record)
+        for resource in contents.resources:
+            if resource.state is ResourceState.ENDED:
+                mirror.finished_resources.add(resource.id)
+            else:
+                snapshot.put_resource(resource)
+        for ticket in contents.tickets:
+            snapshot.put_ticket(ticket)
+        for intent in contents.intents:
+            snapshot.put_intent(intent)
+        mirror.agents = {agent.id: agent for agent in contents.agents}
+        self.corruption.read_anew(contents.corrupt, contents.unreadable)
+        for document in (*contents.records, *contents.resources, *contents.tickets, *contents.agents):
+            self.journal.note(document)
+        self._put_back_lost(before, agents_before, contents.unreadable)
+        if before.pools:
+            snapshot.set_pools(list(before.pools.values()))
+        elif any(record.configured for record in contents.records):
+            snapshot.set_pools(last_good(contents.records))
+        self.check_quarantine()
+
+    def refresh(self, changes: Changes) -> bool:
+        """Read the documents with these file names again; returns whether anything is different."""
+        different = False
+        for label, names in changes.items():
+            if names is None:
+                self.load()
+                return True
+            if label == "tickets":
+                for key in _keys(self.store.tickets, names):
+                    different |= self._refresh_ticket(key)
+            elif label == "intents":
+                for key in _keys(self.store.intents, names):
+                    different |= self._refresh_intent(key)
+            elif label in OWN:
+                collection = getattr(self.store, label)
+                for key in _keys(collection, names):
+                    self.check_own(collection, key)
+            elif label == "quarantine":
+                self.check_quarantine()
+                different = True
+        return different
+
+    def _refresh_ticket(self, key: int) -> bool:
+        if key in self.mirror.finished_tickets:
+            # A late notification about a finished ticket that was already processed.
+            return False
+        known = self.mirror.snapshot.tickets.get(key)
+        ticket, fault = self.store.tickets.get_or_quarantine(key, unreadable=known is not None)
+        if fault is not None:
+            self.report_corrupt(fault)
+        if ticket == known:
+            return False
+        if ticket is None:
+            # A ticket is never forgotten because its file is corrupt or away, only when it was archived.
+            if known is None or self._put_back(self.store.tickets, known):
+                return False
+            self.mirror.forget_tickets([key])
+        else:
+            self.keep(ticket)
+            if self.corruption.refused.pop(self.store.tickets.path(key), None) is not None:
+                self.check_quarantine()
+        return True
+
+    def _refresh_intent(self, key: int) -> bool:
+        intent, fault = self.store.intents.get_or_quarantine(key, unreadable=True)
+        if fault is not None:
+            self.report_corrupt(fault)
+        if intent is None:
+            self.mirror.snapshot.drop_intent(key)
+            return False
+        self.mirror.snapshot.put_intent(intent)
+        return True
+
+    # Repair documents
+
+    def mend(self) -> None:
+        """Repair the folders of the store, and log what was wrong. Raises StoreUnavailable and UnknownFormat."""
+        for wrong in self.store.mend():
+            log.error("%s: %s", self.store.root, wrong)
+
+    def known_own(self, collection: Collection[Any, Any]) -> dict[Any, Any]:
+        """The mirror's documents of a folder that only the leader writes."""
+        if collection is self.store.resources:
+            return self.mirror.snapshot.resources
+        return self.mirror.snapshot.records if collection is self.store.pools else self.mirror.agents
+
+    def check_own(self, collection: Collection[Any, Any], key: Any) -> None:
+        """Compare a document that only the leader writes with the mirror; rewrite it if it differs.
+
+        A document that the mirror does not have was put back by an operator: the mirror takes it.
+        """
+        known = self.known_own(collection).get(key)
+        written = self.mirror.written_records.get(key, known) if collection is self.store.pools else known
+        checked = check_own(self.store, collection, key, known, written)
+        if checked.corrupt is not None:
+            self.report_corrupt(checked.corrupt)
+        if checked.foreign is not None:
+            self.corruption.explain(checked.foreign, "somebody else changed it")
+            self.check_quarantine()
+        if checked.put_back is not None:
+            self._put_back(collection, checked.put_back)
+        elif known is None and checked.document is not None and not self._is_finished(collection, key):
+            log.info("%s %s: its document was put back", collection.kind, key, extra=of_file(collection.path(key)))
+            self.keep(checked.document)
+
+    def _is_finished(self, collection: Collection[Any, Any], key: Any) -> bool:
+        return collection is self.store.resources and key in self.mirror.finished_resources
+
+    def _put_back(self, collection: Collection[Any, Any], document: Document) -> bool:
+        """Keep the last good version in force and write it again; returns False when it was archived meanwhile."""
+        result = put_back(collection, document)
+        if result is PutBack.ARCHIVED:
+            return False
+        if result is PutBack.WRITTEN:
+            about = about_of(collection.folder, document.key)
+            self.journal.add("document", "last good one written again", **about)
+        self.keep(document)
+        return True
+
+    def _put_back_lost(self, before: Snapshot, agents: dict[int, Agent], refused: Iterable[UnreadableDocument]) -> None:
+        """After everything was read again: write what was known before and cannot be read now."""
+        store, snapshot = self.store, self.mirror.snapshot
+        unreadable = {fault.path for fault in refused}
+        under_way = set(self.hooks.under_way())
+        places: tuple[tuple[Collection[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
+            (store.tickets, before.tickets, snapshot.tickets),
+            (store.resources, before.resources, snapshot.resources.keys() | self.mirror.finished_resources),
+            (store.pools, before.records, snapshot.records),
+            (store.agents, agents, self.mirror.agents),
+        )
+        for collection, known, present in places:
+            for document in lost_documents(known, {*present}, under_way):
+                key = document.key
+                if collection.path(key) in unreadable and collection.quarantine(key, unreadable=True) is None:
+                    found = collection.get(key)
+                    if found is not None:
+                        # The system refused to read it for a moment only.
+                        self.keep(found)
+                        continue
+                self._put_back(collection, document)
+
+    # Report corruption
+
+    def report_corrupt(self, fault: CorruptDocument) -> None:
+        """Report that a document was moved to quarantine."""
+        self.corruption.moved(fault)
+        self.check_quarantine()
+
+    def report_refused(self, fault: UnreadableDocument) -> None:
+        """Report, once, that the system refuses to read a document."""
+        if self.corruption.refuse(fault):
+            self.check_quarantine()
+
+    def check_quarantine(self) -> None:
+        """List the quarantine, to report it and to reserve what lost resources occupy."""
+        mirror, snapshot = self.mirror, self.mirror.snapshot
+        words_before = self.corruption.words
+        things, new = self.corruption.look()
+        for moved in new:
+            self.journal.note(moved)
+        mirror.changed |= self.corruption.words != words_before
+        refused = list(self.corruption.refused.values())
+        lost = lost_resources(self.store, snapshot.resources, things, refused)
+        for number in snapshot.lost - lost.keys():
+            self.check_own(self.store.resources, number)
+        left = lost.items()
+        snapshot.reserve(lost, [wanted for each in left for wanted in reservations(snapshot, *each)])
+        snapshot.doubt(doubtful_resources(self.store, snapshot, things, refused, self.clock()))
+
+    # Read pools.yaml
+
+    def reload_pools(self) -> bool:
+        """Read pools.yaml if it changed; a broken one keeps the last good one in force. Returns whether it was read."""
+        read = self._pools_file.read()
+        match read:
+            case Unchanged():
+                return False
+            case Faults(problems=problems):
+                self._report_faults(problems)
+            case Pools(pools=pools, warnings=warnings):
+                try:
+                    self._apply_pools(pools, warnings)
+                except BaseException:
+                    self._pools_file.forget()
+                    raise
+        self.mirror.changed = True
+        return True
+
+    def _report_faults(self, problems: Sequence[Problem]) -> None:
+        before, self.config.pool_faults = self.config.pool_faults, tuple(map(str, problems))
+        if self.config.pool_faults != before:
+            self.journal.add("config", "pools.yaml is broken", "; ".join(self.config.pool_faults[:SHOWN_FAULTS]))
+        kept = "the last good pools stay in force" if self.mirror.snapshot.pools else "nothing is started"
+        for problem in problems:
+            log.error("%s (%s)", problem, kept, extra=of_problem(problem))
+
+    def _remember(self, pools: Iterable[Pool]) -> None:
+        """Write the options of the pools into their records. Raises StoreUnavailable and StoreFrozen."""
+        changed = remembered(self.mirror.snapshot.records, pools, self.clock())
+        if changed:
+            self.store.commit(Batch([Put(record) for record in changed]))
+        for record in changed:
+            self.keep(record)
+
+    def _apply_pools(self, pools: Sequence[Pool], warnings: Sequence[Problem]) -> None:
+        if self.config.pool_faults:
+            self.journal.add("config", "pools.yaml is good again")
+        self.config.pool_faults = ()
+        self.config.warnings = tuple(map(str, warnings))
+        for warning in warnings:
+            log.warning("%s", warning, extra=of_problem(warning))
+        self._remember(pools)
+        self.mirror.snapshot.set_pools(pools)
+        self.check_quarantine()
+        log.info("%s: %d pools in force", self._pools_file.path, len(pools))
+
+
+def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:
+    keys = [collection.key_of(name) for name in names]
+    return [key for key in keys if key is not None]
