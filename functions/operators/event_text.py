@@ -1,7 +1,6 @@
 """Events in words, a line each. Pure."""
 
-from datetime import UTC, datetime
-
+from functions.text import iso_millis
 from state.documents import Event
 
 
@@ -14,7 +13,7 @@ def line(event: Event) -> str:
     if event.kind == "ticket" and event.resource is not None:
         parts.append(f"resource {event.resource} {event.name}")
     if event.kind == "resource" and event.ticket is not None:
-        since = f" since {moment(event.since)}" if event.since is not None else ""
+        since = f" since {iso_millis(event.since)}" if event.since is not None else ""
         parts.append(f"ticket {event.ticket}{since}")
     if event.kind == "document":
         parts += [f"ticket {event.ticket}"] * (event.ticket is not None)
@@ -24,14 +23,9 @@ def line(event: Event) -> str:
     if event.pool is not None and event.kind != "pool":
         parts.append(f"pool {event.pool}")
     if event.until is not None:
-        parts.append(f"until {moment(event.until)}")
-    words = f"{moment(event.at)} {', '.join(parts)}"
+        parts.append(f"until {iso_millis(event.until)}")
+    words = f"{iso_millis(event.at)} {', '.join(parts)}"
     return _plain(f"{words}: {event.reason}" if event.reason else words)
-
-
-def moment(at: float) -> str:
-    """A time (Unix seconds) in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _subject(event: Event) -> str:

@@ -12,9 +12,10 @@ from flask import Response
 
 from functions.operators import times
 from functions.operators.event_search import MOST_AT_ONCE, Wanted, first_place, following, newest
-from functions.operators.event_text import line, moment
+from functions.operators.event_text import line
 from functions.operators.living import find
 from functions.policy.transitions.history import lines_of
+from functions.text import iso_millis
 from functions.web import replies as http
 from functions.web.context import Context, current
 from functions.web.requests import Query
@@ -158,6 +159,6 @@ def _reply_for(at: float, story: Story, holding: Holding | None) -> Response:
     what = f"resource {story.id} {story.name}"
     if holding is None:
         known = f"; it was {state}" if state else ""
-        return http.text_reply(f"no ticket had {what} at {moment(at)}{known}\n")
-    until = "and has it still" if holding.until is None else f"until {moment(holding.until)}"
-    return http.text_reply(f"ticket {holding.ticket} had {what} from {moment(holding.since)} {until}\n")
+        return http.text_reply(f"no ticket had {what} at {iso_millis(at)}{known}\n")
+    until = "and has it still" if holding.until is None else f"until {iso_millis(holding.until)}"
+    return http.text_reply(f"ticket {holding.ticket} had {what} from {iso_millis(holding.since)} {until}\n")

@@ -10,6 +10,7 @@ from config.poolvalues import pool_name_fault
 from functions.operators import times
 from functions.operators import verbs as wishes
 from functions.operators.pools import count
+from functions.text import utc
 from functions.web import replies as http
 from functions.web.context import Context, current
 from functions.web.errors import PoolDrains
@@ -103,7 +104,7 @@ def _what_goes(counts: dict[str, int], until: float | None) -> str:
         parts.append(f"{going} are going")
     if taken:
         parts.append(f"{taken} taken go when their tickets are closed")
-        parts.append("no deadline" if until is None else f"at {times.told(until)} at the latest")
+        parts.append("no deadline" if until is None else f"at {utc(until)} at the latest")
     return f"nothing starts in it and nothing is given: {', '.join(parts)}"
 
 

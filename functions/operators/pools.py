@@ -3,13 +3,13 @@
 Reads pool records, resources and tickets.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response
 
 from functions.operators.counts import COUNTS, counted, in_order
 from functions.operators.living import holders, read_living
+from functions.text import iso
 from functions.web import replies as http
 from functions.web.context import current
 from functions.web.offload import in_thread
@@ -73,7 +73,7 @@ def _line(pool: dict[str, Any]) -> str:
         words.append(f"mode={pool['mode']}")
     for name in ("drain_until", "drained_at"):
         if pool[name] is not None:
-            words.append(f"{name}={datetime.fromtimestamp(pool[name], UTC):%Y-%m-%dT%H:%M:%SZ}")
+            words.append(f"{name}={iso(pool[name])}")
     return " ".join(words) + "\n"
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from config.errors import quoted
 from functions.policy.preview.preview import Change, Course, Option, PoolPreview, Preview, Stop
+from functions.text import first_few
 from state.documents import PoolMode
 
 STRANDED = "stranded: "
@@ -136,6 +137,4 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:
-    told = ", ".join(map(str, numbers[:MOST_TOLD]))
-    more = len(numbers) - MOST_TOLD
-    return f"{word}{'s' * (len(numbers) > 1)} {told}{f' and {more} more' if more > 0 else ''}"
+    return f"{word}{'s' * (len(numbers) > 1)} {first_few(map(str, numbers), MOST_TOLD)}"

@@ -14,6 +14,7 @@ from functions.operators.living import find, read_living
 from functions.operators.pool_verbs import read_record
 from functions.operators.resources import with_tickets
 from functions.policy.plan import holds as held
+from functions.text import utc
 from functions.web import errors
 from functions.web import replies as http
 from functions.web.context import Context, current
@@ -99,7 +100,7 @@ def hold(id_or_name: str) -> Response:
         raise errors.NotUp(resource)
     _ask(context, IntentKind.HOLD_RESOURCE, resource, reason, until)
     taken = "its ticket keeps it, and " if in_thread(_is_taken, context.store, resource) else ""
-    return _reply(resource, "hold", f"{taken}it is held until {times.told(until)}: given to nobody, deleted by nothing")
+    return _reply(resource, "hold", f"{taken}it is held until {utc(until)}: given to nobody, deleted by nothing")
 
 
 def release(id_or_name: str) -> Response:

@@ -1,8 +1,9 @@
 """Times and spans as operators write them: `2026-03-01T18:00`, `+2h`, `1h30m`."""
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
+from functions.text import units, utc
 from functions.web.errors import BadField, BadParameter, shown
 
 _SPAN = re.compile(r"\+?\s*(?=\d)(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
@@ -22,7 +23,7 @@ def read_span(field: str, text: str, most: float) -> float:
         raise BadField(field, f"must be a time span like 30m, 2h or 1d, not {shown(text)}")
     span = sum(unit * int(number or 0) for unit, number in zip(_UNITS, found.groups(), strict=True))
     if not 0 < span <= most:
-        raise BadField(field, f"must be more than nothing and at most {told_span(most)}, not {shown(text)}")
+        raise BadField(field, f"must be more than nothing and at most {units(most)}, not {shown(text)}")
     return span
 
 
@@ -39,9 +40,9 @@ def read_moment(field: str, text: str, now: float, most: float) -> float:
     except (ValueError, OverflowError, OSError):
         raise BadField(field, f"must be a time like 2026-03-01T18:00 or +2h, not {shown(text)}") from None
     if at <= now:
-        raise BadField(field, f"must lie ahead, and {told(at)} is over")
+        raise BadField(field, f"must lie ahead, and {utc(at)} is over")
     if at > now + most:
-        raise BadField(field, f"must be at most {told_span(most)} ahead, not {shown(text)}")
+        raise BadField(field, f"must be at most {units(most)} ahead, not {shown(text)}")
     return at
 
 
@@ -58,7 +59,7 @@ def read_past(field: str, text: str, now: float) -> float:
         known = "like 2026-03-01T18:00, 14:05, Tuesday 14:05, 2h (ago), or Unix seconds"
         raise BadParameter(field, f"must be a time {known}, not {shown(text)}") from None
     if at > now:
-        raise BadParameter(field, f"must not lie ahead, as {told(at)} does")
+        raise BadParameter(field, f"must not lie ahead, as {utc(at)} does")
     return at
 
 
@@ -79,18 +80,3 @@ def _past(text: str, now: float) -> float:
         if at <= now and word in ("", _WEEKDAYS[day.weekday()]):
             return at
     raise ValueError(text)
-
-
-def told(at: float) -> str:
-    """A time for people, in UTC."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def told_span(seconds: float) -> str:
-    """A span for people, in its two largest units: `2h 30m`."""
-    left, parts = round(seconds), []
-    for unit, letter in zip(_UNITS, "dhms", strict=True):
-        number, left = divmod(left, unit)
-        if number:
-            parts.append(f"{number}{letter}")
-    return " ".join(parts[:2]) or "0s"

@@ -1,15 +1,18 @@
-"""Take a ticket: `POST /tickets`. Writes one new ticket document, which wakes the scheduler."""
+"""Create a ticket: `POST /tickets`. Writes one new ticket document, which wakes the scheduler."""
+
+from typing import Annotated
 
 import msgspec
 from flask import Response, request
+from msgspec import Meta
 
-from functions.tickets import matching_pools as offers
-from functions.tickets import validation as rules
-from functions.web import replies as http
+from functions.tickets.matching_pools import notice_for
+from functions.tickets.validation import Name, fault_of_name, fault_of_tags
+from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BadField, BadParameter, KeyReused
 from functions.web.offload import in_thread
-from functions.web.requests import Body
+from functions.web.requests import Fields, label_of, parse_body
 from state.documents import Ticket
 from state.errors import Conflict
 from state.files.archive import Create
@@ -17,42 +20,46 @@ from state.files.archive import Create
 LONGEST_KEY = 255
 
 
+class NewTicket(Fields):
+    """The body of `POST /tickets`."""
+
+    tags: Annotated[tuple[Name, ...], Meta(extra={"form": "tag"}, extra_json_schema={"minItems": 1, "maxItems": 64})]
+    sandbox: Name | None = None
+
+
 def ticket() -> Response:
-    """201 with the new id; `Location` is its path, `Resalloc-Notice` says when no pool can ever match, and why."""
+    """201 with the new id; `Location` is its path, `Resalloc-Notice` says why no pool can ever serve it, if so."""
     context = current()
-    body = Body()
-    field, given = body.strings("tags", form_name="tag")
-    tags = tuple(dict.fromkeys(given))
-    sandbox = body.string("sandbox")
-    body.finish()
-    if fault := rules.fault_of_tags(tags, least=1):
-        raise BadField(field, fault)
-    if sandbox is not None and (fault := rules.fault_of_name(sandbox)):
+    body = parse_body(NewTicket)
+    tags = tuple(dict.fromkeys(body.tags))
+    if fault := fault_of_tags(tags, least=1):
+        raise BadField(label_of(NewTicket, "tags"), fault)
+    if body.sandbox is not None and (fault := fault_of_name(body.sandbox)):
         raise BadField("sandbox", fault)
-    made = take(context, tags, sandbox, _key())
-    headers = {"Location": f"/tickets/{made.id}"}
-    notice = offers.notice(tags, context.view.pools())
+    created = create(context, tags, body.sandbox, _key())
+    headers = {"Location": f"/tickets/{created.id}"}
+    notice = notice_for(tags, context.view.pools())
     if notice:
         headers["Resalloc-Notice"] = notice
-    if http.wants_json():
-        return http.json_reply({"id": made.id, "state": made.state, "notice": notice}, 201, headers)
-    return http.text_reply(f"{made.id}\n", 201, headers)
+    if replies.wants_json():
+        return replies.json_reply({"id": created.id, "state": created.state, "notice": notice}, 201, headers)
+    return replies.text_reply(f"{created.id}\n", 201, headers)
 
 
-def take(context: Context, tags: tuple[str, ...], sandbox: str | None, key: str | None = None) -> Ticket:
-    """A new ticket, durable; with an idempotency key the one that the key stands for. Raises KeyReused."""
+def create(context: Context, tags: tuple[str, ...], sandbox: str | None, key: str | None = None) -> Ticket:
+    """A new ticket, durable. With an idempotency key: the ticket that was created with it. Raises KeyReused."""
 
     def make(number: int) -> Ticket:
         return Ticket(id=number, tags=tags, sandbox=sandbox, created_at=context.clock())
 
     if key is None:
         return context.do(Create(make))
-    wanted = msgspec.json.encode((tags, sandbox)).decode()
+    request_body = msgspec.json.encode((tags, sandbox)).decode()
     try:
-        made, _ = in_thread(context.keys.create_once, key, wanted, make)
+        created, _ = in_thread(context.keys.create_once, key, request_body, make)
     except Conflict as conflict:
         raise KeyReused(int(conflict.key)) from conflict
-    return made
+    return created
 
 
 def _key() -> str | None:

@@ -1,4 +1,4 @@
-"""What pools offer to a ticket, as the leader shows them: whether any can ever serve it, and which tags were meant."""
+"""Compares a ticket's tags with the pools in force: can any pool ever serve it, and which known tags may be meant?"""
 
 import difflib
 from collections.abc import Iterable
@@ -6,22 +6,23 @@ from functools import lru_cache
 from itertools import islice
 
 from functions.leader_view import Pools
+from functions.text import first_few
 
 MOST_NEAREST = 8
-"""For how many tags the nearest known one is looked for."""
+"""For how many tags the nearest known tag is searched."""
 _MOST_LISTED = 8
 
 
 def nearest_known(missing: Iterable[str], pools: Pools | None) -> dict[str, str | None]:
-    """Of these tags that no pool has: the nearest one that a pool has; None where none is near."""
+    """For each of these tags, which no pool has, the nearest tag that a pool has; None where no tag is near."""
     known = _known(pools)
     return {tag: _nearest(tag, known) for tag in islice(missing, MOST_NEAREST)}
 
 
-def notice(tags: tuple[str, ...], pools: Pools | None) -> str | None:
-    """Why no pool in force can ever serve a ticket with these tags: a sentence in ASCII, as a header needs it.
+def notice_for(tags: tuple[str, ...], pools: Pools | None) -> str | None:
+    """Why no pool in force can ever serve a ticket with these tags: a sentence in ASCII, for a header.
 
-    None when one can, and when it is not known what pools there are.
+    None when a pool can, and when the pools are not known.
     """
     if pools is None:
         return None
@@ -32,12 +33,13 @@ def notice(tags: tuple[str, ...], pools: Pools | None) -> str | None:
     if not pools.pools:
         return "No pools are configured."
     if fitting:
-        return f"Pools with these tags may have no resources, for their max is 0: {_listed(p.name for p in fitting)}."
+        names = _listed(pool.name for pool in fitting)
+        return f"The pools with these tags may have no resources, because their max is 0: {names}."
     missing = [tag for tag in tags if tag not in _known(pools)]
     if not missing:
         return f"No configured pool has all of these tags together: {_listed(tags)}."
     meant = [known for known in nearest_known(missing, pools).values() if known is not None]
-    hint = f" (is {_listed(meant)} meant?)" if meant else ""
+    hint = f" (did you mean {_listed(meant)}?)" if meant else ""
     return f"No configured pool has the tag{'s' * (len(missing) > 1)} {_listed(missing)}{hint}."
 
 
@@ -52,7 +54,5 @@ def _known(pools: Pools | None) -> frozenset[str]:
 
 
 def _listed(words: Iterable[str]) -> str:
-    """The first of them, in ASCII."""
-    quoted = [ascii(word) for word in words]
-    listed = ", ".join(quoted[:_MOST_LISTED])
-    return listed if len(quoted) <= _MOST_LISTED else f"{listed} and {len(quoted) - _MOST_LISTED} more"
+    """The first of them, quoted, in ASCII."""
+    return first_few(map(ascii, words), _MOST_LISTED)

@@ -1,4 +1,4 @@
-"""The protocol of resalloc's clients: XML-RPC, `POST /RPC2` and `POST /`, over the same four functions."""
+"""XML-RPC for clients of the original resalloc: `POST /RPC2` and `POST /`, over create, check, wait and close."""
 
 import xmlrpc.client
 from collections.abc import Callable, Sequence
@@ -7,28 +7,28 @@ from typing import Any, NamedTuple
 from defusedxml.xmlrpc import DefusedExpatParser  # type: ignore[import-untyped]
 from flask import Response, request
 
-from functions.tickets import validation as rules
 from functions.tickets.check import read_promised
 from functions.tickets.close import close
-from functions.tickets.create import take
+from functions.tickets.create import create
+from functions.tickets.validation import fault_of_name, fault_of_tags
 from functions.tickets.wait import until_served
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BadField, CutShort, ended, shown
 from functions.web.requests import HIGHEST_ID, read_body
 from state.documents import TicketState
 from state.errors import NotFound
 
-# Numbers that XML-RPC servers agreed on; the last one is for what the application refuses.
+# Fault codes: the usual ones of XML-RPC servers, and one for what this application refuses.
 NOT_XML_RPC, NO_METHOD, BAD_PARAMETERS, REFUSED = -32700, -32601, -32602, 1
 
 Fault = xmlrpc.client.Fault
 
 
 def call() -> Response:
-    """200 with a result or a fault; 503 when a wait is cut short because this process stops."""
+    """200 with a result or a fault; 503 if a wait is cut short because this process stops."""
     context, content, client = current(), read_body(), request.environ.get("gunicorn.socket")
-    return http.Later(lambda: _answer(context, content, client))
+    return replies.Later(lambda: _answer(context, content, client))
 
 
 def _answer(context: Context, content: bytes, client: Any) -> Response:
@@ -41,7 +41,7 @@ def _answer(context: Context, content: bytes, client: Any) -> Response:
 
 
 class Caller(NamedTuple):
-    """Who calls; `client` is the connection's socket, None where there is none."""
+    """The caller: the application's context, and the socket of the connection if it is known."""
 
     context: Context
     client: Any
@@ -71,7 +71,7 @@ def _parse(content: bytes) -> tuple[str, Sequence[Any]]:
         parser.close()
         parameters: Sequence[Any] = target.close()
         name = target.getmethodname()
-    except Exception as error:  # the standard library's reader has no error of its own for what it does not expect
+    except Exception as error:  # the standard library's parser raises various errors for malformed input
         raise Fault(NOT_XML_RPC, "The request is not an XML-RPC call.") from error
     if not isinstance(name, str):
         raise Fault(NOT_XML_RPC, "The request names no method.")
@@ -79,23 +79,23 @@ def _parse(content: bytes) -> tuple[str, Sequence[Any]]:
 
 
 def take_ticket(caller: Caller, tags: Any = None, sandbox: Any = None) -> int:
-    """takeTicket([tags [, sandbox]]) gives the id of a new ticket for a resource that has all the tags."""
+    """takeTicket([tags [, sandbox]]) returns the id of a new ticket for a resource that has all the tags."""
     wanted = [] if tags is None else tags
     if not isinstance(wanted, list) or not all(isinstance(tag, str) for tag in wanted):
         raise BadField("tags", "must be an array of strings")
     distinct = tuple(dict.fromkeys(wanted))
-    if fault := rules.fault_of_tags(distinct, least=0):
+    if fault := fault_of_tags(distinct, least=0):
         raise BadField("tags", fault)
     if sandbox is not None and not isinstance(sandbox, str):
         raise BadField("sandbox", "must be a string")
-    # An empty one never was a sandbox to the clients of this protocol.
-    if sandbox and (fault := rules.fault_of_name(sandbox)):
+    # Clients of this protocol send an empty string for no sandbox.
+    if sandbox and (fault := fault_of_name(sandbox)):
         raise BadField("sandbox", fault)
-    return take(caller.context, distinct, sandbox or None).id
+    return create(caller.context, distinct, sandbox or None).id
 
 
 def collect_ticket(caller: Caller, ticket_id: Any) -> dict[str, Any]:
-    """collectTicket(id) gives {ready, output, closed, failed} at once; all nil for a ticket that does not exist."""
+    """collectTicket(id) returns {ready, output, closed, failed} at once; all are nil if there is no such ticket."""
     try:
         ticket = read_promised(caller.context, _number(ticket_id))
     except (BadField, NotFound):
@@ -110,7 +110,7 @@ def collect_ticket(caller: Caller, ticket_id: Any) -> dict[str, Any]:
 
 
 def wait_ticket(caller: Caller, ticket_id: Any) -> xmlrpc.client.Binary:
-    """waitTicket(id) gives the output of the ticket's resource, as soon as it has one."""
+    """waitTicket(id) returns the output of the ticket's resource as soon as the ticket has one."""
     number = _number(ticket_id)
     ticket = until_served(caller.context, number, float("inf"), caller.client)
     if ticket.waiting:
@@ -121,22 +121,22 @@ def wait_ticket(caller: Caller, ticket_id: Any) -> xmlrpc.client.Binary:
 
 
 def close_ticket(caller: Caller, ticket_id: Any) -> None:
-    """closeTicket(id) gives the ticket's resource back; closing again is fine."""
+    """closeTicket(id) closes the ticket and releases its resource; closing it again is fine."""
     close(caller.context, _number(ticket_id))
 
 
 def list_methods(caller: Caller) -> list[str]:
-    """system.listMethods() gives the names of all methods."""
+    """system.listMethods() returns the names of all methods."""
     return sorted(METHODS)
 
 
 def method_help(caller: Caller, name: Any) -> str:
-    """system.methodHelp(name) gives a sentence on a method."""
+    """system.methodHelp(name) returns a sentence about a method."""
     return _method(name).function.__doc__ or ""
 
 
 def method_signature(caller: Caller, name: Any) -> list[list[str]]:
-    """system.methodSignature(name) gives the ways to call a method: each the type of the result, then parameters."""
+    """system.methodSignature(name) returns the signatures of a method: the type of the result, then of parameters."""
     method = _method(name)
     return [[method.types[0], *method.types[1 : 1 + count]] for count in range(method.least, method.most + 1)]
 
@@ -144,7 +144,7 @@ def method_signature(caller: Caller, name: Any) -> list[list[str]]:
 def _method(name: Any) -> "Method":
     method = METHODS.get(name) if isinstance(name, str) else None
     if method is None:
-        raise BadField("name", "must be one that system.listMethods gives")
+        raise BadField("name", "must be a name that system.listMethods returns")
     return method
 
 
@@ -157,7 +157,7 @@ def _number(ticket_id: Any) -> int:
 
 
 class Method(NamedTuple):
-    """A function, how many parameters it takes, and the types of its result and parameters."""
+    """A function, its least and most parameters, and the types of its result and its parameters."""
 
     function: Callable[..., Any]
     least: int

@@ -86,6 +86,13 @@ def fields_of(form: type[Fields]) -> tuple[Field, ...]:
     return tuple(map(_field, described.fields))
 
 
+def label_of(form: type[Fields], name: str) -> str:
+    """What the request's body calls this field of the struct: a form may have another name for it than JSON."""
+    if is_json(request.content_type):
+        return name
+    return next(field.text_name for field in fields_of(form) if field.name == name)
+
+
 def _field(field: inspect.Field) -> Field:
     kind: Any = field.type
     text_name = field.encode_name

@@ -24,7 +24,7 @@ def test_a_waiting_ticket_tells_its_turn_and_what_holds_each_pool(browser, sched
     scheduler.show_waiting(group)
     with scheduler.leading():
         page = browser.page("/tickets/2")
-    assert "It is 1st in line among the tickets that the same pools could serve." in page
+    assert "No other ticket is ahead of it." in page
     assert "It should take about 4 min more" in page
     assert "is at its max of 1, taken &lt;for long&gt;" in page
     assert 'href="/pools/p"' in page

@@ -1,8 +1,10 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from functions.tickets.words import ordinal, span
+from functions.tickets import waiting
+from tests.waiting import until
 
 JSON = {"Accept": "application/json"}
 VMS = {
@@ -30,8 +32,8 @@ def test_a_waiting_ticket_is_explained_for_people(client, scheduler):
     with scheduler.leading():
         assert client.get("/tickets/3/explain").text == (
             "Ticket 3 has waited for 0 s for a resource with these tags: A\n"
-            "It is 2nd in line among the tickets that the same pools could serve.\n"
-            "How long it will take cannot be told from what its pools have done so far.\n"
+            "1 ticket is ahead of it.\n"
+            "How long it will take is unknown: its pools have not done enough yet to estimate it.\n"
             "\n"
             "pool vms is at its max of 2, all taken\n"
         )
@@ -51,7 +53,7 @@ def test_programs_get_the_same_as_json(client, scheduler, ticket):
         assert (fields["pools"], fields["nearest_tags"], fields["as_of"]) == ([VMS], {}, 5.0)
         assert fields["estimate"] == {"seconds": None, "low": None, "high": None, "confidence": "none"}
     assert (told["id"], told["state"]) == (1, "OPEN")
-    assert told["text"][-1].startswith("This is as the scheduler saw it")
+    assert told["text"][-1].startswith("The scheduler reported this ")
 
 
 def test_tickets_with_other_tags_that_the_same_pools_could_serve_come_before(client, scheduler):
@@ -93,8 +95,8 @@ def test_tags_that_no_pool_has_are_told_with_the_nearest(client, scheduler):
     scheduler.show_waiting({"tags": ["made-up", "x86_46"], "ids": [1], "missing": ["made-up", "x86_46"], "why": why})
     with scheduler.leading():
         assert client.get("/tickets/1").json["nearest_tags"] == {"made-up": None, "x86_46": "x86_64"}
-        assert client.get("/tickets/1/explain?brief=1").text == f"{why} (is x86_64 meant?)\n"
-        assert client.get("/tickets/1/explain").text.endswith(f"\nIt waits because {why} (is x86_64 meant?).\n")
+        assert client.get("/tickets/1/explain?brief=1").text == f"{why} (did you mean x86_64?)\n"
+        assert client.get("/tickets/1/explain").text.endswith(f"\nIt waits because {why} (did you mean x86_64?).\n")
 
 
 def test_what_the_sandbox_has_of_its_own_comes_first(client, scheduler):
@@ -122,7 +124,7 @@ def test_a_view_that_is_old_says_so(client, scheduler, ticket):
     scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL}, at=time.time() - 600)
     with scheduler.leading():
         brief = client.get("/tickets/1/explain?brief=1").text
-    assert brief == "1st in line; pool vms at its max of 2 (as the scheduler saw it 10 min ago)\n"
+    assert brief == "1st in line; pool vms at its max of 2 (as the scheduler reported 10 min ago)\n"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,8 @@ def test_a_view_that_is_old_says_so(client, scheduler, ticket):
         b'{"groups": [{"tags": ["A"], "ids": [1], "case": 0}], "cases": [{"pools": [{"sentence": "is full"}]}]}',
     ],
 )
-def test_a_view_of_another_version_or_a_damaged_one_is_as_good_as_none(client, scheduler, ticket, view):
+def test_a_corrupt_view_counts_as_none(client, scheduler, ticket, view, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0)
     scheduler.store.write_view("waiting.json", view)
     with scheduler.leading():
         assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
@@ -180,10 +183,28 @@ def test_what_cannot_be_asked_is_named(client, ticket, path, status, field):
     assert (reply.status_code, reply.json["error"]["field"]) == (status, field)
 
 
-def test_numbers_and_spans_are_said_as_people_say_them():
-    assert [ordinal(number) for number in (1, 2, 3, 4, 11, 12, 13, 21, 101, 111)] == [
-        "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "101st", "111th"
-    ]  # fmt: skip
-    assert [span(seconds) for seconds in (0, 7.4, 42, 89, 240, 5000, 9000, 400_000)] == [
-        "0 s", "7 s", "40 s", "90 s", "4 min", "83 min", "2.5 h", "4.6 days"
-    ]  # fmt: skip
+def test_the_explanation_of_a_new_ticket_waits_for_the_next_pass(client, app, scheduler, ticket):
+    """Given a view without the new ticket, when it is explained, then the reply comes with the next view."""
+    scheduler.show_waiting()
+    parking = app.extensions["resalloc"].parking
+    with scheduler.leading(), ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(lambda: app.test_client().get("/tickets/1/explain?brief=1").text)
+        until(lambda: len(parking) == 1, what="the wait for a pass")
+        scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL})
+        assert reply.result(10) == "1st in line; pool vms at its max of 2\n"
+
+
+def test_the_explanation_of_a_new_ticket_ends_when_it_is_served(client, app, scheduler, ticket):
+    parking = app.extensions["resalloc"].parking
+    with scheduler.leading(), ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(lambda: app.test_client().get("/tickets/1/explain?brief=1").text)
+        until(lambda: len(parking) == 1, what="the wait for a pass")
+        scheduler.assign(1)
+        assert reply.result(10).startswith("has resource 1 ")
+
+
+def test_an_older_ticket_is_explained_at_once(client, app, scheduler, store, ticket, monkeypatch):
+    monkeypatch.setattr(app.extensions["resalloc"], "clock", lambda: time.time() + waiting.FRESH)
+    monkeypatch.setattr(waiting, "PATIENCE", 60)
+    with scheduler.leading():
+        assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
