@@ -1,9 +1,9 @@
 #!/bin/sh
-# Prints a manual page for a program, made of its --help: man.sh PROGRAM >PAGE. docs/decisions/0006-man-pages.md tells why.
+# Generates the manual page of a program from its --help: man.sh PROGRAM >PAGE. docs/decisions/0006-man-pages.md says why.
 #
-# What help is like: lines of usage up to a blank one; paragraphs; "TERM  what it is" with its further lines indented; a
-# line with its explanation below it, indented by 4 (what is indented by more is shown as it is); "-- TITLE --"; "Exit
-# status: ...".
+# It expects help to consist of: usage lines up to a blank one; paragraphs; "TERM  explanation" with continuation lines
+# indented; a line with its explanation below it, indented by 4 (lines indented further are shown verbatim);
+# "-- TITLE --"; "Exit status: ..." at the start of a paragraph.
 set -eu
 
 program=$1 name=${1##*/}

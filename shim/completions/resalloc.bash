@@ -1,8 +1,8 @@
-# Completion of resalloc and resalloc-maint for bash. Install it as PREFIX/share/bash-completion/completions/resalloc and
-# .../resalloc-maint, or source it. Commands and options come from --help, ids and names from the server, which has a
-# second to answer.
+# Completion of resalloc and resalloc-maint for bash, to be sourced, or to be installed as
+# PREFIX/share/bash-completion/completions/resalloc and .../resalloc-maint. Commands and options come from --help. Ids
+# and names come from the server; it is asked for at most one second.
 
-# The synopsis of each command, one a line.
+# Prints the synopsis of each command, one on each line.
 _resalloc_synopses() {
     "$1" --help 2>/dev/null </dev/null | awk '
         sub(/^(usage:|      ) *resalloc \[--connection URL\] /, "") { print; next }
@@ -10,7 +10,8 @@ _resalloc_synopses() {
         { before = $0 }'
 }
 
-# The n-th word of each line that the server gives for a path. Its address: --connection on the line, or RESALLOC_URL.
+# Prints the n-th word of each line of the server's reply to a path. The server is the one in --connection on the
+# command line, else $RESALLOC_URL.
 _resalloc_ask() {
     local url=${RESALLOC_URL:-http://localhost:49100}
     [[ ! $COMP_LINE =~ --connection[=\ ]+([^\ ]+)\  ]] || url=${BASH_REMATCH[1]}
@@ -18,7 +19,7 @@ _resalloc_ask() {
     curl -q -gsf --noproxy '*' --max-time 1 "${url%/}$1" </dev/null 2>/dev/null | awk -v n="$2" '{ print $n }'
 }
 
-# Offers those lines that begin with the word at the cursor. (compgen -W would expand what the server says.)
+# Offers the lines that begin with the word at the cursor. compgen -W would expand the server's reply.
 _resalloc_offer() {
     local line
     while read -r line; do
@@ -33,7 +34,7 @@ _resalloc() {
     synopses=$(_resalloc_synopses "$1")
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         offset=$((offset + 1))
-        if [[ $synopsis == 'run '* && $word == -- ]]; then # from here on it is another command's line
+        if [[ $synopsis == 'run '* && $word == -- ]]; then # the rest is the command line of another command
             if declare -F _command_offset >/dev/null; then
                 _command_offset "$((offset + 1))"
             else
@@ -57,11 +58,11 @@ _resalloc() {
     elif [[ -z $synopsis ]]; then
         _resalloc_offer < <(awk '{ print $1 }' <<<"$synopses")
     else
-        wanted=$(sed -E 's/\[[^]]*\]|--[a-z-]+ [A-Z|]+//g' <<<"$synopsis") # what stands without an option
+        wanted=$(sed -E 's/\[[^]]*\]|--[a-z-]+ [A-Z|]+//g' <<<"$synopsis") # the arguments that are not options
     fi
     case $wanted in
     *FILE*)
-        compopt -o filenames 2>/dev/null # folders get a slash, and bash quotes by itself
+        compopt -o filenames 2>/dev/null # bash adds a slash to folders and quotes names
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         ;;
     *'ID|NAME'*) _resalloc_offer < <(_resalloc_ask /resources 3) ;;

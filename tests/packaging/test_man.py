@@ -1,4 +1,4 @@
-"""Manual pages, made of --help (config/man.sh): they hold all of it, and are what `man` understands."""
+"""config/man.sh generates manual pages from --help: they contain all of it, and mandoc accepts them."""
 
 import re
 import shutil
@@ -51,8 +51,8 @@ def test_a_page_loses_no_word_of_help(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_its_name_is_told_in_a_whole_sentence(program: str) -> None:
-    """The first sentence of the program's own comment, which has to end on its line."""
+def test_the_summary_is_the_first_sentence_of_the_comment(program: str) -> None:
+    """The sentence must end on the first line of the comment."""
     comment = (ROOT / "shim" / program).read_text().splitlines()[1]
     sentence = re.match(r"# (.*?)[.?]( |$)", comment)
     assert sentence is not None
@@ -69,7 +69,7 @@ def test_each_command_has_an_entry(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_man_has_nothing_to_complain_of(program: str) -> None:
+def test_mandoc_accepts_the_page(program: str) -> None:
     if shutil.which("mandoc") is None:
         pytest.skip("mandoc IS NOT INSTALLED: the manual pages are NOT checked; install mandoc")
     done = subprocess.run(

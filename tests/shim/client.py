@@ -7,8 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 SHIM = Path(__file__).parents[2] / "shim"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "bash-posix": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
+PORTABLE = ("dash", "busybox")
+"""The shells of each test that names no others: the two that know nothing but POSIX sh."""
+every_shell = pytest.mark.parametrize("resalloc", SHELLS, indirect=True)
+"""For signals, traps, job control and `run`, and for odd bytes: there bash differs from the others."""
+one_shell = pytest.mark.parametrize("resalloc", ["dash"], indirect=True)
+"""For texts that no shell can change."""
 SECONDS = 20
 """Longest time that a run may take: generous, because only a defect ever takes it."""
 
@@ -26,7 +34,10 @@ def processes_of(session: int) -> list[str]:
 
 @dataclass
 class Client:
-    """Runs the shims with one shell, amid proxy variables and a .curlrc that would break every request."""
+    """Runs the shims with one shell, with proxy variables and a .curlrc that would break every request.
+
+    Pauses between retries are short unless a test asks for the usual ones with RESALLOC_RETRY_DELAYS="".
+    """
 
     shell: Sequence[str]
     home: Path
@@ -56,6 +67,7 @@ class Client:
                 "HOME": str(self.home),
                 "TMPDIR": str(self.temporary),
                 "RESALLOC_URL": self.url,
+                "RESALLOC_RETRY_DELAYS": "0.02 0.05 0.1",
                 "http_proxy": dead,
                 "HTTP_PROXY": dead,
                 "ALL_PROXY": dead,

@@ -1,4 +1,4 @@
-"""The shims under every shell that is installed, and a server for them."""
+"""The shims under the shells that are installed, and a server for them."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHELLS, SHIM, Client, processes_of
+from tests.shim.client import PORTABLE, SHELLS, SHIM, Client, processes_of
 from tests.shim.server import ScriptedServer, Step
 
 
@@ -32,9 +32,12 @@ def hold(server: ScriptedServer) -> Step:
     return step
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=PORTABLE)
 def resalloc(request: pytest.FixtureRequest, server: ScriptedServer, tmp_path: Path) -> Iterator[Client]:
-    """The client under each shell; at the end it must have left no process and no temporary file."""
+    """The client under dash and busybox, or under the shells that a mark of `tests.shim.client` names.
+
+    At the end it must have left no process and no temporary file.
+    """
     shell = SHELLS[request.param]
     if shutil.which(shell[0]) is None:
         pytest.skip(f"{shell[0]} IS NOT INSTALLED: the shims are NOT tested with it; install {shell[0]}")

@@ -6,12 +6,24 @@ import subprocess
 
 import pytest
 
-from tests.shim.client import SECONDS, Client
+from tests.shim.client import SECONDS, Client, every_shell
 from tests.shim.server import ScriptedServer, Step, cut, reply
 from tests.waiting import until
 
 LINES = b"2026-03-01T10:00:00.000Z ticket 7 taken, OPEN, by client: wants A\n2026-03-01T10:00:01.000Z ticket 7 closed\n"
 MORE = b"2026-03-01T10:00:02.000Z leader leads, by leader: 100% \\n \\0101 'quoted'\n"
+
+
+MISUSE: list[tuple[list[str], str]] = [
+    (["events", "1"], "unexpected argument: 1"),
+    (["events", "--pool"], "--pool needs a value"),
+    (["events", "--follow=1"], "--follow takes no value"),
+    (["events", "--at", "1"], "unknown option: --at"),
+    (["history"], "the id or name of a resource is needed"),
+    (["history", "1", "2"], "unexpected argument: 2"),
+    (["history", "1", "--follow"], "unknown option: --follow"),
+]
+"""Arguments, and what is said of them."""
 
 
 def events(body: bytes, following: str, **headers: str) -> Step:
@@ -139,22 +151,10 @@ def test_what_is_refused_is_told(maint: Client, server: ScriptedServer) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"resalloc-maint: The at must be a time.\n")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["events", "1"], "unexpected argument: 1"),
-        (["events", "--pool"], "--pool needs a value"),
-        (["events", "--follow=1"], "--follow takes no value"),
-        (["events", "--at", "1"], "unknown option: --at"),
-        (["history"], "the id or name of a resource is needed"),
-        (["history", "1", "2"], "unexpected argument: 2"),
-        (["history", "1", "--follow"], "unknown option: --follow"),
-    ],
-)
-def test_a_usage_error_exits_2_before_any_request(
-    maint: Client, server: ScriptedServer, arguments: list[str], says: str
-) -> None:
-    done = maint.run(*arguments)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert f"\nresalloc-maint: {says}" in done.stderr.decode()
+@every_shell
+def test_a_usage_error_exits_2_before_any_request(maint: Client, server: ScriptedServer) -> None:
+    for arguments, says in MISUSE:
+        done = maint.run(*arguments)
+        assert (arguments, done.returncode, done.stdout) == (arguments, 2, b"")
+        assert f"\nresalloc-maint: {says}" in done.stderr.decode()
     assert server.requests == []

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.shim.client import Client, processes_of
+from tests.shim.client import Client, every_shell, processes_of
 from tests.shim.server import ScriptedServer, Step, empty, reply
 from tests.waiting import until
 
@@ -133,6 +133,7 @@ def test_it_goes_on_where_it_was_when_the_server_comes_back(maint: Client, serve
     end(shim)
 
 
+@every_shell
 @pytest.mark.parametrize("to", ["the shim alone", "its whole group, as a terminal does"])
 def test_ctrl_c_ends_it_at_once(maint: Client, server: ScriptedServer, hold: Step, to: str) -> None:
     server.script(RESOURCE_1, reply(200, b"1 alloc 1 /l/f\n"), part(b"a", 1), hold)
@@ -146,6 +147,7 @@ def test_ctrl_c_ends_it_at_once(maint: Client, server: ScriptedServer, hold: Ste
     assert processes_of(shim.pid) == []
 
 
+@every_shell
 def test_a_reader_who_has_enough_ends_it_with_the_next_output(
     maint: Client, server: ScriptedServer, hold: Step
 ) -> None:

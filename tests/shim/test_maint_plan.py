@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import Client
+from tests.shim.client import Client, every_shell
 from tests.shim.server import ScriptedServer, Step, empty, reply
 from tests.waiting import until
 
@@ -91,6 +91,7 @@ def test_a_file_that_cannot_be_read_is_told(maint: Client, server: ScriptedServe
     assert server.requests == []
 
 
+@every_shell
 @pytest.mark.parametrize("while_it", ["reads", "waits"])
 def test_a_signal_leaves_nothing_behind(
     maint: Client, server: ScriptedServer, hold: Step, file: str, while_it: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHIM, Client
+from tests.shim.client import SHIM, Client, every_shell, one_shell
 from tests.shim.server import ScriptedServer, reply
 
 COMMANDS = ["resource-list", "resource-info", "resource-delete", "resource-logs", "ticket-list", "foreach-resource"]
@@ -17,89 +17,102 @@ COMMANDS += ["resource-hold", "resource-release", "pool-pause", "pool-resume", "
 COMMANDS += ["pool-delete-unused", "plan", "events", "history"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ([], "a command is needed"),
-        (["--connection", "http://x"], "a command is needed"),
-        (["resource"], "unknown command: resource"),
-        ([""], "unknown command: "),
-        (["resource-list ticket-list"], "unknown command: resource-list ticket-list"),
-        (["--up", "resource-list"], "unknown option: --up"),
-        (["resource-list", "1"], "unexpected argument: 1"),
-        (["resource-list", "--bogus"], "unknown option: --bogus"),
-        (["resource-list", "-u"], "unknown option: -u"),
-        (["resource-list", "--up=1"], "--up takes no value"),
-        (["resource-list", "--up] [--json"], "unknown option: --up] [--json"),
-        (["resource-list", "--all"], "unknown option: --all"),
-        (["resource-list", "--connection"], "--connection needs a value"),
-        (["resource-list", "--connection", "--up"], "--connection needs a value"),
-        (["resource-list", "--connection="], "not an http or https URL: "),
-        (["resource-list", "--connection", "ftp://x"], "not an http or https URL: ftp://x"),
-        (["resource-info"], "the id or name of a resource is needed"),
-        (["resource-info", "1", "2"], "unexpected argument: 2"),
-        (["resource-info", "-1"], "unknown option: -1"),
-        (["resource-logs"], "the id or name of a resource is needed"),
-        (["resource-logs", "1", "--json"], "unknown option: --json"),
-        (["resource-delete"], "the id or name of a resource is needed"),
-        (["resource-delete", "--all", "--unused"], "only one of ID|NAME..., --all and --unused can be given"),
-        (["resource-delete", "1", "--all"], "only one of ID|NAME..., --all and --unused can be given"),
-        (["resource-delete", "--unused", "1"], "only one of ID|NAME..., --all and --unused can be given"),
-        (["resource-hold"], "the id or name of a resource is needed"),
-        (["resource-hold", "1"], "--reason is needed"),
-        (["resource-hold", "1", "2", "--reason", "x"], "unexpected argument: 2"),
-        (["resource-release", "1", "--for", "2h"], "unknown option: --for"),
-        (["pool-pause"], "the name of a pool is needed"),
-        (["pool-drain", "a", "b"], "unexpected argument: b"),
-        (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),
-        (["pool-drain", "a", "--by"], "--by needs a value"),
-        (["pool-delete-unused"], "the name of a pool is needed"),
-        (["pool-delete-unused", "a", "b"], "unexpected argument: b"),
-        (["pool-delete-unused", "a", "--by", "2h"], "unknown option: --by"),
-        (["plan"], "the name of a file is needed, or - for stdin"),
-        (["plan", "a", "b"], "unexpected argument: b"),
-        (["plan", "-", "b"], "unexpected argument: b"),
-        (["plan", "-x"], "unknown option: -x"),
-        (["-", "plan"], "unknown command: -"),
-        (["ticket-list", "1"], "unexpected argument: 1"),
-        (["foreach-resource", "echo {name}"], "unexpected argument: echo {name}"),
-        (["foreach-resource", "--command"], "--command needs a value"),
-        (["foreach-resource", "--command", "awk '{print}'"], "in the command, {print}' begins with a word"),
-        (["foreach-resource", "--command", "echo {name"], "in the command, {name begins with a word"),
-    ],
-)
-def test_a_usage_error_exits_2_before_any_request(
-    maint: Client, server: ScriptedServer, arguments: list[str], says: str
-) -> None:
-    done = maint.run(*arguments)
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"usage: resalloc-maint [--connection URL] ")
-    assert f"\nresalloc-maint: {says}" in done.stderr.decode()
+MISUSE: list[tuple[list[str], str]] = [
+    ([], "a command is needed"),
+    (["--connection", "http://x"], "a command is needed"),
+    (["resource"], "unknown command: resource"),
+    ([""], "unknown command: "),
+    (["resource-list ticket-list"], "unknown command: resource-list ticket-list"),
+    (["--up", "resource-list"], "unknown option: --up"),
+    (["resource-list", "1"], "unexpected argument: 1"),
+    (["resource-list", "--bogus"], "unknown option: --bogus"),
+    (["resource-list", "-u"], "unknown option: -u"),
+    (["resource-list", "--up=1"], "--up takes no value"),
+    (["resource-list", "--up] [--json"], "unknown option: --up] [--json"),
+    (["resource-list", "--all"], "unknown option: --all"),
+    (["resource-list", "--connection"], "--connection needs a value"),
+    (["resource-list", "--connection", "--up"], "--connection needs a value"),
+    (["resource-list", "--connection="], "not an http or https URL: "),
+    (["resource-list", "--connection", "ftp://x"], "not an http or https URL: ftp://x"),
+    (["resource-info"], "the id or name of a resource is needed"),
+    (["resource-info", "1", "2"], "unexpected argument: 2"),
+    (["resource-info", "-1"], "unknown option: -1"),
+    (["resource-logs"], "the id or name of a resource is needed"),
+    (["resource-logs", "1", "--json"], "unknown option: --json"),
+    (["resource-delete"], "the id or name of a resource is needed"),
+    (["resource-delete", "--all", "--unused"], "give only one of ID|NAME..., --all and --unused"),
+    (["resource-delete", "1", "--all"], "give only one of ID|NAME..., --all and --unused"),
+    (["resource-delete", "--unused", "1"], "give only one of ID|NAME..., --all and --unused"),
+    (["resource-hold"], "the id or name of a resource is needed"),
+    (["resource-hold", "1"], "--reason is needed"),
+    (["resource-hold", "1", "2", "--reason", "x"], "unexpected argument: 2"),
+    (["resource-release", "1", "--for", "2h"], "unknown option: --for"),
+    (["pool-pause"], "the name of a pool is needed"),
+    (["pool-drain", "a", "b"], "unexpected argument: b"),
+    (["pool-pause", "a", "--by", "2h"], "unknown option: --by"),
+    (["pool-drain", "a", "--by"], "--by needs a value"),
+    (["pool-delete-unused"], "the name of a pool is needed"),
+    (["pool-delete-unused", "a", "b"], "unexpected argument: b"),
+    (["pool-delete-unused", "a", "--by", "2h"], "unknown option: --by"),
+    (["plan"], "the name of a file is needed, or - for stdin"),
+    (["plan", "a", "b"], "unexpected argument: b"),
+    (["plan", "-", "b"], "unexpected argument: b"),
+    (["plan", "-x"], "unknown option: -x"),
+    (["-", "plan"], "unknown command: -"),
+    (["ticket-list", "1"], "unexpected argument: 1"),
+    (["foreach-resource", "echo {name}"], "unexpected argument: echo {name}"),
+    (["foreach-resource", "--command"], "--command needs a value"),
+    (["foreach-resource", "--command", "awk '{print}'"], "unknown placeholder in the command: {print}'"),
+    (["foreach-resource", "--command", "echo {name"], "unknown placeholder in the command: {name"),
+]
+"""Arguments, and what is said of them."""
+
+
+@every_shell
+def test_a_usage_error_exits_2_before_any_request(maint: Client, server: ScriptedServer) -> None:
+    for arguments, says in MISUSE:
+        done = maint.run(*arguments)
+        assert (arguments, done.returncode, done.stdout) == (arguments, 2, b"")
+        assert done.stderr.startswith(b"usage: resalloc-maint [--connection URL] ")
+        assert f"\nresalloc-maint: {says}" in done.stderr.decode()
     assert server.requests == []
 
 
-def test_a_malformed_retry_limit_is_a_usage_error(maint: Client, server: ScriptedServer) -> None:
+def test_malformed_retry_variables_are_usage_errors(maint: Client) -> None:
     done = maint.run("ticket-list", env={"RESALLOC_RETRY_SECONDS": "5s"})
     assert done.returncode == 2
     assert b"RESALLOC_RETRY_SECONDS is not a number of seconds: 5s" in done.stderr
+    done = maint.run("ticket-list", env={"RESALLOC_RETRY_DELAYS": "1s"})
+    assert done.returncode == 2
+    assert b"RESALLOC_RETRY_DELAYS is not a list of seconds: 1s" in done.stderr
 
 
+@one_shell
 def test_help_tells_of_every_command_and_how_the_server_is_found(maint: Client) -> None:
     for option in ("--help", "-h"):
         done = maint.run(option)
         assert (done.returncode, done.stderr) == (0, b"")
-        for word in (*COMMANDS, "--connection", "RESALLOC_URL", "CONFIG_DIR", "RESALLOC_RETRY_SECONDS"):
+        for word in (
+            *COMMANDS,
+            "--connection",
+            "RESALLOC_URL",
+            "CONFIG_DIR",
+            "RESALLOC_RETRY_SECONDS",
+            "RESALLOC_RETRY_DELAYS",
+        ):
             assert word.encode() in done.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_help_of_its_own(maint: Client, command: str) -> None:
-    done = maint.run(command, "--help")
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.startswith(f"usage: resalloc-maint [--connection URL] {command}".encode())
-    assert [other for other in COMMANDS if f"\n{other} ".encode() in done.stdout] == [command]
+@one_shell
+def test_each_command_has_help_of_its_own(maint: Client) -> None:
+    for command in COMMANDS:
+        done = maint.run(command, "--help")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert done.stdout.startswith(f"usage: resalloc-maint [--connection URL] {command}".encode())
+        assert [other for other in COMMANDS if f"\n{other} ".encode() in done.stdout] == [command]
 
 
+@one_shell
 def test_help_tells_the_commands_in_groups(maint: Client) -> None:
     shown = maint.run("--help").stdout.decode()
     places = [shown.index(f"-- {title} --\n") for title in ("Resources", "Tickets", "Pools", "The server")]
@@ -107,6 +120,7 @@ def test_help_tells_the_commands_in_groups(maint: Client) -> None:
     assert places[2] < shown.index("\npool-pause ") < places[3]
 
 
+@one_shell
 def test_the_version_is_that_of_the_project(maint: Client) -> None:
     project = tomllib.loads((SHIM.parent / "pyproject.toml").read_text())["project"]
     assert maint.run("--version").stdout.decode() == f"resalloc-maint {project['version']}\n"
@@ -175,6 +189,7 @@ def test_a_port_that_is_no_number_is_told_with_its_file(maint: Client, tmp_path:
     assert done.stderr.decode() == f"resalloc-maint: {tmp_path}/server.yaml: the port is not a number: [1]\n"
 
 
+@every_shell
 def test_stdin_is_never_read(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(200, b"1\n"), reply(202), reply(200, b"1\ta\tUP\t\n"))
     ours, theirs = os.pipe()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.shim.client import Client
+from tests.shim.client import Client, every_shell
 from tests.shim.server import ScriptedServer, after_hints, reply
 
 BYTES = {
@@ -27,6 +27,7 @@ def test_ticket_sends_tags_and_sandbox_and_prints_the_id(resalloc: Client, serve
     assert request.form == {"tag": ["arch_x86_64", "beaker"], "sandbox": ["user/project"]}
 
 
+@every_shell
 @pytest.mark.parametrize("value", ["@/etc/passwd", "a=b", "=", "a b&c+d%20", "žluť", "-x", "'\"$(id)`id`\\n*"])
 def test_values_of_options_arrive_as_they_are(resalloc: Client, server: ScriptedServer, value: str) -> None:
     server.script(reply(201, b"7"))
@@ -90,6 +91,7 @@ def test_a_refusal_by_another_server_shows_no_page_but_its_status(resalloc: Clie
     assert done.stderr == f"resalloc: HTTP 403 from {server.url}\n".encode()
 
 
+@every_shell
 @pytest.mark.parametrize("body", BYTES.values(), ids=BYTES)
 def test_check_prints_the_output_byte_for_byte(resalloc: Client, server: ScriptedServer, body: bytes) -> None:
     server.script(reply(200, body, Ticket_State="OPEN", Content_Type="application/octet-stream"))
@@ -153,7 +155,7 @@ def test_wait_prints_the_output_byte_for_byte(resalloc: Client, server: Scripted
 
 def test_wait_waits_on_when_its_time_is_over(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*[reply(408, b"Still waiting.\n", Retry_After="1")] * 3, reply(200, b"ip\n"))
-    done = resalloc.run("ticket-wait", "42")
+    done = resalloc.run("ticket-wait", "42", env={"RESALLOC_RETRY_DELAYS": ""})
     assert (done.returncode, done.stdout, done.stderr) == (0, b"ip\n", b"")
     gaps = [b.at - a.at for a, b in zip(server.requests, server.requests[1:], strict=False)]
     assert len(gaps) == 3
@@ -173,6 +175,7 @@ def test_close_of_an_unknown_ticket(resalloc: Client, server: ScriptedServer) ->
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"resalloc: unknown: There is no ticket 42.\n")
 
 
+@every_shell
 @pytest.mark.parametrize("arguments", [("ticket", "--tag", "a"), ("ticket-check", "42"), ("ticket-wait", "42")])
 @pytest.mark.parametrize("kind", ["full device", "closed pipe"])
 def test_a_stdout_that_takes_nothing_is_an_error(

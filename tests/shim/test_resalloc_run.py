@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import SHIM, Client
+from tests.shim.client import SHIM, Client, every_shell
 from tests.shim.server import ScriptedServer, reply
 
 TAKEN = reply(201, b"42\n")
@@ -28,6 +28,7 @@ def asked(server: ScriptedServer) -> list[str]:
 WHOLE = ["POST /tickets", "GET /tickets/42/wait", "DELETE /tickets/42"]
 
 
+@every_shell
 @pytest.mark.parametrize("status", [0, 1, 2, 7, 124, 125, 255])
 def test_the_command_runs_while_the_ticket_is_held_and_its_status_is_ours(
     resalloc: Client, server: ScriptedServer, status: int
@@ -40,6 +41,7 @@ def test_the_command_runs_while_the_ticket_is_held_and_its_status_is_ours(
     assert server.requests[0].form == {"tag": ["a", "b"], "sandbox": ["s"]}
 
 
+@every_shell
 def test_arguments_arrive_as_they_are(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     words = ["", " a  b ", "--tag", "--", "--help", "$(id)", "*", "\\n", "it's", '"', "x\ny", "--connection=x"]
@@ -58,6 +60,7 @@ OUTPUTS = {
 }
 
 
+@every_shell
 @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
 def test_the_output_stands_in_a_private_file_and_in_a_variable(
     resalloc: Client, server: ScriptedServer, output: bytes
@@ -71,6 +74,7 @@ def test_the_output_stands_in_a_private_file_and_in_a_variable(
     assert done.stderr == b""
 
 
+@every_shell
 def test_the_file_has_an_absolute_name(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     relative = os.path.relpath(resalloc.temporary)
@@ -78,6 +82,7 @@ def test_the_file_has_an_absolute_name(resalloc: Client, server: ScriptedServer)
     assert done.stdout == b"10.0.0.1\n"
 
 
+@every_shell
 def test_stdin_is_the_commands(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     ours, theirs = os.pipe()
@@ -87,12 +92,14 @@ def test_stdin_is_the_commands(resalloc: Client, server: ScriptedServer) -> None
     os.close(ours)
 
 
+@every_shell
 def test_a_closed_stdin_does_not_matter(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     done = resalloc.run(*RUN, "cat", stdin=None, prepare=lambda: os.close(0))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@every_shell
 def test_the_environment_of_the_command_is_the_callers(resalloc: Client, server: ScriptedServer) -> None:
     """Whatever variables the script itself uses, and whatever RESALLOC variables an outer run has set."""
     server.script(*given())  # type: ignore[arg-type]
@@ -105,6 +112,7 @@ def test_the_environment_of_the_command_is_the_callers(resalloc: Client, server:
     assert (got["RESALLOC_TICKET"], got["RESALLOC_DATA"]) == ("42", "10.0.0.1")
     assert set(got) - set(theirs) - {"_", "PWD", "OLDPWD", "SHLVL"} == {
         *("PATH", "HOME", "TMPDIR", "RESALLOC_URL", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "RESALLOC_DATA_FILE"),
+        "RESALLOC_RETRY_DELAYS",
     }
 
 
@@ -113,6 +121,7 @@ def standard(mask: bytes) -> set[int]:
     return {number for number in range(1, 32) if int(mask, 16) & 1 << (number - 1)}
 
 
+@every_shell
 def test_signals_umask_and_descriptors_are_those_of_the_caller(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     list_descriptors = "for fd in 0 1 2 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$fd ] || echo $fd; done"
@@ -127,6 +136,7 @@ def test_signals_umask_and_descriptors_are_those_of_the_caller(resalloc: Client,
     assert (mask, standard(ignored), descriptors) == (b"0027", set(), [b"0", b"1", b"2"])
 
 
+@every_shell
 def test_interrupts_that_the_caller_ignores_stay_ignored(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
 
@@ -139,6 +149,7 @@ def test_interrupts_that_the_caller_ignores_stay_ignored(resalloc: Client, serve
     assert standard(done.stdout) == {signal.SIGINT, signal.SIGQUIT}
 
 
+@every_shell
 @pytest.mark.parametrize(("command", "status"), [("no-such-command", 127), ("/etc/passwd", 126)])
 def test_a_command_that_cannot_be_run(resalloc: Client, server: ScriptedServer, command: str, status: int) -> None:
     server.script(*given())  # type: ignore[arg-type]
@@ -148,6 +159,7 @@ def test_a_command_that_cannot_be_run(resalloc: Client, server: ScriptedServer, 
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSEGV])
 def test_a_command_that_a_signal_ends(resalloc: Client, server: ScriptedServer, number: signal.Signals) -> None:
     server.script(*given())  # type: ignore[arg-type]
@@ -156,6 +168,7 @@ def test_a_command_that_a_signal_ends(resalloc: Client, server: ScriptedServer, 
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize(
     ("status", "body", "says"),
     [
@@ -173,6 +186,7 @@ def test_a_wait_that_fails_runs_nothing_and_closes(
     assert "closed" not in server.requests[1].query, "a ticket that is over has no resource to run with"
 
 
+@every_shell
 def test_a_refused_ticket_runs_nothing_and_closes_nothing(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(422, b"A tag must not be empty.\n"))
     done = resalloc.run(*RUN, "echo", "ran")
@@ -180,6 +194,7 @@ def test_a_refused_ticket_runs_nothing_and_closes_nothing(resalloc: Client, serv
     assert asked(server) == ["POST /tickets"]
 
 
+@every_shell
 def test_a_server_that_is_away_is_told_once(resalloc: Client, server: ScriptedServer) -> None:
     server.kill()
     done = resalloc.run(*RUN, "echo", "ran", env={"RESALLOC_RETRY_SECONDS": "0"})
@@ -188,12 +203,14 @@ def test_a_server_that_is_away_is_told_once(resalloc: Client, server: ScriptedSe
     assert done.stderr.count(b"\n") == 1
 
 
+@every_shell
 def test_a_folder_that_takes_no_file(resalloc: Client, tmp_path: Path) -> None:
     done = resalloc.run(*RUN, "echo", "ran", env={"TMPDIR": str(tmp_path / "none")})
     assert (done.returncode, done.stdout) == (125, b"")
     assert b"cannot write to" in done.stderr
 
 
+@every_shell
 def test_a_wait_that_lasts_too_long_is_given_up(resalloc: Client, server: ScriptedServer) -> None:
     waits, closes = reply(408, b"Ticket 42 still waits: nothing is free.\n"), CLOSED
     server.script(TAKEN, *[lambda handler: (closes if handler.command == "DELETE" else waits)(handler)] * 50)
@@ -204,6 +221,7 @@ def test_a_wait_that_lasts_too_long_is_given_up(resalloc: Client, server: Script
     assert server.requests[1].query["timeout"] == ["1"]
 
 
+@every_shell
 def test_a_close_is_repeated_until_it_is_done_and_changes_no_status(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given()[:2], reply(503, b"Stopping.\n"), CLOSED)  # type: ignore[arg-type]
     done = resalloc.run(*RUN, "sh", "-c", "exit 3")
@@ -211,12 +229,14 @@ def test_a_close_is_repeated_until_it_is_done_and_changes_no_status(resalloc: Cl
     assert asked(server) == [*WHOLE, "DELETE /tickets/42"]
 
 
+@every_shell
 def test_a_close_that_is_refused_is_told_and_changes_no_status(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given()[:2], reply(404, b"There is no ticket 42.\n"))  # type: ignore[arg-type]
     done = resalloc.run(*RUN, "sh", "-c", "exit 3")
     assert (done.returncode, done.stderr) == (3, b"resalloc: unknown: There is no ticket 42.\n")
 
 
+@every_shell
 def test_what_no_pool_provides_is_told_unless_quiet(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(201, b"42\n", Resalloc_Notice="No pool has b."), *given()[1:])  # type: ignore[arg-type]
     server.script(reply(201, b"42\n", Resalloc_Notice="No pool has b."), *given()[1:])  # type: ignore[arg-type]
@@ -224,6 +244,7 @@ def test_what_no_pool_provides_is_told_unless_quiet(resalloc: Client, server: Sc
     assert resalloc.run("run", "--quiet", *RUN[1:], "true").stderr == b""
 
 
+@every_shell
 def test_the_server_may_be_killed_while_the_command_runs(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given())  # type: ignore[arg-type]
     shim = resalloc.start(*RUN, "sh", "-c", "echo ready; read line; exit 9", stdin=subprocess.PIPE)

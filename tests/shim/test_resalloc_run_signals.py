@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.shim.client import Client, processes_of
+from tests.shim.client import Client, every_shell, processes_of
 from tests.shim.server import ScriptedServer, Step, reply
 from tests.shim.test_resalloc_run import CLOSED, RUN, TAKEN, WHOLE, asked
 from tests.shim.test_resalloc_trouble import read_line
@@ -47,6 +47,7 @@ def settle(shim: subprocess.Popen[bytes]) -> None:
     until(lambda: all(rests() for _ in range(5)), what="a shim that waits")
 
 
+@every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
 def test_a_running_command_gets_each_signal_once_and_is_waited_for(
@@ -72,6 +73,7 @@ def test_a_running_command_gets_each_signal_once_and_is_waited_for(
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
 def test_a_command_that_dies_of_a_signal(
@@ -87,13 +89,14 @@ def test_a_command_that_dies_of_a_signal(
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
 def test_a_signal_right_after_the_start_is_not_lost(
     resalloc: Client, server: ScriptedServer, number: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
     """Given a shell that only now becomes the command, when a signal comes, then it ends the command all the same."""
-    for _ in range(10):
+    for _ in range(5):
         server.script(TAKEN, SERVED, CLOSED)
         before = len(server.requests)
         shim = resalloc.start(*RUN, "sleep", "60")
@@ -104,6 +107,7 @@ def test_a_signal_right_after_the_start_is_not_lost(
         assert asked(server)[before:] == WHOLE
 
 
+@every_shell
 def test_an_interrupt_from_the_terminal_comes_once(resalloc: Client, server: ScriptedServer, tmp_path: Path) -> None:
     server.script(TAKEN, SERVED, CLOSED)
     ours, theirs = os.openpty()
@@ -125,6 +129,7 @@ def test_an_interrupt_from_the_terminal_comes_once(resalloc: Client, server: Scr
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_the_ticket_is_taken_learns_its_id_and_closes_it(
     resalloc: Client, server: ScriptedServer, hold: Step, number: signal.Signals
@@ -142,6 +147,7 @@ def test_a_signal_while_the_ticket_is_taken_learns_its_id_and_closes_it(
     assert first.form == second.form
 
 
+@every_shell
 def test_a_signal_before_the_server_was_ever_reached_ends_it_at_once(resalloc: Client, server: ScriptedServer) -> None:
     server.kill()
     shim = resalloc.start(*RUN, "echo", "ran")
@@ -151,6 +157,7 @@ def test_a_signal_before_the_server_was_ever_reached_ends_it_at_once(resalloc: C
     assert shim.returncode == 143
 
 
+@every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
 def test_a_signal_during_the_wait_closes(
@@ -169,6 +176,7 @@ def test_a_signal_during_the_wait_closes(
     assert asked(server) == WHOLE
 
 
+@every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
 def test_a_signal_during_the_close_changes_nothing(
@@ -187,6 +195,7 @@ def test_a_signal_during_the_close_changes_nothing(
     assert asked(server) == WHOLE
 
 
+@every_shell
 def test_a_signal_gives_up_a_close_that_the_server_does_not_answer(resalloc: Client, server: ScriptedServer) -> None:
     server.script(TAKEN, SERVED)
     shim = resalloc.start(*RUN, "sh", "-c", "echo ready; read line; exit 9", stdin=subprocess.PIPE)
@@ -201,6 +210,7 @@ def test_a_signal_gives_up_a_close_that_the_server_does_not_answer(resalloc: Cli
     assert read_line(shim) == b"resalloc: gave up: ticket 42 is not closed\n"
 
 
+@every_shell
 def test_where_env_cannot_help_an_interrupt_is_passed_on_as_term(
     resalloc: Client, server: ScriptedServer, tmp_path: Path
 ) -> None:

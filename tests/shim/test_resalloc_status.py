@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.shim.client import Client
+from tests.shim.client import Client, every_shell
 from tests.shim.server import ScriptedServer, Step, reply
 
 WAITS = reply(408, b"Ticket 42 still waits: 3rd in line; pool vms is at its max of 10; about 4 min.\n")
@@ -59,6 +59,7 @@ def test_trouble_gets_a_line_of_its_own(resalloc: Client, server: ScriptedServer
     assert "\r\x1b[Kresalloc: Stopping.; trying again\r\n" in terminal.shown()
 
 
+@every_shell
 @pytest.mark.parametrize("end", ["signal", "refusal"])
 def test_every_end_erases_the_line(
     resalloc: Client, server: ScriptedServer, hold: Step, terminal: Terminal, end: str

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.shim.client import Client, processes_of
+from tests.shim.client import Client, every_shell, one_shell, processes_of
 from tests.shim.server import ScriptedServer, Step, cut, empty, reply, reset
 from tests.waiting import until
 
@@ -59,6 +59,7 @@ def test_the_notice_is_the_servers_own_sentence(resalloc: Client, server: Script
     assert resalloc.run("ticket", "--tag", "a").stderr == b"resalloc: The disk is full.; trying again\n"
 
 
+@every_shell
 def test_no_control_sequence_of_a_server_reaches_the_terminal(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(409, b"Ticket 42 still waits: \x1b]0;owned\x07\x1b[2Jthe last start said \tno.\n"))
     done = resalloc.run("ticket-check", "42")
@@ -72,13 +73,21 @@ def test_a_create_is_repeated_with_the_same_key_and_form(resalloc: Client, serve
     assert [request.form for request in server.requests] == [{"tag": ["a"], "sandbox": ["s"]}] * 3
 
 
+@one_shell
 def test_pauses_grow_and_trouble_is_told_once(resalloc: Client, server: ScriptedServer) -> None:
     server.script(empty, reply(503), empty, good("ticket-close"))
-    done = resalloc.run("ticket-close", "42")
+    done = resalloc.run("ticket-close", "42", env={"RESALLOC_RETRY_DELAYS": ""})
     assert done.returncode == 0
     assert done.stderr.count(b"\n") == 1
     gaps = [b.at - a.at for a, b in zip(server.requests, server.requests[1:], strict=False)]
     assert [gap >= least for gap, least in zip(gaps, (0.15, 0.45, 0.95), strict=True)] == [True] * 3
+
+
+def test_the_last_of_the_given_pauses_is_repeated(resalloc: Client, server: ScriptedServer) -> None:
+    server.script(*[reply(503)] * 4, good("ticket-close"))
+    assert resalloc.run("ticket-close", "42", env={"RESALLOC_RETRY_DELAYS": "0 0.3"}).returncode == 0
+    gaps = [b.at - a.at for a, b in zip(server.requests, server.requests[1:], strict=False)]
+    assert [gap >= 0.25 for gap in gaps[1:]] == [True] * 3
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
@@ -133,6 +142,7 @@ def test_trouble_that_stays_is_not_tried_again(resalloc: Client) -> None:
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
+@every_shell
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 @pytest.mark.parametrize("to", ["the shim alone", "its whole group, as a terminal does"])
 def test_a_signal_ends_a_wait_at_once(
@@ -149,20 +159,22 @@ def test_a_signal_ends_a_wait_at_once(
     assert processes_of(shim.pid) == []
 
 
+@every_shell
 @pytest.mark.parametrize(("number", "status"), SIGNALS)
 def test_a_signal_ends_a_pause_at_once(
     resalloc: Client, server: ScriptedServer, number: signal.Signals, status: int
 ) -> None:
     server.script(*[reply(503)] * 100)
-    shim = resalloc.start("ticket", "--tag", "a")
+    shim = resalloc.start("ticket", "--tag", "a", env={"RESALLOC_RETRY_DELAYS": "0.02 0.02 60"})
     server.await_requests(3)
-    until(lambda: any("sleep" in line for line in processes_of(shim.pid)), what="a pause")
+    until(lambda: any("sleep 60" in line for line in processes_of(shim.pid)), what="a long pause")
     os.kill(shim.pid, number)
     assert shim.wait(20) == status
     assert len(server.requests) == 3
     assert processes_of(shim.pid) == []
 
 
+@every_shell
 def test_a_signal_ends_an_output_that_nobody_takes(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(200, b"x" * 1_000_000))
     shim = resalloc.start("ticket-wait", "42")

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, and the ssh helpers for hooks under every shell that is installed.
+"""A real sshd on loopback, and the ssh helpers for hooks under the shells that are installed.
 
 sshd runs without privileges: nss_wrapper shows it accounts (root, cloud-user) that are all the user who runs it, so
 that the accounts and the ssh files of this machine are neither needed nor touched.
@@ -20,6 +20,12 @@ import pytest
 
 SHIM = Path(__file__).parents[2] / "shim"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
+PORTABLE = ("dash", "busybox")
+"""The shells of each test that names no others: the two that know nothing but POSIX sh."""
+every_shell = pytest.mark.parametrize("shell", SHELLS, indirect=True)
+"""For signals and traps: there bash differs from the others."""
+one_shell = pytest.mark.parametrize("shell", ["dash"], indirect=True)
+"""For what takes long because ssh itself waits."""
 SECONDS = 30
 """Longest wait for something that should happen at once: generous, because only a defect ever waits for it."""
 NOBODY = 65534
@@ -174,7 +180,7 @@ def _kill_session(session: int) -> None:
 
 @dataclass
 class Helper:
-    """Runs one of the helpers with one shell, as a hook of `RESALLOC_NAME` would."""
+    """Runs one of the helpers with one shell, as a hook of `RESALLOC_NAME` would, with short pauses between tries."""
 
     shell: Sequence[str]
     script: Path
@@ -225,7 +231,7 @@ class Helper:
         assert not list(self.temporary.iterdir()), "the helper left temporary files behind"
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=PORTABLE)
 def shell(request: pytest.FixtureRequest) -> Sequence[str]:
     command = SHELLS[request.param]
     if shutil.which(command[0]) is None:
@@ -234,9 +240,14 @@ def shell(request: pytest.FixtureRequest) -> Sequence[str]:
 
 
 def _helper(name: str, shell: Sequence[str], sshd: Sshd, folder: Path) -> Iterator[Helper]:
-    temporary = folder / "tmp"
+    temporary = folder / f"tmp-{name}"
     temporary.mkdir()
-    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "SSH_CONFIG": str(sshd.ssh_config)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TMPDIR": str(temporary),
+        "SSH_CONFIG": str(sshd.ssh_config),
+        "RESALLOC_RETRY_DELAYS": "0.1",
+    }
     helper = Helper(shell, SHIM / name, temporary, environment)
     yield helper
     helper.check()

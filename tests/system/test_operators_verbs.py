@@ -132,7 +132,7 @@ def test_a_held_resource_stays_whatever_happens_until_it_is_released(farm: Farm)
     farm.start_scheduler()
     done = maint(farm, "resource-delete", "1")
     assert (done.returncode, done.stdout) == (1, b"")
-    held = b"resalloc-maint: held, so it stays until resource-release: 1 echo-00000001: odd network\n"
+    held = b"resalloc-maint: on hold, so not deleted; run resource-release first: 1 echo-00000001: odd network\n"
     assert done.stderr == held
     farm.close(ticket)
     until(lambda: farm.get("/resources/1")["releases_counter"] == 1, what="the release")
