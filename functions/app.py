@@ -8,7 +8,7 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import health, index
+from functions import health
 from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
 from functions.operators import health as readiness
 from functions.operators import preview as plan
@@ -23,16 +23,16 @@ from functions.pages import tickets as tickets_page
 from functions.pages.acts import then
 from functions.pages.layout import error_page
 from functions.tickets import check, close, create, explain, wait, xmlrpc
-from functions.web import errors, openapi
+from functions.web import about, errors
 from functions.web import replies as http
 from functions.web import request_counts as tally
 from functions.web.context import Context
 from state.store import Store
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (
-    ("GET", "/", index.page),
+    ("GET", "/", about.start),
     ("GET", "/healthz", health.report),
-    ("GET", "/openapi.json", openapi.document),
+    ("GET", "/openapi.json", about.openapi),
     ("GET", "/readyz", readiness.report),
     ("GET", "/metrics", metrics.report),
     ("POST", "/", xmlrpc.call),
