@@ -10,8 +10,8 @@ import msgspec
 
 from config.errors import ConfigError
 from config.settings import load_settings
-from functions.integrity.faults import Fault
 from functions.integrity.fsck import as_json, as_lines, examine, examine_living
+from functions.integrity.invariants import Fault
 from functions.integrity.repair import repair
 from state.errors import LockTimeout, StateError
 from state.files import layout as tree

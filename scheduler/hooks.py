@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from functions.logfields import of_run, of_run_id
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from functions.timed.hooks import HookRun
 from scheduler.runfiles import ENDINGS, RunFile, RunFiles
 from state.documents import HookKind

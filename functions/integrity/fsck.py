@@ -10,9 +10,7 @@ from typing import Any
 import msgspec
 
 from config.pools import Pool
-from functions.integrity.faults import Fault, Kind
-from functions.integrity.invariants import check
-from functions.integrity.inventory import Inventory
+from functions.integrity.invariants import Fault, Inventory, Kind, check
 from state.documents import PoolRecord, ResourceState, TicketState
 from state.files.check.survey import Survey, survey
 from state.files.ids import is_number

@@ -1,22 +1,162 @@
 """What must hold in a state folder at every instant, whatever was killed, full, broken or late.
 
-`check` takes documents by the names of their files, so that each fault can say where it stands. Tests pass what they
-know beside: which tickets were told to clients, and for which resources `cmd_new` was started.
+`check` takes an `Inventory`, the documents by the names of their files, and returns a `Fault` for each thing that does
+not hold. Tests pass what they know in addition: which tickets clients know, and for which resources `cmd_new` started.
 """
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 
-from functions.integrity.faults import BY_FSCK, BY_NEXT_PASS, Fault, Kind
-from functions.integrity.inventory import Inventory
-from functions.integrity.run_invariants import of_resources, owners
-from functions.policy.plan.holds import HOLDABLE
-from state.documents import Resource, ResourceState, Ticket, TicketState
+import msgspec
+
+from config.pools import Pool
+from functions.policy.transitions.resource import HOLDABLE
+from state.documents import HookKind, Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.lifecycle import ResourceEvent
 
 _LONGEST_GAP = 100
 """Longer ones are mostly the leap to the ceiling after a reboot."""
+RUN_OF = {
+    ResourceState.STARTING: HookKind.ALLOC,
+    ResourceState.RELEASING: HookKind.RELEASE,
+    ResourceState.DELETING: HookKind.TERMINATE,
+}
+"""The hook that a resource in this state waits for; in any other it waits for none."""
+_RUN = re.compile(rf"(\d{{6,}})_({'|'.join(HookKind)})_\d+")
+_AGENTS_RUN = re.compile(r"agent_[a-z]+_(\d+)_\d+")
+
+
+class Kind(StrEnum):
+    """Those after the empty line are notes: nothing is wrong, or the scheduler puts it right by itself."""
+
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
+    QUARANTINED = "quarantined"
+    FORMAT = "format"
+    FOLDER = "folder"
+    COUNTER = "counter"
+    DUPLICATE = "duplicate"
+    MISSING_TICKET = "missing ticket"
+    MISSING_RESOURCE = "missing resource"
+    MISSING_POOL = "missing pool"
+    MISSING_AGENT = "missing agent"
+    HALF_GRANTED = "half granted"
+    MISMATCH = "mismatch"
+    DOUBLE_GRANT = "double grant"
+    WRONG_SANDBOX = "wrong sandbox"
+    DELETED_IN_USE = "deleted in use"
+    NEVER_DELETED = "never deleted"
+    DELETED_WHILE_HELD = "deleted while held"
+    NO_REASON = "no reason"
+    SAME_NUMBER = "same number"
+    SAME_NAME = "same name"
+    WRONG_RUN = "wrong run"
+    WRONG_PLACE = "wrong place"
+    LONELY_RUN = "lonely run"
+
+    UNSETTLED = "unsettled"
+    LEFTOVER = "leftover"
+    OVER_MAX = "over max"
+    GAP = "gap"
+    KEPT = "kept"
+    STRAY = "stray"
+    GARBLED = "garbled"
+
+
+NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED))
+
+
+BY_FSCK = "`fsck --repair` does that, with the server stopped."
+BY_NEXT_PASS = "The next pass of the scheduler does that."
+"""What repairs a fault, in words."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that is not as it must be: what, in which file (relative to the state folder), in a sentence, and what
+    would repair it.
+    """
+
+    kind: Kind
+    file: str
+    sentence: str
+    repair: str
+
+    @property
+    def is_note(self) -> bool:
+        return self.kind in NOTES
+
+    def __str__(self) -> str:
+        return f"{'note' if self.is_note else 'fault'} {self.file}: {self.sentence} ({self.kind}). {self.repair}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What stands in a state folder. Documents and keys (the number of their ticket) by file.
+
+    `pools` are those whose limits are in force, by name. `ceilings` stand, for "tickets" and "resources", above all
+    numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
+    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
+    they go on, `agents` all agents whose document is somewhere; None: not known. `started` are resources for which
+    `cmd_new` was started, `told` tickets whose number somebody was told, `happened` tickets and resources that events
+    tell of.
+    """
+
+    tickets: Mapping[str, Ticket] = field(default_factory=dict)
+    done: Mapping[str, Ticket] = field(default_factory=dict)
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    ended: Mapping[str, Resource] = field(default_factory=dict)
+    records: Mapping[str, PoolRecord] = field(default_factory=dict)
+    intents: Mapping[str, Intent] = field(default_factory=dict)
+    keys: Mapping[str, int] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    ceilings: Mapping[str, int] = field(default_factory=dict)
+    lost: Collection[tuple[str, int]] = ()
+    forgotten: Container[tuple[str, int]] = ()
+    runs: Mapping[str, bool] | None = None
+    agents: Collection[int] | None = None
+    started: Collection[int] = ()
+    told: Collection[int] = ()
+    happened: Collection[tuple[str, int]] = ()
+
+    @classmethod
+    def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
+        """An inventory of living documents, under the names that their files have."""
+        kinds: dict[type, tuple[str, str]] = {
+            Ticket: ("tickets", "tickets/open"),
+            Resource: ("resources", "resources/live"),
+            PoolRecord: ("records", "pools"),
+            Intent: ("intents", "intents"),
+        }
+        found: defaultdict[str, dict[str, object]] = defaultdict(dict)
+        for document in documents:
+            name, folder = kinds[type(document)]
+            found[name][f"{folder}/{document.key}.json"] = document
+        return cls(**found, **facts)  # type: ignore[arg-type]
+
+    def numbers_given(self) -> dict[str, set[int]]:
+        """By "tickets" and "resources": all numbers that are known to be in use or to have been."""
+        tickets, resources = self.all_tickets(), self.all_resources()
+        given = {
+            "tickets": {*tickets, *self.keys.values(), *self.told},
+            "resources": {*resources, *self.started},
+        }
+        given["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
+        given["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
+        for kind, number in (*self.lost, *self.happened):
+            given[kind].add(number)
+        return given
+
+    def all_tickets(self) -> dict[int, Ticket]:
+        """Living and settled ones, by number."""
+        return {ticket.id: ticket for ticket in (*self.done.values(), *self.tickets.values())}
+
+    def all_resources(self) -> dict[int, Resource]:
+        """Living and ended ones, by number."""
+        return {resource.id: resource for resource in (*self.ended.values(), *self.resources.values())}
 
 
 def check(inventory: Inventory) -> list[Fault]:
@@ -33,8 +173,8 @@ def check(inventory: Inventory) -> list[Fault]:
         _holds,
         _numbers,
         _limits,
-        of_resources,
-        owners,
+        _runs_of_resources,
+        _owners_of_runs,
         _unsettled,
     )
     return [fault for each in checks for fault in each(inventory)]
@@ -244,3 +384,57 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
 
 def _waits(file: str, sentence: str) -> Fault:
     return Fault(Kind.UNSETTLED, file, sentence, BY_NEXT_PASS)
+
+
+def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
+    """Resources wait for the run that their state says, and for no other."""
+    for file, resource in {**inventory.resources, **inventory.ended}.items():
+        wanted = RUN_OF.get(resource.state)
+        run = resource.run
+        if wanted is not None and (run is None or run.kind is not wanted):
+            sentence = f"resource {resource.id} is {resource.state} and waits for no {wanted} run"
+            yield Fault(Kind.WRONG_RUN, file, sentence, f"It must count as cut off: {BY_FSCK}")
+        elif wanted is None and run is not None:
+            sentence = f"resource {resource.id} is {resource.state} and waits for the run {run.id}"
+            yield Fault(Kind.WRONG_RUN, file, sentence, f"That must be taken out of it: {BY_FSCK}")
+
+
+def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
+    """No run is older than what it is for."""
+    if inventory.runs is None:
+        return
+    living = {resource.id: resource for resource in inventory.resources.values()}
+    for name, goes_on in inventory.runs.items():
+        number, kind = _parsed(name)
+        if number is None:
+            yield from _owner_of_agents_run(inventory, name, goes_on)
+        if number is None or number == 0:
+            continue
+        resource = living.get(number)
+        waits = resource is not None and resource.run is not None and resource.run.id == name
+        # A livecheck that hangs may outlast its resource.
+        watches = kind == HookKind.WATCH and (resource is not None or goes_on)
+        if waits or watches or ("resources", number) in inventory.lost:
+            continue
+        yield _without_owner(name, f"resource {number}", goes_on)
+
+
+def _owner_of_agents_run(inventory: Inventory, name: str, goes_on: bool) -> Iterator[Fault]:
+    found = _AGENTS_RUN.fullmatch(name)
+    if found and inventory.agents is not None and int(found[1]) not in (0, *inventory.agents):
+        yield _without_owner(name, f"agent {int(found[1])}", goes_on)
+
+
+def _without_owner(run: str, owner: str, goes_on: bool) -> Fault:
+    file = f"runs/{run}.run"
+    if goes_on:
+        sentence = f"a hook of {owner} runs, and no document waits for it"
+        return Fault(Kind.LONELY_RUN, file, sentence, f"End it: kill -- -$(cat runs/{run}.group).")
+    sentence = f"run {run} is over, and no document waits for it"
+    return Fault(Kind.LEFTOVER, file, sentence, f"It must be removed. {BY_NEXT_PASS}")
+
+
+def _parsed(run: str) -> tuple[int | None, str]:
+    """The resource and the kind of a run; None for a run of anything else."""
+    found = _RUN.fullmatch(run)
+    return (int(found[1]), found[2]) if found else (None, "")

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from functions.integrity import salvage
-from functions.integrity.faults import Kind
 from functions.integrity.fsck import inventory_of, started
-from functions.integrity.invariants import check
-from functions.integrity.run_invariants import RUN_OF
-from functions.policy.transitions import resource as change
+from functions.integrity.invariants import RUN_OF, Kind, check
 from functions.policy.transitions.resource import run_id
+from functions.policy.transitions.ticket import fail_ticket
 from state.documents import HookKind, Resource, Run, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable
 from state.files import layout as tree
@@ -143,7 +141,7 @@ class _Repair:
                     pass
 
     def _fail(self, ticket: Ticket) -> Ticket:
-        return change.fail(ticket, salvage.REASON, self.now) if ticket.state is TicketState.OPEN else ticket
+        return fail_ticket(ticket, salvage.REASON, self.now) if ticket.state is TicketState.OPEN else ticket
 
     def _with_run(self, resource: Resource) -> Resource:
         kind = RUN_OF.get(resource.state)

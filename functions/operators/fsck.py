@@ -5,8 +5,8 @@ import time
 
 from flask import Response
 
-from functions.integrity.faults import Fault
 from functions.integrity.fsck import as_json, as_lines, examine, examine_living
+from functions.integrity.invariants import Fault
 from functions.web import replies as http
 from functions.web.context import current
 from functions.web.errors import AlreadyUnderWay

@@ -9,7 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from functions.policy.waits.labels import OTHER
+from functions.policy.waits.demand import OTHER
 from functions.web.context import Context, current
 from functions.web.request_counts import ROUTE
 from functions.web.requests import Query

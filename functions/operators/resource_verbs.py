@@ -13,7 +13,7 @@ from functions.operators import verbs as wishes
 from functions.operators.living import find, read_living
 from functions.operators.pool_verbs import read_record
 from functions.operators.resources import with_tickets
-from functions.policy.plan import holds as held
+from functions.policy.transitions.resource import HOLDABLE, LONGEST_HOLD
 from functions.text import utc
 from functions.web import errors
 from functions.web import replies as http
@@ -92,11 +92,11 @@ def hold(id_or_name: str) -> Response:
     now = context.clock()
     until = now + USUAL_HOLD
     if span is not None:
-        until = now + times.read_span("for", span, held.LONGEST)
+        until = now + times.read_span("for", span, LONGEST_HOLD)
     elif moment is not None:
-        until = times.read_moment("until", moment, now, held.LONGEST)
+        until = times.read_moment("until", moment, now, LONGEST_HOLD)
     resource = in_thread(_living, context.store, id_or_name)
-    if resource.state not in held.HOLDABLE:
+    if resource.state not in HOLDABLE:
         raise errors.NotUp(resource)
     _ask(context, IntentKind.HOLD_RESOURCE, resource, reason, until)
     taken = "its ticket keeps it, and " if in_thread(_is_taken, context.store, resource) else ""

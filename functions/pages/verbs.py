@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from functions.operators.read_model import PoolLook
-from functions.policy.plan import holds as held
+from functions.policy.transitions.resource import HOLDABLE
 from functions.text import plural, span
 from functions.web.errors import BadParameter, shown
 from functions.web.requests import Query
@@ -115,7 +115,7 @@ def asks_of_resource(resource: Resource, ticket: Ticket | None) -> list[Ask]:
         freed = "The usual rules are for it again: it is given, and deleted when it is due."
         return [Ask("release", "Hold no longer", freed, f"{place}/release", (WHY,))]
     asks = []
-    if resource.state in held.HOLDABLE:
+    if resource.state in HOLDABLE:
         kept = "It is kept to be looked at: nobody gets it, and nothing deletes it until then."
         span_of_it = Field("for", "For how long", "like 2h or 1d", required=True)
         asks.append(Ask("hold", "Hold", kept, f"{place}/hold", (span_of_it, WHY._replace(hint="", required=True))))

@@ -6,7 +6,7 @@ SLACK = 60.0
 """Seconds that the clock may be set back without anything being cut short: then it only lasts so much longer."""
 
 
-def due(at: float, longest: float, now: float) -> float:
+def due_at(at: float, longest: float, now: float) -> float:
     """When something is due that was put off until `at`, for `longest` seconds at most.
 
     That is now, when `at` lies further ahead than can have been meant: the clock was set back since, nobody knows how
@@ -20,7 +20,7 @@ def due_ids(
 ) -> tuple[list[int], float | None]:
     """Of sorted (time, id) entries those that are due `after` seconds after their times, and when the next one is.
 
-    Each is due as `due` says.
+    Each is due as `due_at` says.
     """
     ids: list[int] = []
     following = None
@@ -31,10 +31,10 @@ def due_ids(
         ids.append(id)
     for time, id in reversed(entries):
         at = time + after
-        if at <= now or due(at, longest, now) > now:
+        if at <= now or due_at(at, longest, now) > now:
             break
         ids.append(id)
-    if following is not None and due(following, longest, now) <= now:
+    if following is not None and due_at(following, longest, now) <= now:
         following = None
     return ids, following
 

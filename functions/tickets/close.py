@@ -7,7 +7,7 @@ from typing import Annotated
 from flask import Response
 from msgspec import Meta
 
-from functions.policy.transitions import resource as transitions
+from functions.policy.transitions.ticket import close_ticket
 from functions.tickets.validation import fault_of_reason, one_line
 from functions.web import replies
 from functions.web.context import Context, current
@@ -46,7 +46,7 @@ def by_post(ticket_id: str) -> Response:
 
 def close(context: Context, number: int, bad: str | None = None) -> Ticket:
     """The closed ticket, durable; a ticket that is closed already is not changed. Raises NotFound."""
-    return context.do(Change(number, lambda found: transitions.close(found, context.clock(), bad=bad)))
+    return context.do(Change(number, lambda found: close_ticket(found, context.clock(), bad=bad)))
 
 
 def _reason(given: Closing, error: type[BadParameter] | type[BadField]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from functions.leader_view import Group, Prospect, Waiting
-from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.plan.order import Queue, before, rivals
 from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.text import ordinal, plural, rough_span
 from functions.tickets.matching_pools import nearest_known

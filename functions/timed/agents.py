@@ -28,7 +28,7 @@ from functions.policy.plan.agents import (
     new_agent,
     plan_agents,
 )
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.agent_groups import Groups
 from functions.timed.agent_hooks import agent_run, converge_run, parse_run
 from functions.timed.leader import Leader
@@ -199,7 +199,7 @@ def _drop(leader: Leader, ended: list[int], tell: Callable[[], object]) -> None:
     now = leader.clock()
     for number in ended:
         try:
-            ticket = leader.store.tickets.update(number, lambda found: change.close(found, now, "its agent has ended"))
+            ticket = leader.store.tickets.update(number, lambda found: close_ticket(found, now, "its agent has ended"))
         except (NotFound, CorruptDocument) as error:
             log.warning(
                 "agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(leader.mirror.agents[number])

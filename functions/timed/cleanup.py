@@ -9,9 +9,10 @@ import re
 
 from config.pools import Pool
 from functions.logfields import of_run
-from functions.policy import clock as times
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome, fold_taken_times
+from functions.policy.clock import due_at
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_taken_times
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.environment import list_run, unknown_delete_run
 from functions.timed.hooks import HookRun
 from functions.timed.leader import Leader
@@ -85,7 +86,7 @@ def start_lists(leader: Leader, unknown: Unknown) -> float | None:
         pool = leader.mirror.snapshot.options_of(name)
         if pool is None or pool.cmd_list is None:
             continue
-        due = times.due((record.last_list_at or record.first_seen_at) + LIST_PERIOD, LIST_PERIOD, now)
+        due = due_at((record.last_list_at or record.first_seen_at) + LIST_PERIOD, LIST_PERIOD, now)
         if due > now:
             due_times.append(due)
             continue
@@ -169,5 +170,5 @@ def _close_forgotten_failures(leader: Leader, now: float) -> None:
     ]
     if not forgotten:
         return
-    leader.store.commit(Batch([Update(ticket, change.close(ticket, now)) for ticket in forgotten]))
+    leader.store.commit(Batch([Update(ticket, close_ticket(ticket, now)) for ticket in forgotten]))
     leader.refresh({"tickets": {f"{ticket.id}.json" for ticket in forgotten}})

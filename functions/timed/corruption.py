@@ -15,9 +15,9 @@ from typing import Any
 
 from functions.integrity import salvage
 from functions.logfields import of_file
-from functions.policy.snapshot.reservations import Reservation
+from functions.policy.snapshot.numbers import Reservation
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions.history import MovedAside
+from functions.policy.transitions.history import QuarantinedFile
 from state.documents import Document, Resource, ResourceState
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 from state.files.collection import Collection
@@ -77,7 +77,7 @@ class CorruptionReport:
         self.refused[fault.path] = fault
         return True
 
-    def look(self) -> tuple[list[Aside], list[MovedAside]]:
+    def look(self) -> tuple[list[Aside], list[QuarantinedFile]]:
         """List the quarantine: everything in it, and the part that is new."""
         things = self._store.quarantine.list()
         before, self._why = self._why, {}
@@ -117,10 +117,10 @@ def about_of(folder: Path, key: object) -> dict[str, Any]:
     return {field: int(str(key))} if is_number(str(key)) else {}
 
 
-def _moved_aside(root: Path, aside: Aside, why: str | None) -> MovedAside:
+def _moved_aside(root: Path, aside: Aside, why: str | None) -> QuarantinedFile:
     place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
     now = str(aside.path.relative_to(root))
-    return MovedAside(place=place, now=now, at=aside.at, why=why, about=about_of(Path(aside.folder), aside.key))
+    return QuarantinedFile(place=place, now=now, at=aside.at, why=why, about=about_of(Path(aside.folder), aside.key))
 
 
 def why_quarantined(store: Store, aside: Aside) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from itertools import accumulate, islice
 from typing import Any
 
-from functions.policy.transitions.history import Key, Teller, began_at, key_of, key_of_line, lines_of
+from functions.policy.transitions.history import EventSource, Key, began_at, key_of, key_of_line, lines_of
 from functions.timed.leader import Leader
 from state.errors import StoreUnavailable
 from state.files.events import EventFiles
@@ -128,7 +128,7 @@ def _begin(leader: Leader, now: float) -> None:
                 leader.journal.documents.setdefault(key, document)
 
 
-def _strangers(leader: Leader, chronicle: Chronicle) -> list[Teller]:
+def _strangers(leader: Leader, chronicle: Chronicle) -> list[EventSource]:
     """Documents of which it is not known what was written: all at the start, later what an operator puts back."""
     since = chronicle.since
     return [
@@ -138,7 +138,7 @@ def _strangers(leader: Leader, chronicle: Chronicle) -> list[Teller]:
     ]
 
 
-def last_told(files: EventFiles, documents: Iterable[Teller], now: float) -> dict[Key, int]:
+def last_told(files: EventFiles, documents: Iterable[EventSource], now: float) -> dict[Key, int]:
     """The number of the last event of each document that stands in the files; 0 when there is none.
 
     Only what may be missing is searched: lines are written within one turn, so that older ones are there. Raises

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from state.documents import HookKind
 
 

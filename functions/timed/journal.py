@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from functions.policy.transitions.history import KEPT, Key, Teller, key_of
+from functions.policy.transitions.history import KEPT_EVENTS, EventSource, Key, key_of
 from state.documents import Actor, Event
 
-_MOST_CHANGES = KEPT // 4
+_MOST_CHANGES = KEPT_EVENTS // 4
 """Changes of one document before its events must be written: each change adds four of them at most."""
 
 
@@ -18,7 +18,7 @@ class Journal:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.documents: dict[Key, Teller] = {}
+        self.documents: dict[Key, EventSource] = {}
         """The newest version of each document that may have unwritten events."""
         self.events: list[Event] = []
         """Unwritten events that belong to no document."""
@@ -27,7 +27,7 @@ class Journal:
         self._clock = clock
         self._changes: Counter[Key] = Counter()
 
-    def note(self, document: Teller) -> None:
+    def note(self, document: EventSource) -> None:
         """Note that a document changed, so that its new events are written."""
         key = key_of(document)
         if key is not None:

@@ -13,7 +13,7 @@ from config.pools import Pool
 from config.settings import Settings
 from functions.logfields import of_file, of_problem
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions.records import remembered
+from functions.policy.transitions.pool import updated_records
 from functions.timed.corruption import (
     CorruptionReport,
     PutBack,
@@ -311,7 +311,7 @@ class Leader:
 
     def _remember(self, pools: Iterable[Pool]) -> None:
         """Write the options of the pools into their records. Raises StoreUnavailable and StoreFrozen."""
-        changed = remembered(self.mirror.snapshot.records, pools, self.clock())
+        changed = updated_records(self.mirror.snapshot.records, pools, self.clock())
         if changed:
             self.store.commit(Batch([Put(record) for record in changed]))
         for record in changed:

@@ -6,7 +6,7 @@ folded in by reconcile.
 
 import heapq
 
-from functions.policy import clock as times
+from functions.policy.clock import SLACK, due_at
 from functions.policy.transitions.resource import run_id
 from functions.timed.environment import resource_run
 from functions.timed.leader import Leader
@@ -52,8 +52,8 @@ class Checks:
         ended, began = resource.check_last_time, self._began.get(resource.id)
         now = leader.clock()
         due = (resource.up_at or 0.0) if ended is None else ended + period
-        due = times.due(due, period, now)
-        return due if began is None else max(due, times.due(began + period, period, now))
+        due = due_at(due, period, now)
+        return due if began is None else max(due, due_at(began + period, period, now))
 
     def begin(self, number: int, now: float) -> None:
         """Take note that a check of this resource begins."""
@@ -62,7 +62,7 @@ class Checks:
     def is_outdated(self, now: float) -> bool:
         """Whether the clock was set back, so that all is to be planned anew."""
         before, self._latest = self._latest, now
-        return now < before - times.SLACK
+        return now < before - SLACK
 
     def pop(self, now: float) -> int | None:
         """The next resource that may be due."""

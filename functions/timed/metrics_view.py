@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 
 from functions.policy.snapshot.offers import Tags
-from functions.policy.waits.labels import OTHER, named
-from functions.policy.waits.serving import waiting_for
+from functions.policy.waits.demand import OTHER, named, waiting_for
 from functions.timed.leader import Leader
 from functions.timed.series import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState

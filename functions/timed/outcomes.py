@@ -8,7 +8,9 @@ import logging
 from collections.abc import Iterable
 
 from functions.logfields import of_resource
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource, note_loss
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record, note_abandoned
 from functions.timed.environment import resource_run
 from functions.timed.hooks import HookRun
 from functions.timed.leader import Leader
@@ -49,7 +51,7 @@ def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -
         record = leader.mirror.snapshot.records.get(resource.pool)
         if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
             leader.measures.gave_up(resource.pool)
-            record = record and note_loss(record, outcome)
+            record = record and note_abandoned(record, outcome)
         elif outcome.kind is HookKind.ALLOC:
             options = leader.mirror.snapshot.options_of(resource.pool)
             record = record and fold_record(record, outcome, options.start_delay if options else 0)

@@ -12,22 +12,22 @@ from functions.logfields import Fields, of_pool, of_resource, of_ticket
 from functions.policy.plan.apply import World, apply_step
 from functions.policy.plan.plan import ROUNDS, Plan, plan
 from functions.policy.plan.steps import (
-    AskDelete,
     Assign,
     ChangePool,
+    DeleteAfterRun,
     DropIntent,
     EndHold,
     FailTicket,
     HoldResource,
-    LetGo,
     NoteDrained,
+    Release,
     RequestDelete,
     Settle,
     StartDelete,
     StartResource,
     Step,
 )
-from functions.policy.transitions.pool import why
+from functions.policy.transitions.history import reason_of
 from functions.timed.archive import archive_earlier
 from functions.timed.environment import resource_run
 from functions.timed.leader import Leader
@@ -78,7 +78,7 @@ def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambd
     _apply_to_tickets(leader, grants)
     if interrupted():
         return
-    if not archive_earlier(leader, {step.resource for step in steps if isinstance(step, LetGo)}):
+    if not archive_earlier(leader, {step.resource for step in steps if isinstance(step, Release)}):
         # Decided anew, without those.
         return
     _apply_to_documents(leader, steps)
@@ -104,7 +104,7 @@ def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambd
 
 def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
     """The assignments of what is free already, and those of what this plan lets go."""
-    freed = {step.resource for step in decided.steps if isinstance(step, LetGo)}
+    freed = {step.resource for step in decided.steps if isinstance(step, Release)}
     grants = [step for step in decided.steps if isinstance(step, Assign)]
     return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
 
@@ -131,7 +131,7 @@ def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
                 leader.keep(document)
                 begun.add(document.id)
         _log_step(leader, step, world)
-        if isinstance(step, LetGo):
+        if isinstance(step, Release):
             _note_taken_time(leader, snapshot.tickets[step.ticket])
     if not world.resources and not world.records:
         return
@@ -160,7 +160,7 @@ def _log_step(leader: Leader, step: Step, world: World) -> None:
     match step:
         case RequestDelete(resource=number, reason=reason):
             _log_resource(leader, world.resource(number), "to be deleted: %s", reason)
-        case AskDelete(resource=number, reason=reason):
+        case DeleteAfterRun(resource=number, reason=reason):
             _log_resource(leader, world.resource(number), "to be deleted when its hook ends: %s", reason)
         case HoldResource(resource=number):
             _log_resource(leader, world.resource(number), "held")
@@ -168,7 +168,7 @@ def _log_step(leader: Leader, step: Step, world: World) -> None:
             _log_resource(leader, world.resource(number), "no longer held")
         case ChangePool(pool=name, intent=number):
             intent = leader.mirror.snapshot.intents[number]
-            log.info("pool %s: %s by %s", name, intent.kind, why(intent) or "an operator", extra=of_pool(name))
+            log.info("pool %s: %s by %s", name, intent.kind, reason_of(intent) or "an operator", extra=of_pool(name))
         case NoteDrained(pool=name):
             log.info("pool %s: drained", name, extra=of_pool(name))
         case _:

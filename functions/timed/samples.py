@@ -7,7 +7,7 @@ Triggered by time. Reads the mirror and what was measured since the last call; a
 import logging
 from statistics import median
 
-from functions.policy.waits.serving import serves
+from functions.policy.waits.demand import serves
 from functions.timed.leader import Leader
 from functions.timed.minute import Minute
 from state.documents import ResourceState

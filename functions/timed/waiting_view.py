@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from functions.policy.waits import sentences as words
 from functions.policy.waits.explain import Case, Explanation, Prospect, explain
+from functions.policy.waits.sentences import own_sentence, pool_sentence, why_briefly, why_waiting
 from functions.timed.corruption import SHOWN
 from functions.timed.leader import Leader
 
@@ -48,7 +48,7 @@ def waiting_view(leader: Leader, explanation: Explanation) -> dict[str, Any]:
     own = [
         {"tags": sorted(own.tags), "sandbox": own.sandbox, "sentence": sentence}
         for own in explanation.own
-        if (sentence := words.own_sentence(own))
+        if (sentence := own_sentence(own))
     ]
     return {"at": explanation.at, "cases": cases, "groups": groups, "own": own}
 
@@ -57,15 +57,15 @@ def _shown_case(case: Case, any_pools: bool) -> dict[str, Any]:
     return {
         "on_demand": case.on_demand,
         "missing": case.missing,
-        "why": words.why(case, any_pools),
-        "brief": words.brief(case) if case.prospects else words.why(case, any_pools),
+        "why": why_waiting(case, any_pools),
+        "brief": why_briefly(case) if case.prospects else why_waiting(case, any_pools),
         "pools": [_shown_prospect(prospect) for prospect in case.prospects],
         "forecast": case.forecast,
     }
 
 
 def _shown_prospect(prospect: Prospect) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(prospect), "sentence": words.pool_sentence(prospect)}
+    return {**msgspec.to_builtins(prospect), "sentence": pool_sentence(prospect)}
 
 
 def show(leader: Leader, identity: dict[str, Any]) -> float:

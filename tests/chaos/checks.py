@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from functions.integrity import invariants
-from functions.integrity.faults import Kind
-from functions.integrity.inventory import Inventory
+from functions.integrity.invariants import Inventory, Kind
 from state.documents import Document, HookKind, PoolMode, ResourceState, TicketState
 from state.errors import NotFound, StateError
 from state.files.archive import ARCHIVE_FOLDER_SIZE, Archived

@@ -6,7 +6,7 @@ import tempfile
 from enum import StrEnum
 from pathlib import Path
 
-from functions.policy.plan.holds import HOLDABLE
+from functions.policy.transitions.resource import HOLDABLE
 from functions.timed.hooks import HookRun
 from state.documents import IntentKind, ResourceState, Ticket, TicketState
 from tests.chaos.model_farms import ON_DEMAND, PLAIN, Farm, as_file, generous, tight

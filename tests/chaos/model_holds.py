@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from functions.policy.clock import SLACK
-from functions.policy.plan.holds import HOLDABLE, LONGEST
+from functions.policy.transitions.resource import HOLDABLE, LONGEST_HOLD
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
 
 
@@ -87,4 +87,4 @@ class Holds:
 
     def _is_over(self, until: float | None) -> bool:
         """Whether a hold until then was over at any time since all was looked at last."""
-        return until is not None and any(now >= until or until > now + LONGEST + SLACK for now in self._times)
+        return until is not None and any(now >= until or until > now + LONGEST_HOLD + SLACK for now in self._times)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from functions.timed.hooks import HookRun
 from state.documents import HookKind
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from functions.integrity import invariants
-from functions.integrity.inventory import Inventory
+from functions.integrity.invariants import Inventory
 from functions.timed.hooks import HookRun
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from state.files.archive import ARCHIVE_FOLDER_SIZE

@@ -7,7 +7,7 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from functions.policy.plan.holds import LONGEST
+from functions.policy.transitions.resource import LONGEST_HOLD
 from state.documents import IntentKind
 from tests.chaos.model_deeds import Deeds, Then
 from tests.chaos.model_farms import BROKEN, ON_DEMAND, PLAIN, Farm, farms
@@ -30,7 +30,7 @@ STIRRED = st.lists(
 )
 JUMPS = st.sampled_from([-90_000, -4000, -61, 61, 4000, 90_000, 40 * 86400])
 SPANS = st.sampled_from([1, 20, 61, 400, 1000, 4000])
-HOLD_SPANS = st.sampled_from([30, 400, 4000, LONGEST])
+HOLD_SPANS = st.sampled_from([30, 400, 4000, LONGEST_HOLD])
 BAD = st.sampled_from([None, None, None, "it is bad"])
 """What a client says against its resource when it closes its ticket."""
 POOL = st.sampled_from([*PLAIN, *ON_DEMAND])

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from config.settings import Settings
 from functions.policy.plan.plan import Plan, plan
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.leader import OWN, Leader
 from scheduler import views
@@ -108,7 +108,7 @@ class World:
     def close(self, number: int, trouble: Trouble | None = None, bad: str | None = None) -> Ticket | None:
         """The closed ticket as it was acknowledged, None when its client got no answer or an error."""
         return self._ask(
-            trouble, lambda: self.web.tickets.update(number, lambda found: change.close(found, self.wall, bad=bad))
+            trouble, lambda: self.web.tickets.update(number, lambda found: close_ticket(found, self.wall, bad=bad))
         )
 
     def ask_delete(self, resource: int, unused_only: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from functions.timed.hooks import HookRun
 from state.documents import HookKind, TicketState
 from tests.chaos.disk import unseen_open

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from functions.policy import clock as times
-from functions.policy.plan import holds as held
-from functions.policy.plan import intents
+from functions.policy.plan import apply, intents, retire
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import Step
 from functions.policy.snapshot.by_pool import ByPool
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.resource import LONGEST_HOLD, release_resource
 from scheduler import process
 from state.documents import HookKind, Resource, ResourceState
 from state.files.ids import Numbers
@@ -86,8 +84,12 @@ def numbers_from_1(patch: pytest.MonkeyPatch) -> None:
 
 def no_owners(patch: pytest.MonkeyPatch) -> None:
     """A resource forgets whose it was."""
-    let_go = change.let_go
-    patch.setattr(change, "let_go", lambda *arguments: let_go(*arguments).replace(sandbox=None, sandboxed_since=None))
+
+    def forgetful(*arguments: Any) -> Resource:
+        return release_resource(*arguments).replace(sandbox=None, sandboxed_since=None)
+
+    for module in (apply, retire):
+        patch.setattr(module, "release_resource", forgetful)
 
 
 def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
@@ -98,21 +100,22 @@ def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
 
 def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
     """Nobody expects the clock to be set back."""
-    patch.setattr(times, "SLACK", 1e9)
+    patch.setattr("functions.policy.clock.SLACK", 1e9)
+    patch.setattr("functions.timed.livecheck.SLACK", 1e9)
 
 
 def holds_end_at_once(patch: pytest.MonkeyPatch) -> None:
     """Each plan ends all holds."""
-    expire = held.expire
+    end_holds = intents.end_holds
 
     def early(draft: Draft) -> list[Step]:
-        draft.now += held.LONGEST
+        draft.now += LONGEST_HOLD
         try:
-            return expire(draft)
+            return end_holds(draft)
         finally:
-            draft.now -= held.LONGEST
+            draft.now -= LONGEST_HOLD
 
-    patch.setattr(held, "expire", early)
+    patch.setattr(intents, "end_holds", early)
 
 
 def holds_are_no_matter(patch: pytest.MonkeyPatch) -> None:
@@ -133,7 +136,7 @@ def one_wish_for_all(patch: pytest.MonkeyPatch) -> None:
 
 def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     """Nobody listens to a client that calls its resource bad."""
-    patch.setattr(change, "called_bad", lambda ticket: None)
+    patch.setattr("functions.policy.transitions.resource.called_bad", lambda ticket: None)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import shutil
 import time
 
 from functions.integrity.repair import repair
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.waiting_view import SHORTEST_PAUSE
 from state.documents import Ticket
 from state.errors import StateError
@@ -62,7 +62,7 @@ def _create_several(world: World, tell: Tell) -> None:
 
 
 def _close_several(world: World, tell: Tell) -> None:
-    close = lambda ticket: change.close(ticket, world.clock())  # noqa: E731
+    close = lambda ticket: close_ticket(ticket, world.clock())  # noqa: E731
     _tell_each("closed", world.store.tickets.do_all([Change(number, close) for number in (1, 2, 3)]), tell)
 
 

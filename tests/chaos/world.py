@@ -11,7 +11,7 @@ from inotify_simple import INotify
 
 from config.settings import load_settings
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.leader import OWN, Leader
 from scheduler.hooks import Hooks
@@ -109,7 +109,7 @@ class World:
         return made
 
     def close(self, ticket: int, bad: str | None = None) -> Ticket:
-        return self.store.tickets.update(ticket, lambda found: change.close(found, self.clock(), bad=bad))
+        return self.store.tickets.update(ticket, lambda found: close_ticket(found, self.clock(), bad=bad))
 
     def ask_delete(self, resource: int) -> Intent:
         return self.store.intents.create(

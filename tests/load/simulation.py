@@ -12,12 +12,16 @@ from statistics import median
 import msgspec
 
 from config.pools import Pool
-from functions.policy.plan.plan import Assign, StartResource, Step, plan
-from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.plan.order import Queue, before, rivals
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Assign, StartResource, Step
 from functions.policy.preview.rehearsal import apply
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource, fold_taken_times
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record, fold_taken_times
+from functions.policy.transitions.resource import new_resource, run_id
+from functions.policy.transitions.ticket import close_ticket
 from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.policy.waits.explain import explain
 from state.documents import HookKind, Intent, IntentKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
@@ -210,7 +214,7 @@ class Simulation:
     def _start(self, name: str) -> None:
         pool = self.snapshot.pools[name]
         number = self.snapshot.free_number(name)
-        self.snapshot.put_resource(change.new_resource(next(self._ids), pool, number, {}, self.now))
+        self.snapshot.put_resource(new_resource(next(self._ids), pool, number, {}, self.now))
         self.snapshot.put_record(self.snapshot.records[name].replace(last_start=self.now))
         self.summary.starts += 1
 
@@ -238,7 +242,7 @@ class Simulation:
     def _close(self, number: int) -> None:
         ticket = self.snapshot.tickets[number]
         self.summary.failed += ticket.state is TicketState.FAILED
-        self.snapshot.put_ticket(change.close(ticket, self.now))
+        self.snapshot.put_ticket(close_ticket(ticket, self.now))
         if ticket.pool is not None and ticket.state is TicketState.OPEN:
             record = self.snapshot.records[ticket.pool]
             self.snapshot.put_record(fold_taken_times(record, [self.now - (ticket.assigned_at or self.now)]))
@@ -285,7 +289,7 @@ class Simulation:
         if self.random.random() < DEATH_RATE:
             self._dead.add(number)
         outcome = Outcome(
-            run=change.run_id(number, HookKind.WATCH, int(self.now * 1000)),
+            run=run_id(number, HookKind.WATCH, int(self.now * 1000)),
             kind=HookKind.WATCH,
             started_at=self.now,
             ended_at=self.now,

@@ -6,12 +6,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan import holds as held
 from functions.policy.plan.plan import Plan, plan
 from functions.policy.preview.rehearsal import apply
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record
+from functions.policy.transitions.resource import DELETABLE_AFTER_RUN, HOLDABLE
+from functions.policy.transitions.ticket import close_ticket
 from state.documents import HookKind, IntentKind, PoolMode, Resource, ResourceState, Ticket, TicketState
 from tests.policy.world import (
     NOW,
@@ -68,8 +70,8 @@ def resources(draw: st.DrawFn, id: int, farm: list[Pool]) -> Resource:
     state = draw(st.sampled_from([*ResourceState] + [ResourceState.UP] * 6))
     tags = draw(st.sampled_from([pool.offers, pool.offers, {}, {"a": 0, "x": 2}]))
     sandbox = draw(SANDBOXES)
-    busy = state in change.ASKABLE
-    is_held = state in held.HOLDABLE and draw(st.integers(0, 5)) == 0
+    busy = state in DELETABLE_AFTER_RUN
+    is_held = state in HOLDABLE and draw(st.integers(0, 5)) == 0
     return a_resource(
         id,
         pool.name,
@@ -200,7 +202,7 @@ class History:
     def _close(self, chosen: int, bad: str | None) -> None:
         closable = [ticket for ticket in self.snapshot.tickets.values() if ticket.state is not TicketState.CLOSED]
         if closable:
-            self.snapshot.put_ticket(change.close(closable[chosen % len(closable)], self.now, bad=bad))
+            self.snapshot.put_ticket(close_ticket(closable[chosen % len(closable)], self.now, bad=bad))
 
     def _run_ends(self, chosen: int, ending: str) -> None:
         busy = self.snapshot.resources_in_run()

@@ -21,7 +21,7 @@ from functions.policy.plan.agents import (
     number_printed,
     plan_agents,
 )
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.lifecycle import AgentEvent
 from tests.policy.world import NOW, a_ticket, an_assigned_ticket

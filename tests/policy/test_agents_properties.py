@@ -22,8 +22,8 @@ from functions.policy.plan.agents import (
     moved,
     plan_agents,
 )
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.ticket import close_ticket, fail_ticket
 from state.documents import Agent, AgentState, Ticket, TicketState
 
 GROUPS = {name: AgentGroup(name=name, tags=(name,)) for name in ("red", "blue")}
@@ -118,7 +118,7 @@ class Farm:
             case Drop(agent=number):
                 assert number not in self.running, "an agent is dropped while its hook runs"
                 if number in self.tickets:
-                    self.tickets[number] = change.close(self.tickets[number], self.now)
+                    self.tickets[number] = close_ticket(self.tickets[number], self.now)
                 del self.agents[number]
             case AskGroup():
                 pass
@@ -143,9 +143,9 @@ class Farm:
             case ("resource", int(place)):
                 self.change_ticket(place, lambda ticket: ticket.replace(resource=1, output=b"x"), resource=None)
             case ("fail", int(place)):
-                self.change_ticket(place, lambda ticket: change.fail(ticket, "it died", self.now))
+                self.change_ticket(place, lambda ticket: fail_ticket(ticket, "it died", self.now))
             case ("close", int(place)):
-                self.change_ticket(place, lambda ticket: change.close(ticket, self.now))
+                self.change_ticket(place, lambda ticket: close_ticket(ticket, self.now))
             case ("hook", int(place), bool(good)):
                 self.end_hook(place, good)
             case ("restart", bool(lost)):

@@ -1,6 +1,6 @@
 """Step 6: which ticket gets which resource."""
 
-from functions.policy.plan.plan import Assign, LetGo
+from functions.policy.plan.steps import Assign, Release
 from state.documents import ResourceState
 from tests.policy.world import (
     a_closed_ticket,
@@ -154,7 +154,7 @@ def test_what_is_let_go_in_this_plan_goes_to_the_next_ticket_of_its_sandbox() ->
         a_ticket(3, "x86", sandbox="mine"),
         a_resource(1, VM),
     )
-    assert steps_of([VM], *documents) == [LetGo(1, 1, False), Assign(3, 1)]
+    assert steps_of([VM], *documents) == [Release(1, 1, False), Assign(3, 1)]
 
 
 def test_what_is_let_go_competes_by_id_with_what_was_free() -> None:

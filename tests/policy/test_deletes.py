@@ -1,6 +1,7 @@
 """Step 4: deletes start."""
 
-from functions.policy.plan.plan import FailTicket, StartDelete, plan
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import FailTicket, StartDelete
 from state.documents import ResourceState
 from tests.policy.world import (
     NOW,

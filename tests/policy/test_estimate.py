@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.transitions.hook_results import fold_taken_times
+from functions.policy.transitions.pool import fold_taken_times
 from functions.policy.waits.estimate import Arrival, Confidence, Estimate, Forecast, estimate
 from functions.policy.waits.explain import explain
 from functions.policy.waits.forecast import Coming, forecast

@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Hold, Reason
-from functions.policy.plan.plan import Assign, StartResource, decide, plan
+from functions.policy.plan.limits import Limit, Reason
+from functions.policy.plan.plan import decide, plan
+from functions.policy.plan.steps import Assign, StartResource
 from functions.policy.preview.rehearsal import apply
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.waits import sentences as words
 from functions.policy.waits.explain import Case, Explanation, explain
+from functions.policy.waits.sentences import own_sentence, pool_sentence, why_briefly, why_waiting
 from state.documents import PoolMode, Resource, ResourceState
 from tests.policy.farms import SANDBOXES, Event, History, events, pools, tag_sets
 from tests.policy.world import (
@@ -32,11 +33,11 @@ def case_of(farm: list[Pool], *documents: Document, tags: tuple[str, ...] = ("a"
 
 
 def why(farm: list[Pool], *documents: Document, tags: tuple[str, ...] = ("a",)) -> str:
-    return words.why(case_of(farm, *documents, tags=tags))
+    return why_waiting(case_of(farm, *documents, tags=tags))
 
 
-def reasons(case: Case, pool: str) -> dict[Reason, Hold]:
-    return {hold.reason: hold for prospect in case.prospects if prospect.pool == pool for hold in prospect.holds}
+def reasons(case: Case, pool: str) -> dict[Reason, Limit]:
+    return {limit.reason: limit for prospect in case.prospects if prospect.pool == pool for limit in prospect.limits}
 
 
 # Examples
@@ -45,16 +46,16 @@ def reasons(case: Case, pool: str) -> dict[Reason, Hold]:
 def test_a_pool_at_its_max_says_so() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1)]
     case = case_of(farm, a_resource(1, farm[0]), an_assigned_ticket(1, 1), a_ticket(2, "a"))
-    assert reasons(case, "vm") == {Reason.AT_MAX: Hold(Reason.AT_MAX, 1)}
-    assert words.why(case) == "pool vm is at its max of 1, all taken"
-    assert words.brief(case) == "pool vm at its max of 1"
+    assert reasons(case, "vm") == {Reason.AT_MAX: Limit(Reason.AT_MAX, 1)}
+    assert why_waiting(case) == "pool vm is at its max of 1, all taken"
+    assert why_briefly(case) == "pool vm at its max of 1"
 
 
 def test_a_pool_that_starts_one_says_so() -> None:
     farm = [a_pool(tags={"a": 0}, max_prealloc=1)]
     case = case_of(farm, a_resource(1, farm[0], ResourceState.STARTING), a_ticket(2, "a"))
     assert [(prospect.pool, prospect.starting) for prospect in case.prospects] == [("vm", 1)]
-    assert words.brief(case) == "pool vm starting 1"
+    assert why_briefly(case) == "pool vm starting 1"
 
 
 def test_the_pool_that_promises_most_is_told_first() -> None:
@@ -67,8 +68,8 @@ def test_the_pool_that_promises_most_is_told_first() -> None:
     taken = [a_resource(1, farm[0]), an_assigned_ticket(1, 1)]
     starting = a_resource(2, farm[1], ResourceState.STARTING)
     case = case_of(farm, *taken, starting, a_ticket(2, "a"))
-    assert words.brief(case) == "pool busy starting 1 (and 2 more pools)"
-    assert words.why(case).split("; ") == [
+    assert why_briefly(case) == "pool busy starting 1 (and 2 more pools)"
+    assert why_waiting(case).split("; ") == [
         "pool busy is starting 1 and is at its max of 1 (0 taken)",
         "pool full is at its max of 1, all taken",
         "pool vain starts only for tickets that ask for x",
@@ -86,14 +87,14 @@ def test_a_pool_whose_starts_fail_says_until_when_and_why() -> None:
 def test_a_start_delay_is_told() -> None:
     farm = [a_pool(tags={"a": 0}, max_prealloc=1, start_delay=30)]
     case = case_of(farm, a_record(farm[0], last_start=NOW - 10), a_ticket(2, "a"))
-    assert reasons(case, "vm") == {Reason.START_DELAY: Hold(Reason.START_DELAY, until=NOW + 20)}
+    assert reasons(case, "vm") == {Reason.START_DELAY: Limit(Reason.START_DELAY, until=NOW + 20)}
 
 
 def test_what_is_kept_for_other_sandboxes_is_told() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, reuse_opportunity_time=60)]
     case = case_of(farm, a_released_resource(1, farm[0], "theirs"), a_ticket(2, "a", sandbox="mine"))
     assert reasons(case, "vm")[Reason.OTHER_SANDBOXES].count == 1
-    assert words.why(case).endswith("and keeps 1 free one for other sandboxes")
+    assert why_waiting(case).endswith("and keeps 1 free one for other sandboxes")
 
 
 def test_a_failing_livecheck_is_told() -> None:
@@ -110,7 +111,7 @@ def test_a_pool_without_spares_says_that_it_starts_nothing() -> None:
 
 def test_an_on_demand_pool_does_not_start_for_plain_tags() -> None:
     case = case_of([a_pool(tags={"a": 0}, tags_on_demand={"x": 0})], a_ticket(2, "a"))
-    assert reasons(case, "vm") == {Reason.ON_DEMAND_ONLY: Hold(Reason.ON_DEMAND_ONLY, detail="x")}
+    assert reasons(case, "vm") == {Reason.ON_DEMAND_ONLY: Limit(Reason.ON_DEMAND_ONLY, detail="x")}
 
 
 def test_of_on_demand_pools_the_one_that_will_start_is_told_from_the_others() -> None:
@@ -150,7 +151,7 @@ def test_what_a_sandbox_has_of_its_own_is_told() -> None:
     releasing = a_released_resource(1, farm[0], "mine", state=ResourceState.RELEASING)
     told = explain(a_snapshot(farm, releasing, a_ticket(2, "a", sandbox="mine")), NOW)
     assert [(own.sandbox, own.releasing) for own in told.own] == [("mine", 1)]
-    assert words.own_sentence(told.own[0]) == "1 of its own sandbox is being released"
+    assert own_sentence(told.own[0]) == "1 of its own sandbox is being released"
 
 
 def test_what_operators_stopped_says_so_and_why() -> None:
@@ -159,8 +160,8 @@ def test_what_operators_stopped_says_so_and_why() -> None:
     drained = a_record(farm[1], mode=PoolMode.DRAINING)
     starting = a_resource(1, farm[1], ResourceState.STARTING)
     case = explain(a_snapshot(farm, paused, drained, starting, a_ticket(1, "a")), NOW).cases[frozenset("a")]
-    assert words.pool_sentence(case.prospects[0]).startswith("is paused by operators: new image")
-    assert words.pool_sentence(case.prospects[1]).startswith("is drained by operators")
+    assert pool_sentence(case.prospects[0]).startswith("is paused by operators: new image")
+    assert pool_sentence(case.prospects[1]).startswith("is drained by operators")
     assert case.prospects[1].starting == 0
 
 
@@ -174,7 +175,8 @@ def test_equal_cases_are_one_object() -> None:
 
 TIMED = (Reason.FAILING, Reason.START_DELAY)
 STOPPED = (Reason.PAUSED, Reason.DRAINING)
-START_HOLDS = (*TIMED, *STOPPED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
+NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
+START_LIMITS = (*TIMED, *STOPPED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
 
 
 def crowded() -> st.SearchStrategy[list[Event]]:
@@ -202,7 +204,7 @@ def test_what_is_about_to_start_is_what_the_plan_starts(farm: list[Pool], happen
         for prospect in case.prospects:
             assert prospect.about_to_start == starts.count(prospect.pool)
             if prospect.about_to_start:
-                assert not any(hold.reason in START_HOLDS for hold in prospect.holds)
+                assert not any(limit.reason in START_LIMITS for limit in prospect.limits)
 
 
 @given(pools(), crowded())
@@ -212,16 +214,16 @@ def test_at_rest_every_pool_that_could_serve_says_what_holds_it(farm: list[Pool]
     for tags, case in explain(snapshot, now).cases.items():
         assert {p.pool for p in case.prospects} >= {p.name for p in snapshot.pools.values() if tags <= p.offers.keys()}
         for prospect in case.prospects:
-            assert prospect.holds
-            assert words.pool_sentence(prospect)
-        assert words.why(case)
+            assert prospect.limits
+            assert pool_sentence(prospect)
+        assert why_waiting(case)
 
 
-def without(pool: Pool, holds: list[Hold]) -> Pool:
+def without(pool: Pool, limits: list[Limit]) -> Pool:
     """The options of the pool, so changed that these limits do not hold it any more."""
     changes: dict[str, object] = {}
-    for hold in holds:
-        match hold.reason:
+    for limit in limits:
+        match limit.reason:
             case Reason.AT_MAX:
                 changes["max"] = 99
             case Reason.MAX_STARTING:
@@ -233,13 +235,13 @@ def without(pool: Pool, holds: list[Hold]) -> Pool:
     return msgspec.structs.replace(pool, **changes)
 
 
-def lift(snapshot: Snapshot, name: str, holds: list[Hold]) -> None:
-    """Take away what holds one pool."""
-    changed = without(snapshot.pools[name], holds)
+def lift(snapshot: Snapshot, name: str, limits: list[Limit]) -> None:
+    """Take away what limits one pool."""
+    changed = without(snapshot.pools[name], limits)
     snapshot.set_pools([changed if pool.name == name else pool for pool in snapshot.pools.values()])
-    if any(hold.reason is Reason.FAILING for hold in holds):
+    if any(limit.reason is Reason.FAILING for limit in limits):
         snapshot.put_record(snapshot.records[name].replace(paused_until=None, pause_reason=None))
-    if any(hold.reason in STOPPED for hold in holds):
+    if any(limit.reason in STOPPED for limit in limits):
         snapshot.put_record(snapshot.records[name].replace(mode=PoolMode.ACTIVE))
 
 
@@ -247,22 +249,22 @@ def lift(snapshot: Snapshot, name: str, holds: list[Hold]) -> None:
 def test_a_pool_starts_once_all_that_holds_it_is_gone_and_not_before(
     farm: list[Pool], happenings: list[Event], data: st.DataObject
 ) -> None:
-    """Given a farm at rest, when all holds of a pool are lifted, then it starts one; when all but one, it does not."""
+    """Given a farm at rest, when all limits of a pool are lifted, then it starts one; when all but one, it does not."""
     snapshot, now = at_some_time(farm, happenings, rest=True)
     told = explain(snapshot, now)
     candidates = [
         (tags, prospect)
         for tags, case in told.cases.items()
         for prospect in case.prospects
-        if any(hold.reason in START_HOLDS for hold in prospect.holds)
-        and not any(hold.reason in (Reason.ENOUGH_COMING, Reason.BETTER_POOL) for hold in prospect.holds)
+        if any(limit.reason in START_LIMITS for limit in prospect.limits)
+        and not any(limit.reason in (Reason.ENOUGH_COMING, Reason.BETTER_POOL) for limit in prospect.limits)
     ]
     if not candidates:
         return
     tags, prospect = data.draw(st.sampled_from(candidates))
-    holds = [hold for hold in prospect.holds if hold.reason in START_HOLDS]
-    kept = data.draw(st.sampled_from([None, *holds]))
-    lift(snapshot, prospect.pool, [hold for hold in holds if hold is not kept])
+    limits = [limit for limit in prospect.limits if limit.reason in START_LIMITS]
+    kept = data.draw(st.sampled_from([None, *limits]))
+    lift(snapshot, prospect.pool, [limit for limit in limits if limit is not kept])
     draft = Draft(snapshot, now)
     starts = [step.pool for step in decide(draft).steps if isinstance(step, StartResource)]
     if kept is not None:
@@ -276,7 +278,7 @@ def test_a_pool_starts_once_all_that_holds_it_is_gone_and_not_before(
 
 def grow(snapshot: Snapshot, now: float) -> None:
     """Let every pool start whatever it can, let all starts succeed, and give out what comes."""
-    snapshot.set_pools([without(pool, [Hold(reason) for reason in START_HOLDS]) for pool in snapshot.pools.values()])
+    snapshot.set_pools([without(pool, [Limit(reason) for reason in START_LIMITS]) for pool in snapshot.pools.values()])
     for record in list(snapshot.records.values()):
         snapshot.put_record(record.replace(paused_until=None, mode=PoolMode.ACTIVE))
     for _ in range(4):
@@ -299,7 +301,10 @@ def test_a_ticket_that_no_pool_can_serve_is_not_served_by_any_growth(farm: list[
     waiting = {id: frozenset(snapshot.tickets[id].tags) for tags in told.cases for id in snapshot.waiting[tags]}
     starts = {
         tags: any(
-            all(hold.reason not in (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED) for hold in p.holds)
+            all(
+                limit.reason not in (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
+                for limit in p.limits
+            )
             for p in case.prospects
         )
         for tags, case in told.cases.items()

@@ -7,10 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.policy.plan.agents import new_agent
-from functions.policy.transitions import records
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.history import KEPT, MovedAside, Teller, key_of, key_of_line, lines_of
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
+from functions.policy.transitions.history import (
+    KEPT_EVENTS,
+    EventSource,
+    QuarantinedFile,
+    key_of,
+    key_of_line,
+    lines_of,
+)
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record, record_in_file, record_not_in_file
+from functions.policy.transitions.resource import (
+    DELETABLE_AFTER_RUN,
+    begin_delete,
+    delete_after_run,
+    new_resource,
+    release_resource,
+    request_delete,
+)
+from functions.policy.transitions.ticket import close_ticket, fail_ticket
 from state.documents import Actor, Event, HookKind, PoolRecord, Resource, ResourceState
 from state.lifecycle import ResourceEvent, after_resource_event
 from tests.policy.world import NOW, a_closed_ticket, a_pool, a_record, a_resource, a_ticket, an_assigned_ticket
@@ -28,14 +44,14 @@ def told(document: Resource | PoolRecord) -> list[tuple[str, str | None, str | N
 
 def test_a_whole_life_is_told_with_who_did_what() -> None:
     """Given a start, a ticket that lets go with a hook, and a delete by hand, then each is told once, in order."""
-    resource = change.new_resource(1, VM, 0, {}, NOW)
+    resource = new_resource(1, VM, 0, {}, NOW)
     assert resource.run is not None
     resource = fold_resource(resource, outcome(HookKind.ALLOC, resource.run.id, NOW + 1), VM)
-    resource = change.let_go(resource, a_closed_ticket(7, 1, assigned_at=NOW + 2), True, NOW + 3)
-    resource = change.ask_delete(resource, "disk full", NOW + 4, Actor.OPERATOR)
+    resource = release_resource(resource, a_closed_ticket(7, 1, assigned_at=NOW + 2), True, NOW + 3)
+    resource = delete_after_run(resource, "disk full", NOW + 4, Actor.OPERATOR)
     assert resource.run is not None
     resource = fold_resource(resource, outcome(HookKind.RELEASE, resource.run.id, NOW + 5), VM)
-    resource = change.begin_delete(resource, NOW + 6)
+    resource = begin_delete(resource, NOW + 6)
     assert resource.run is not None
     resource = fold_resource(resource, outcome(HookKind.TERMINATE, resource.run.id, NOW + 7), VM)
     assert told(resource) == [
@@ -56,12 +72,12 @@ def test_a_whole_life_is_told_with_who_did_what() -> None:
 
 def test_failures_are_told_with_what_the_hook_said() -> None:
     """Given a delete that fails and is given up, then both tell how it ended."""
-    resource = change.begin_delete(a_resource(1, state=ResourceState.DELETE_REQUEST), NOW)
+    resource = begin_delete(a_resource(1, state=ResourceState.DELETE_REQUEST), NOW)
     for _ in range(2):
         assert resource.run is not None
         failed = outcome(HookKind.TERMINATE, resource.run.id, exit=3, last_line="no such VM")
         resource = fold_resource(resource, failed, VM)
-        resource = change.begin_delete(resource, NOW) if resource.state is ResourceState.DELETE_REQUEST else resource
+        resource = begin_delete(resource, NOW) if resource.state is ResourceState.DELETE_REQUEST else resource
     assert [event.reason for event in resource.history if event.actor == "hook"] == [
         "cmd_delete exited 3: no such VM",
         "cmd_delete failed 2 times and is not tried again; at last it exited 3: no such VM",
@@ -82,28 +98,28 @@ def test_of_livechecks_only_a_change_is_told() -> None:
 def test_a_delete_tells_which_ticket_loses_the_resource() -> None:
     """Given a taken resource, when its delete is asked for, then its ticket is told with when it was assigned."""
     ticket = an_assigned_ticket(7, 1)
-    (event,) = change.request_delete(a_resource(1), "why", NOW, Actor.OPERATOR, ticket).history
+    (event,) = request_delete(a_resource(1), "why", NOW, Actor.OPERATOR, ticket).history
     assert (event.ticket, event.since, event.actor, event.reason) == (7, ticket.assigned_at, "operator", "why")
 
 
 def test_a_history_stays_short_and_goes_on_counting() -> None:
     """Given more transitions than are kept, then the last ones stand there, with their numbers."""
     resource = a_resource(1)
-    for ticket in range(KEPT + 5):
-        resource = change.let_go(resource, a_closed_ticket(ticket, 1), False, NOW)
-    assert [event.n for event in resource.history] == list(range(6, KEPT + 6))
+    for ticket in range(KEPT_EVENTS + 5):
+        resource = release_resource(resource, a_closed_ticket(ticket, 1), False, NOW)
+    assert [event.n for event in resource.history] == list(range(6, KEPT_EVENTS + 6))
 
 
 def test_a_document_without_history_begins_one() -> None:
     """Given a resource of an older version, when it is let go, then that is its event number 1."""
-    resource = change.let_go(a_resource(1), a_closed_ticket(7, 1), False, NOW)
+    resource = release_resource(a_resource(1), a_closed_ticket(7, 1), False, NOW)
     assert [(event.n, event.event) for event in resource.history] == [(1, "let go")]
 
 
 @given(st.lists(st.tuples(st.sampled_from(ResourceEvent), st.booleans()), max_size=40))
 def test_replaying_the_history_of_a_resource_gives_its_state(steps: list[tuple[ResourceEvent, bool]]) -> None:
     """Given any life, however its hooks end, then its history leads from state to state to where it is now."""
-    resource = change.new_resource(1, VM, 0, {}, NOW)
+    resource = new_resource(1, VM, 0, {}, NOW)
     for event, good in steps:
         resource = _live(resource, event, good)
     state = None
@@ -121,19 +137,19 @@ def _live(resource: Resource, event: ResourceEvent, good: bool) -> Resource:
     """One step that is possible in the state of this resource; `event` and `good` choose which."""
     if event in (ResourceEvent.CHECK_FAILED, ResourceEvent.CHECK_GOOD):
         return fold_resource(resource, outcome(HookKind.WATCH, exit=int(event is ResourceEvent.CHECK_FAILED)), VM)
-    if resource.state in change.ASKABLE and event is ResourceEvent.DELETE_PLANNED:
-        return change.ask_delete(resource, "why", NOW)
+    if resource.state in DELETABLE_AFTER_RUN and event is ResourceEvent.DELETE_PLANNED:
+        return delete_after_run(resource, "why", NOW)
     if resource.run is not None:
         cut = {} if event is not ResourceEvent.START_CUT_OFF else {"exit": None, "cut_off": "time limit"}
         ending = {"exit": 0 if good else 1, **cut}
         return fold_resource(resource, outcome(resource.run.kind, resource.run.id, **ending), VM)
     if resource.state is ResourceState.UP:
         if event is ResourceEvent.DELETE_ASKED:
-            return change.request_delete(resource, "why", NOW)
+            return request_delete(resource, "why", NOW)
         number = resource.releases_counter + 1
-        return change.let_go(resource, a_closed_ticket(number, resource.id), good, NOW)
+        return release_resource(resource, a_closed_ticket(number, resource.id), good, NOW)
     if resource.state is ResourceState.DELETE_REQUEST:
-        return change.begin_delete(resource, NOW)
+        return begin_delete(resource, NOW)
     return resource
 
 
@@ -154,11 +170,11 @@ def test_a_pool_tells_when_its_starts_fail_and_when_they_succeed_again() -> None
 
 def test_a_pool_tells_when_it_comes_into_the_file_changes_and_leaves() -> None:
     """Given a pool that comes, stays, changes, leaves and comes back, then all but the staying is told."""
-    record = records.configured(None, VM, 0, NOW)
-    record = records.configured(record, VM, 3, NOW)
-    record = records.configured(record, a_pool(max=9, cmd_new="other", delete_attempts=2), 3, NOW)
-    record = records.left(records.left(record, NOW), NOW)
-    record = records.configured(record, VM, 0, NOW)
+    record = record_in_file(None, VM, 0, NOW)
+    record = record_in_file(record, VM, 3, NOW)
+    record = record_in_file(record, a_pool(max=9, cmd_new="other", delete_attempts=2), 3, NOW)
+    record = record_not_in_file(record_not_in_file(record, NOW), NOW)
+    record = record_in_file(record, VM, 0, NOW)
     assert [(event.event, event.reason) for event in record.history] == [
         ("configured", None),
         ("options changed", "cmd_new, max 4 → 9"),
@@ -174,7 +190,7 @@ def test_a_pool_tells_when_it_comes_into_the_file_changes_and_leaves() -> None:
 def test_a_ticket_tells_its_transitions_out_of_its_fields() -> None:
     """Given a ticket that was assigned, failed and closed, then there is a line for each, with what it had."""
     ticket = a_ticket(7, "A", "B", resource=5, resource_name="vm_5", pool="vm", assigned_at=NOW - 50)
-    ticket = change.close(change.fail(ticket, "livecheck failed", NOW - 20), NOW)
+    ticket = close_ticket(fail_ticket(ticket, "livecheck failed", NOW - 20), NOW)
     lines = lines_of(ticket)
     assert [(line.n, line.event, line.before, line.after, line.actor, line.reason) for line in lines] == [
         (1, "taken", None, "OPEN", "client", "wants A, B"),
@@ -199,23 +215,25 @@ def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, r
     """Given a close by the client, with a word against the resource, or by the leader, then its line says so, and the
     one of the resource that it lets go, too.
     """
-    ticket = change.close(an_assigned_ticket(7, 1), NOW, **closing)
+    ticket = close_ticket(an_assigned_ticket(7, 1), NOW, **closing)
     line = lines_of(ticket)[-1]
     assert (line.event, line.actor, line.reason) == ("closed", actor, reason)
-    assert change.let_go(a_resource(1, VM), ticket, False, NOW).history[-1].actor == actor
+    assert release_resource(a_resource(1, VM), ticket, False, NOW).history[-1].actor == actor
 
 
 @pytest.mark.parametrize(
     "document",
     [
         a_closed_ticket(7, None),
-        change.new_resource(5, VM, 0, {}, NOW),
-        records.configured(None, VM, 0, NOW),
+        new_resource(5, VM, 0, {}, NOW),
+        record_in_file(None, VM, 0, NOW),
         new_agent(7, "workers", {}, NOW),
-        MovedAside(place="pools/vm.json", now="quarantine/pools-vm.1", at=NOW, why="cut off", about={"pool": "vm"}),
+        QuarantinedFile(
+            place="pools/vm.json", now="quarantine/pools-vm.1", at=NOW, why="cut off", about={"pool": "vm"}
+        ),
     ],
 )
-def test_a_line_tells_whose_it_is(document: Teller) -> None:
+def test_a_line_tells_whose_it_is(document: EventSource) -> None:
     """Given any document, then each of its lines leads back to it."""
     lines = lines_of(document)
     assert lines

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 
 from config.pools import Pool
-from functions.integrity.faults import NOTES, Fault, Kind
-from functions.integrity.invariants import check
-from functions.integrity.inventory import Inventory
+from functions.integrity.invariants import NOTES, Fault, Inventory, Kind, check
 from state import documents
 from state.documents import Actor, HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
 from state.lifecycle import ResourceEvent

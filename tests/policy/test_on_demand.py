@@ -2,7 +2,8 @@
 
 import pytest
 
-from functions.policy.plan.plan import Assign, RequestDelete, StartResource, plan
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Assign, RequestDelete, StartResource
 from state.documents import ResourceState
 from tests.policy.world import (
     NOW,

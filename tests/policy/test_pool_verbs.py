@@ -2,19 +2,18 @@
 
 import pytest
 
-from functions.policy.plan.plan import (
+from functions.policy.plan.plan import Plan, plan
+from functions.policy.plan.steps import (
     Assign,
     ChangePool,
     DropIntent,
     FailTicket,
     NoteDrained,
-    Plan,
     RequestDelete,
     StartDelete,
     StartResource,
-    plan,
 )
-from functions.policy.transitions import pool as modes
+from functions.policy.transitions.pool import change_mode
 from state.documents import IntentKind, PoolMode, ResourceState
 from tests.policy.world import (
     NOW,
@@ -141,7 +140,7 @@ def wish(kind: IntentKind, **fields):
 
 def test_a_wish_stands_in_the_record_with_who_when_and_why() -> None:
     """Given an active pool, when it shall drain, then its record says so."""
-    changed = modes.change_pool(a_record(EAGER), wish(IntentKind.DRAIN_POOL, until=NOW + 60), NOW)
+    changed = change_mode(a_record(EAGER), wish(IntentKind.DRAIN_POOL, until=NOW + 60), NOW)
     found = (changed.mode, changed.mode_since, changed.mode_by, changed.mode_reason, changed.drain_until)
     assert found == (DRAINING, NOW, "alice", "why", NOW + 60)
 
@@ -149,7 +148,7 @@ def test_a_wish_stands_in_the_record_with_who_when_and_why() -> None:
 def test_resuming_ends_all_of_it() -> None:
     """Given a drained pool, when it shall resume, then it starts again and is drained no more."""
     before = record(drain_until=NOW - 1, drained_at=NOW)
-    changed = modes.change_pool(before, wish(IntentKind.RESUME_POOL), NOW)
+    changed = change_mode(before, wish(IntentKind.RESUME_POOL), NOW)
     assert (changed.mode, changed.drain_until, changed.drained_at) == (PoolMode.ACTIVE, None, None)
     steps = steps_of([EAGER], before, wish(IntentKind.RESUME_POOL))
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
@@ -159,8 +158,8 @@ def test_the_event_of_a_drain_tells_its_deadline() -> None:
     """Given an active pool, when it drains with a deadline, with another, and is resumed, then the events say so."""
     pool = a_record(EAGER)
     for until in (NOW + 60, None, NOW + 90):
-        pool = modes.change_pool(pool, wish(IntentKind.DRAIN_POOL, until=until), NOW)
-    pool = modes.change_pool(pool, wish(IntentKind.RESUME_POOL), NOW)
+        pool = change_mode(pool, wish(IntentKind.DRAIN_POOL, until=until), NOW)
+    pool = change_mode(pool, wish(IntentKind.RESUME_POOL), NOW)
     told = [(event.after, event.until) for event in pool.history]
     assert told == [(DRAINING, NOW + 60), (DRAINING, None), (DRAINING, NOW + 90), (PoolMode.ACTIVE, None)]
 
@@ -168,19 +167,19 @@ def test_the_event_of_a_drain_tells_its_deadline() -> None:
 @pytest.mark.parametrize("kind", [IntentKind.PAUSE_POOL, IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL])
 def test_the_same_wish_again_changes_nothing(kind: IntentKind) -> None:
     """Given a wish that was fulfilled, when it comes again later, then the record stays the same object."""
-    changed = modes.change_pool(record(mode=PAUSED), wish(kind), NOW)
-    assert modes.change_pool(changed, wish(kind), NOW + 50) is changed
+    changed = change_mode(record(mode=PAUSED), wish(kind), NOW)
+    assert change_mode(changed, wish(kind), NOW + 50) is changed
 
 
 def test_another_deadline_does_not_begin_the_drain_anew() -> None:
     """Given a draining pool, when its deadline is moved, then it still drains since the first time."""
-    changed = modes.change_pool(record(), wish(IntentKind.DRAIN_POOL, until=NOW + 9), NOW)
+    changed = change_mode(record(), wish(IntentKind.DRAIN_POOL, until=NOW + 9), NOW)
     assert (changed.mode_since, changed.drain_until) == (NOW - 100, NOW + 9)
 
 
 def test_a_pause_does_not_end_a_drain() -> None:
     """Given a draining pool, when it shall pause, then it goes on draining."""
-    assert modes.change_pool(record(), wish(IntentKind.PAUSE_POOL), NOW) == record()
+    assert change_mode(record(), wish(IntentKind.PAUSE_POOL), NOW) == record()
 
 
 def test_a_wish_for_an_unknown_pool_is_dropped() -> None:
@@ -194,7 +193,7 @@ def test_a_retry_forgets_failed_starts_and_starts_at_once() -> None:
     assert of_kind(steps_of([EAGER], failing), StartResource) == []
     steps = steps_of([EAGER], failing, a_pool_intent(1, IntentKind.RETRY_POOL))
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
-    changed = modes.change_pool(failing, wish(IntentKind.RETRY_POOL), NOW)
+    changed = change_mode(failing, wish(IntentKind.RETRY_POOL), NOW)
     assert (changed.start_failures, changed.paused_until, changed.pause_reason) == (0, None, None)
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan.plan import AskDelete, FailTicket, RequestDelete, StartResource, plan
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import DeleteAfterRun, FailTicket, RequestDelete, StartResource
 from functions.policy.preview.preview import (
     Change,
     Documents,
@@ -214,7 +215,7 @@ def test_what_is_told_is_what_the_next_pass_does_with_the_file_in_place(data: st
         steps += decided.steps
         apply(snapshot, decided, NOW)
     started = Counter(step.pool for step in steps if isinstance(step, StartResource))
-    stopped = [step.resource for step in steps if isinstance(step, RequestDelete | AskDelete)]
+    stopped = [step.resource for step in steps if isinstance(step, RequestDelete | DeleteAfterRun)]
     failed = {step.ticket for step in steps if isinstance(step, FailTicket)}
 
     assert +Counter({pool.name: pool.then.starts for pool in found.pools}) == started

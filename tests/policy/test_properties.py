@@ -9,23 +9,22 @@ from hypothesis import strategies as st
 from config.pools import Pool
 from functions.policy.plan import retire, scale
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.plan import (
-    AskDelete,
+from functions.policy.plan.plan import Plan, plan
+from functions.policy.plan.steps import (
     Assign,
     ChangePool,
+    DeleteAfterRun,
     EndHold,
     FailTicket,
     HoldResource,
-    LetGo,
-    Plan,
+    Release,
     RequestDelete,
     StartDelete,
     StartResource,
-    plan,
 )
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import pool as modes
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.pool import change_mode
+from functions.policy.transitions.resource import release_resource
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket
 from tests.policy import naive
 from tests.policy.farms import Event, History, documents, events, farms, pools
@@ -42,11 +41,11 @@ def after_steps_1_and_3(snapshot: Snapshot, decided: Plan, now: float) -> tuple[
     resources = dict(snapshot.resources)
     freed, leaving = set(), set()
     for step in decided.steps:
-        if isinstance(step, LetGo):
+        if isinstance(step, Release):
             freed.add(step.resource)
             ticket = snapshot.tickets[step.ticket]
-            resources[step.resource] = change.let_go(resources[step.resource], ticket, step.hook, now)
-        elif isinstance(step, RequestDelete | AskDelete | HoldResource):
+            resources[step.resource] = release_resource(resources[step.resource], ticket, step.hook, now)
+        elif isinstance(step, RequestDelete | DeleteAfterRun | HoldResource):
             leaving.add(step.resource)
     free = naive.free_after(snapshot, resources, freed)
     return [resource for resource in free if resource.id not in leaving], list(resources.values())
@@ -57,7 +56,7 @@ def records_after(snapshot: Snapshot, decided: Plan, now: float) -> dict[str, Po
     records = dict(snapshot.records)
     for step in decided.steps:
         if isinstance(step, ChangePool):
-            records[step.pool] = modes.change_pool(records[step.pool], snapshot.intents[step.intent], now)
+            records[step.pool] = change_mode(records[step.pool], snapshot.intents[step.intent], now)
     return records
 
 
@@ -171,7 +170,7 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
         assert naive.mode(records, name) is PoolMode.ACTIVE
         assert len(of_pool) + started <= pool.max
         assert len(starting) + started <= pool.max_starting
-    deleted = Counter(step.resource for step in of_kind(decided.steps, RequestDelete, AskDelete))
+    deleted = Counter(step.resource for step in of_kind(decided.steps, RequestDelete, DeleteAfterRun))
     begun = Counter(step.resource for step in of_kind(decided.steps, StartDelete))
     ended = {step.resource for step in of_kind(decided.steps, EndHold)}
     held = {resource.id for resource in snapshot.resources.values() if resource.held}
@@ -180,7 +179,7 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
     failed = Counter(step.ticket for step in of_kind(decided.steps, FailTicket))
     assert max([*deleted.values(), *begun.values(), *failed.values()], default=1) == 1
     assigned = {step.ticket: step.resource for step in decided.steps if isinstance(step, Assign)}
-    let_go = {step.resource: step.ticket for step in decided.steps if isinstance(step, LetGo)}
+    let_go = {step.resource: step.ticket for step in decided.steps if isinstance(step, Release)}
     given_away = list(assigned.values())
     assert len(set(given_away)) == len(given_away)
     for ticket_id, resource_id in assigned.items():

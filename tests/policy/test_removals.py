@@ -2,12 +2,12 @@
 
 import pytest
 
-from functions.policy.plan.plan import (
-    AskDelete,
+from functions.policy.plan.steps import (
     Assign,
+    DeleteAfterRun,
     DropIntent,
     FailTicket,
-    LetGo,
+    Release,
     RequestDelete,
     Settle,
     StartDelete,
@@ -69,7 +69,7 @@ def test_a_dead_resource_whose_release_begins_in_this_plan_is_left_to_the_next()
     """Given a closed ticket on a dead resource, when its cmd_release starts, then it is not removed meanwhile."""
     pool = a_pool(cmd_release="release", livecheck_attempts=1)
     documents = a_closed_ticket(1, 1), a_resource(1, check_failed_count=1)
-    assert steps_of([pool], *documents) == [LetGo(1, 1, True)]
+    assert steps_of([pool], *documents) == [Release(1, 1, True)]
 
 
 # Released resources
@@ -81,7 +81,7 @@ def test_without_reuse_a_released_resource_is_removed() -> None:
     reason = "released, and its pool does not reuse (reuse_opportunity_time is 0)"
     assert requested(a_released_resource(1), pools=[pool]) == [RequestDelete(1, reason)]
     assert steps_of([pool], a_closed_ticket(1, 1), a_resource(1)) == [
-        LetGo(1, 1, False),
+        Release(1, 1, False),
         RequestDelete(1, reason),
         StartDelete(1),
     ]
@@ -257,7 +257,7 @@ def test_an_operator_deletes_a_taken_resource_and_its_ticket_fails() -> None:
 def test_a_resource_in_a_hook_run_is_deleted_when_that_ends(state: ResourceState) -> None:
     """Given an intent for a STARTING or RELEASING resource, when planned, then it is only marked."""
     assert steps_of([REUSING], an_intent(1, 5), a_resource(5, state=state)) == [
-        AskDelete(5, "deleted by an operator", Actor.OPERATOR),
+        DeleteAfterRun(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
     ]
 
@@ -312,7 +312,7 @@ def test_what_was_let_go_in_this_plan_counts_as_unused() -> None:
     """Given unused_only and a closed ticket without hook, when planned, then the resource goes."""
     steps = steps_of([REUSING], an_intent(1, 5, unused_only=True), a_closed_ticket(2, 5), a_resource(5))
     assert steps == [
-        LetGo(2, 5, False),
+        Release(2, 5, False),
         RequestDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
         StartDelete(5),
@@ -323,8 +323,8 @@ def test_a_resource_whose_release_begins_in_this_plan_is_only_marked() -> None:
     """Given an intent and a closed ticket with hook, when planned, then it is deleted after the hook."""
     pool = a_pool(cmd_release="release")
     assert steps_of([pool], an_intent(1, 5), a_closed_ticket(2, 5), a_resource(5)) == [
-        LetGo(2, 5, True),
-        AskDelete(5, "deleted by an operator", Actor.OPERATOR),
+        Release(2, 5, True),
+        DeleteAfterRun(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
     ]
 

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from functions.policy.plan.plan import Assign, StartResource, plan
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Assign, StartResource
 from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import PoolRecord, ResourceState, TicketState
 from tests.policy.world import (

@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from config.pools import Pool
-from functions.policy.plan.plan import Step, plan
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Step
 from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import (
     HookKind,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import REFUSED_PAUSE
 from functions.timed.measures import Measures
 from scheduler.__main__ import make_leader
@@ -78,7 +78,7 @@ class Farm:
         return self.store.tickets.read(made.id)
 
     def close(self, ticket: int) -> None:
-        self.store.tickets.update(ticket, lambda found: change.close(found, time.time()))
+        self.store.tickets.update(ticket, lambda found: close_ticket(found, time.time()))
 
     def resource(self, number: int | None) -> Resource:
         return self.store.resources.read(number or 0)

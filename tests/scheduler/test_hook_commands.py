@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.outcome import Outcome
 from functions.timed.hooks import HookRun
 from scheduler.hooks import Hooks
 from state.documents import HookKind

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from functions.integrity.faults import Kind
 from functions.integrity.fsck import examine
+from functions.integrity.invariants import Kind
 from functions.timed.waiting_view import show
 from state.documents import Agent, ResourceState, Ticket
 from state.files.keys import Keys

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.integrity.faults import Kind
+from functions.integrity.invariants import Kind
 from functions.timed import leader
 from functions.timed.cleanup import cleanup
 from functions.timed.events import Chronicle, write_events

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.resource import release_resource
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed import events
 from functions.timed.cleanup import cleanup
 from functions.timed.events import MARGIN, Chronicle, write_events
@@ -207,7 +208,7 @@ def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
     for ticket, hours in ((early, 4), (late, 2)):
         at = world.clock() - hours * 3600
         world.store.tickets.update(ticket, lambda found, at=at: found.replace(created_at=at))
-    world.store.tickets.update(early, lambda found: change.close(found, world.clock() - 3 * 3600))
+    world.store.tickets.update(early, lambda found: close_ticket(found, world.clock() - 3 * 3600))
     world.restart()
     world.turn()
     write_events(world.leader, Chronicle())
@@ -314,7 +315,7 @@ def test_many_transitions_between_two_writes_keep_their_order(world: World) -> N
     resource = Resource(id=500, name="vm_500", pool="vm", state="UP")  # type: ignore[arg-type]
     for ticket in range(10):
         closed = Ticket(id=ticket, assigned_at=1.0)
-        resource = change.let_go(resource, closed, False, world.clock() - ticket * 10)
+        resource = release_resource(resource, closed, False, world.clock() - ticket * 10)
     world.store.commit(Batch([Put(resource)]))
     world.leader.keep(resource)
     write_events(world.leader, chronicle)

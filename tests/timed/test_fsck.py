@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from functions.integrity.faults import Fault, Kind
 from functions.integrity.fsck import LOOKS, PAUSE, examine_living
+from functions.integrity.invariants import Fault, Kind
 from functions.integrity.repair import repair
 from scheduler.__main__ import main
 from state.documents import Agent, Resource, ResourceState, Ticket, TicketState

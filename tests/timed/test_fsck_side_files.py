@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from functions.integrity.faults import Kind
 from functions.integrity.fsck import examine
-from functions.policy.transitions.history import MOVED_ASIDE, lines_of
+from functions.integrity.invariants import Kind
+from functions.policy.transitions.history import MOVED_TO_QUARANTINE, lines_of
 from scheduler.__main__ import main
 from state.documents import AgentState, Event
 from state.files.archive import Archived
@@ -56,7 +56,7 @@ def test_what_events_tell_of_is_missed(world: World, place: str, kind: Kind) -> 
     gone = (kind, f"there is no {collection.kind} {number}, although events tell of it")
     assert gone in told(world)
     before = f"{collection.folder.relative_to(world.store.root)}/{number}"
-    line = Event(at=world.clock(), kind="document", n=1, event=MOVED_ASIDE, before=before)
+    line = Event(at=world.clock(), kind="document", n=1, event=MOVED_TO_QUARANTINE, before=before)
     world.store.events.append([line], world.clock())
     assert gone not in told(world)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.metrics_view import metrics_view
 from state.documents import PoolMode, Ticket
 from tests.timed.world import World
@@ -77,7 +77,7 @@ def test_what_clients_called_bad_is_counted(tmp_path: Path) -> None:
     assert shown(world)["resalloc_resources_bad_total", "p"] == 0
     ticket = world.take("x").id
     world.until(lambda: world.store.tickets.read(ticket).resource, "the grant")
-    world.store.tickets.update(ticket, lambda found: change.close(found, world.clock(), bad="no network"))
+    world.store.tickets.update(ticket, lambda found: close_ticket(found, world.clock(), bad="no network"))
     world.until(lambda: shown(world)["resalloc_resources_bad_total", "p"] == 1, "the count")
 
 

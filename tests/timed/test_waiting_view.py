@@ -4,7 +4,7 @@ from pathlib import Path
 
 from functions.leader_view import View
 from functions.policy.waits.explain import explain
-from functions.policy.waits.sentences import brief
+from functions.policy.waits.sentences import why_briefly
 from functions.timed.waiting_view import show
 from tests.timed.world import World
 
@@ -43,6 +43,6 @@ def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
             expected.forecast,
             expected.on_demand,
         )
-        assert not case.pools or case.brief == brief(expected)
+        assert not case.pools or case.brief == why_briefly(expected)
     assert ("a",) in {own.tags for own in shown.own}
     assert {own.sentence for own in shown.own} == {"1 of its own sandbox is being released"}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import load_settings
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, fold_unknown
 from functions.timed.leader import Leader
@@ -88,7 +88,7 @@ class World:
         )
 
     def close(self, ticket: int) -> None:
-        self.store.tickets.update(ticket, lambda found: change.close(found, self.clock()))
+        self.store.tickets.update(ticket, lambda found: close_ticket(found, self.clock()))
 
     def ask_delete(self, resource: int) -> Intent:
         return self._ask(IntentKind.DELETE_RESOURCE, resource)

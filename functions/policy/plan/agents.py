@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from config.agents import AgentGroup
-from functions.policy.transitions.history import last_number, longer
-from functions.policy.transitions.hook_results import Outcome
+from functions.policy.transitions.history import last_number, with_event
+from functions.policy.transitions.outcome import Outcome
 from state.documents import Actor, Agent, AgentState, Event, Ticket, TicketState
 from state.lifecycle import AgentEvent, after_agent_event
 
@@ -119,7 +119,7 @@ def moved(agent: Agent, event: AgentEvent, now: float, reason: str | None = None
     state = after_agent_event(agent.state, event)
     number = last_number(agent.history) + 1
     told = Event(at=now, n=number, event=event, before=agent.state, after=state, actor=actor, reason=reason)
-    history = longer(agent.history, told)
+    history = with_event(agent.history, told)
     return agent.replace(state=state, changed_at=now, lost_runs=0, reason=reason, history=history)
 
 

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
-from functions.policy.plan import holds as held
 from functions.policy.plan.steps import (
-    AskDelete,
     Assign,
     ChangePool,
+    DeleteAfterRun,
     DropIntent,
     EndHold,
     FailTicket,
     HoldResource,
-    LetGo,
     NoteDrained,
+    Release,
     RequestDelete,
     Settle,
     StartDelete,
@@ -20,9 +19,17 @@ from functions.policy.plan.steps import (
     Step,
 )
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions import pool as modes
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.records import configured
+from functions.policy.transitions.pool import change_mode, note_drained, record_in_file
+from functions.policy.transitions.resource import (
+    begin_delete,
+    delete_after_run,
+    end_hold,
+    hold_resource,
+    new_resource,
+    release_resource,
+    request_delete,
+)
+from functions.policy.transitions.ticket import assign_ticket, fail_ticket
 from state.documents import PoolRecord, Resource, Ticket
 
 Changed = Ticket | Resource | PoolRecord
@@ -80,37 +87,37 @@ def apply_step(step: Step, world: World) -> tuple[Changed, ...]:
         case Assign():
             ticket, resource = world.snapshot.tickets[step.ticket], world.resource(step.resource)
             sandbox = world.new_sandbox(ticket.id) if ticket.sandbox is None else ticket.sandbox
-            return (change.assign(ticket, resource, sandbox, now),)
+            return (assign_ticket(ticket, resource, sandbox, now),)
         case FailTicket():
-            return (change.fail(world.snapshot.tickets[step.ticket], step.reason, now),)
-        case LetGo():
+            return (fail_ticket(world.snapshot.tickets[step.ticket], step.reason, now),)
+        case Release():
             return _release(step, world)
         case RequestDelete():
             resource = world.resource(step.resource)
-            return (change.request_delete(resource, step.reason, now, step.actor, world.holder(resource)),)
-        case AskDelete():
-            return (change.ask_delete(world.resource(step.resource), step.reason, now, step.actor),)
+            return (request_delete(resource, step.reason, now, step.actor, world.holder(resource)),)
+        case DeleteAfterRun():
+            return (delete_after_run(world.resource(step.resource), step.reason, now, step.actor),)
         case HoldResource():
-            return (held.hold(world.resource(step.resource), world.snapshot.intents[step.intent], now),)
+            return (hold_resource(world.resource(step.resource), world.snapshot.intents[step.intent], now),)
         case EndHold():
-            return (held.end_hold(world.resource(step.resource), step.reason, now, step.actor),)
+            return (end_hold(world.resource(step.resource), step.reason, now, step.actor),)
         case StartDelete():
-            return (change.begin_delete(world.resource(step.resource), now),)
+            return (begin_delete(world.resource(step.resource), now),)
         case StartResource():
             return _start(step.pool, world)
         case ChangePool():
             record = world.record(step.pool)
-            return () if record is None else (modes.change_pool(record, world.snapshot.intents[step.intent], now),)
+            return () if record is None else (change_mode(record, world.snapshot.intents[step.intent], now),)
         case NoteDrained():
             record = world.record(step.pool)
-            return () if record is None else (modes.note_drained(record, now),)
+            return () if record is None else (note_drained(record, now),)
         case Settle() | DropIntent():
             return ()
 
 
-def _release(step: LetGo, world: World) -> tuple[Changed, ...]:
+def _release(step: Release, world: World) -> tuple[Changed, ...]:
     ticket = world.snapshot.tickets[step.ticket]
-    resource = change.let_go(world.resource(step.resource), ticket, step.hook, world.now)
+    resource = release_resource(world.resource(step.resource), ticket, step.hook, world.now)
     record = world.record(resource.pool)
     if ticket.bad is None or record is None:
         return (resource,)
@@ -121,6 +128,6 @@ def _start(pool_name: str, world: World) -> tuple[Resource, PoolRecord]:
     snapshot, now = world.snapshot, world.now
     pool = snapshot.pools[pool_name]
     counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
-    resource = change.new_resource(next(world.new_ids), pool, snapshot.free_number(pool_name), counters, now)
-    record = world.record(pool_name) or configured(None, pool, 0, now)
+    resource = new_resource(next(world.new_ids), pool, snapshot.free_number(pool_name), counters, now)
+    record = world.record(pool_name) or record_in_file(None, pool, 0, now)
     return resource, record.replace(last_start=now)

@@ -5,9 +5,9 @@ from enum import StrEnum
 import msgspec
 
 from config.pools import Pool
-from functions.policy.clock import due
+from functions.policy.clock import due_at
 from functions.policy.plan.draft import Draft
-from functions.policy.transitions.hook_results import LONGEST_PAUSE
+from functions.policy.transitions.outcome import LONGEST_PAUSE
 from state.documents import PoolMode, PoolRecord, ResourceState
 
 
@@ -46,7 +46,7 @@ class Reason(StrEnum):
     """What is free there did not pass its last livecheck."""
 
 
-class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Limit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that keeps a pool from serving a ticket, with its facts.
 
     `count` is the limit for the limits, else how many resources it is about; `until` (Unix seconds) is given where
@@ -62,26 +62,26 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 _STOPPED = {PoolMode.PAUSED: Reason.PAUSED, PoolMode.DRAINING: Reason.DRAINING}
 
 
-def start_holds(draft: Draft, pool: Pool) -> list[Hold]:
+def start_limits(draft: Draft, pool: Pool) -> list[Limit]:
     """All that keeps this configured pool from starting one more now; with nothing in the list it can."""
     snapshot, now = draft.snapshot, draft.now
     record = draft.record(pool.name)
-    holds = []
+    limits = []
     if record is not None and record.mode is not PoolMode.ACTIVE:
-        holds.append(Hold(_STOPPED[record.mode], detail=record.mode_reason))
+        limits.append(Limit(_STOPPED[record.mode], detail=record.mode_reason))
     paused = paused_until(record, pool, now)
     if record is not None and paused > now:
-        holds.append(Hold(Reason.FAILING, until=paused, detail=record.pause_reason))
+        limits.append(Limit(Reason.FAILING, until=paused, detail=record.pause_reason))
     if places(draft, pool) <= 0:
-        holds.append(Hold(Reason.AT_MAX, pool.max))
+        limits.append(Limit(Reason.AT_MAX, pool.max))
     if pool.max_starting <= snapshot.states[pool.name, ResourceState.STARTING]:
-        holds.append(Hold(Reason.MAX_STARTING, pool.max_starting))
+        limits.append(Limit(Reason.MAX_STARTING, pool.max_starting))
     delayed = delayed_until(record, pool, now)
     if delayed > now:
-        holds.append(Hold(Reason.START_DELAY, until=delayed))
+        limits.append(Limit(Reason.START_DELAY, until=delayed))
     if not pool.on_demand and missing_spares(draft, pool) <= 0:
-        holds.append(Hold(Reason.ENOUGH_SPARES, pool.max_prealloc))
-    return holds
+        limits.append(Limit(Reason.ENOUGH_SPARES, pool.max_prealloc))
+    return limits
 
 
 def places(draft: Draft, pool: Pool) -> int:
@@ -105,11 +105,11 @@ def missing_spares(draft: Draft, pool: Pool) -> int:
 def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
     """Until when a pool starts nothing because starts failed; 0 when none did."""
     until = (record.paused_until if record else None) or 0.0
-    return due(until, max(pool.start_delay, LONGEST_PAUSE), now)
+    return due_at(until, max(pool.start_delay, LONGEST_PAUSE), now)
 
 
 def delayed_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
     """Until when a pool starts nothing because of its `start_delay`; 0 when it has none or never started anything."""
     if record is None or record.last_start is None or not pool.start_delay:
         return 0.0
-    return due(record.last_start + pool.start_delay, pool.start_delay, now)
+    return due_at(record.last_start + pool.start_delay, pool.start_delay, now)

@@ -1,8 +1,9 @@
 """Whose turn it is: waiting tickets in the order of their ids, as long as there is something to get for them."""
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heapreplace
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from functions.policy.snapshot.offers import Tags
 from functions.policy.snapshot.snapshot import Snapshot
@@ -55,3 +56,30 @@ def in_turn(
 
 def _best(choice: Choice[B] | None) -> B | None:
     return choice.best() if choice is not None else None
+
+
+class Queue(NamedTuple):
+    """Tickets that wait for the same tags, ids ascending, and the pools that could serve them.
+
+    Those with an on-demand tag are served before all others, and otherwise by id.
+    """
+
+    ids: Sequence[int]
+    pools: frozenset[str]
+    on_demand: bool
+
+
+def rivals(queue: Queue, queues: Iterable[Queue]) -> list[Queue]:
+    """The queues, this one included, that a pool of this one could serve as well."""
+    return [other for other in queues if not queue.pools.isdisjoint(other.pools)]
+
+
+def before(ticket: int, queue: Queue, others: Iterable[Queue]) -> int:
+    """How many tickets of these queues come before this one of `queue`."""
+    return sum(_before(ticket, queue, other) for other in others)
+
+
+def _before(ticket: int, queue: Queue, other: Queue) -> int:
+    if other.on_demand is queue.on_demand:
+        return bisect_left(other.ids, ticket)
+    return len(other.ids) if other.on_demand else 0

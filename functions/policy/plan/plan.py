@@ -5,15 +5,15 @@ import msgspec
 from functions.policy.plan import match, retire, scale
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import (
-    AskDelete,
     Assign,
     ChangePool,
+    DeleteAfterRun,
     DropIntent,
     EndHold,
     FailTicket,
     HoldResource,
-    LetGo,
     NoteDrained,
+    Release,
     RequestDelete,
     Settle,
     StartDelete,
@@ -24,16 +24,16 @@ from functions.policy.snapshot.snapshot import Snapshot
 
 __all__ = [
     "ROUNDS",
-    "AskDelete",
     "Assign",
     "ChangePool",
+    "DeleteAfterRun",
     "DropIntent",
     "EndHold",
     "FailTicket",
     "HoldResource",
-    "LetGo",
     "NoteDrained",
     "Plan",
+    "Release",
     "RequestDelete",
     "Settle",
     "StartDelete",

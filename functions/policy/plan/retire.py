@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from config.pools import Pool
-from functions.policy.clock import due, due_ids
+from functions.policy.clock import due_at, due_ids
 from functions.policy.plan import drain, intents
-from functions.policy.plan import holds as held
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.steps import FailTicket, LetGo, Settle, StartDelete, Step
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import LONGEST_PAUSE
+from functions.policy.plan.steps import FailTicket, Release, Settle, StartDelete, Step
+from functions.policy.transitions.outcome import LONGEST_PAUSE
+from functions.policy.transitions.resource import release_resource
 from state.documents import Actor, Resource, ResourceState
 
 
@@ -33,9 +32,9 @@ def let_go(draft: Draft) -> list[Step]:
             continue
         options = snapshot.options_of(resource.pool)
         hook = options is not None and options.cmd_release is not None
-        free = change.let_go(resource, ticket, hook, draft.now)
+        free = release_resource(resource, ticket, hook, draft.now)
         draft.free(free)
-        steps.append(LetGo(id, resource.id, hook))
+        steps.append(Release(id, resource.id, hook))
         if not hook and free.delete_asked is not None and not free.held:
             steps += draft.request(free, free.delete_asked, Actor.CLIENT)
     return steps
@@ -54,7 +53,7 @@ def remove(draft: Draft) -> list[Step]:
         steps.append(FailTicket(id, _what_happened(draft, id)))
     for id in sorted(snapshot.intents):
         steps += intents.decide(draft, snapshot.intents[id])
-    steps += held.expire(draft)
+    steps += intents.end_holds(draft)
     steps += drain.remove(draft)
     for name in snapshot.pool_names():
         pool = snapshot.options_of(name)
@@ -177,7 +176,7 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
 
 
 def _is_over(since: float, span: float, now: float) -> bool:
-    return due(since + span, span, now) <= now
+    return due_at(since + span, span, now) <= now
 
 
 def _span(since: float, now: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Hold, Reason, missing_spares, room, start_holds
+from functions.policy.plan.limits import Limit, Reason, missing_spares, room, start_limits
 from functions.policy.plan.order import in_turn
 from functions.policy.plan.steps import StartResource
 from functions.policy.snapshot.offers import Tags
@@ -86,12 +86,12 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
         tickets = on_demand.get(pool.name)
         if pool.on_demand and not tickets:
             continue
-        holds = start_holds(draft, pool)
-        if not holds:
+        limits = start_limits(draft, pool)
+        if not limits:
             most = 1 if pool.start_delay > 0 else room(draft, pool)
             wanted = tickets[:most] if tickets else [None] * min(most, missing_spares(draft, pool))
             steps += [StartResource(pool.name, ticket) for ticket in wanted]
-        elif (until := _all_over(holds)) is not None:
+        elif (until := _all_over(limits)) is not None:
             draft.wake(until)
     return steps
 
@@ -112,17 +112,17 @@ def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
     rooms = {}
     for name in names:
         pool = draft.snapshot.pools[name]
-        holds = [hold for hold in start_holds(draft, pool) if hold.reason is not Reason.START_DELAY]
-        if not holds:
+        limits = [limit for limit in start_limits(draft, pool) if limit.reason is not Reason.START_DELAY]
+        if not limits:
             rooms[name] = _Stock(name, room(draft, pool), start=True)
-        elif (until := _all_over(holds)) is not None:
+        elif (until := _all_over(limits)) is not None:
             draft.wake(until)
     return rooms
 
 
-def _all_over(holds: Iterable[Hold]) -> float | None:
+def _all_over(limits: Iterable[Limit]) -> float | None:
     """When time has ended all of these; None when it does not."""
-    ends = [hold.until for hold in holds]
+    ends = [limit.until for limit in limits]
     return None if None in ends else max(end for end in ends if end is not None)
 
 

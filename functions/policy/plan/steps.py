@@ -9,7 +9,7 @@ class _Step(msgspec.Struct, frozen=True, gc=False):
     """Numbers and words only, so the garbage collector need not look at the many that one plan may have."""
 
 
-class LetGo(_Step, frozen=True, gc=False):
+class Release(_Step, frozen=True, gc=False):
     """The resource of a CLOSED ticket becomes free; with `hook`, once `cmd_release` has ended well."""
 
     ticket: int
@@ -38,7 +38,7 @@ class RequestDelete(_Step, frozen=True, gc=False):
     actor: Actor = Actor.LEADER
 
 
-class AskDelete(_Step, frozen=True, gc=False):
+class DeleteAfterRun(_Step, frozen=True, gc=False):
     """A STARTING or RELEASING resource is to be deleted as soon as its hook run has ended."""
 
     resource: int
@@ -101,11 +101,11 @@ class Assign(_Step, frozen=True, gc=False):
 
 
 Step = (
-    LetGo
+    Release
     | Settle
     | FailTicket
     | RequestDelete
-    | AskDelete
+    | DeleteAfterRun
     | HoldResource
     | EndHold
     | ChangePool

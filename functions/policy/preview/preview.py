@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from config.pools import Pool
-from functions.policy.plan.limits import Hold, Reason
-from functions.policy.plan.steps import AskDelete, FailTicket, RequestDelete, StartResource, Step
+from functions.policy.plan.limits import Limit, Reason
+from functions.policy.plan.steps import DeleteAfterRun, FailTicket, RequestDelete, StartResource, Step
 from functions.policy.preview.rehearsal import rehearse_all, rehearse_pass
 from functions.policy.snapshot.offers import Tags
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions.records import differences, remembered
-from functions.policy.waits import sentences as words
+from functions.policy.transitions.pool import changed_options, updated_records
 from functions.policy.waits.explain import Case, explain
+from functions.policy.waits.sentences import why_waiting
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 
@@ -175,7 +175,7 @@ def snapshot_of(documents: Documents) -> Snapshot:
 
 def put_in_place(snapshot: Snapshot, pools: Sequence[Pool], now: float) -> None:
     """The farm as it is once it has read a pools.yaml with these pools."""
-    for record in remembered(snapshot.records, pools, now):
+    for record in updated_records(snapshot.records, pools, now):
         snapshot.put_record(record)
     snapshot.set_pools(pools)
 
@@ -215,7 +215,7 @@ class _Rehearsal:
 def _stops(steps: Sequence[Step], known: Mapping[int, Resource], after: Snapshot) -> Iterator[tuple[str, Stop]]:
     failed = {after.tickets[step.ticket].resource: step.ticket for step in steps if isinstance(step, FailTicket)}
     for step in steps:
-        if isinstance(step, RequestDelete | AskDelete) and step.resource in known:
+        if isinstance(step, RequestDelete | DeleteAfterRun) and step.resource in known:
             resource = known[step.resource]
             yield resource.pool, Stop(resource.id, resource.name, step.reason, failed.get(resource.id))
 
@@ -258,14 +258,14 @@ def _pool(
 
 
 def _options(before: PoolRecord, after: PoolRecord) -> Iterator[Option]:
-    for name in differences(before.options, after.options):
+    for name in changed_options(before.options, after.options):
         yield Option(name, before.options.get(name), after.options.get(name))
 
 
 def _waiting(current: _Rehearsal, then: _Rehearsal) -> Iterator[Waiting]:
     for tags, case in then.cases.items():
         if then.in_vain(tags) and not current.in_vain(tags):
-            yield Waiting(tuple(sorted(tags)), then.ids[tags], words.why(case, then.any_pools))
+            yield Waiting(tuple(sorted(tags)), then.ids[tags], why_waiting(case, then.any_pools))
 
 
 def _taken(start: Snapshot, pools: Mapping[str, Pool], current: _Rehearsal, then: _Rehearsal) -> Iterator[Taken]:
@@ -288,13 +288,13 @@ def _taken(start: Snapshot, pools: Mapping[str, Pool], current: _Rehearsal, then
 
 
 _NEVER = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
-_LIMITS = (Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
+_COUNTS = (Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
 
 
 def _nothing_comes(case: Case) -> bool:
     """Whether no pool that could serve these tickets ever starts anything for them, whatever comes free."""
-    return all(any(_is_endless(hold) for hold in prospect.holds) for prospect in case.prospects)
+    return all(any(_is_endless(limit) for limit in prospect.limits) for prospect in case.prospects)
 
 
-def _is_endless(hold: Hold) -> bool:
-    return hold.reason in _NEVER or (hold.reason in _LIMITS and not hold.count)
+def _is_endless(limit: Limit) -> bool:
+    return limit.reason in _NEVER or (limit.reason in _COUNTS and not limit.count)

@@ -6,7 +6,9 @@ from functions.policy.plan.apply import World, apply_step
 from functions.policy.plan.plan import ROUNDS, Plan, plan
 from functions.policy.plan.steps import DropIntent, Settle, Step
 from functions.policy.snapshot.snapshot import Snapshot
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record
 from state.documents import HookKind, PoolRecord, Resource, Ticket
 
 MOST_PLANS = 4000

@@ -9,9 +9,8 @@ from config.pools import Pool
 from functions.policy.snapshot.by_pool import ByPool
 from functions.policy.snapshot.by_sandbox import Pairs
 from functions.policy.snapshot.groups import Groups
-from functions.policy.snapshot.numbers import NumbersInUse
+from functions.policy.snapshot.numbers import NumbersInUse, Reservation, Reservations
 from functions.policy.snapshot.offers import Offer, Tags, covers, ready, tag_set
-from functions.policy.snapshot.reservations import Reservation, Reservations
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 

@@ -9,22 +9,22 @@ from typing import Any
 
 import msgspec
 
-from state.documents import Actor, Agent, Document, Event, PoolRecord, Resource, Ticket, TicketState
+from state.documents import Actor, Agent, Document, Event, Intent, PoolRecord, Resource, Ticket, TicketState
 from state.lifecycle import PoolEvent, ResourceEvent, TicketEvent, after_resource_event
 
-KEPT = 16
+KEPT_EVENTS = 16
 """How many transitions a document lists. Those before stand in the files of events only."""
 
 BY_CLIENT = "its client closed it"
 """The reason of a ticket that ended as it should."""
 
-MOVED_ASIDE = "moved to quarantine"
+MOVED_TO_QUARANTINE = "moved to quarantine"
 
 Key = tuple[str, int | str]
 """Whose events: a kind (ticket, resource, pool, agent or document) and a number or name."""
 
 
-class MovedAside(msgspec.Struct, frozen=True, kw_only=True):
+class QuarantinedFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that could not be used where it stood (`place`) and is `now` in quarantine; `about` names what it was.
 
     Both are paths below the state folder.
@@ -37,7 +37,7 @@ class MovedAside(msgspec.Struct, frozen=True, kw_only=True):
     about: dict[str, Any] = {}
 
 
-Teller = Document | MovedAside
+EventSource = Document | QuarantinedFile
 """What tells of events."""
 
 
@@ -47,7 +47,7 @@ def closed_by(ticket: Ticket) -> Actor:
     return Actor.CLIENT if by_client else Actor.LEADER
 
 
-def moved(
+def resource_after(
     resource: Resource,
     event: ResourceEvent,
     at: float,
@@ -76,10 +76,10 @@ def moved(
         actor=actor,
         reason=why,
     )
-    return resource.replace(state=state, history=longer(resource.history, told), **changes)
+    return resource.replace(state=state, history=with_event(resource.history, told), **changes)
 
 
-def note(
+def record_after(
     record: PoolRecord,
     event: PoolEvent,
     at: float,
@@ -94,12 +94,17 @@ def note(
     """
     number = last_number(record.history) + 1
     told = Event(at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=why)
-    return record.replace(history=longer(record.history, told))
+    return record.replace(history=with_event(record.history, told))
 
 
-def longer(history: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
+def reason_of(intent: Intent) -> str | None:
+    """Who asked and for what reason, in words."""
+    return ": ".join(word for word in (intent.by, intent.reason) if word) or None
+
+
+def with_event(history: tuple[Event, ...], event: Event) -> tuple[Event, ...]:
     """The history with this event as its last one."""
-    return (*history[1 - KEPT :], event)
+    return (*history[1 - KEPT_EVENTS :], event)
 
 
 def last_number(history: tuple[Event, ...]) -> int:
@@ -107,7 +112,7 @@ def last_number(history: tuple[Event, ...]) -> int:
     return history[-1].n if history else 0
 
 
-def key_of(document: Teller) -> Key | None:
+def key_of(document: EventSource) -> Key | None:
     """Whose events a document tells; None for those that tell none."""
     match document:
         case Ticket():
@@ -118,7 +123,7 @@ def key_of(document: Teller) -> Key | None:
             return "pool", document.name
         case Agent():
             return "agent", document.id
-        case MovedAside():
+        case QuarantinedFile():
             return "document", document.now
         case _:
             return None
@@ -137,20 +142,20 @@ def key_of_line(line: Event) -> Key | None:
     return None if line.kind is None or key is None else (line.kind, key)
 
 
-def began_at(document: Teller, otherwise: float) -> float:
+def began_at(document: EventSource, otherwise: float) -> float:
     """When the first event happened that a document tells."""
     match document:
         case Ticket():
             return document.created_at
         case Resource() | PoolRecord() | Agent() if document.history:
             return document.history[0].at
-        case MovedAside():
+        case QuarantinedFile():
             return document.at
         case _:
             return otherwise
 
 
-def lines_of(document: Teller, beyond: int = 0) -> list[Event]:
+def lines_of(document: EventSource, beyond: int = 0) -> list[Event]:
     """The events with a number above `beyond` that a document tells, as lines for the files of events."""
     match document:
         case Ticket():
@@ -161,7 +166,7 @@ def lines_of(document: Teller, beyond: int = 0) -> list[Event]:
             about = {"kind": "pool", "pool": document.name}
         case Agent():
             about = {"kind": "agent", "ticket": document.id, "group": document.group}
-        case MovedAside():
+        case QuarantinedFile():
             return [] if beyond else [_of_moved(document)]
         case _:
             return []
@@ -189,12 +194,12 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         yield Event(at=at, n=4, event=event, after=closed, actor=actor, reason=why, **mine)
 
 
-def _of_moved(aside: MovedAside) -> Event:
+def _of_moved(aside: QuarantinedFile) -> Event:
     return Event(
         at=aside.at,
         kind="document",
         n=1,
-        event=MOVED_ASIDE,
+        event=MOVED_TO_QUARANTINE,
         before=aside.place,
         after=aside.now,
         actor=Actor.LEADER,

@@ -3,11 +3,15 @@
 from datetime import datetime
 
 from config.pools import Pool
-from functions.policy.transitions.history import BY_CLIENT, closed_by, moved
-from state.documents import Actor, Event, HookKind, Resource, ResourceState, Run, Ticket
-from state.lifecycle import ResourceEvent, TicketEvent, after_ticket_event
+from functions.policy.transitions.history import closed_by, reason_of, resource_after
+from functions.policy.transitions.ticket import called_bad
+from state.documents import Actor, Event, HookKind, Intent, Resource, ResourceState, Run, Ticket
+from state.lifecycle import ResourceEvent
 
-ASKABLE = (ResourceState.STARTING, ResourceState.RELEASING)
+LONGEST_HOLD = 7 * 86400.0
+"""Seconds that a hold may last; it can be renewed."""
+HOLDABLE = (ResourceState.UP, ResourceState.RELEASING)
+DELETABLE_AFTER_RUN = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
 
 
@@ -20,7 +24,7 @@ def run_id(resource_id: int, kind: HookKind, number: int) -> str:
     return f"{resource_id:06d}_{kind}_{number}"
 
 
-def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resource:
+def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resource:
     """The resource after its CLOSED ticket let it go: free, or RELEASING with `hook`; once only for each ticket.
 
     One that its client called bad is to be deleted.
@@ -33,7 +37,7 @@ def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resour
     if hook:
         run = Run(id=run_id(resource.id, HookKind.RELEASE, releases), kind=HookKind.RELEASE, started_at=now)
     bound = resource.sandbox is not None
-    return moved(
+    return resource_after(
         resource,
         event,
         now,
@@ -50,57 +54,24 @@ def let_go(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resour
     )
 
 
-def assign(ticket: Ticket, resource: Resource, sandbox: str, now: float) -> Ticket:
-    """The ticket with this resource; `sandbox` is a random text for a ticket that has no sandbox."""
-    return ticket.replace(
-        state=after_ticket_event(ticket.state, TicketEvent.ASSIGN),
-        resource=resource.id,
-        resource_name=resource.name,
-        pool=resource.pool,
-        output=resource.data or b"",
-        assigned_at=now,
-        sandbox=sandbox if ticket.sandbox is None else ticket.sandbox,
-    )
-
-
-def fail(ticket: Ticket, reason: str, now: float) -> Ticket:
-    """The ticket after its resource went away. It keeps the resource's name, but holds it no more."""
-    return ticket.replace(state=after_ticket_event(ticket.state, TicketEvent.FAIL), failed_at=now, reason=reason)
-
-
-def close(ticket: Ticket, now: float, why: str = BY_CLIENT, bad: str | None = None) -> Ticket:
-    """The ticket after it was closed; closing again changes nothing. Why it failed before says more than `why`; `bad`
-    is what its client says against the resource.
-    """
-    state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
-    if state is ticket.state:
-        return ticket
-    return ticket.replace(state=state, closed_at=now, reason=ticket.reason or why, bad=bad)
-
-
-def called_bad(ticket: Ticket) -> str | None:
-    """Why the resource that this ticket lets go is to be deleted; None when it may be used again."""
-    return None if ticket.bad is None else f"its client called it bad: {ticket.bad}"
-
-
 def request_delete(
     resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER, holder: Ticket | None = None
 ) -> Resource:
     """The UP resource, to be deleted at once; `holder` is the ticket that has it."""
-    return moved(
+    return resource_after(
         resource, ResourceEvent.DELETE_ASKED, now, actor, why=reason, holder=holder, reason=reason, delete_asked=None
     )
 
 
-def ask_delete(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:
+def delete_after_run(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:
     """The STARTING or RELEASING resource, to be deleted when its run has ended."""
-    return moved(resource, ResourceEvent.DELETE_PLANNED, now, actor, why=reason, delete_asked=reason)
+    return resource_after(resource, ResourceEvent.DELETE_PLANNED, now, actor, why=reason, delete_asked=reason)
 
 
 def begin_delete(resource: Resource, now: float) -> Resource:
     """The resource in DELETE_REQUEST after its `cmd_delete` began."""
     id = run_id(resource.id, HookKind.TERMINATE, resource.delete_failures + 1)
-    return moved(
+    return resource_after(
         resource,
         ResourceEvent.DELETE_BEGAN,
         now,
@@ -127,4 +98,38 @@ def new_resource(id: int, pool: Pool, id_in_pool: int, counters: dict[str, int],
         created_at=now,
         run=Run(id=run_id(id, HookKind.ALLOC, 1), kind=HookKind.ALLOC, started_at=now),
         history=(began,),
+    )
+
+
+def hold_resource(resource: Resource, intent: Intent, now: float) -> Resource:
+    """The UP or RELEASING resource, held; the same object when it is held like that already."""
+    wanted = (intent.by, intent.reason, intent.until)
+    if wanted == (resource.held_by, resource.held_reason, resource.held_until):
+        return resource
+    return resource_after(
+        resource,
+        ResourceEvent.HELD,
+        now,
+        Actor.OPERATOR,
+        why=reason_of(intent),
+        until=intent.until,
+        held_since=now if resource.held_since is None else resource.held_since,
+        held_until=intent.until,
+        held_by=intent.by,
+        held_reason=intent.reason,
+    )
+
+
+def end_hold(resource: Resource, reason: str | None, now: float, actor: Actor = Actor.LEADER) -> Resource:
+    """The held resource, held no more."""
+    return resource_after(
+        resource,
+        ResourceEvent.HOLD_ENDED,
+        now,
+        actor,
+        why=reason,
+        held_since=None,
+        held_until=None,
+        held_by=None,
+        held_reason=None,
     )

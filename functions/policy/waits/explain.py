@@ -12,13 +12,14 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Hold, Reason, start_holds
-from functions.policy.plan.plan import Plan, StartResource, decide
+from functions.policy.plan.limits import Limit, Reason, start_limits
+from functions.policy.plan.plan import Plan, decide
+from functions.policy.plan.steps import StartResource
 from functions.policy.snapshot.offers import Offer, Tags, tag_set
 from functions.policy.snapshot.snapshot import Snapshot
+from functions.policy.waits.demand import having, starts_for, tags_of_pools
 from functions.policy.waits.estimate import Forecast
 from functions.policy.waits.forecast import Coming, coming_to, forecast, reuse_rate
-from functions.policy.waits.serving import having, starts_for, tags_of_pools
 from state.documents import PoolMode, ResourceState
 
 MOST_OWN = 1000
@@ -28,8 +29,8 @@ MOST_OWN = 1000
 _NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
 
 
-class Prospect(msgspec.Struct, frozen=True, kw_only=True):
-    """One pool that could serve a kind of tickets: how full it is, what is on its way, and what holds it.
+class Prospect(msgspec.Struct, frozen=True, kw_only=True, rename={"limits": "holds"}):
+    """One pool that could serve a kind of tickets: how full it is, what is on its way, and what limits it.
 
     `starting` are those on their way that can serve the tickets, `about_to_start` those that this very plan starts in
     the pool. `living` are all its resources, `taken` those that a ticket has.
@@ -41,7 +42,7 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
     taken: int
     starting: int = 0
     about_to_start: int = 0
-    holds: tuple[Hold, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +142,7 @@ class _Look:
             self.found.setdefault(offer, (0, 0))
             if not ready:
                 self.found[offer] = self._count_coming(shelf[offer, ready], ResourceState.STARTING)
-        self._start_holds: dict[str, tuple[Hold, ...]] = {}
+        self._start_limits: dict[str, tuple[Limit, ...]] = {}
         self.reuse_rate = reuse_rate(snapshot)
         self._coming_by_pool: dict[str, list[Coming]] = {}
 
@@ -180,11 +181,11 @@ class _Look:
                 others.append(offer.pool)
         for name in kind.pools:
             pool = self.snapshot.pools[name]
-            holds = self._not_starting(pool, kind)
-            yield self._prospect(name, starting[name], [*holds, *self._not_given(name, failing[name])])
+            limits = self._not_starting(pool, kind)
+            yield self._prospect(name, starting[name], [*limits, *self._not_given(name, failing[name])])
         for name in sorted(others):
             reason = Reason.OLD_TAGS if name in self.snapshot.pools else Reason.NOT_CONFIGURED
-            yield self._prospect(name, starting[name], [Hold(reason), *self._not_given(name, failing[name])])
+            yield self._prospect(name, starting[name], [Limit(reason), *self._not_given(name, failing[name])])
 
     def own(self, tags: Tags, sandbox: str) -> Own:
         shelf = self.snapshot.covers[sandbox]
@@ -197,40 +198,40 @@ class _Look:
 
     def forecast(self, prospects: Iterable[Prospect]) -> Forecast:
         """What comes from these pools, but those that start nothing for the tickets."""
-        pools = [p.pool for p in prospects if not any(hold.reason in _NOTHING_STARTS for hold in p.holds)]
+        pools = [p.pool for p in prospects if not any(limit.reason in _NOTHING_STARTS for limit in p.limits)]
         return forecast([self._coming_to(self.snapshot.pools[name]) for name in pools])
 
     def _coming_to(self, pool: Pool) -> list[Coming]:
         coming = self._coming_by_pool.get(pool.name)
         if coming is None:
             coming = self._coming_by_pool[pool.name] = coming_to(
-                self.draft, pool, self._holds_of(pool), self.reuse_rate
+                self.draft, pool, self._limits_of(pool), self.reuse_rate
             )
         return coming
 
-    def _holds_of(self, pool: Pool) -> tuple[Hold, ...]:
-        holds = self._start_holds.get(pool.name)
-        if holds is None:
-            holds = self._start_holds[pool.name] = tuple(start_holds(self.draft, pool))
-        return holds
+    def _limits_of(self, pool: Pool) -> tuple[Limit, ...]:
+        limits = self._start_limits.get(pool.name)
+        if limits is None:
+            limits = self._start_limits[pool.name] = tuple(start_limits(self.draft, pool))
+        return limits
 
-    def _not_starting(self, pool: Pool, kind: _Kind) -> Iterable[Hold]:
+    def _not_starting(self, pool: Pool, kind: _Kind) -> Iterable[Limit]:
         if not starts_for(pool, kind.on_demand):
-            return [Hold(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
-        holds = self._holds_of(pool)
+            return [Limit(Reason.ON_DEMAND_ONLY, detail=", ".join(sorted(pool.tags_on_demand)))]
+        limits = self._limits_of(pool)
         if kind.covered:
-            return [*holds, Hold(Reason.ENOUGH_COMING)]
-        return [*holds, Hold(Reason.BETTER_POOL)] if pool.name in kind.worse else holds
+            return [*limits, Limit(Reason.ENOUGH_COMING)]
+        return [*limits, Limit(Reason.BETTER_POOL)] if pool.name in kind.worse else limits
 
-    def _not_given(self, name: str, failing: int) -> Iterator[Hold]:
+    def _not_given(self, name: str, failing: int) -> Iterator[Limit]:
         if idle := len(self.snapshot.idle[name]):
-            yield Hold(Reason.OTHER_SANDBOXES, idle)
+            yield Limit(Reason.OTHER_SANDBOXES, idle)
         if held := len(self.snapshot.held[name]):
-            yield Hold(Reason.HELD, held)
+            yield Limit(Reason.HELD, held)
         if failing:
-            yield Hold(Reason.LIVECHECK_FAILING, failing)
+            yield Limit(Reason.LIVECHECK_FAILING, failing)
 
-    def _prospect(self, name: str, starting: int, holds: Iterable[Hold]) -> Prospect:
+    def _prospect(self, name: str, starting: int, limits: Iterable[Limit]) -> Prospect:
         snapshot = self.snapshot
         pool = snapshot.pools.get(name)
         return Prospect(
@@ -240,7 +241,7 @@ class _Look:
             taken=snapshot.taken(name),
             starting=starting,
             about_to_start=self.about_to_start[name],
-            holds=tuple(holds),
+            limits=tuple(limits),
         )
 
     def _count_coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:

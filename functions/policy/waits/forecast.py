@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Hold, Reason, delayed_until, paused_until, places
+from functions.policy.plan.limits import Limit, Reason, delayed_until, paused_until, places
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.waits.estimate import Arrival, Confidence, Forecast
 from state.documents import PoolMode, PoolRecord, ResourceState
@@ -59,7 +59,7 @@ def reuse_rate(snapshot: Snapshot) -> float:
     return found / taken if taken else 0.0
 
 
-def coming_to(draft: Draft, pool: Pool, holds: Iterable[Hold], reused: float) -> list[Coming]:
+def coming_to(draft: Draft, pool: Pool, limits: Iterable[Limit], reused: float) -> list[Coming]:
     """The next resources that may come to those who wait for a pool, soonest first; `reused` is the `reuse_rate`.
 
     None when no start in it has ever succeeded, or it drains.
@@ -67,7 +67,7 @@ def coming_to(draft: Draft, pool: Pool, holds: Iterable[Hold], reused: float) ->
     record = draft.record(pool.name)
     if record is None or record.startup_time_avg is None or record.mode is PoolMode.DRAINING:
         return []
-    starts = all(hold.reason in _FORESEEN for hold in holds)
+    starts = all(limit.reason in _FORESEEN for limit in limits)
     ahead = _Ahead(draft, pool, record, record.startup_time_avg, starts, reused if pool.reuse_opportunity_time else 0.0)
     return sorted(islice(ahead.coming(), MOST))
 

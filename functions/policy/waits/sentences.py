@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from functions.policy.plan.limits import Hold, Reason
+from functions.policy.plan.limits import Limit, Reason
 from functions.policy.waits.explain import Case, Own, Prospect
 
 MOST_POOLS = 3
@@ -22,13 +22,13 @@ def pool_sentence(prospect: Prospect) -> str:
         parts.append(f"is about to start {prospect.about_to_start}")
     if prospect.starting:
         parts.append(f"is starting {prospect.starting}")
-    full = any(hold.reason is Reason.AT_MAX for hold in prospect.holds)
-    told = [hold for hold in prospect.holds if not (full and hold.count and hold.reason in _LESS_THAN_FULL)]
-    parts += [_hold(hold, prospect) for hold in told]
+    full = any(limit.reason is Reason.AT_MAX for limit in prospect.limits)
+    told = [limit for limit in prospect.limits if not (full and limit.count and limit.reason in _LESS_THAN_FULL)]
+    parts += [_limit_sentence(limit, prospect) for limit in told]
     return _listed(parts) or "is about to serve it"
 
 
-def why(case: Case, any_pools: bool = True) -> str:
+def why_waiting(case: Case, any_pools: bool = True) -> str:
     """All of it in one clause, with the pools that promise most first."""
     if not any_pools:
         return "no pools are configured"
@@ -42,7 +42,7 @@ def why(case: Case, any_pools: bool = True) -> str:
     return f"{clause}; and {more} more pool{'s' * (more > 1)}" if more else clause
 
 
-def brief(case: Case) -> str:
+def why_briefly(case: Case) -> str:
     """What holds the pool that promises most, and how many more there are; as short as it can be said."""
     prospect = min(case.prospects, key=_promise)
     more = len(case.prospects) - 1
@@ -62,9 +62,9 @@ def own_sentence(own: Own) -> str | None:
 
 def _promise(prospect: Prospect) -> tuple[bool, bool, bool, float]:
     """The less, the more may come from this pool, and the sooner."""
-    holds = {hold.reason: hold for hold in prospect.holds}
-    never = not holds.keys().isdisjoint(_NEVER) or (Reason.ENOUGH_SPARES in holds and not prospect.starting)
-    ends = [hold.until for hold in prospect.holds if hold.until is not None]
+    limits = {limit.reason: limit for limit in prospect.limits}
+    never = not limits.keys().isdisjoint(_NEVER) or (Reason.ENOUGH_SPARES in limits and not prospect.starting)
+    ends = [limit.until for limit in prospect.limits if limit.until is not None]
     return never, not prospect.about_to_start, not prospect.starting, max(ends, default=0.0)
 
 
@@ -75,26 +75,26 @@ _LESS_THAN_FULL = (Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
 """What does not matter in a pool that is at its max."""
 
 
-def _hold(hold: Hold, prospect: Prospect) -> str:
-    match hold.reason:
+def _limit_sentence(limit: Limit, prospect: Prospect) -> str:
+    match limit.reason:
         case Reason.PAUSED:
-            return f"is paused by operators{_because(hold)}"
+            return f"is paused by operators{_because(limit)}"
         case Reason.DRAINING:
-            return f"is drained by operators{_because(hold)}"
+            return f"is drained by operators{_because(limit)}"
         case Reason.FAILING:
-            return f"starts nothing until {_until(hold)} because starts fail: {hold.detail or 'unknown'}"
+            return f"starts nothing until {_until(limit)} because starts fail: {limit.detail or 'unknown'}"
         case Reason.AT_MAX:
-            return f"is at its max of {hold.count}{_made_of(prospect)}"
+            return f"is at its max of {limit.count}{_made_of(prospect)}"
         case Reason.MAX_STARTING:
-            return f"starts {hold.count} at a time (max_starting)"
+            return f"starts {limit.count} at a time (max_starting)"
         case Reason.START_DELAY:
-            return f"starts nothing until {_until(hold)} because of its start_delay"
-        case Reason.ENOUGH_SPARES if not hold.count:
+            return f"starts nothing until {_until(limit)} because of its start_delay"
+        case Reason.ENOUGH_SPARES if not limit.count:
             return "keeps no spares (max_prealloc is 0), so it starts nothing"
         case Reason.ENOUGH_SPARES:
-            return f"has or starts its {hold.count} spare{'s' * (hold.count != 1)} (max_prealloc)"
+            return f"has or starts its {limit.count} spare{'s' * (limit.count != 1)} (max_prealloc)"
         case Reason.ON_DEMAND_ONLY:
-            return f"starts only for tickets that ask for {hold.detail}"
+            return f"starts only for tickets that ask for {limit.detail}"
         case Reason.ENOUGH_COMING:
             return "has, or another pool has, one on its way for each who waits for the same"
         case Reason.BETTER_POOL:
@@ -104,11 +104,11 @@ def _hold(hold: Hold, prospect: Prospect) -> str:
         case Reason.NOT_CONFIGURED:
             return "is not in pools.yaml any more, so it starts nothing"
         case Reason.OTHER_SANDBOXES:
-            return f"keeps {hold.count} free one{'s' * (hold.count != 1)} for other sandboxes"
+            return f"keeps {limit.count} free one{'s' * (limit.count != 1)} for other sandboxes"
         case Reason.HELD:
-            return f"has {hold.count} that operators hold"
+            return f"has {limit.count} that operators hold"
         case Reason.LIVECHECK_FAILING:
-            return f"has {hold.count} whose livecheck fails"
+            return f"has {limit.count} whose livecheck fails"
 
 
 def _made_of(prospect: Prospect) -> str:
@@ -120,25 +120,25 @@ def _made_of(prospect: Prospect) -> str:
 def _short(prospect: Prospect) -> str:
     if prospect.about_to_start or prospect.starting:
         return f"starting {prospect.about_to_start + prospect.starting}"
-    for hold in prospect.holds:
-        match hold.reason:
+    for limit in prospect.limits:
+        match limit.reason:
             case Reason.PAUSED | Reason.DRAINING:
-                return _hold(hold, prospect)
+                return _limit_sentence(limit, prospect)
             case Reason.FAILING:
-                return f"paused until {_until(hold)}, its starts fail"
+                return f"paused until {_until(limit)}, its starts fail"
             case Reason.AT_MAX:
-                return f"at its max of {hold.count}"
+                return f"at its max of {limit.count}"
             case Reason.START_DELAY:
-                return f"starts the next at {_until(hold)}"
-    return _hold(prospect.holds[0], prospect) if prospect.holds else "about to serve it"
+                return f"starts the next at {_until(limit)}"
+    return _limit_sentence(prospect.limits[0], prospect) if prospect.limits else "about to serve it"
 
 
-def _because(hold: Hold) -> str:
-    return f": {hold.detail}" if hold.detail else ""
+def _because(limit: Limit) -> str:
+    return f": {limit.detail}" if limit.detail else ""
 
 
-def _until(hold: Hold) -> str:
-    return clock_time(hold.until or 0.0)
+def _until(limit: Limit) -> str:
+    return clock_time(limit.until or 0.0)
 
 
 def _are(number: int) -> str:

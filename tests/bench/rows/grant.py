@@ -14,7 +14,7 @@ from typing import Any
 from config.pools import Pool
 from config.settings import Settings
 from functions.policy.plan.plan import plan
-from functions.policy.transitions import resource as change
+from functions.policy.transitions.ticket import assign_ticket
 from functions.timed.leader import Leader
 from state.documents import Ticket
 from state.store import Batch, Put, Store, Update
@@ -103,7 +103,7 @@ def _one_by_one(folder: Path, count: int) -> Values:
         decided = clock.of("scheduler: plan", plan, leader.mirror.snapshot, time.time())
         (step,) = decided.steps
         resource = leader.mirror.snapshot.resources[step.resource]
-        assigned = change.assign(ticket, resource, "sandbox", time.time())
+        assigned = assign_ticket(ticket, resource, "sandbox", time.time())
         clock.of("scheduler: commit of the grant, whole", store.commit, Batch([Update(ticket, assigned)]))
         clock.of("scheduler: keep", leader.keep, assigned)
         assert changes.get("tickets"), "the watch told nothing"

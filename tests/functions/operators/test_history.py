@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from functions.operators import event_search as eventsearch
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.history import MovedAside, lines_of
+from functions.policy.transitions.history import QuarantinedFile, lines_of
+from functions.policy.transitions.resource import new_resource, release_resource, request_delete
 from state.documents import Actor, Event, Resource, ResourceState, Ticket
 from state.store import Store
 from tests.functions.conftest import Scheduler
@@ -19,11 +19,11 @@ BEGIN = float(int(time.time())) - 10_000
 
 def a_life(tickets: int) -> Resource:
     """A resource that each of so many tickets (101, 102, ...) had for 50 s, one every 100 s."""
-    resource = change.new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
+    resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
     for number in range(1, tickets + 1):
         at = BEGIN + number * 100
         closed = Ticket(id=100 + number, assigned_at=at, sandbox="s")
-        resource = change.let_go(resource, closed, False, at + 50)
+        resource = release_resource(resource, closed, False, at + 50)
     return resource
 
 
@@ -98,7 +98,7 @@ def test_who_had_it_is_one_sentence(client: FlaskClient, scheduler: Scheduler) -
 
 def test_a_ticket_that_lost_it_by_a_delete_had_it_until_then(client: FlaskClient, scheduler: Scheduler) -> None:
     taken = Ticket(id=200, assigned_at=BEGIN + 500)
-    resource = change.request_delete(a_life(1), "disk full", BEGIN + 600, Actor.OPERATOR, taken)
+    resource = request_delete(a_life(1), "disk full", BEGIN + 600, Actor.OPERATOR, taken)
     scheduler.put(resource.replace(state=ResourceState.ENDED, ended_at=BEGIN + 700))
     scheduler.store.resources.archive_all([17])
     assert [holder(client, at) for at in (499, 500, 599, 600)] == [None, 200, 200, None]
@@ -109,11 +109,11 @@ def test_what_the_document_tells_no_more_is_found_in_the_files(
     client: FlaskClient, store: Store, scheduler: Scheduler
 ) -> None:
     """Given more tickets than a document lists, when asked, then the first ones are told, too."""
-    resource = change.new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
+    resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
     told = 0
     for number in range(1, 41):
         at = BEGIN + number * 100
-        resource = change.let_go(resource, Ticket(id=100 + number, assigned_at=at), False, at + 50)
+        resource = release_resource(resource, Ticket(id=100 + number, assigned_at=at), False, at + 50)
         store.events.append(lines_of(resource, told), BEGIN)
         told = resource.history[-1].n
     scheduler.put(resource)
@@ -160,7 +160,7 @@ def test_what_lies_far_back_in_the_files_is_found(
 def test_a_damaged_document_is_no_part_of_the_history(client: FlaskClient, store: Store) -> None:
     """Given a document of a resource that was moved to quarantine, when asked, then its life is told, and only that."""
     store.events.append(lines_of(a_life(1)), BEGIN)
-    aside = MovedAside(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})
+    aside = QuarantinedFile(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})
     store.events.append(lines_of(aside), BEGIN)
     story = ask(client)
     assert (story["name"], story["state"]) == ("vm_17", "UP")

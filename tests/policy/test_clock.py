@@ -1,20 +1,20 @@
 """Times that lie further ahead than they can have been meant: the clock was set back."""
 
-from functions.policy.clock import SLACK, due, due_ids, later
+from functions.policy.clock import SLACK, due_at, due_ids, later
 from tests.policy.world import NOW
 
 
 def test_a_time_that_is_still_to_come_is_waited_for() -> None:
-    assert due(NOW + 30, longest=30, now=NOW) == NOW + 30
-    assert due(NOW - 30, longest=30, now=NOW) == NOW - 30
+    assert due_at(NOW + 30, longest=30, now=NOW) == NOW + 30
+    assert due_at(NOW - 30, longest=30, now=NOW) == NOW - 30
 
 
 def test_when_the_clock_was_set_back_a_little_it_only_lasts_longer() -> None:
-    assert due(NOW + 30 + SLACK, longest=30, now=NOW) == NOW + 30 + SLACK
+    assert due_at(NOW + 30 + SLACK, longest=30, now=NOW) == NOW + 30 + SLACK
 
 
 def test_when_the_clock_was_set_back_for_long_it_is_over() -> None:
-    assert due(NOW + 31 + SLACK, longest=30, now=NOW) == NOW
+    assert due_at(NOW + 31 + SLACK, longest=30, now=NOW) == NOW
 
 
 def test_of_many_those_are_due_whose_time_came_or_was_never_meant() -> None:

@@ -2,22 +2,21 @@
 
 import pytest
 
-from functions.policy.plan import holds as held
-from functions.policy.plan.plan import (
-    AskDelete,
+from functions.policy.plan.plan import Plan, plan
+from functions.policy.plan.steps import (
     Assign,
+    DeleteAfterRun,
     DropIntent,
     EndHold,
     HoldResource,
-    LetGo,
-    Plan,
+    Release,
     RequestDelete,
     StartDelete,
     StartResource,
-    plan,
 )
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome, fold_resource
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.resource import HOLDABLE, end_hold, hold_resource, release_resource
 from state.documents import Actor, HookKind, PoolMode, ResourceState
 from tests.policy.world import (
     NOW,
@@ -49,16 +48,16 @@ def test_a_wish_holds_what_is_free_in_the_plan_that_decides_it() -> None:
 
 def test_who_why_and_how_long_stand_in_the_resource() -> None:
     """Given a wish, when fulfilled, then its facts stand there; the same wish again changes nothing."""
-    kept = held.hold(a_resource(5), a_hold(1, 5), NOW)
+    kept = hold_resource(a_resource(5), a_hold(1, 5), NOW)
     assert (kept.held_since, kept.held_until, kept.held_by, kept.held_reason) == (NOW, NOW + 3600, "alice", "look")
-    assert held.hold(kept, a_hold(2, 5), NOW + 7) is kept
-    longer = held.hold(kept, a_hold(2, 5, NOW + 9000), NOW + 7)
+    assert hold_resource(kept, a_hold(2, 5), NOW + 7) is kept
+    longer = hold_resource(kept, a_hold(2, 5, NOW + 9000), NOW + 7)
     assert (longer.held_since, longer.held_until) == (NOW, NOW + 9000)
     assert [event.until for event in longer.history] == [NOW + 3600, NOW + 9000]
-    assert held.end_hold(longer, None, NOW + 8).history[-1].until is None
+    assert end_hold(longer, None, NOW + 8).history[-1].until is None
 
 
-@pytest.mark.parametrize("state", [state for state in ResourceState if state not in held.HOLDABLE])
+@pytest.mark.parametrize("state", [state for state in ResourceState if state not in HOLDABLE])
 def test_only_what_is_up_is_held(state: ResourceState) -> None:
     """Given a resource in another state, when it is to be held, then the wish is dropped."""
     assert HoldResource(5, 1) not in steps_of([REUSING], a_resource(5, state=state), a_hold(1, 5))
@@ -87,7 +86,7 @@ def test_neither_a_drain_nor_an_operator_deletes_what_is_held(document, taken: b
     """Given a drain past its deadline, or a wish to delete it, when it is held, then it stays, taken or not."""
     documents = [an_assigned_ticket(7, 5)] if taken else []
     steps = steps_of([REUSING], a_resource(5, **HELD), document, *documents)
-    assert of_kind(steps, RequestDelete, AskDelete, StartDelete) == []
+    assert of_kind(steps, RequestDelete, DeleteAfterRun, StartDelete) == []
 
 
 def test_a_held_spare_is_replaced_within_max() -> None:
@@ -100,14 +99,14 @@ def test_a_held_spare_is_replaced_within_max() -> None:
 def test_its_ticket_lets_it_go_and_it_stays() -> None:
     """Given a held resource whose ticket is closed, when planned, then it is let go, and no other ticket gets it."""
     documents = a_resource(5, **HELD), a_closed_ticket(1, 5, sandbox="s"), a_ticket(2, sandbox="s")
-    assert steps_of([a_pool()], *documents) == [LetGo(1, 5, False)]
+    assert steps_of([a_pool()], *documents) == [Release(1, 5, False)]
 
 
 @pytest.mark.parametrize("bad", [None, "disk full"])
 @pytest.mark.parametrize("exit", [0, 1])
 def test_after_its_release_it_stays(bad: str | None, exit: int) -> None:
     """Given a release hook, when it ends for a held resource, then that is UP; it is to go if it failed or was bad."""
-    releasing = change.let_go(a_resource(5, **HELD), a_closed_ticket(1, 5, bad=bad), True, NOW)
+    releasing = release_resource(a_resource(5, **HELD), a_closed_ticket(1, 5, bad=bad), True, NOW)
     assert releasing.run is not None
     ended = Outcome(run=releasing.run.id, kind=HookKind.RELEASE, started_at=NOW, ended_at=NOW, exit=exit)
     resource = fold_resource(releasing, ended, REUSING)
@@ -117,14 +116,14 @@ def test_after_its_release_it_stays(bad: str | None, exit: int) -> None:
 
 def test_a_hold_ends_when_its_time_is_over() -> None:
     """Given a free resource, when its hold is over, then that ends it, and the next plan gives it away."""
-    assert steps_of([REUSING], a_resource(5, **OVER), a_ticket(1)) == [EndHold(5, held.OVER)]
-    assert steps_of([REUSING], held.end_hold(a_resource(5, **OVER), None, NOW), a_ticket(1)) == [Assign(1, 5)]
+    assert steps_of([REUSING], a_resource(5, **OVER), a_ticket(1)) == [EndHold(5, "its time is over")]
+    assert steps_of([REUSING], end_hold(a_resource(5, **OVER), None, NOW), a_ticket(1)) == [Assign(1, 5)]
 
 
 def test_a_hold_that_lasts_longer_than_any_may_is_over() -> None:
     """Given a clock that was set back by months, when planned, then a hold does not last so much longer."""
     resource = a_resource(5, **{**HELD, "held_until": NOW + 1e7})
-    assert steps_of([REUSING], resource) == [EndHold(5, held.OVER)]
+    assert steps_of([REUSING], resource) == [EndHold(5, "its time is over")]
 
 
 def test_an_operator_ends_a_hold() -> None:
@@ -132,7 +131,7 @@ def test_an_operator_ends_a_hold() -> None:
     ended = [EndHold(5, "bob", Actor.OPERATOR), DropIntent(1)]
     assert steps_of([REUSING], a_resource(5, **HELD), an_end_of_hold(1, 5)) == ended
     assert steps_of([REUSING], a_resource(5), an_end_of_hold(1, 5)) == [DropIntent(1)]
-    free = held.end_hold(a_resource(5, **HELD), "bob", NOW, Actor.OPERATOR)
+    free = end_hold(a_resource(5, **HELD), "bob", NOW, Actor.OPERATOR)
     assert (free.held, free.held_since, free.held_by, free.held_reason) == (False, None, None, None)
 
 
@@ -163,7 +162,7 @@ def test_wishes_about_one_resource_are_fulfilled_in_their_order() -> None:
         assert [step.intent for step in of_kind(steps, DropIntent)] == [1, 4]
     steps = steps_of([REUSING], a_resource(5), a_hold(1, 5), a_hold(2, 5, NOW + 9000))
     assert of_kind(steps, DropIntent) == [DropIntent(1)]
-    kept = held.hold(a_resource(5), wishes[0], NOW)
+    kept = hold_resource(a_resource(5), wishes[0], NOW)
     steps = steps_of([REUSING], kept, *wishes[1:3])
     assert of_kind(steps, EndHold, StartDelete, DropIntent) == [
         EndHold(5, "bob", Actor.OPERATOR),
@@ -176,7 +175,7 @@ def test_wishes_about_one_resource_are_fulfilled_in_their_order() -> None:
 def test_what_was_to_go_goes_when_the_hold_ends() -> None:
     """Given a held resource that its client called bad, when its hold ends, then it is deleted in the same plan."""
     resource = a_released_resource(5, delete_asked="bad", **OVER)
-    assert steps_of([REUSING], resource) == [EndHold(5, held.OVER), RequestDelete(5, "bad"), StartDelete(5)]
+    assert steps_of([REUSING], resource) == [EndHold(5, "its time is over"), RequestDelete(5, "bad"), StartDelete(5)]
 
 
 def test_a_held_one_that_is_free_is_not_taken() -> None:

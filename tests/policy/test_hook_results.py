@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from functions.policy.transitions.hook_results import Outcome, fold_record, fold_resource
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.pool import fold_record
 from state.documents import HookKind, Resource, ResourceState
 from tests.policy.world import NOW, RUN_OF, a_pool, a_record, a_released_resource, a_resource
 

@@ -1,8 +1,9 @@
 """Step 1: closed tickets let go."""
 
-from functions.policy.plan.plan import Assign, FailTicket, LetGo, RequestDelete, Settle, StartDelete
-from functions.policy.transitions import resource as change
-from functions.policy.transitions.hook_results import Outcome, fold_resource
+from functions.policy.plan.steps import Assign, FailTicket, Release, RequestDelete, Settle, StartDelete
+from functions.policy.transitions.hook_results import fold_resource
+from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.resource import release_resource
 from state.documents import Actor, HookKind, ResourceState, TicketState
 from tests.policy.world import (
     NOW,
@@ -23,19 +24,19 @@ WITH_HOOK = a_pool(reuse_opportunity_time=1000, cmd_release="release")
 
 def test_a_closed_ticket_lets_its_resource_go() -> None:
     """Given a CLOSED ticket with an UP resource, when planned, then it lets go and does not settle yet."""
-    assert steps_of([VM], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, False)]
+    assert steps_of([VM], a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, False)]
 
 
 def test_with_cmd_release_letting_go_takes_the_hook() -> None:
     """Given a pool with cmd_release, when planned, then the hook is to run, reuse on or off."""
     without_reuse = a_pool(cmd_release="release")
-    assert steps_of([WITH_HOOK], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
-    assert steps_of([without_reuse], a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+    assert steps_of([WITH_HOOK], a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, True)]
+    assert steps_of([without_reuse], a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, True)]
 
 
 def test_the_hook_of_a_pool_that_left_the_file_still_runs() -> None:
     """Given a pool known by its record only, when its ticket was closed, then its last cmd_release is used."""
-    assert steps_of([], a_record(WITH_HOOK), a_closed_ticket(1, 1), a_resource(1)) == [LetGo(1, 1, True)]
+    assert steps_of([], a_record(WITH_HOOK), a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, True)]
 
 
 def test_what_its_client_called_bad_goes_and_nobody_gets_it() -> None:
@@ -43,15 +44,15 @@ def test_what_its_client_called_bad_goes_and_nobody_gets_it() -> None:
     closed = a_closed_ticket(1, 1, sandbox="s", bad="disk full")
     steps = steps_of([VM], closed, a_resource(1), a_ticket(2, sandbox="s"))
     reason = "its client called it bad: disk full"
-    assert steps == [LetGo(1, 1, False), RequestDelete(1, reason, Actor.CLIENT), StartDelete(1)]
+    assert steps == [Release(1, 1, False), RequestDelete(1, reason, Actor.CLIENT), StartDelete(1)]
 
 
 def test_what_is_bad_is_released_before_it_goes() -> None:
     """Given a release hook, when a ticket is closed as bad, then the hook runs, and the delete follows in any case."""
     closed = a_closed_ticket(1, 1, sandbox="s", bad="disk full")
     steps = steps_of([WITH_HOOK], closed, a_resource(1), a_ticket(2, sandbox="s"))
-    assert steps == [LetGo(1, 1, True)]
-    releasing = change.let_go(a_resource(1), closed, True, NOW)
+    assert steps == [Release(1, 1, True)]
+    releasing = release_resource(a_resource(1), closed, True, NOW)
     assert releasing.delete_asked == "its client called it bad: disk full"
     assert releasing.run is not None
     ended = {"run": releasing.run.id, "kind": HookKind.RELEASE, "started_at": NOW, "ended_at": NOW}
@@ -104,4 +105,4 @@ def test_open_and_failed_tickets_let_nothing_go() -> None:
         an_assigned_ticket(3, 3, state=TicketState.FAILED),
         a_resource(1),
     )
-    assert of_kind(steps_of([VM], *documents), LetGo, Settle, FailTicket) == []
+    assert of_kind(steps_of([VM], *documents), Release, Settle, FailTicket) == []

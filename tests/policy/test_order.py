@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan.plan import Assign, plan
-from functions.policy.plan.turns import Queue, before, rivals
+from functions.policy.plan.order import Queue, before, rivals
+from functions.policy.plan.plan import plan
+from functions.policy.plan.steps import Assign
 from functions.policy.snapshot.offers import Tags
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.waits.explain import explain
