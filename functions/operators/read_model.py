@@ -92,7 +92,7 @@ class Look:
         return frozenset(tag for record in records for tag in record.options.get("tags_on_demand", ()))
 
     def _waiting_for(self, record: PoolRecord) -> list[Ticket]:
-        """As `policy.waits.serving` counts them: what starts on demand only is waited for with such a tag only."""
+        """As `policy.waits.demand` counts them: what starts on demand only is waited for with such a tag only."""
         options = record.options if record.configured else {}
         on_demand = options.get("tags_on_demand", ())
         offers = {*options.get("tags", ()), *on_demand}
