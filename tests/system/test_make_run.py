@@ -1,4 +1,4 @@
-"""What a newcomer does: one command for the server, and the glance of the README in a second terminal."""
+"""What a newcomer does: one command for the server, and the commands of the README in a second terminal."""
 
 import os
 import re
@@ -93,19 +93,20 @@ def server(tmp_path: Path) -> Iterator[Server]:
         shutil.rmtree(tmp_path / "local", ignore_errors=True)
 
 
-def glance(language: str) -> str:
-    """The commands of the README's glance, by curl or by the shim, without the line that starts the server."""
-    text = (PROJECT / "README.md").read_text().split("## A glance")[1].split("## The pieces")[0]
-    blocks = re.findall(r"(?:^    .*\n)+", text, re.M)
-    return next(block for block in blocks if language in block and "make run" not in block)
+def commands_of_the_readme() -> list[str]:
+    """The blocks of commands that the README shows for a first try, without the one that starts the server."""
+    text = (PROJECT / "README.md").read_text().split("## Try it")[1].split("## Where to go")[0]
+    return [block for block in re.findall(r"(?:^    .*\n)+", text, re.M) if "make run" not in block]
 
 
-def test_the_glance_of_the_readme_runs(server: Server) -> None:
-    curl = glance("curl").replace("http://localhost:49100", server.url)
-    assert "resource-name.txt" in server.shell(curl)
-    shim = glance("shim/resalloc").replace("shim/resalloc", f"shim/resalloc --connection {server.url}")
-    address = server.shell(shim).splitlines()[-1]
-    assert re.fullmatch(r"127\.0\.0\.1:\d+", address)
+def test_the_commands_of_the_readme_run(server: Server) -> None:
+    curl, ticket, run, maint = commands_of_the_readme()
+    assert "resource-name.txt" in server.shell(curl.replace("http://localhost:49100", server.url))
+    address = server.shell(ticket.replace("shim/resalloc", f"shim/resalloc --connection {server.url}"))
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", address.splitlines()[-1])
+    listing = server.shell(run.replace("shim/resalloc", f"shim/resalloc --connection {server.url}"))
+    assert "resource-name.txt" in listing
+    server.shell(maint.replace("shim/resalloc-maint", f"shim/resalloc-maint --connection {server.url}"))
 
 
 def test_both_demo_pools_give_what_they_promise(server: Server) -> None:
