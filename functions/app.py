@@ -23,9 +23,8 @@ from functions.pages import tickets as tickets_page
 from functions.pages.acts import then
 from functions.pages.layout import error_page
 from functions.tickets import check, close, create, explain, wait, xmlrpc
-from functions.web import about, errors
+from functions.web import about, errors, request_counts
 from functions.web import replies as http
-from functions.web import request_counts as tally
 from functions.web.context import Context
 from state.store import Store
 
@@ -109,7 +108,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     routes = [metrics.route(method, path) for method, path, _ in ROUTES]
-    context = Context(settings, store, time.time, tally.of([*routes, metrics.NO_ROUTE]), error_page)
+    context = Context(settings, store, time.time, request_counts.for_routes([*routes, metrics.NO_ROUTE]), error_page)
     context.open()
     app.extensions["resalloc"] = context
     app.before_request(metrics.note_route)
@@ -121,5 +120,5 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         view = http.for_browsers(page, function) if page else function
         name = metrics.route(method, path)
         app.add_url_rule(path, name, view, methods=[method], provide_automatic_options=False)
-    app.wsgi_app = tally.counting(app.wsgi_app, context.tally, metrics.NO_ROUTE)  # type: ignore[assignment,method-assign]
+    app.wsgi_app = request_counts.count_replies(app.wsgi_app, context.request_counts, metrics.NO_ROUTE)  # type: ignore[assignment,method-assign]
     return app

@@ -82,6 +82,6 @@ class _Collected(Collector):
         family = CounterMetricFamily(
             "resalloc_http_requests", "Replies by route and class of status.", labels=("route", "status")
         )
-        for route, status, count in self._context.tally.read():
+        for route, status, count in self._context.request_counts.read():
             family.add_metric((route, status), count)
         return family

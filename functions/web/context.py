@@ -1,4 +1,4 @@
-"""What the functions of one web process share: the settings, the store, and who waits."""
+"""What the functions of one web process share: settings, store, the leader's view, and requests that wait."""
 
 import functools
 import logging
@@ -16,9 +16,9 @@ from functions.operators.read_model import Looking
 from functions.pages.sparks import Sparks
 from functions.web import lifetime
 from functions.web.errors import Refused
-from functions.web.offload import Few, Together, in_thread
+from functions.web.offload import Batched, Few, in_thread
 from functions.web.parking import Parking
-from functions.web.request_counts import Tally
+from functions.web.request_counts import RequestCounts
 from state.documents import Ticket
 from state.errors import StateError
 from state.files.archive import Call
@@ -30,13 +30,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PROBE_EVERY = 1.0
-"""Seconds between two tries to write."""
+"""Seconds between two tests whether the state folder can be written."""
 SEARCHES_AT_ONCE = 2
 
 
 class Context:
-    """One per application. The store is opened by the first request that needs it and, while it cannot be, by
-    each one again: a process that serves explains more than one that is gone.
+    """One per application.
+
+    The store is opened by the first request that needs it. While that fails, each request tries again and its reply
+    says why, which helps an operator more than a process that has exited.
     """
 
     def __init__(
@@ -44,12 +46,12 @@ class Context:
         settings: Settings,
         store: Store | None,
         clock: Callable[[], float],
-        tally: Tally,
+        request_counts: RequestCounts,
         error_page: Callable[[Refused, str], str],
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.tally = tally
+        self.request_counts = request_counts
         self.error_page = error_page
         self._store = store
         self._probed_at = -math.inf
@@ -78,9 +80,9 @@ class Context:
         return self._store
 
     @functools.cached_property
-    def do(self) -> Together[Call[Ticket], Ticket]:
-        """Creates, changes or reads a ticket, durably, together with what others ask for at this moment."""
-        return Together(self.store.tickets.do_all)
+    def do(self) -> Batched[Call[Ticket], Ticket]:
+        """Create, change or read a ticket, durably; concurrent calls are batched."""
+        return Batched(self.store.tickets.do_all)
 
     @functools.cached_property
     def view(self) -> View:
@@ -106,12 +108,12 @@ class Context:
 
     @functools.cached_property
     def search(self) -> Few:
-        """Calls what looks through files of events: that may take half a second, so not many at once."""
+        """Call what searches files of events: that may take half a second, so only a few at once."""
         return Few(SEARCHES_AT_ONCE)
 
     @functools.cached_property
     def audience(self) -> Parking:
-        """Who waits for events; a folder that is not there is nobody else's trouble."""
+        """Requests that wait for events. A missing folder of events affects only them."""
         audience = Parking(lambda: self.store.watch("events"))
         lifetime.on_stop(audience.wake_all)
         return audience
@@ -124,7 +126,7 @@ class Context:
             self._probed_at = now
 
     def open(self) -> None:
-        """Open the store now if that is possible, so that the first request need not."""
+        """Open the store now if possible, so that the first request does not have to."""
         try:
             _ = self.store
         except StateError as error:

@@ -1,4 +1,4 @@
-"""gunicorn's settings, out of those in server.yaml; Procfile shows how it is started."""
+"""gunicorn's settings, made from those of server.yaml: `gunicorn -c functions/web/gunicorn.py`, see Procfile."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ from config import logs
 from config.errors import ConfigError
 from config.run import premade
 from config.settings import load_settings
+from functions.web import request_counts
 
 try:
     _settings = load_settings(os.environ)
@@ -17,10 +18,10 @@ except ConfigError as error:
 bind = f"{_settings.address}:{_settings.port}"
 backlog = 2048
 workers = _settings.workers
-# One greenlet for each connection: a parked wait costs memory, not a thread.
+# One greenlet a connection: a parked request costs memory, not a thread.
 worker_class = "gevent"
 worker_connections = 12000
-# Workers prove that they live by touching a file, which must not wait for a disk.
+# Workers show that they live by touching a file, which must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 timeout = 60
 graceful_timeout = 5
@@ -53,36 +54,30 @@ def _compile_templates() -> bytes:
 
 
 def pre_fork(_server: object, worker: Any) -> None:
-    """Give each worker a place for what it counts ..."""
-    from functions.web import request_counts as tally
-
-    # While a reload is under way there are twice as many workers, or more.
-    worker.tally_place = tally.take(4 * workers + 16)
+    """Reserve a slot for the new worker's counts of replies."""
+    # During a reload there are twice as many workers, or more.
+    worker.slot = request_counts.take_slot(4 * workers + 16)
 
 
 def post_fork(_server: object, worker: Any) -> None:
-    """... tell it ..."""
-    from functions.web import request_counts as tally
-
-    tally.begin(worker.tally_place)
+    """Let the new worker count in its slot."""
+    request_counts.use_slot(worker.slot)
 
 
 def child_exit(_server: object, worker: Any) -> None:
-    """... and let another one go on there. A worker may be from before an upgrade, and have none."""
-    from functions.web import request_counts as tally
-
-    tally.give_back(getattr(worker, "tally_place", None))
+    """Free the slot of a worker that has ended. A worker from before an upgrade may have none."""
+    request_counts.free_slot(getattr(worker, "slot", None))
 
 
 def post_worker_init(worker: object) -> None:
-    """Make a worker that is told to stop answer its parked waits first."""
+    """Let a worker answer its parked requests when it must stop."""
     from functions.web.lifetime import stop_on_signal
 
     stop_on_signal(worker)
 
 
 def worker_exit(_server: object, _worker: object) -> None:
-    """Let a worker take itself apart in the usual order."""
+    """Undo `gc.freeze`, so that a worker frees its objects in the usual order when it ends."""
     import gc
 
     gc.unfreeze()

@@ -1,4 +1,4 @@
-"""A worker that is told to stop lets go of parked requests and idle connections, so that it ends within seconds."""
+"""Ends a worker within seconds: when it must stop, it answers parked requests and closes idle connections."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -13,17 +13,17 @@ _callbacks: list[Callable[[], None]] = []
 
 
 def stopping() -> bool:
-    """Whether this process was told to stop: nothing may park any more."""
+    """Whether this process is stopping, so that no request may park any more."""
     return _stopping
 
 
 def on_stop(callback: Callable[[], None]) -> None:
-    """Have `callback` called once when this process is told to stop."""
+    """Call `callback` once when this process begins to stop."""
     _callbacks.append(callback)
 
 
 def stop_on_signal(worker: Any) -> None:
-    """Called by gunicorn in each new worker: hear its stop signals before gunicorn does."""
+    """Handle the stop signals of a new worker before gunicorn's own handlers, which run afterwards."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, _chained(signal.getsignal(number)))
         signal.siginterrupt(number, False)
@@ -41,26 +41,26 @@ def _chained(previous: Any) -> Callable[[int, FrameType | None], None]:
 
 
 def begin_stop() -> None:
-    """Note that this process stops and wake what is parked; does no more than a signal handler may."""
+    """Mark this process as stopping and call the callbacks soon; safe in a signal handler."""
     global _stopping  # noqa: PLW0603
     if not _stopping:
         _stopping = True
-        offload.soon(_tell)
+        offload.soon(_call_back)
 
 
-def _tell() -> None:
+def _call_back() -> None:
     for callback in _callbacks:
         callback()
 
 
 class _IdleConnections:
-    """Connections on which a worker of gunicorn's gevent kind waits for the next request.
+    """Connections on which a gevent worker of gunicorn waits for the next request.
 
-    gunicorn itself would wait for them until its `graceful_timeout`, with its port closed to everybody else.
+    gunicorn itself would wait for them until its `graceful_timeout`, while its port is closed to new connections.
     """
 
     GRACE = 1.0
-    """Seconds for requests that are on their way; those are answered with `Connection: close`."""
+    """Seconds in which requests may still arrive; their replies say `Connection: close`."""
 
     def __init__(self, worker: Any) -> None:
         self._limit = worker.timeout_ctx
@@ -90,8 +90,8 @@ class _IdleConnections:
             gevent.get_hub().loop.run_callback(self._end_one, limit)
 
     def _end_one(self, limit: Any) -> None:
-        # Looked up only now: a request that came meanwhile must be answered, not cut off.
+        # Looked up only now, because a request that has arrived meanwhile must be answered.
         greenlet = self._idle.get(limit)
         if greenlet is not None:
-            # What gunicorn does when such a connection was idle for too long: it is closed without a word.
+            # gunicorn raises the same for a connection that was idle too long, and closes it without a reply.
             greenlet.throw(limit)

@@ -1,6 +1,6 @@
-"""Keeps the event loop of a gevent worker free: what blocks on the disk runs in a native thread.
+"""Keeps the event loop of a gevent worker free: calls that block on the disk run in native threads.
 
-Without gevent (tests, other kinds of workers) everything runs where it is called.
+Without gevent (in tests, in other kinds of workers) calls run in the caller's thread.
 """
 
 import functools
@@ -24,7 +24,7 @@ def in_loop() -> bool:
 
 
 def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call `function` in a native thread; other requests go on meanwhile."""
+    """Call `function` in a native thread, so that other requests are served meanwhile."""
     if not in_loop():
         return function(*args, **kwargs)
     import gevent
@@ -35,7 +35,7 @@ def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 class Few:
-    """Calls in native threads, a few at a time: the others wait their turn, and leave the threads to other work."""
+    """Calls functions in native threads, at most `at_once` at a time, so that threads are left for other work."""
 
     def __init__(self, at_once: int) -> None:
         self._turns = threading.BoundedSemaphore(at_once)
@@ -45,12 +45,12 @@ class Few:
             return in_thread(function, *args, **kwargs)
 
 
-class Together(Generic[A, R]):
-    """A function that takes many calls at once: those that come while others are under way are made by the next.
+class Batched(Generic[A, R]):
+    """Batches concurrent calls of a function; each call has its own result or error.
 
-    `function` gets the arguments of several calls and returns, in their order, the result of each or its error. What
-    it does for all of them alike, above all a sync, is done once; and a native thread is woken once, which costs more
-    than most of what it does. One is under way at a time: of two, each would have half of the calls.
+    `function` receives the arguments of several calls and returns, in the same order, the result or the error of each.
+    A batch costs one sync, and one wake-up of a native thread, which costs more than most of the work. One batch runs
+    at a time: the calls that arrive meanwhile make up the next one.
     """
 
     def __init__(self, function: Callable[[list[A]], Sequence[R | Exception]]) -> None:
@@ -77,7 +77,7 @@ class Together(Generic[A, R]):
 
         try:
             while self._waiting:
-                # Requests that have come in meanwhile are read first.
+                # Let requests that have arrived meanwhile join this batch.
                 gevent.sleep(0)
                 calls, self._waiting = self._waiting, []
                 outcomes: Sequence[R | Exception]
@@ -98,7 +98,7 @@ def _outcome(outcome: R | Exception) -> R:
 
 
 def soon(callback: Callable[[], Any]) -> None:
-    """Call `callback` in a moment, outside of what runs now: safe in a signal handler."""
+    """Call `callback` soon, outside the current call: safe in a signal handler."""
     if in_loop():
         import gevent
 
@@ -108,7 +108,7 @@ def soon(callback: Callable[[], Any]) -> None:
 
 
 class _Job(Generic[R]):
-    """A call in another thread. gevent would print every error that leaves its threads, expected ones too."""
+    """A call in another thread that keeps its error: gevent prints every error that leaves its threads."""
 
     def __init__(self, function: Callable[[], R]) -> None:
         self._function = function

@@ -1,7 +1,7 @@
-"""Requests that wait for a document to change, woken by the change itself.
+"""Parks requests until a document changes; the change itself wakes them.
 
-One inotify watch a process, opened when the first request parks (after gunicorn's fork), read by one thread,
-which is a greenlet in a gevent worker.
+Each process has one watch, opened when the first request parks (after gunicorn's fork) and read by one thread, which
+is a greenlet in a gevent worker.
 """
 
 import logging
@@ -25,7 +25,7 @@ class Spot:
         self.abandoned = False
 
     def wait(self, seconds: float) -> None:
-        """Wait until something changed, at most so long."""
+        """Wait until something changes, at most so many seconds."""
         self._changed.wait(seconds)
         self._changed.clear()
 
@@ -33,7 +33,7 @@ class Spot:
         self._changed.set()
 
     def abandon(self) -> None:
-        """The client hung up: nobody waits for the answer."""
+        """The client has closed its connection, so no reply is needed."""
         self.abandoned = True
         self._changed.set()
 
@@ -71,7 +71,7 @@ class Parking:
                     del self._spots[name]
 
     def wake(self, name: str) -> None:
-        """Let the requests that wait for `name` look again."""
+        """Wake the requests that wait for `name`."""
         for spot in tuple(self._spots.get(name, ())):
             spot.wake()
 
@@ -118,8 +118,8 @@ def _hang_up(client: Any, spot: Spot) -> Iterator[None]:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     readable = gevent.get_hub().loop.io(client.fileno(), 1)
 
-    def look() -> None:
-        # Readable is either the end or the client's next request, sent ahead; that one waits its turn.
+    def check() -> None:
+        # The socket is readable at its end, or because the client has sent its next request already.
         readable.stop()
         try:
             ended = client.recv(1, socket.MSG_PEEK) == b""
@@ -128,7 +128,7 @@ def _hang_up(client: Any, spot: Spot) -> Iterator[None]:
         if ended:
             spot.abandon()
 
-    readable.start(look)
+    readable.start(check)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Replies: text, JSON or a page as the client likes it, and errors in one shape."""
+"""Makes replies: text, JSON or a page, as the client prefers, and errors in one shape."""
 
 import functools
 import logging
@@ -25,11 +25,11 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-"""What a page may do: nothing from elsewhere, nothing that stands in the page itself."""
+"""What a page may load: only from this server, no inline scripts or styles."""
 
 
 class Form(StrEnum):
-    """What a client wants a reply to be."""
+    """The content type that a client prefers."""
 
     TEXT = "text/plain"
     JSON = "application/json"
@@ -37,7 +37,7 @@ class Form(StrEnum):
 
 
 def text_reply(text: str | bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A reply for people and shells."""
+    """A reply in plain text, for people and shells."""
     return Response(text, status, headers, content_type="text/plain; charset=utf-8")
 
 
@@ -60,12 +60,12 @@ def html_reply(html: str, status: int = 200, headers: Mapping[str, str] | None =
 
 
 def see_other(place: str) -> Response:
-    """After a form was sent: the page at `place` shows what came of it."""
+    """Send the browser to the page at `place` after a form was sent."""
     return Response(status=303, headers={"Location": place})
 
 
 def wanted() -> Form:
-    """What the client likes best: JSON when it sent some, a page only when it asks for one (browsers do)."""
+    """What the client prefers: JSON if it sent JSON, a page only if its `Accept` names HTML (browsers do)."""
     if is_json(request.content_type):
         return Form.JSON
     accept = request.headers.get("Accept")
@@ -80,7 +80,7 @@ def wants_json() -> bool:
 
 
 def for_browsers(page: Callable[..., Response], otherwise: Callable[..., Response]) -> Callable[..., Response]:
-    """A view that gives `page` to browsers and what `otherwise` gives to everybody else."""
+    """A view that calls `page` for browsers and `otherwise` for other clients."""
 
     @functools.wraps(otherwise)
     def view(**arguments: str) -> Response:
@@ -90,7 +90,7 @@ def for_browsers(page: Callable[..., Response], otherwise: Callable[..., Respons
 
 
 def refuse_cross_site() -> None:
-    """Raises CrossSite for what a web page of another site makes a browser send."""
+    """Raises CrossSite for a request that a web page of another site made a browser send."""
     origin = request.headers.get("Origin")
     if origin is not None:
         hosts = (request.headers.get("Host"), request.headers.get("X-Forwarded-Host"))
@@ -134,9 +134,9 @@ def error_fields(
 
 
 class Later(Response):
-    """A reply that is made after Flask has let go of the request, so that one that waits for long holds little.
+    """A reply that is made after Flask has released the request, so that a long wait holds little memory.
 
-    `make` gives the reply, or raises what becomes one; it must not use Flask's `request`.
+    `make` returns the reply or raises an error; it must not use Flask's `request`.
     """
 
     def __init__(self, make: Callable[[], Response]) -> None:
@@ -155,7 +155,7 @@ class Later(Response):
 
 
 def finish(response: Response) -> Response:
-    """Headers of every reply; one that is made later gets them then."""
+    """Add the headers of every reply; a `Later` reply gets them when it is made."""
     if not isinstance(response, Later):
         headers = response.headers
         headers.setdefault("Cache-Control", "no-store")

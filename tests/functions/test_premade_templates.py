@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functions.web import Server
+from tests.functions.web_server import Server
 from tests.system.farm import children_of
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ import pytest
 
 from state.documents import Event
 from state.store import Store
-from tests.functions.web import Server, answered, assign, new_ticket, park
+from tests.functions.web_server import Server, answered, assign, new_ticket, park
 from tests.system.farm import children_of
 from tests.waiting import until
 
