@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int:
 
 
 def first_failure(defect: Defect, tests: list[str]) -> str | None:
-    """The first test that fails in a copy of the project with this defect; None when all pass."""
+    """The first test that fails, and why, in a copy of the project with this defect; None when all pass."""
     with tempfile.TemporaryDirectory(prefix="defect-") as place:
         copy = Path(place) / "project"
         shutil.copytree(PROJECT, copy, ignore=NOT_COPIED)
@@ -128,7 +128,7 @@ def first_failure(defect: Defect, tests: list[str]) -> str | None:
         done = subprocess.run([*command, *tests], cwd=copy, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return None
-    failures = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failures = re.findall(r"^(?:FAILED|ERROR) (.+)", done.stdout, re.MULTILINE)
     return failures[0] if failures else f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"
 
 

@@ -1,4 +1,4 @@
-"""The quick part of the proof about instants: one fault an operation. `python -m tests.chaos instants` tries all."""
+"""Faults at some file operations of each transition, one at a time. `python -m tests.chaos instants` tries all."""
 
 import logging
 import os
@@ -13,8 +13,6 @@ from tests.chaos.faults import Fault, faults_of
 from tests.chaos.instants import Place
 from tests.chaos.transitions import TRANSITIONS
 
-AT_MOST = 15
-"""Operations of one transition that are tried here."""
 FOUND = (
     ("create", "rename", "ids/tickets.ceiling", Fault.EACCES),
     ("first start", "rename", "FORMAT", Fault.EIO),
@@ -42,14 +40,17 @@ def prepared(name: str, folder: Path) -> Place:
     return Place(next(transition for transition in TRANSITIONS if transition.name == name), folder / "place")
 
 
+@pytest.mark.parametrize("at_most", [2, pytest.param(15, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", [transition.name for transition in TRANSITIONS])
-def test_no_fault_at_any_operation_loses_or_doubles_anything(name: str, quick_folder: Path, seed: int) -> None:
+def test_no_fault_at_any_operation_loses_or_doubles_anything(
+    name: str, at_most: int, quick_folder: Path, seed: int
+) -> None:
     """Given a transition, when one operation of it is killed or fails, then after a new start all invariants hold."""
     place = prepared(name, quick_folder)
     chance = random.Random(f"{name} {seed}")
     numbers = [number for number, operation in enumerate(place.operations) if operation.changes]
     faults = []
-    for number in sorted(chance.sample(numbers, min(AT_MOST, len(numbers)))):
+    for number in sorted(chance.sample(numbers, min(at_most, len(numbers)))):
         faults += place.attempt([(number, chance.choice(faults_of(place.operations[number])))])
     assert faults == []
 
@@ -67,6 +68,7 @@ def test_what_was_found_stays_mended(name: str, call: str, end: str, fault: Faul
     assert [wrong for number in numbers for wrong in place.attempt([(number, fault)])] == []
 
 
+@pytest.mark.thorough
 def test_a_kill_of_the_recovery_is_recovered_from_too(quick_folder: Path) -> None:
     """Given a release that is killed, when the recovery is killed twice on its way, then the third one completes."""
     place = prepared("release", quick_folder)
@@ -76,6 +78,7 @@ def test_a_kill_of_the_recovery_is_recovered_from_too(quick_folder: Path) -> Non
         assert place.attempt(chain) == []
 
 
+@pytest.mark.thorough
 def test_a_document_that_is_written_in_place_is_found(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a store that writes into documents instead of replacing them, when it is broken, then that is found."""
 
@@ -89,6 +92,7 @@ def test_a_document_that_is_written_in_place_is_found(quick_folder: Path, monkey
     assert any("neither old nor new" in wrong for wrong in found)
 
 
+@pytest.mark.thorough
 def test_an_answer_before_the_write_is_found(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a store that tells a failed publication as done, when it fails, then the lost promise is found."""
 

@@ -50,9 +50,10 @@ def pools(**options: Any) -> dict[str, dict[str, Any]]:
     return {"p": {**generous(2)["p"], "max_prealloc": 1, **options}}
 
 
-def test_whatever_happens_all_promises_are_kept() -> None:
+@pytest.mark.parametrize("runs", [10, pytest.param(RUNS, marks=pytest.mark.thorough)])
+def test_whatever_happens_all_promises_are_kept(runs: int) -> None:
     print(f"MODEL_SEED={SEED}")
-    check(SEED, RUNS, STEPS)
+    check(SEED, runs, STEPS)
 
 
 # The model sees defects
@@ -139,6 +140,7 @@ def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("functions.policy.transitions.resource.called_bad", lambda ticket: None)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("plant", "told"),
     [
@@ -231,6 +233,7 @@ def test_what_waits_does_not_wait_longer_because_the_clock_was_set_back(
     pytest.fail(f"{pause}: still waited for")
 
 
+@pytest.mark.thorough
 def test_the_long_form_tells_what_it_did_and_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "BATCHES", ((2, 20), (1, 40)))
     report = model.run(1, SEED)

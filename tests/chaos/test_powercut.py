@@ -1,4 +1,4 @@
-"""The quick part of the proof about power cuts. `python -m tests.chaos powercut` tries every moment."""
+"""Power cuts at some moments of a recorded work. `python -m tests.chaos powercut` tries every moment."""
 
 import logging
 import random
@@ -14,6 +14,7 @@ from tests.chaos.children import in_child
 from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record
 from tests.chaos.world import Tell
 
+thorough = pytest.mark.thorough
 needs_a_real_disk = pytest.mark.skipif(
     loopdisk.why_not() is not None, reason=f"POWER CUTS OF A REAL DISK ARE NOT TESTED: {loopdisk.why_not()}"
 )
@@ -47,7 +48,9 @@ def _tell_boots(tell: Tell) -> None:
             tell(module.boot_id())
 
 
-@pytest.mark.parametrize("left", ["least", "names", "most", "any"])
+@pytest.mark.parametrize(
+    "left", ["least", pytest.param("names", marks=thorough), pytest.param("most", marks=thorough), "any"]
+)
 def test_nothing_that_was_acknowledged_is_lost(
     left: str, recordings: tuple[Recording, Recording], quick_folder: Path, seed: int
 ) -> None:
@@ -59,6 +62,7 @@ def test_nothing_that_was_acknowledged_is_lost(
     assert cutter.cut(sorted(chance.sample(moments, 30)), choices(chance)[left], left) == []
 
 
+@thorough
 @pytest.mark.parametrize("seed", range(2))
 def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -> None:
     """Given a server that is killed and started again, when the power is cut later, then all that was told is there."""
@@ -68,6 +72,7 @@ def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -
     assert cutter.cut(sorted(chance.sample(moments, min(25, len(moments)))), cuts.LEAST, "least") == []
 
 
+@thorough
 @pytest.mark.parametrize(
     "site",
     [
@@ -110,6 +115,7 @@ def test_a_real_file_system_keeps_what_was_acknowledged() -> None:
         assert loopdisk.look(folder, told, "boot after") == []
 
 
+@thorough
 @needs_a_real_disk
 def test_a_real_file_system_shows_that_syncs_are_needed() -> None:
     """Given a server on ext4 that leaves out its syncs, when the disk is shut down, then lost promises are found."""
