@@ -162,7 +162,7 @@ def _site(operation: Operation) -> str:
     while frame is not None:
         path = frame.f_code.co_filename
         name = frame.f_code.co_name
-        if os.sep + "state" + os.sep in path and not path.endswith(("files.py", "disk.py")) and name not in SHARED:
+        if os.sep + "state" + os.sep in path and not path.endswith(("staging.py", "disk.py")) and name not in SHARED:
             return f"{what} in {name}"
         frame = frame.f_back  # type: ignore[assignment]
     raise AssertionError(f"somebody else syncs {operation.path}")
