@@ -16,7 +16,7 @@ from state.files import checksum
 
 @functools.cache
 def _known(form: type[msgspec.Struct]) -> frozenset[str]:
-    return frozenset(form.__struct_fields__) - {"unknown"}
+    return frozenset(form.__struct_encode_fields__) - {"unknown"}
 
 
 def _gather_unknown(form: type[msgspec.Struct], fields: Any) -> Any:
@@ -193,10 +193,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown: dict[str, Any] = {}
 
 
-class Resource(Document, frozen=True, kw_only=True):
+class Resource(Document, frozen=True, kw_only=True, rename={"delete_after_run": "delete_asked"}):
     """One allocated thing. `tags` (name to priority) are those of its pool when its start began.
 
-    `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_asked` is
+    `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_after_run` is
     the reason for deleting it once the run under way has ended, `delete_began_at` when its last `cmd_delete` began.
     `released_ticket` is the last ticket that let it go, so that letting go twice changes nothing. While a ticket has
     it, sandbox and first taking are on that ticket; they are copied here on release. An operator may hold it until
@@ -224,7 +224,7 @@ class Resource(Document, frozen=True, kw_only=True):
     releases_counter: int = 0
     released_ticket: int | None = None
     run: Run | None = None
-    delete_asked: str | None = None
+    delete_after_run: str | None = None
     delete_began_at: float | None = None
     delete_failures: int = 0
     delete_retry_at: float | None = None
@@ -253,7 +253,12 @@ class PoolMode(StrEnum):
     """Nothing starts and nothing is given; what is free goes, and what is taken goes when it is let go."""
 
 
-class PoolRecord(Document, frozen=True, kw_only=True):
+class PoolRecord(
+    Document,
+    frozen=True,
+    kw_only=True,
+    rename={"abandoned_resources": "lost_resources", "last_abandoned_at": "last_lost_at"},
+):
     """What is remembered of a pool: statistics, pauses, and the options that it last had. `name` names its file.
 
     `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
@@ -264,7 +269,7 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
     the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
     `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad,
-    `lost_resources` those whose `cmd_delete` was given up, at `last_lost_at` for the last time: they may still exist.
+    `abandoned_resources` those that could not be deleted, the last one at `last_abandoned_at`: they may still exist.
     `history` holds what became of it lately.
     """
 
@@ -289,8 +294,8 @@ class PoolRecord(Document, frozen=True, kw_only=True):
     pause_reason: str | None = None
     last_list_at: float | None = None
     bad_resources: int = 0
-    lost_resources: int = 0
-    last_lost_at: float | None = None
+    abandoned_resources: int = 0
+    last_abandoned_at: float | None = None
     mode: PoolMode = PoolMode.ACTIVE
     mode_since: float | None = None
     mode_by: str | None = None

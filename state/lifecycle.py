@@ -23,7 +23,7 @@ class ResourceEvent(StrEnum):
     START_SUCCEEDED = "start succeeded"
     START_FAILED = "start failed"
     START_CUT_OFF = "start cut off"
-    LET_GO = "let go"
+    RELEASED = "let go"
     RELEASE_BEGAN = "release began"
     RELEASE_SUCCEEDED = "release succeeded"
     RELEASE_FAILED = "release failed"
@@ -35,9 +35,9 @@ class ResourceEvent(StrEnum):
     HOLD_ENDED = "hold ended"
     RELEASE_FAILED_HELD = "release failed while held"
     """It is to be deleted when it is held no more."""
-    DELETE_PLANNED = "delete planned"
+    DELETE_AFTER_RUN = "delete planned"
     """Asked for while a hook runs; it is to be deleted when that has ended."""
-    DELETE_ASKED = "delete asked"
+    DELETE_REQUESTED = "delete asked"
     DELETE_BEGAN = "delete began"
     DELETE_SUCCEEDED = "delete succeeded"
     DELETE_FAILED = "delete failed"
@@ -88,14 +88,14 @@ _RESOURCE = {
     (_S.STARTING, _E.START_SUCCEEDED): _S.UP,
     (_S.STARTING, _E.START_FAILED): _S.ENDED,
     (_S.STARTING, _E.START_CUT_OFF): _S.DELETE_REQUEST,
-    (_S.STARTING, _E.DELETE_PLANNED): _S.STARTING,
-    (_S.UP, _E.LET_GO): _S.UP,
+    (_S.STARTING, _E.DELETE_AFTER_RUN): _S.STARTING,
+    (_S.UP, _E.RELEASED): _S.UP,
     (_S.UP, _E.RELEASE_BEGAN): _S.RELEASING,
     (_S.UP, _E.CHECK_FAILED): _S.UP,
     (_S.UP, _E.CHECK_GOOD): _S.UP,
     (_S.UP, _E.HELD): _S.UP,
     (_S.UP, _E.HOLD_ENDED): _S.UP,
-    (_S.UP, _E.DELETE_ASKED): _S.DELETE_REQUEST,
+    (_S.UP, _E.DELETE_REQUESTED): _S.DELETE_REQUEST,
     (_S.RELEASING, _E.RELEASE_SUCCEEDED): _S.UP,
     (_S.RELEASING, _E.RELEASE_FAILED): _S.DELETE_REQUEST,
     (_S.RELEASING, _E.RELEASE_FAILED_HELD): _S.UP,
@@ -103,7 +103,7 @@ _RESOURCE = {
     (_S.RELEASING, _E.HOLD_ENDED): _S.RELEASING,
     (_S.RELEASING, _E.CHECK_FAILED): _S.RELEASING,
     (_S.RELEASING, _E.CHECK_GOOD): _S.RELEASING,
-    (_S.RELEASING, _E.DELETE_PLANNED): _S.RELEASING,
+    (_S.RELEASING, _E.DELETE_AFTER_RUN): _S.RELEASING,
     (_S.DELETE_REQUEST, _E.DELETE_BEGAN): _S.DELETING,
     (_S.DELETING, _E.DELETE_SUCCEEDED): _S.ENDED,
     (_S.DELETING, _E.DELETE_FAILED): _S.DELETE_REQUEST,

@@ -25,7 +25,7 @@ def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
     text = content.decode(errors="replace")
     found = {}
     for field in msgspec.structs.fields(form):
-        place = re.search(rf'"{field.name}"\s*:\s*', text)
+        place = re.search(rf'"{field.encode_name}"\s*:\s*', text)
         if place is None or field.name == "unknown":
             continue
         try:

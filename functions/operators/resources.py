@@ -69,7 +69,7 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
         "created_at": resource.created_at,
         "up_at": resource.up_at,
         "run": resource.run,
-        "delete_asked": resource.delete_asked,
+        "delete_asked": resource.delete_after_run,
         "delete_began_at": resource.delete_began_at,
         "delete_failures": resource.delete_failures,
         "delete_retry_at": resource.delete_retry_at,

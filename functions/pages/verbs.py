@@ -108,7 +108,7 @@ def _refill(mode: PoolMode) -> str:
 def asks_of_resource(resource: Resource, ticket: Ticket | None) -> list[Ask]:
     """What can be done with a resource as it is now."""
     going = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING, ResourceState.ENDED)
-    if going or resource.delete_asked:
+    if going or resource.delete_after_run:
         return []
     place = f"/resources/{resource.id}"
     if resource.held:

@@ -59,9 +59,9 @@ def _signs(
     if leaking:
         trouble = _list(record.name, "TROUBLE")
         yield Sign("bad", "leaking", f"{plural(leaking, 'resource')} could not be deleted so far.", trouble)
-    if record.last_lost_at is not None and now - record.last_lost_at < LOSS_SHOWN:
-        ago = span(now - record.last_lost_at)
-        lost = f"The delete of {plural(record.lost_resources, 'resource')} was given up, of the last one {ago} ago"
+    if record.last_abandoned_at is not None and now - record.last_abandoned_at < LOSS_SHOWN:
+        ago = span(now - record.last_abandoned_at)
+        lost = f"The delete of {plural(record.abandoned_resources, 'resource')} was given up, of the last one {ago} ago"
         yield Sign("bad", "leaking", f"{lost}: still there, perhaps.", f"/events?{urlencode({'pool': record.name})}")
     sick = sum(resource.check_failed_count > 0 and resource.state is ResourceState.UP for resource in resources)
     if sick:

@@ -70,7 +70,7 @@ class Holds:
             if intent.kind is IntentKind.RELEASE_RESOURCE:
                 assert not resource.held, f"resource {number} was to be held no longer, and is"
             else:
-                goes = resource.delete_asked is not None
+                goes = resource.delete_after_run is not None
                 over = self._is_over(intent.until)
                 assert resource.held or goes or over, f"resource {number} was to be held, and is not"
         for number in decided:

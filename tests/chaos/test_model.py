@@ -176,7 +176,7 @@ def test_a_delete_that_is_asked_for_while_cmd_release_runs_does_not_run_that_aga
     farm.world.turn()
     assert [started.run.id for started in farm.world.machine.alive()] == ["000001_release_1"]
     farm.operator_deletes(which=0, unused_only=False, then=Then.TURN)
-    assert farm.world.documents.resource(1).delete_asked
+    assert farm.world.documents.resource(1).delete_after_run
     assert [started.run.id for started in farm.world.machine.alive()] == ["000001_release_1"]
 
 

@@ -83,7 +83,7 @@ def resources(draw: st.DrawFn, id: int, farm: list[Pool]) -> Resource:
         released_at=draw(TIMES) if sandbox else None,
         released_ticket=draw(st.sampled_from([None, 1, 2, 3])),
         check_failed_count=draw(st.sampled_from([0, 0, 0, 1, 2, 3])),
-        delete_asked=draw(st.sampled_from([None, None, "why"])) if busy or is_held else None,
+        delete_after_run=draw(st.sampled_from([None, None, "why"])) if busy or is_held else None,
         held_until=draw(st.sampled_from([NOW - 1, NOW, NOW + 20, NOW + 1e7])) if is_held else None,
         delete_retry_at=draw(st.none() | TIMES) if state is ResourceState.DELETE_REQUEST else None,
     )

@@ -32,7 +32,7 @@ def mode(records: Records, pool: str) -> PoolMode:
 def assignments(snapshot: Snapshot, free: Sequence[Resource], records: Records) -> list[tuple[int, int]]:
     """(ticket, resource) in the order in which they are given; `free` holds no resource that is to be deleted."""
     left = [r for r in free if r.state is ResourceState.UP and r.check_failed_count == 0]
-    left = [r for r in left if r.held_until is None and r.delete_asked is None]
+    left = [r for r in left if r.held_until is None and r.delete_after_run is None]
     left = [r for r in left if mode(records, r.pool) is not PoolMode.DRAINING]
     given = []
     for ticket in sorted(waiting(snapshot), key=lambda ticket: (not on_demand(snapshot, ticket), ticket.id)):
@@ -54,7 +54,7 @@ def on_demand_starts(
 ) -> dict[str, list[int]]:
     """The tickets for which a start is planned, by pool; `free` holds no resource that is to be deleted."""
     coming = (ResourceState.STARTING, ResourceState.RELEASING, ResourceState.UP)
-    covers = [r for r in free if r.state in coming and r.delete_asked is None]
+    covers = [r for r in free if r.state in coming and r.delete_after_run is None]
     covers = [r for r in covers if r.held_until is None]
     covers = [r for r in covers if mode(records, r.pool) is not PoolMode.DRAINING]
     pools = sorted((pool for pool in snapshot.pools.values() if pool.tags_on_demand), key=lambda pool: pool.name)

@@ -137,14 +137,14 @@ def _live(resource: Resource, event: ResourceEvent, good: bool) -> Resource:
     """One step that is possible in the state of this resource; `event` and `good` choose which."""
     if event in (ResourceEvent.CHECK_FAILED, ResourceEvent.CHECK_GOOD):
         return fold_resource(resource, outcome(HookKind.WATCH, exit=int(event is ResourceEvent.CHECK_FAILED)), VM)
-    if resource.state in DELETABLE_AFTER_RUN and event is ResourceEvent.DELETE_PLANNED:
+    if resource.state in DELETABLE_AFTER_RUN and event is ResourceEvent.DELETE_AFTER_RUN:
         return delete_after_run(resource, "why", NOW)
     if resource.run is not None:
         cut = {} if event is not ResourceEvent.START_CUT_OFF else {"exit": None, "cut_off": "time limit"}
         ending = {"exit": 0 if good else 1, **cut}
         return fold_resource(resource, outcome(resource.run.kind, resource.run.id, **ending), VM)
     if resource.state is ResourceState.UP:
-        if event is ResourceEvent.DELETE_ASKED:
+        if event is ResourceEvent.DELETE_REQUESTED:
             return request_delete(resource, "why", NOW)
         number = resource.releases_counter + 1
         return release_resource(resource, a_closed_ticket(number, resource.id), good, NOW)

@@ -110,7 +110,7 @@ def test_after_its_release_it_stays(bad: str | None, exit: int) -> None:
     assert releasing.run is not None
     ended = Outcome(run=releasing.run.id, kind=HookKind.RELEASE, started_at=NOW, ended_at=NOW, exit=exit)
     resource = fold_resource(releasing, ended, REUSING)
-    assert (resource.state, bool(resource.delete_asked)) == (ResourceState.UP, bool(exit or bad))
+    assert (resource.state, bool(resource.delete_after_run)) == (ResourceState.UP, bool(exit or bad))
     assert plan(a_snapshot([REUSING], resource, a_ticket(2, sandbox="sandbox of 1")), NOW) == UNTIL_LATER
 
 
@@ -174,7 +174,7 @@ def test_wishes_about_one_resource_are_fulfilled_in_their_order() -> None:
 
 def test_what_was_to_go_goes_when_the_hold_ends() -> None:
     """Given a held resource that its client called bad, when its hold ends, then it is deleted in the same plan."""
-    resource = a_released_resource(5, delete_asked="bad", **OVER)
+    resource = a_released_resource(5, delete_after_run="bad", **OVER)
     assert steps_of([REUSING], resource) == [EndHold(5, "its time is over"), RequestDelete(5, "bad"), StartDelete(5)]
 
 

@@ -43,7 +43,7 @@ def test_a_start_that_succeeds_is_up_with_its_data() -> None:
 
 def test_a_start_that_was_to_be_deleted_is_deleted_after_success() -> None:
     """Given delete_asked, when the start succeeds, then its delete is requested at once, data and reason kept."""
-    resource = after(STARTING.replace(delete_asked="deleted by an operator"), output=b"ip")
+    resource = after(STARTING.replace(delete_after_run="deleted by an operator"), output=b"ip")
     assert (resource.state, resource.reason) == (ResourceState.DELETE_REQUEST, "deleted by an operator")
     assert (resource.data, resource.run) == (b"ip", None)
 
@@ -51,7 +51,7 @@ def test_a_start_that_was_to_be_deleted_is_deleted_after_success() -> None:
 @pytest.mark.parametrize("delete_asked", [None, "deleted by an operator"])
 def test_a_start_that_fails_by_itself_has_ended(delete_asked: str | None) -> None:
     """Given exit 3, when folded in, then the resource is ENDED, nothing is deleted, and the last line tells why."""
-    resource = after(STARTING.replace(delete_asked=delete_asked), exit=3, last_line="no quota left")
+    resource = after(STARTING.replace(delete_after_run=delete_asked), exit=3, last_line="no quota left")
     assert (resource.state, resource.ended_at, resource.run) == (ResourceState.ENDED, NOW, None)
     assert resource.reason == "cmd_new exited 3: no quota left"
 
@@ -83,7 +83,7 @@ def test_a_release_that_succeeds_is_up_again() -> None:
 
 def test_a_release_that_was_to_be_deleted_is_deleted_after_success() -> None:
     """Given delete_asked, when the release succeeds, then the delete is requested."""
-    resource = after(RELEASING.replace(delete_asked="why"))
+    resource = after(RELEASING.replace(delete_after_run="why"))
     assert (resource.state, resource.reason) == (ResourceState.DELETE_REQUEST, "why")
 
 

@@ -87,8 +87,8 @@ def test_a_resource_that_may_serve_the_ticket_covers_it(cover) -> None:
     [
         a_released_resource(1, GPU, sandbox="other"),
         a_released_resource(1, GPU, sandbox="other", state=ResourceState.RELEASING),
-        a_resource(1, GPU, STARTING, delete_asked="why"),
-        a_released_resource(1, GPU, sandbox="mine", state=ResourceState.RELEASING, delete_asked="why"),
+        a_resource(1, GPU, STARTING, delete_after_run="why"),
+        a_released_resource(1, GPU, sandbox="mine", state=ResourceState.RELEASING, delete_after_run="why"),
         a_resource(1, GPU, STARTING, tags={"x86": 0}),
         a_resource(1, GPU, ResourceState.DELETE_REQUEST, delete_retry_at=NOW + 9),
         a_resource(1, GPU, ResourceState.DELETING),

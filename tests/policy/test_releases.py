@@ -53,10 +53,13 @@ def test_what_is_bad_is_released_before_it_goes() -> None:
     steps = steps_of([WITH_HOOK], closed, a_resource(1), a_ticket(2, sandbox="s"))
     assert steps == [Release(1, 1, True)]
     releasing = release_resource(a_resource(1), closed, True, NOW)
-    assert releasing.delete_asked == "its client called it bad: disk full"
+    assert releasing.delete_after_run == "its client called it bad: disk full"
     assert releasing.run is not None
     ended = {"run": releasing.run.id, "kind": HookKind.RELEASE, "started_at": NOW, "ended_at": NOW}
-    for exit, reason in ((0, releasing.delete_asked), (1, f"{releasing.delete_asked}; then cmd_release exited 1")):
+    for exit, reason in (
+        (0, releasing.delete_after_run),
+        (1, f"{releasing.delete_after_run}; then cmd_release exited 1"),
+    ):
         going = fold_resource(releasing, Outcome(**ended, exit=exit), WITH_HOOK)
         assert (going.state, going.reason) == (ResourceState.DELETE_REQUEST, reason)
 

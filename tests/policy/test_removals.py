@@ -264,7 +264,7 @@ def test_a_resource_in_a_hook_run_is_deleted_when_that_ends(state: ResourceState
 
 def test_a_resource_that_is_to_be_deleted_already_is_not_asked_again() -> None:
     """Given delete_asked is set, when another intent comes, then it is dropped."""
-    starting = a_resource(5, state=ResourceState.STARTING, delete_asked="old")
+    starting = a_resource(5, state=ResourceState.STARTING, delete_after_run="old")
     assert steps_of([REUSING], an_intent(1, 5), starting) == [DropIntent(1)]
 
 

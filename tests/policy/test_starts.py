@@ -38,7 +38,7 @@ def test_a_pool_starts_its_spares_ahead() -> None:
         (a_resource(1), 1),
         (a_resource(1, check_failed_count=1), 1),
         (a_resource(1, state=ResourceState.STARTING), 1),
-        (a_resource(1, state=ResourceState.STARTING, delete_asked="why"), 2),
+        (a_resource(1, state=ResourceState.STARTING, delete_after_run="why"), 2),
         (a_released_resource(1), 2),
         (a_released_resource(1, state=ResourceState.RELEASING), 2),
         (a_resource(1, state=ResourceState.DELETE_REQUEST), 2),
@@ -86,7 +86,7 @@ def test_max_starting_limits_starts_side_by_side() -> None:
     """Given max_starting 3 and one STARTING, when planned, then two more start."""
     pool = a_pool(max=10, max_starting=3, max_prealloc=10)
     assert starts(pool, a_resource(1, state=ResourceState.STARTING)) == 2
-    assert starts(pool, a_resource(1, state=ResourceState.STARTING, delete_asked="why")) == 2
+    assert starts(pool, a_resource(1, state=ResourceState.STARTING, delete_after_run="why")) == 2
 
 
 def test_a_pool_over_its_limits_starts_nothing() -> None:

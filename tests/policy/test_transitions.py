@@ -107,7 +107,7 @@ def test_what_is_in_a_hook_run_can_only_be_asked(state: ResourceState) -> None:
     """Given STARTING or RELEASING, when asked to be deleted, then only the reason is noted."""
     before = a_resource(1, state=state)
     after = delete_after_run(before, "why", NOW)
-    assert after == before.replace(delete_asked="why", history=after.history)
+    assert after == before.replace(delete_after_run="why", history=after.history)
 
 
 def test_what_is_up_is_not_asked() -> None:

@@ -275,5 +275,5 @@ def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store:
     store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=number))
     process.leader.refresh({"intents": {f"{key}.json" for key in store.intents.living()}})
     reconcile(process.leader)
-    assert process.leader.mirror.snapshot.resources[number].delete_asked is not None
+    assert process.leader.mirror.snapshot.resources[number].delete_after_run is not None
     assert sorted(process.hooks.under_way(HookKind.ALLOC)) == before

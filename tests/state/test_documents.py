@@ -172,7 +172,7 @@ def test_unknown_fields_of_a_run_survive_too() -> None:
     newer = {"id": "000001_alloc_1", "kind": "alloc", "started_at": 1.0, "host": "b", "unknown": {"x": 1}}
     needed = {"state": "STARTING", "tags": {}, "sandbox": None}
     content = msgspec.json.encode({"id": 1, "name": "n", "pool": "p", **needed, "run": newer, "colour": "red"})
-    document = Resource.from_json(content).replace(delete_asked="why")
+    document = Resource.from_json(content).replace(delete_after_run="why")
     fields = msgspec.json.decode(document.to_json())
     assert fields["run"] == newer
     assert (fields["colour"], fields["delete_asked"]) == ("red", "why")
@@ -182,7 +182,7 @@ def test_unknown_fields_of_a_run_survive_too() -> None:
 def test_unknown_fields_of_an_event_survive_too() -> None:
     newer = {"at": 1.0, "n": 1, "event": "start began", "actor": "leader", "host": "b", "unknown": {"x": 1}}
     fields = msgspec.json.decode(without_sum(Resource(id=1, name="n", pool="p"))) | {"history": [newer]}
-    document = Resource.from_json(msgspec.json.encode(fields)).replace(delete_asked="why")
+    document = Resource.from_json(msgspec.json.encode(fields)).replace(delete_after_run="why")
     written = msgspec.json.decode(document.to_json())
     assert (written["history"], written["delete_asked"]) == ([newer], "why")
     assert Resource.from_json(document.to_json()) == document

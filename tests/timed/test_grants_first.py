@@ -81,5 +81,5 @@ def test_a_start_under_way_is_not_started_again_by_what_else_is_written(world: W
     world.ask_delete(starting.id)
     world.turn()
     asked = world.leader.mirror.snapshot.resources[starting.id]
-    assert (asked.state, asked.delete_asked) == (ResourceState.STARTING, "deleted by an operator")
+    assert (asked.state, asked.delete_after_run) == (ResourceState.STARTING, "deleted by an operator")
     assert [run for run in started if run.startswith(f"{starting.id:06d}_alloc")] == []

@@ -37,7 +37,7 @@ def test_statistics_are_known_at_once_and_written_later(tmp_path: Path) -> None:
     assert world.leader.mirror.written_records == {}
 
 
-@pytest.mark.parametrize("change", [{"start_failures": 1}, {"paused_until": 9.0}, {"lost_resources": 1}])
+@pytest.mark.parametrize("change", [{"start_failures": 1}, {"paused_until": 9.0}, {"abandoned_resources": 1}])
 def test_what_decides_is_to_be_written_now_with_all_statistics(tmp_path: Path, change: dict[str, int]) -> None:
     world = farm_with(tmp_path)
     keep_records(world.leader, [started(world)])

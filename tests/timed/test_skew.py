@@ -60,7 +60,7 @@ def test_a_run_keeps_them_while_its_resource_changes(world: World) -> None:
     add(path, state="STARTING", run=run, up_at=None)
     world.restart()
     known = world.leader.mirror.snapshot.resources[spare.id]
-    assert json.loads(known.replace(delete_asked="why").to_json())["run"] == run
+    assert json.loads(known.replace(delete_after_run="why").to_json())["run"] == run
 
 
 def test_a_pool_keeps_them_with_its_options(world: World) -> None:

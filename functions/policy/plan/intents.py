@@ -39,7 +39,7 @@ def _delete(draft: Draft, intent: Intent) -> list[Step]:
         return [drop]
     if up:
         return [*draft.request(resource, reason, Actor.OPERATOR), drop]
-    if resource.state in DELETABLE_AFTER_RUN and resource.delete_asked is None:
+    if resource.state in DELETABLE_AFTER_RUN and resource.delete_after_run is None:
         draft.leave(resource)
         return [DeleteAfterRun(resource.id, reason, Actor.OPERATOR), drop]
     return [drop]
@@ -97,8 +97,8 @@ def _end_hold(draft: Draft, resource: Resource, reason: str | None, actor: Actor
     free = end_hold(resource, reason, draft.now, actor)
     draft.unheld[free.id] = free
     steps: list[Step] = [EndHold(free.id, reason, actor)]
-    if free.delete_asked is not None and free.state is ResourceState.UP:
-        steps += draft.request(free, free.delete_asked)
+    if free.delete_after_run is not None and free.state is ResourceState.UP:
+        steps += draft.request(free, free.delete_after_run)
     return steps
 
 

@@ -35,8 +35,8 @@ def let_go(draft: Draft) -> list[Step]:
         free = release_resource(resource, ticket, hook, draft.now)
         draft.free(free)
         steps.append(Release(id, resource.id, hook))
-        if not hook and free.delete_asked is not None and not free.held:
-            steps += draft.request(free, free.delete_asked, Actor.CLIENT)
+        if not hook and free.delete_after_run is not None and not free.held:
+            steps += draft.request(free, free.delete_after_run, Actor.CLIENT)
     return steps
 
 

@@ -222,7 +222,7 @@ def _stops(steps: Sequence[Step], known: Mapping[int, Resource], after: Snapshot
 
 def _stays(resource: Resource) -> bool:
     going = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
-    return not going and resource.delete_asked is None
+    return not going and resource.delete_after_run is None
 
 
 def _pool(

@@ -48,7 +48,7 @@ class ByPool:
         held = resource.held_until
         free = free and up and held is None
         released = pool if free and resource.releases_counter > 0 else None
-        starts = state is ResourceState.STARTING and resource.delete_asked is None
+        starts = state is ResourceState.STARTING and resource.delete_after_run is None
         self.starting.put(id, pool if starts else None, id)
         self.spares.put(id, pool if free and not released else None, id)
         self.idle.put(id, released, (resource.released_at or 0.0, id))

@@ -26,11 +26,11 @@ class Offer:
 def covers(resource: Resource, free: bool) -> bool:
     """Whether it serves a waiting ticket now or may soon; `free`: whether no ticket has it."""
     coming = resource.state in (ResourceState.STARTING, ResourceState.RELEASING)
-    stays = resource.delete_asked is None and not resource.held
+    stays = resource.delete_after_run is None and not resource.held
     return stays and (coming or (free and resource.state is ResourceState.UP))
 
 
 def ready(resource: Resource) -> bool:
     """Whether it can be given away, as far as its document tells and if no ticket has it."""
     well = resource.state is ResourceState.UP and resource.check_failed_count == 0
-    return well and resource.delete_asked is None and not resource.held
+    return well and resource.delete_after_run is None and not resource.held

@@ -45,10 +45,10 @@ def _after_release(resource: Resource, outcome: Outcome) -> Resource:
     if outcome.good:
         return _deleted_if_asked(_ended(resource, outcome, ResourceEvent.RELEASE_SUCCEEDED), outcome.ended_at)
     reason = f"cmd_release {outcome.how}"
-    if resource.delete_asked is not None:
-        reason = f"{resource.delete_asked}; then {reason}"
+    if resource.delete_after_run is not None:
+        reason = f"{resource.delete_after_run}; then {reason}"
     if resource.held:
-        return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED_HELD, why=reason, delete_asked=reason)
+        return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED_HELD, why=reason, delete_after_run=reason)
     return _ended(resource, outcome, ResourceEvent.RELEASE_FAILED, why=reason, reason=reason)
 
 
@@ -92,6 +92,6 @@ def _ended(resource: Resource, outcome: Outcome, event: ResourceEvent, **changes
 
 
 def _deleted_if_asked(resource: Resource, now: float) -> Resource:
-    if resource.delete_asked is None or resource.held:
+    if resource.delete_after_run is None or resource.held:
         return resource
-    return request_delete(resource, resource.delete_asked, now)
+    return request_delete(resource, resource.delete_after_run, now)

@@ -134,8 +134,8 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
 
 def note_abandoned(record: PoolRecord, outcome: Outcome) -> PoolRecord:
     """The pool's record after a delete that was given up: what it was to delete may still exist."""
-    lost = record.lost_resources + 1
-    return record.replace(lost_resources=lost, last_lost_at=later(record.last_lost_at, outcome.ended_at))
+    lost = record.abandoned_resources + 1
+    return record.replace(abandoned_resources=lost, last_abandoned_at=later(record.last_abandoned_at, outcome.ended_at))
 
 
 def fold_taken_times(record: PoolRecord, seconds: Iterable[float]) -> PoolRecord:

@@ -31,7 +31,7 @@ def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float)
     """
     if resource.released_ticket == ticket.id:
         return resource
-    event = ResourceEvent.RELEASE_BEGAN if hook else ResourceEvent.LET_GO
+    event = ResourceEvent.RELEASE_BEGAN if hook else ResourceEvent.RELEASED
     releases = resource.releases_counter + 1
     run = None
     if hook:
@@ -44,7 +44,7 @@ def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float)
         closed_by(ticket),
         why=called_bad(ticket),
         holder=ticket,
-        delete_asked=called_bad(ticket) or resource.delete_asked,
+        delete_after_run=called_bad(ticket) or resource.delete_after_run,
         releases_counter=releases,
         released_at=now,
         released_ticket=ticket.id,
@@ -59,13 +59,20 @@ def request_delete(
 ) -> Resource:
     """The UP resource, to be deleted at once; `holder` is the ticket that has it."""
     return resource_after(
-        resource, ResourceEvent.DELETE_ASKED, now, actor, why=reason, holder=holder, reason=reason, delete_asked=None
+        resource,
+        ResourceEvent.DELETE_REQUESTED,
+        now,
+        actor,
+        why=reason,
+        holder=holder,
+        reason=reason,
+        delete_after_run=None,
     )
 
 
 def delete_after_run(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:
     """The STARTING or RELEASING resource, to be deleted when its run has ended."""
-    return resource_after(resource, ResourceEvent.DELETE_PLANNED, now, actor, why=reason, delete_asked=reason)
+    return resource_after(resource, ResourceEvent.DELETE_AFTER_RUN, now, actor, why=reason, delete_after_run=reason)
 
 
 def begin_delete(resource: Resource, now: float) -> Resource:

@@ -79,7 +79,7 @@ def test_nothing_that_others_wrote_is_html(client, browser, scheduler, settings)
     options = {"max": 1, "description": EVIL, "tags": {EVIL: 0}}
     scheduler.record(EVIL, options=options, paused_until=9e9, pause_reason=EVIL, start_failures=1)
     fields = {"name": EVIL, "pool": EVIL, "user": EVIL, "sandbox": EVIL, "data": EVIL.encode(), "tags": {EVIL: 0}}
-    scheduler.resource(1, **fields, reason=EVIL, delete_asked=EVIL)
+    scheduler.resource(1, **fields, reason=EVIL, delete_after_run=EVIL)
     scheduler.resource(2, **fields | {"name": "2"}, state=ResourceState.DELETE_REQUEST, delete_failures=1)
     for _ in range(2):
         client.post("/tickets", data={"tag": EVIL, "sandbox": EVIL})

@@ -58,12 +58,12 @@ def test_a_resource_that_cannot_be_deleted_leaks(browser, scheduler):
 
 def test_a_delete_that_was_given_up_is_told_for_a_day_and_counted_for_ever(browser, scheduler, now):
     """Given a resource that is ENDED though its cmd_delete never worked, then its pool leaks."""
-    scheduler.record(lost_resources=2, last_lost_at=now - 7200)
+    scheduler.record(abandoned_resources=2, last_abandoned_at=now - 7200)
     page = browser.page("/")
     wanted = "leaking p : The delete of 2 resources was given up, of the last one 2 h ago: still there, perhaps."
     assert urgent(page) == [wanted]
     assert signs(page) == "leaking idle"
-    scheduler.record(lost_resources=2, last_lost_at=now - 90_000)
+    scheduler.record(abandoned_resources=2, last_abandoned_at=now - 90_000)
     assert urgent(browser.page("/")) == []
     assert "Deletes given up" in browser.page("/pools/p")
 
