@@ -8,20 +8,27 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions import health
-from functions.operators import events, fsck, history, logs, metrics, pool_verbs, pools, resource_verbs, resources
-from functions.operators import health as readiness
-from functions.operators import preview as plan
-from functions.operators import tickets as operators_tickets
-from functions.pages import api, assets, overview, pool, resource
+from functions.operators import (
+    events,
+    fsck,
+    health,
+    history,
+    logs,
+    metrics,
+    pool_verbs,
+    pools,
+    preview,
+    resource_verbs,
+    resources,
+)
+from functions.pages import api, layout, overview, pool, resource
 from functions.pages import events as events_page
 from functions.pages import pools as pools_page
-from functions.pages import preview as plan_page
+from functions.pages import preview as preview_page
 from functions.pages import resources as resources_page
 from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
-from functions.pages.acts import then
-from functions.pages.layout import error_page
+from functions.pages.verbs import redirecting
 from functions.tickets import check, close, create, explain, wait, xmlrpc
 from functions.web import about, errors, request_counts
 from functions.web import replies as http
@@ -30,45 +37,45 @@ from state.store import Store
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/", about.start),
-    ("GET", "/healthz", health.report),
+    ("GET", "/healthz", health.report_health),
     ("GET", "/openapi.json", about.openapi),
-    ("GET", "/readyz", readiness.report),
+    ("GET", "/readyz", health.report_readiness),
     ("GET", "/metrics", metrics.report),
     ("POST", "/", xmlrpc.call),
     ("POST", "/RPC2", xmlrpc.call),
     ("POST", "/tickets", create.ticket),
-    ("GET", "/tickets", operators_tickets.every),
+    ("GET", "/tickets", resources.list_tickets),
     ("GET", "/tickets/<ticket_id>", check.ticket),
     ("GET", "/tickets/<ticket_id>/explain", explain.ticket),
     ("DELETE", "/tickets/<ticket_id>", close.ticket),
     ("POST", "/tickets/<ticket_id>/close", close.by_post),
     ("GET", "/tickets/<ticket_id>/output", check.output),
     ("GET", "/tickets/<ticket_id>/wait", wait.output),
-    ("GET", "/resources", resources.every),
+    ("GET", "/resources", resources.list_resources),
     ("POST", "/resources/delete", resource_verbs.delete_some),
-    ("GET", "/resources/<id_or_name>", resources.one),
+    ("GET", "/resources/<id_or_name>", resources.show_resource),
     ("DELETE", "/resources/<id_or_name>", resource_verbs.delete),
     ("POST", "/resources/<id_or_name>/delete", resource_verbs.delete_by_post),
     ("POST", "/resources/<id_or_name>/hold", resource_verbs.hold),
     ("POST", "/resources/<id_or_name>/release", resource_verbs.release),
-    ("GET", "/resources/<id_or_name>/logs", logs.every),
-    ("GET", "/resources/<id_or_name>/logs/<kind>", logs.one),
-    ("GET", "/resources/<id_or_name>/history", history.of_resource),
-    ("GET", "/logs", logs.of_several),
-    ("GET", "/events", events.every),
+    ("GET", "/resources/<id_or_name>/logs", logs.list_logs),
+    ("GET", "/resources/<id_or_name>/logs/<kind>", logs.read_log),
+    ("GET", "/resources/<id_or_name>/history", history.show_history),
+    ("GET", "/logs", logs.list_logs_of_several),
+    ("GET", "/events", events.list_events),
     ("GET", "/fsck", fsck.check),
-    ("GET", "/pools", pools.every),
-    ("GET", "/pools/<name>", pools.one),
+    ("GET", "/pools", pools.list_pools),
+    ("GET", "/pools/<name>", pools.show_pool),
     ("POST", "/pools/<name>/pause", pool_verbs.pause),
     ("POST", "/pools/<name>/resume", pool_verbs.resume),
     ("POST", "/pools/<name>/drain", pool_verbs.drain),
     ("POST", "/pools/<name>/retry", pool_verbs.retry),
     ("POST", "/pools/<name>/delete-unused", resource_verbs.delete_unused),
-    ("GET", "/plan", plan.usage),
-    ("POST", "/plan", plan.tell),
-    ("GET", "/api", api.lines),
-    ("GET", "/api/stats", pools.stats),
-    ("GET", "/assets/<name>", assets.file),
+    ("GET", "/plan", preview.show_usage),
+    ("POST", "/plan", preview.show_preview),
+    ("GET", "/api", api.list_functions),
+    ("GET", "/api/stats", pools.show_stats),
+    ("GET", "/assets/<name>", layout.send_asset),
 )
 
 PAGES: dict[tuple[str, str], Any] = {
@@ -81,19 +88,21 @@ PAGES: dict[tuple[str, str], Any] = {
     ("GET", "/pools"): pools_page.show,
     ("GET", "/pools/<name>"): pool.show,
     ("GET", "/events"): events_page.show,
-    ("GET", "/plan"): plan_page.ask,
-    ("POST", "/plan"): plan_page.show,
-    ("POST", "/tickets/<ticket_id>/close"): then(close.by_post, "/tickets/{ticket_id}", "close"),
-    ("POST", "/resources/<id_or_name>/delete"): then(
+    ("GET", "/plan"): preview_page.show_form,
+    ("POST", "/plan"): preview_page.show,
+    ("POST", "/tickets/<ticket_id>/close"): redirecting(close.by_post, "/tickets/{ticket_id}", "close"),
+    ("POST", "/resources/<id_or_name>/delete"): redirecting(
         resource_verbs.delete_by_post, "/resources/{id_or_name}", "delete"
     ),
-    ("POST", "/resources/<id_or_name>/hold"): then(resource_verbs.hold, "/resources/{id_or_name}", "hold"),
-    ("POST", "/resources/<id_or_name>/release"): then(resource_verbs.release, "/resources/{id_or_name}", "release"),
-    ("POST", "/pools/<name>/pause"): then(pool_verbs.pause, "/pools/{name}", "pause"),
-    ("POST", "/pools/<name>/resume"): then(pool_verbs.resume, "/pools/{name}", "resume"),
-    ("POST", "/pools/<name>/drain"): then(pool_verbs.drain, "/pools/{name}", "drain"),
-    ("POST", "/pools/<name>/retry"): then(pool_verbs.retry, "/pools/{name}", "retry"),
-    ("POST", "/pools/<name>/delete-unused"): then(resource_verbs.delete_unused, "/pools/{name}", "unused"),
+    ("POST", "/resources/<id_or_name>/hold"): redirecting(resource_verbs.hold, "/resources/{id_or_name}", "hold"),
+    ("POST", "/resources/<id_or_name>/release"): redirecting(
+        resource_verbs.release, "/resources/{id_or_name}", "release"
+    ),
+    ("POST", "/pools/<name>/pause"): redirecting(pool_verbs.pause, "/pools/{name}", "pause"),
+    ("POST", "/pools/<name>/resume"): redirecting(pool_verbs.resume, "/pools/{name}", "resume"),
+    ("POST", "/pools/<name>/drain"): redirecting(pool_verbs.drain, "/pools/{name}", "drain"),
+    ("POST", "/pools/<name>/retry"): redirecting(pool_verbs.retry, "/pools/{name}", "retry"),
+    ("POST", "/pools/<name>/delete-unused"): redirecting(resource_verbs.delete_unused, "/pools/{name}", "unused"),
 }
 """What browsers get at these routes; everybody else gets what `ROUTES` says."""
 
@@ -108,7 +117,9 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
     routes = [metrics.route(method, path) for method, path, _ in ROUTES]
-    context = Context(settings, store, time.time, request_counts.for_routes([*routes, metrics.NO_ROUTE]), error_page)
+    context = Context(
+        settings, store, time.time, request_counts.for_routes([*routes, metrics.NO_ROUTE]), layout.error_page
+    )
     context.open()
     app.extensions["resalloc"] = context
     app.before_request(metrics.note_route)

@@ -1,42 +1,122 @@
-"""What happened: `GET /events`, as lines, as JSON, or as a stream. Reads the files of events."""
+"""Events: `GET /events` as lines, as JSON or as a stream, and the search in the files of events behind it."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+import msgspec
 from flask import Response, request
 
-from functions.operators import times
-from functions.operators.event_search import MOST_AT_ONCE, Found, Told, Wanted, following, newest
-from functions.operators.event_text import line
-from functions.web import lifetime
+from functions.text import iso_millis
+from functions.web import lifetime, times
 from functions.web import replies as http
 from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
-from functions.web.offload import in_thread
+from functions.web.offload import Few, in_thread
+from functions.web.parking import Parking
 from functions.web.requests import Query, read_id
-from state.files.events import Place
+from state.documents import Event
+from state.files.events import EventFiles, Line, Piece, Place
 
 DEFAULT_LIMIT = 100
+MOST_AT_ONCE = 1000
+"""Most events in one reply."""
+MOST_PIECES = 256
+"""Most pieces (of 256 KiB) of the files that are searched for one reply."""
 LONGEST_WAIT = 60
-STREAM = "text/event-stream"
-Call = Callable[..., Found]
-"""Calls a function in a native thread."""
+"""Seconds."""
 HEARTBEAT = 15.0
-"""Seconds of silence after which a stream tells that it still lives."""
-PACE = 0.1
-"""Least seconds between two looks of a stream: what happens meanwhile is sent together."""
+"""Seconds without an event after which a stream sends a sign of life."""
+MIN_INTERVAL = 0.1
+"""Least seconds between two reads of a stream; events that happen meanwhile are sent together."""
+SEARCHES_AT_ONCE = 2
+STREAM = "text/event-stream"
+_DAY = 86400.0
 
 
-def every() -> Response:
-    """200 with the newest events that fit, the oldest of them first; with `after=ID` with those that follow it.
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events are wanted: from `since` to `until` (Unix seconds), of a pool, a resource (id or name), a ticket."""
 
-    With `wait=S` it waits up to S seconds for one to come. With `follow=1`, or where a stream is asked for, it never
-    ends.
+    since: float = -math.inf
+    until: float = math.inf
+    pool: str | None = None
+    resource: int | str | None = None
+    ticket: int | None = None
+
+    def matches(self, event: Event) -> bool:
+        resource = event.name if isinstance(self.resource, str) else event.resource
+        return (
+            self.since <= event.at <= self.until
+            and self.pool in (None, event.pool)
+            and self.ticket in (None, event.ticket)
+            and self.resource in (None, resource)
+        )
+
+    @property
+    def needle(self) -> bytes:
+        """Bytes that every matching line contains; most other lines are skipped without being parsed."""
+        if self.resource is not None:
+            field = b"name" if isinstance(self.resource, str) else b"resource"
+            return b'"%s":%s' % (field, msgspec.json.encode(self.resource))
+        if self.ticket is not None:
+            return b'"ticket":%d' % self.ticket
+        return b"" if self.pool is None else b'"pool":' + msgspec.json.encode(self.pool)
+
+
+class EventLine(NamedTuple):
+    """One event and the line of its file."""
+
+    line: Line
+    event: Event
+
+    @property
+    def id(self) -> str:
+        """The place after the line, from which reading continues."""
+        return str(self.line.place)
+
+    @property
+    def json(self) -> msgspec.Raw:
+        """The line as it is in the file, with its id as the first field."""
+        return msgspec.Raw(b'{"id":"%s",%s' % (self.id.encode(), self.line.content.strip()[1:]))
+
+
+class Found(NamedTuple):
+    """Events, the oldest first; later events follow from `end`, and earlier ones may be before `earlier`."""
+
+    lines: list[EventLine]
+    end: Place
+    earlier: Place | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        return [line.event for line in self.lines]
+
+
+def event_searches(context: Context) -> Few:
+    """Calls functions that search files of events, which can take half a second, a few at once; one per application."""
+    return Few(SEARCHES_AT_ONCE)
+
+
+def event_waiters(context: Context) -> Parking:
+    """The requests that wait for events; one per application."""
+    waiters = Parking(lambda: context.store.watch("events"))
+    lifetime.on_stop(waiters.wake_all)
+    return waiters
+
+
+def list_events() -> Response:
+    """200 with the newest matching events, the oldest of them first; with `after=ID`, with those that follow it.
+
+    With `wait=S` the request waits up to S seconds for one. With `follow=1`, or `Accept: text/event-stream`, the reply
+    is a stream that does not end.
     """
     context = current()
     query = Query()
-    wanted = read_wanted(query, context.clock())
+    wanted = read_filter(query, context.clock())
     limit = query.whole("limit", DEFAULT_LIMIT, MOST_AT_ONCE)
     after, before = read_place(query, "after"), read_place(query, "before")
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
@@ -49,12 +129,14 @@ def every() -> Response:
     if follow:
         return http.Later(lambda: _stream(context, wanted, after, limit, client))
     if after is None:
-        return _reply(context.search(newest, context.store.events, wanted, limit, before), http.wants_json())
+        return _reply(
+            context.shared(event_searches)(newest, context.store.events, wanted, limit, before), http.wants_json()
+        )
     json, place = http.wants_json(), after
-    return http.Later(lambda: _reply(_until_some(context, wanted, place, limit, seconds, client), json))
+    return http.Later(lambda: _reply(_wait_for_events(context, wanted, place, limit, seconds, client), json))
 
 
-def read_wanted(query: Query, now: float) -> Wanted:
+def read_filter(query: Query, now: float) -> EventFilter:
     """Which events a query asks for; raises BadParameter."""
     since, until, resource, ticket = (query.string(name) for name in ("since", "until", "resource", "ticket"))
     by_number = resource is not None and resource.isascii() and resource.isdigit()
@@ -63,7 +145,7 @@ def read_wanted(query: Query, now: float) -> Wanted:
         limits["since"] = times.read_past("since", since, now)
     if until is not None:
         limits["until"] = times.read_past("until", until, now)
-    return Wanted(
+    return EventFilter(
         pool=query.string("pool"),
         resource=read_id(resource, "resource") if by_number and resource else resource,
         ticket=None if ticket is None else read_id(ticket, "ticket"),
@@ -77,6 +159,86 @@ def read_place(query: Query, name: str) -> Place | None:
     return None if text is None else _place(name, text)
 
 
+def newest(files: EventFiles, wanted: EventFilter, limit: int, before: Place | None = None) -> Found:
+    """The last `limit` matching events before this place."""
+    end = files.end()
+    start = min(end if before is None else before, _day_after(wanted.until), end)
+    first_day = _day(wanted.since)
+    found: list[EventLine] = []
+    for number, piece in enumerate(files.backwards(wanted.needle, start), start=1):
+        for line in _matching(piece, wanted):
+            if len(found) == limit:
+                return Found(found[::-1], end, found[-1].line.begin if found else start)
+            found.append(line)
+        if piece.place.day < first_day:
+            break
+        if number == MOST_PIECES:
+            return Found(found[::-1], end, piece.place)
+    return Found(found[::-1], end)
+
+
+def following(files: EventFiles, wanted: EventFilter, after: Place, limit: int) -> Found:
+    """The first `limit` matching events after this place."""
+    found: list[EventLine] = []
+    for number, piece in enumerate(files.forwards(after, wanted.needle), start=1):
+        for line in _matching(piece, wanted):
+            found.append(line)
+            if len(found) == limit:
+                return Found(found, line.line.place)
+        after = piece.place
+        if number == MOST_PIECES:
+            break
+    return Found(found, after)
+
+
+def first_place(at: float) -> Place:
+    """A place before all events since this time (Unix seconds)."""
+    return Place(_day(at), 0)
+
+
+def event_text(event: Event) -> str:
+    """The event on one line: `TIME KIND ID EVENT, BEFORE → AFTER, by ACTOR, ...: REASON`, without the absent parts."""
+    parts = [f"{_subject(event)} {event.event}"]
+    if event.after is not None and event.before != event.after:
+        parts.append(f"{event.before} → {event.after}" if event.before else event.after)
+    parts.append(f"by {event.actor}")
+    if event.kind == "ticket" and event.resource is not None:
+        parts.append(f"resource {event.resource} {event.name}")
+    if event.kind == "resource" and event.ticket is not None:
+        since = f" since {iso_millis(event.since)}" if event.since is not None else ""
+        parts.append(f"ticket {event.ticket}{since}")
+    if event.kind == "document":
+        parts += [f"ticket {event.ticket}"] * (event.ticket is not None)
+        parts += [f"resource {event.resource}"] * (event.resource is not None)
+    if event.kind == "agent":
+        parts.append(f"group {event.group}")
+    if event.pool is not None and event.kind != "pool":
+        parts.append(f"pool {event.pool}")
+    if event.until is not None:
+        parts.append(f"until {iso_millis(event.until)}")
+    words = f"{iso_millis(event.at)} {', '.join(parts)}"
+    return _escape(f"{words}: {event.reason}" if event.reason else words)
+
+
+def _subject(event: Event) -> str:
+    match event.kind:
+        case "resource":
+            return f"resource {event.resource} {event.name}"
+        case "ticket":
+            return f"ticket {event.ticket}"
+        case "pool":
+            return f"pool {event.pool}"
+        case "agent":
+            return f"agent {event.ticket}"
+        case kind:
+            return kind or "?"
+
+
+def _escape(text: str) -> str:
+    """The text on one line, with control characters escaped: a terminal would obey them."""
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+
+
 def _place(name: str, text: str) -> Place:
     place = Place.parse(text)
     if place is None:
@@ -84,66 +246,82 @@ def _place(name: str, text: str) -> Place:
     return place
 
 
+def _matching(piece: Piece, wanted: EventFilter) -> list[EventLine]:
+    parsed = ((line, line.event()) for line in piece.lines)
+    return [EventLine(line, event) for line, event in parsed if event is not None and wanted.matches(event)]
+
+
+def _day(at: float) -> str:
+    return "0000-00-00" if at == -math.inf else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _day_after(at: float) -> Place:
+    """A place after all events up to this time, including those that the leader wrote a day late."""
+    return Place("9999-99-99", 0) if at == math.inf else Place(_day(at + 2 * _DAY), 0)
+
+
 def _reply(found: Found, json: bool) -> Response:
     headers = {"Events-Next": str(found.end)}
     if found.earlier is not None:
         headers["Events-Earlier"] = str(found.earlier)
     if json:
-        events = [told.json for told in found.events]
+        events = [line.json for line in found.lines]
         earlier = None if found.earlier is None else str(found.earlier)
         return http.json_reply({"events": events, "next": str(found.end), "earlier": earlier}, headers=headers)
-    return http.text_reply("".join(f"{line(told.event)}\n" for told in found.events), headers=headers)
+    return http.text_reply("".join(f"{event_text(event)}\n" for event in found.events), headers=headers)
 
 
-def _until_some(context: Context, wanted: Wanted, after: Place, limit: int, seconds: float, client: Any) -> Found:
-    """What follows, as soon as there is something; nothing after so many seconds, or when this process stops."""
+def _wait_for_events(
+    context: Context, wanted: EventFilter, after: Place, limit: int, seconds: float, client: Any
+) -> Found:
+    """The events that follow, as soon as there is one; none after this many seconds or when this process stops."""
     files = context.store.events
     until = time.monotonic() + seconds
-    look: Call = context.search
-    with context.audience.spot("events", client) as spot:
+    call: Callable[..., Found] = context.shared(event_searches)
+    with context.shared(event_waiters).spot("events", client) as spot:
         while True:
-            found = look(following, files, wanted, after, limit)
+            found = call(following, files, wanted, after, limit)
             left = until - time.monotonic()
-            if found.events or left <= 0 or lifetime.stopping() or spot.abandoned:
+            if found.lines or left <= 0 or lifetime.stopping() or spot.abandoned:
                 return found
             if found.end != after:
                 after = found.end
                 continue
-            # All that there was is read; from now on what is new is little.
-            look = in_thread
+            # The end of the files is reached; later reads are short and need not queue for `search`.
+            call = in_thread
             spot.wait(left)
 
 
-def _stream(context: Context, wanted: Wanted, after: Place | None, limit: int, client: Any) -> Response:
-    """Server-sent events: with `since` first what was, then what comes; after a lost connection what was missed."""
+def _stream(context: Context, wanted: EventFilter, after: Place | None, limit: int, client: Any) -> Response:
+    """Server-sent events: first the past ones that `after` or `since` ask for, then each new one."""
     files = context.store.events
     if after is not None:
         begin = Found([], after)
-    elif wanted.since > float("-inf"):
-        begin = context.search(newest, files, wanted, limit)
+    elif wanted.since > -math.inf:
+        begin = context.shared(event_searches)(newest, files, wanted, limit)
     else:
         begin = Found([], files.end())
-    return Response(_sent(context, wanted, begin, client), content_type=STREAM, headers={"X-Accel-Buffering": "no"})
+    return Response(_messages(context, wanted, begin, client), content_type=STREAM, headers={"X-Accel-Buffering": "no"})
 
 
-def _sent(context: Context, wanted: Wanted, begin: Found, client: Any) -> Iterator[bytes]:
-    yield b"retry: 1000\n\n" + b"".join(map(_message, begin.events))
-    after, told_at = begin.end, time.monotonic()
-    look: Call = context.search
-    with context.audience.spot("events", client) as spot:
+def _messages(context: Context, wanted: EventFilter, begin: Found, client: Any) -> Iterator[bytes]:
+    yield b"retry: 1000\n\n" + b"".join(map(_message, begin.lines))
+    after, sent_at = begin.end, time.monotonic()
+    call: Callable[..., Found] = context.shared(event_searches)
+    with context.shared(event_waiters).spot("events", client) as spot:
         while not lifetime.stopping() and not spot.abandoned:
-            found = look(following, context.store.events, wanted, after, MOST_AT_ONCE)
-            all_read, after = found.end == after, found.end
-            # From then on what is new is little.
-            look = in_thread if all_read else look
-            silent = time.monotonic() - told_at
-            if found.events or silent >= HEARTBEAT:
-                yield b"".join(map(_message, found.events)) or b"id: %s\n\n" % str(after).encode()
-                told_at = time.monotonic()
-            elif all_read:
+            found = call(following, context.store.events, wanted, after, MOST_AT_ONCE)
+            at_end, after = found.end == after, found.end
+            # The end of the files is reached; later reads are short and need not queue for `search`.
+            call = in_thread if at_end else call
+            silent = time.monotonic() - sent_at
+            if found.lines or silent >= HEARTBEAT:
+                yield b"".join(map(_message, found.lines)) or b"id: %s\n\n" % str(after).encode()
+                sent_at = time.monotonic()
+            elif at_end:
                 spot.wait(HEARTBEAT - silent)
-                time.sleep(PACE)
+                time.sleep(MIN_INTERVAL)
 
 
-def _message(told: Told) -> bytes:
-    return b"id: %s\ndata: %s\n\n" % (told.id.encode(), told.json)
+def _message(line: EventLine) -> bytes:
+    return b"id: %s\ndata: %s\n\n" % (line.id.encode(), line.json)

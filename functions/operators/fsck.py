@@ -1,4 +1,4 @@
-"""Check the state folder: `GET /fsck`. Reads all of it, without a lock, and changes nothing."""
+"""Checks the state folder: `GET /fsck`. Reads all documents without a lock and changes nothing."""
 
 import threading
 import time
@@ -17,21 +17,21 @@ _one_at_a_time = threading.Lock()
 
 
 def check() -> Response:
-    """200 with the faults and notes: a line for each, the last says how many there are; or JSON.
+    """200 with a line for each fault and note and their numbers in the last line, or JSON.
 
-    What changes while it is read looks wrong for a moment, so only what is still wrong a second later is told. One
-    check at a time in each process: 429 otherwise.
+    Documents that change during the check look wrong for a moment, so only what is still wrong a second later is
+    reported. Each process runs one check at a time: 429 otherwise.
     """
     context = current()
     Query().finish()
 
-    def look() -> list[Fault]:
+    def examine_once() -> list[Fault]:
         return examine(context.store.root, context.settings.log_dir, context.clock())
 
     if not _one_at_a_time.acquire(blocking=False):
         raise AlreadyUnderWay("a check of the state folder")
     try:
-        faults = in_thread(examine_living, look, time.sleep)
+        faults = in_thread(examine_living, examine_once, time.sleep)
     finally:
         _one_at_a_time.release()
     if http.wants_json():

@@ -1,4 +1,7 @@
-"""Can this server do its work: `GET /readyz`. Tries to write, and reads what the leader shows."""
+"""Health: `GET /healthz` (is this server well) and `GET /readyz` (can it do its work).
+
+Both try to write to the state folder and read what the leader shows.
+"""
 
 import functools
 from pathlib import Path
@@ -12,22 +15,49 @@ from functions.web.context import Context, current
 from functions.web.requests import Query
 from state.errors import StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 
-PATIENCE = 30.0
-"""Seconds by which the scheduler may be late: a pass over very much takes its time."""
-_SHOWN = 10
+TOLERANCE = 30.0
+"""Seconds by which the scheduler may be late: a pass over very many documents takes its time."""
+_MOST_SHOWN = 10
 
 
-def report() -> Response:
-    """200 when tickets can be taken and served, 503 otherwise; in both cases a sentence on each thing that is wrong."""
+def report_health() -> Response:
+    """200 while the state folder can be used, 503 otherwise; other faults are reported and do not change the status."""
     context = current()
     Query().finish()
-    problems = _of_store(context)
+    context.probe()
+    pools = context.view.pools()
+    facts = {
+        "web": "ok",
+        "store": "ok",
+        "scheduler": "ok" if context.view.has_leader() else "not running",
+        "leader": pools.leader if pools else None,
+        "shown_at": pools.at if pools else None,
+        "faults": pools.faults if pools else (),
+        "warnings": pools.warnings if pools else (),
+        "quarantine": pools.quarantine if pools else (),
+        "not_archived": pools.not_archived if pools else (),
+    }
+    if http.wants_json():
+        return http.json_reply(facts)
+    lines = [f"{name}: {facts[name]}" for name in ("web", "store", "scheduler")]
+    if pools:
+        lines += [f"config fault: {fault}" for fault in pools.faults]
+        lines += [f"in quarantine: {name}" for name in pools.quarantine]
+        lines += [f"cannot be archived: {folder}" for folder in pools.not_archived]
+    return http.text_reply("\n".join(lines) + "\n")
+
+
+def report_readiness() -> Response:
+    """200 when tickets can be taken and served, 503 otherwise; either way with one sentence per problem and warning."""
+    context = current()
+    Query().finish()
+    problems = _store_problems(context)
     warnings: list[str] = []
     if not problems:
-        problems += _of_scheduler(context)
-        faults, warnings = _of_configuration(context)
+        problems += _scheduler_problems(context)
+        faults, warnings = _configuration_problems(context)
         problems += faults
-    warnings += _of_server_file(context.settings.config_dir)
+    warnings += _server_file_warnings(context.settings.config_dir)
     status = 503 if problems else 200
     if http.wants_json():
         facts = {"ready": not problems, "problems": problems, "warnings": warnings}
@@ -40,13 +70,13 @@ def report() -> Response:
     return http.text_reply("\n".join(lines) + "\n", status)
 
 
-def _of_store(context: Context) -> list[str]:
+def _store_problems(context: Context) -> list[str]:
     try:
         context.probe()
     except StoreFrozen:
         return ["The disk failed to keep a write, so this process writes nothing more until it is restarted."]
     except UnknownFormat:
-        return ["The state folder belongs to a newer version."]
+        return ["The state folder was written by a newer version."]
     except StoreUnavailable as error:
         return [f"The state folder cannot be written: {error.error.strerror or error.error}."]
     except StateError:
@@ -54,50 +84,50 @@ def _of_store(context: Context) -> list[str]:
     return []
 
 
-def _of_scheduler(context: Context) -> list[str]:
+def _scheduler_problems(context: Context) -> list[str]:
     if not context.view.has_leader():
-        return ["No scheduler leads, so nothing is granted, started or deleted."]
+        return ["No scheduler is running, so nothing is assigned, started or deleted."]
     shown = context.view.metrics()
     if shown is None or shown.last_pass is None:
-        return ["The scheduler has not made a pass so far."]
-    # Both ways, for the clock may have been set back.
+        return ["The scheduler has not completed a pass yet."]
+    # The absolute value: the clock may have been set back.
     age = abs(context.clock() - shown.last_pass)
     period = context.settings.sleeptime
-    if age > 2 * period + PATIENCE:
-        return [f"The scheduler made its last pass {age:.0f} s ago, although it makes one each {period:g} s."]
+    if age > 2 * period + TOLERANCE:
+        return [f"The scheduler completed its last pass {age:.0f} s ago, but should complete one every {period:g} s."]
     return []
 
 
-def _of_server_file(folder: Path) -> list[str]:
-    """What is wrong with server.yaml as it is now; this process goes on with what it read when it started."""
+def _server_file_warnings(folder: Path) -> list[str]:
+    """What is wrong with server.yaml as it is now; this process keeps the settings that it read at its start."""
     try:
         status = (folder / "server.yaml").stat()
     except OSError:
         return []
-    faults = _faults(folder, (status.st_mtime_ns, status.st_ino, status.st_size))
-    return [f"{fault}; the server would not start again with that." for fault in faults]
+    faults = _server_file_faults(folder, (status.st_mtime_ns, status.st_ino, status.st_size))
+    return [f"{fault}; the server would not start with this file." for fault in faults]
 
 
 @functools.lru_cache(maxsize=1)
-def _faults(folder: Path, _seen: tuple[int, int, int]) -> tuple[str, ...]:
+def _server_file_faults(folder: Path, _version: tuple[int, int, int]) -> tuple[str, ...]:
     try:
         load_settings({"CONFIG_DIR": str(folder)})
     except ConfigError as error:
-        return tuple(str(problem) for problem in error.problems[:_SHOWN])
+        return tuple(str(problem) for problem in error.problems[:_MOST_SHOWN])
     return ()
 
 
-def _of_configuration(context: Context) -> tuple[list[str], list[str]]:
+def _configuration_problems(context: Context) -> tuple[list[str], list[str]]:
     """Problems and warnings."""
     shown = context.view.pools()
     if shown is None:
         return [], []
-    faults = list(shown.faults[:_SHOWN])
-    if len(shown.faults) > _SHOWN:
-        faults.append(f"{len(shown.faults) - _SHOWN} more faults in the configuration")
-    damaged = len(shown.quarantine)
-    warnings = [f"Damaged or unreadable documents: {damaged}; /healthz names them."] if damaged else []
-    warnings += [f"What is finished cannot be archived in {folder}." for folder in shown.not_archived[:_SHOWN]]
+    faults = list(shown.faults[:_MOST_SHOWN])
+    if len(shown.faults) > _MOST_SHOWN:
+        faults.append(f"{len(shown.faults) - _MOST_SHOWN} more faults in the configuration")
+    corrupt = len(shown.quarantine)
+    warnings = [f"Corrupt or unreadable documents: {corrupt}; /healthz lists them."] if corrupt else []
+    warnings += [f"Finished documents cannot be archived in {folder}." for folder in shown.not_archived[:_MOST_SHOWN]]
     if not shown.pools:
-        return [f"{fault}; there are no last good pools, so nothing is started." for fault in faults], warnings
-    return [], [f"{fault}; the last good ones are in force." for fault in faults] + warnings
+        return [f"{fault}; there are no earlier valid pools, so nothing is started." for fault in faults], warnings
+    return [], [f"{fault}; the last valid pools stay in force." for fault in faults] + warnings

@@ -1,6 +1,6 @@
-"""What became of one resource, and who had it when: `GET /resources/ID|NAME/history`.
+"""The history of one resource and which tickets had it when: `GET /resources/ID|NAME/history`.
 
-Reads its document, the tickets, and the files of events for what its document does not tell any more.
+Reads the resource's document, the read model, and, for what the document no longer contains, the files of events.
 """
 
 import math
@@ -10,13 +10,20 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Response
 
-from functions.operators import times
-from functions.operators.event_search import MOST_AT_ONCE, Wanted, first_place, following, newest
-from functions.operators.event_text import line
-from functions.operators.living import find
+from functions.operators.events import (
+    MOST_AT_ONCE,
+    EventFilter,
+    event_searches,
+    event_text,
+    first_place,
+    following,
+    newest,
+)
+from functions.operators.read_model import ReadModelCache
 from functions.policy.transitions.history import lines_of
 from functions.text import iso_millis
 from functions.web import replies as http
+from functions.web import times
 from functions.web.context import Context, current
 from functions.web.requests import Query
 from state.documents import Actor, Event, ResourceState, TicketState
@@ -25,20 +32,23 @@ from state.files.events import EventFiles
 from state.lifecycle import TicketEvent
 
 DEFAULT_LIMIT = 100
-PATIENCE = 5.0
-"""Seconds for which the files are looked through, at most."""
+LONGEST_SEARCH = 5.0
+"""Seconds for which the files of events are searched, at most."""
 
 
 class Holding(msgspec.Struct, frozen=True):
-    """A ticket had the resource from `since` until `until` (Unix seconds; None: it has it still)."""
+    """A ticket had the resource from `since` until `until` (Unix seconds; None: it still has it)."""
 
     ticket: int
     since: float
     until: float | None
 
 
-class Story(NamedTuple):
-    """A resource, its last events, the oldest first, and the tickets that had it meanwhile."""
+class ResourceHistory(NamedTuple):
+    """A resource with its last events, the oldest first, and the tickets that had it during them.
+
+    `deleted` says whether its document no longer exists.
+    """
 
     id: int
     name: str
@@ -46,54 +56,53 @@ class Story(NamedTuple):
     state: str | None
     events: list[Event]
     holdings: list[Holding]
-    gone: bool = False
-    """Whether its document was removed."""
+    deleted: bool = False
 
     @property
     def about(self) -> dict[str, Any]:
         return {"id": self.id, "name": self.name, "pool": self.pool, "state": self.state}
 
 
-def of_resource(id_or_name: str) -> Response:
-    """200 with the last events of the resource and which tickets had it when; with `at=TIME`, which one had it then."""
+def show_history(id_or_name: str) -> Response:
+    """200 with the resource's last events and the tickets that had it; with `at=TIME`, the ticket that had it then."""
     context = current()
     query = Query()
     limit = query.whole("limit", DEFAULT_LIMIT, MOST_AT_ONCE)
-    asked = query.string("at")
-    at = None if asked is None else times.read_past("at", asked, context.clock())
+    text = query.string("at")
+    at = None if text is None else times.read_past("at", text, context.clock())
     query.finish()
     if at is not None:
-        return _reply_for(at, *context.search(_look_at, context, id_or_name, at))
-    story = context.search(tell, context, id_or_name, limit)
+        return _holder_reply(at, *context.shared(event_searches)(_find_holder, context, id_or_name, at))
+    history = context.shared(event_searches)(read_history, context, id_or_name, limit)
     if http.wants_json():
-        return http.json_reply({**story.about, "events": story.events, "holders": story.holdings})
-    return http.text_reply("".join(f"{line(event)}\n" for event in story.events))
+        return http.json_reply({**history.about, "events": history.events, "holders": history.holdings})
+    return http.text_reply("".join(f"{event_text(event)}\n" for event in history.events))
 
 
-def tell(context: Context, id_or_name: str, limit: int, at: float | None = None) -> Story:
-    """The story of a resource, also of one whose document was removed already, then up to `at`; raises NotFound."""
+def read_history(context: Context, id_or_name: str, limit: int, at: float | None = None) -> ResourceHistory:
+    """The last `limit` events of a resource; when its document no longer exists, those up to `at`. Raises NotFound."""
     files = context.store.events
     try:
-        resource = find(context.store, id_or_name)
+        resource = context.shared(ReadModelCache).find_resource(id_or_name)
     except NotFound:
-        return _tell_by_lines(context, id_or_name, limit, at)
+        return _history_from_files(context, id_or_name, limit, at)
     events = lines_of(resource)
     if len(events) < limit and (not events or events[0].n > 1):
         until, first = (events[0].at, events[0].n) if events else (resource.ended_at or context.clock(), 1)
-        older = newest(files, Wanted(resource=resource.id, until=until), limit).events
-        events = [told.event for told in older if told.event.kind == "resource" and told.event.n < first] + events
-    ticket = None if resource.state is ResourceState.ENDED else context.looking.look().holder(resource)
+        older = newest(files, EventFilter(resource=resource.id, until=until), limit).events
+        events = [event for event in older if event.kind == "resource" and event.n < first] + events
+    ticket = None if resource.state is ResourceState.ENDED else context.shared(ReadModelCache).read().holder(resource)
     holdings = holdings_of(events)
     if ticket is not None and ticket.assigned_at is not None:
         holdings.append(Holding(ticket.id, ticket.assigned_at, None))
     about = {"pool": resource.pool, "resource": resource.id, "name": resource.name}
-    grants = [_grant(holding, about) for holding in holdings]
-    events = sorted([*events, *grants], key=lambda event: event.at)[-limit:] if limit else []
-    return Story(resource.id, resource.name, resource.pool, resource.state, events, holdings)
+    assignments = [_assignment(holding, about) for holding in holdings]
+    events = sorted([*events, *assignments], key=lambda event: event.at)[-limit:] if limit else []
+    return ResourceHistory(resource.id, resource.name, resource.pool, resource.state, events, holdings)
 
 
 def holdings_of(events: list[Event]) -> list[Holding]:
-    """Which tickets had the resource whose events these are, and lost it again."""
+    """The tickets that had the resource and gave it up, from the events of the resource."""
     return [
         Holding(event.ticket, event.since, event.at)
         for event in events
@@ -101,64 +110,70 @@ def holdings_of(events: list[Event]) -> list[Holding]:
     ]
 
 
-def _grant(holding: Holding, about: dict[str, Any]) -> Event:
-    """The event of the ticket, which stands in the ticket's document."""
+def _assignment(holding: Holding, about: dict[str, Any]) -> Event:
+    """The event of the ticket at the begin of a holding, as it is in the ticket's document."""
     opened, event = TicketState.OPEN, TicketEvent.ASSIGN
     kind: dict[str, Any] = {"kind": "ticket", "ticket": holding.ticket, **about}
     return Event(at=holding.since, n=2, event=event, before=opened, after=opened, actor=Actor.LEADER, **kind)
 
 
-def _tell_by_lines(context: Context, id_or_name: str, limit: int, at: float | None) -> Story:
+def _history_from_files(context: Context, id_or_name: str, limit: int, at: float | None) -> ResourceHistory:
     number = int(id_or_name) if id_or_name.isascii() and id_or_name.isdigit() else None
     resource = id_or_name if number is None else number
-    # From that time back: that is near to what is asked for, which may lie far back in the files.
-    events = _last_lines(context.store.events, Wanted(resource=resource, until=math.inf if at is None else at), limit)
+    files = context.store.events
+    # Backwards from `at`: that is near the wanted events, which may be far from the end of the files.
+    events = _last_events(files, EventFilter(resource=resource, until=math.inf if at is None else at), limit)
     if not events and at is not None:
-        events = _last_lines(context.store.events, Wanted(resource=resource), limit)
+        events = _last_events(files, EventFilter(resource=resource), limit)
     last = events[-1] if events else None
     if last is None or last.resource is None:
         raise NotFound("resource", id_or_name)
     state = next((event.after for event in reversed(events) if event.kind == "resource"), None)
-    return Story(last.resource, last.name or "", last.pool, state, events[:limit], holdings_of(events), gone=True)
+    holdings = holdings_of(events)
+    return ResourceHistory(last.resource, last.name or "", last.pool, state, events[:limit], holdings, deleted=True)
 
 
-def _last_lines(files: EventFiles, wanted: Wanted, limit: int) -> list[Event]:
-    """The last events of a resource and its tickets; those that lie far back are looked for so long and no longer."""
-    found, give_up = newest(files, wanted, limit or 1), time.monotonic() + PATIENCE
-    while not found.events and found.earlier is not None and time.monotonic() < give_up:
+def _last_events(files: EventFiles, wanted: EventFilter, limit: int) -> list[Event]:
+    """The last events of a resource and its tickets, as far as they are found within `LONGEST_SEARCH`."""
+    found, deadline = newest(files, wanted, limit or 1), time.monotonic() + LONGEST_SEARCH
+    while not found.lines and found.earlier is not None and time.monotonic() < deadline:
         found = newest(files, wanted, limit or 1, found.earlier)
-    return [told.event for told in found.events if told.event.kind in ("resource", "ticket")]
+    return [event for event in found.events if event.kind in ("resource", "ticket")]
 
 
-def _lost_later(files: EventFiles, resource: int, at: float) -> list[Holding]:
-    """Which tickets lost the resource first after that time; the lines of that day tell, or of a later one."""
-    wanted, place, give_up = Wanted(since=at, resource=resource), first_place(at), time.monotonic() + PATIENCE
+def _next_ended_holdings(files: EventFiles, resource: int, at: float) -> list[Holding]:
+    """The holdings that ended first after this time, as far as they are found within `LONGEST_SEARCH`."""
+    wanted, place, deadline = (
+        EventFilter(since=at, resource=resource),
+        first_place(at),
+        time.monotonic() + LONGEST_SEARCH,
+    )
     while True:
         found = following(files, wanted, place, MOST_AT_ONCE)
-        holdings = holdings_of([told.event for told in found.events])
-        if holdings or found.end == place or time.monotonic() >= give_up:
+        holdings = holdings_of(found.events)
+        if holdings or found.end == place or time.monotonic() >= deadline:
             return holdings
         place = found.end
 
 
-def _look_at(context: Context, id_or_name: str, at: float) -> tuple[Story, Holding | None]:
-    """The story of the resource, and who had it at this time."""
-    story = tell(context, id_or_name, MOST_AT_ONCE, at)
-    holdings = story.holdings
-    if story.gone or not story.events or story.events[0].at > at:
-        holdings = _lost_later(context.store.events, story.id, at) or holdings
+def _find_holder(context: Context, id_or_name: str, at: float) -> tuple[ResourceHistory, Holding | None]:
+    """The history of the resource, and the ticket that had it at this time."""
+    history = read_history(context, id_or_name, MOST_AT_ONCE, at)
+    holdings = history.holdings
+    if history.deleted or not history.events or history.events[0].at > at:
+        holdings = _next_ended_holdings(context.store.events, history.id, at) or holdings
     having = (holding for holding in holdings if holding.since <= at and (holding.until is None or at < holding.until))
-    return story, next(having, None)
+    return history, next(having, None)
 
 
-def _reply_for(at: float, story: Story, holding: Holding | None) -> Response:
-    then = [event for event in story.events if event.kind == "resource" and event.at <= at]
-    state = then[-1].after if then else None
+def _holder_reply(at: float, history: ResourceHistory, holding: Holding | None) -> Response:
+    before = [event for event in history.events if event.kind == "resource" and event.at <= at]
+    state = before[-1].after if before else None
     if http.wants_json():
-        return http.json_reply({**story.about, "at": at, "state_then": state, "holder": holding})
-    what = f"resource {story.id} {story.name}"
+        return http.json_reply({**history.about, "at": at, "state_then": state, "holder": holding})
+    resource = f"resource {history.id} {history.name}"
     if holding is None:
         known = f"; it was {state}" if state else ""
-        return http.text_reply(f"no ticket had {what} at {iso_millis(at)}{known}\n")
-    until = "and has it still" if holding.until is None else f"until {iso_millis(holding.until)}"
-    return http.text_reply(f"ticket {holding.ticket} had {what} from {iso_millis(holding.since)} {until}\n")
+        return http.text_reply(f"no ticket had {resource} at {iso_millis(at)}{known}\n")
+    until = "and still has it" if holding.until is None else f"until {iso_millis(holding.until)}"
+    return http.text_reply(f"ticket {holding.ticket} had {resource} from {iso_millis(holding.since)} {until}\n")

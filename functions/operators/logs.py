@@ -1,14 +1,14 @@
-"""What hooks of resources wrote: `GET /resources/ID|NAME/logs`, `.../logs/KIND`, `GET /logs`. Reads LOGDIR/hooks."""
+"""Logs of hooks: `GET /resources/ID|NAME/logs`, `.../logs/KIND` and `GET /logs`. Reads the files in LOGDIR/hooks."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from flask import Response
 
-from functions.operators.living import find
+from functions.operators.read_model import ReadModelCache
 from functions.web import lifetime
 from functions.web import replies as http
 from functions.web.context import Context, current
@@ -17,11 +17,16 @@ from functions.web.offload import in_thread
 from functions.web.requests import Query
 from state.documents import HookKind
 
+R = TypeVar("R")
+
 LONGEST_WAIT = 60
+"""Seconds."""
 MOST_AT_ONCE = 1024 * 1024
+"""Most bytes of a log in one reply."""
 TAIL = 16 * 1024
 """Bytes of each log that a page shows before it follows."""
-_LOOK_EVERY = 0.2
+_POLL_INTERVAL = 0.2
+"""Seconds between two reads of a request that waits."""
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -32,28 +37,37 @@ class Log(msgspec.Struct, frozen=True):
     file: str
 
 
-def every(id_or_name: str) -> Response:
-    """200 with the logs that there are: lines `KIND SIZE FILE`, or JSON.
+class LogTail(msgspec.Struct, frozen=True):
+    """The end of a log of `size` bytes; `next` is the offset of what follows it."""
 
-    With `?wait=S&seen=N` it waits up to S seconds until the sum of the sizes is not N any more.
+    kind: HookKind
+    size: int
+    next: int
+    content: bytes
+
+
+def list_logs(id_or_name: str) -> Response:
+    """200 with the logs of a resource: lines `KIND SIZE FILE`, or JSON.
+
+    With `?wait=S&seen=N` the request waits up to S seconds until the sum of the sizes differs from N.
     """
     context = current()
     query = Query()
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
     seen = query.whole("seen", 0, 2**53)
     query.finish()
-    number = _number(context, id_or_name)
-    logs = _until(seconds, lambda: logs_of(context, number), lambda logs: sum(log.size for log in logs) != seen)
+    number = _resource_id(context, id_or_name)
+    logs = _poll(seconds, lambda: logs_of(context, number), lambda logs: sum(log.size for log in logs) != seen)
     if http.wants_json():
         return http.json_reply({"logs": logs})
     return http.text_reply("".join(f"{log.kind} {log.size} {log.file}\n" for log in logs))
 
 
-def of_several() -> Response:
+def list_logs_of_several() -> Response:
     """200 with the logs of each `?resource=ID|NAME`: lines `ID KIND SIZE FILE`, or JSON.
 
-    With `&wait=S&seen=N` it waits up to S seconds until the number of logs and the sum of their sizes do not add up
-    to N any more: also an empty log that is new ends the wait.
+    With `&wait=S&seen=N` the request waits up to S seconds until the number of logs plus the sum of their sizes differs
+    from N, so that a new log ends the wait even while it is empty.
     """
     context = current()
     query = Query()
@@ -63,8 +77,8 @@ def of_several() -> Response:
     query.finish()
     if not named:
         raise BadParameter("resource", "must be given, once for each resource")
-    numbers = list(dict.fromkeys(_number(context, id_or_name) for id_or_name in named))
-    logs = _until(
+    numbers = list(dict.fromkeys(_resource_id(context, id_or_name) for id_or_name in named))
+    logs = _poll(
         seconds,
         lambda: [(number, log) for number in numbers for log in logs_of(context, number)],
         lambda logs: sum(1 + log.size for _, log in logs) != seen,
@@ -74,12 +88,11 @@ def of_several() -> Response:
     return http.text_reply("".join(f"{number} {log.kind} {log.size} {log.file}\n" for number, log in logs))
 
 
-def one(id_or_name: str, kind: str) -> Response:
-    """200 with the bytes from `?offset=N` on, at most 1 MiB of them.
+def read_log(id_or_name: str, kind: str) -> Response:
+    """200 with at most 1 MiB of the log from `?offset=N` on; a log that does not exist yet is empty.
 
-    `Log-Size` tells the size of the whole, `Log-Next` the offset of what follows these bytes.
-
-    With `?wait=S` it waits up to S seconds for bytes to come. A log that is not there yet is empty.
+    The header `Log-Size` is the size of the whole log, `Log-Next` the offset of what follows these bytes. With
+    `?wait=S` the request waits up to S seconds for new bytes.
     """
     context = current()
     if kind not in list(HookKind):
@@ -88,14 +101,14 @@ def one(id_or_name: str, kind: str) -> Response:
     seconds = query.seconds("wait", 0, LONGEST_WAIT)
     offset = query.whole("offset", 0, 2**53)
     query.finish()
-    path = _path(context, _number(context, id_or_name), HookKind(kind))
-    content, size = _until(seconds, lambda: _read(path, offset), lambda found: found[1] != offset)
+    path = _path(context, _resource_id(context, id_or_name), HookKind(kind))
+    content, size = _poll(seconds, lambda: _read(path, offset), lambda found: found[1] != offset)
     following = min(offset, size) + len(content)
     return http.bytes_reply(content, {"Log-Size": str(size), "Log-Next": str(following)})
 
 
 def logs_of(context: Context, number: int) -> list[Log]:
-    """The logs that a resource has."""
+    """The logs of the resource with this id. Blocks on the disk."""
     logs = []
     for kind in HookKind:
         path = _path(context, number, kind)
@@ -106,26 +119,17 @@ def logs_of(context: Context, number: int) -> list[Log]:
     return logs
 
 
-class Tail(msgspec.Struct, frozen=True):
-    """The end of a log: all of its `size` bytes, or the last of them; `next` is the offset of what follows."""
-
-    kind: HookKind
-    size: int
-    next: int
-    content: bytes
-
-
-def tails_of(context: Context, number: int) -> list[Tail]:
-    """The logs that a resource has, each with its last `TAIL` bytes."""
+def tails_of(context: Context, number: int) -> list[LogTail]:
+    """The last `TAIL` bytes of each log of the resource with this id. Blocks on the disk."""
     tails = []
     for log in logs_of(context, number):
         content, size = _read(Path(log.file), max(0, log.size - TAIL))
-        tails.append(Tail(log.kind, size, max(0, log.size - TAIL) + len(content), content))
+        tails.append(LogTail(log.kind, size, max(0, log.size - TAIL) + len(content), content))
     return tails
 
 
-def _number(context: Context, id_or_name: str) -> int:
-    return in_thread(find, context.store, id_or_name).id
+def _resource_id(context: Context, id_or_name: str) -> int:
+    return in_thread(context.shared(ReadModelCache).find_resource, id_or_name).id
 
 
 def _path(context: Context, number: int, kind: HookKind) -> Path:
@@ -133,6 +137,7 @@ def _path(context: Context, number: int, kind: HookKind) -> Path:
 
 
 def _read(path: Path, offset: int) -> tuple[bytes, int]:
+    """The bytes from this offset on, and the size of the whole file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -142,11 +147,14 @@ def _read(path: Path, offset: int) -> tuple[bytes, int]:
         return b"", 0
 
 
-def _until(seconds: float, look: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
-    """What `look` finds, once it is `enough` or so many seconds have passed. Hooks tell nobody what they write."""
+def _poll(seconds: float, read: Callable[[], R], enough: Callable[[R], bool]) -> R:
+    """What `read` returns in a native thread, once it is `enough`, after this many seconds, or when this process stops.
+
+    It polls because hooks do not notify anyone of what they write.
+    """
     until = time.monotonic() + seconds
     while True:
-        found = look()
+        found = in_thread(read)
         if enough(found) or time.monotonic() >= until or lifetime.stopping():
             return found
-        time.sleep(_LOOK_EVERY)
+        time.sleep(_POLL_INTERVAL)

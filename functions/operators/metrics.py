@@ -1,4 +1,4 @@
-"""For Prometheus: `GET /metrics`. Reads what the leader shows, asks who leads, adds up what all workers replied."""
+"""Metrics for Prometheus: `GET /metrics`. What the leader shows, whether one leads, and the replies of all workers."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from functions.web.request_counts import ROUTE
 from functions.web.requests import Query
 
 NO_ROUTE = "none"
-"""The route of requests that nothing serves."""
+"""The route name of requests that match no route."""
 
 
 def report() -> Response:
@@ -28,12 +28,12 @@ def report() -> Response:
 
 
 def route(method: str, path: str) -> str:
-    """How metrics name a route: `GET /tickets/{ticket_id}`."""
+    """The name of a route in metrics: `GET /tickets/{ticket_id}`."""
     return f"{method} {path.replace('<', '{').replace('>', '}')}"
 
 
 def note_route() -> None:
-    """Called before each request is served: what to count it by."""
+    """Note the route of this request, by which its reply is counted; runs before each request."""
     request.environ[ROUTE] = request.endpoint
 
 
@@ -42,7 +42,7 @@ def _encoded(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
     except (TypeError, ValueError):
-        # The library trips over versions that are no numbers, and the like.
+        # The library fails on Accept headers with versions that are not numbers and the like.
         return _encoded(registry, "")
 
 
@@ -51,13 +51,13 @@ class _Collected(Collector):
         self._context = context
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: the registry need not look for names that come twice."""
+        """No metrics: the registry need not check for duplicate names."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
         context = self._context
         yield GaugeMetricFamily(
-            "resalloc_leader", "1 while a scheduler leads.", 1.0 if context.view.has_leader() else 0.0
+            "resalloc_leader", "1 while a scheduler is the leader, else 0.", 1.0 if context.view.has_leader() else 0.0
         )
         shown = context.view.metrics()
         if shown is not None:
@@ -69,7 +69,7 @@ class _Collected(Collector):
         yield self._requests()
 
     def _queue_age(self, oldest: dict[str, float]) -> Metric:
-        """Told as of now: what the leader shows may be as old as its last pass."""
+        """The ages as of now: what the leader shows may be as old as its last pass."""
         family = GaugeMetricFamily(
             "resalloc_queue_age_seconds", "Age of the oldest ticket that waits for these tags.", labels=("tags",)
         )
@@ -80,7 +80,7 @@ class _Collected(Collector):
 
     def _requests(self) -> Metric:
         family = CounterMetricFamily(
-            "resalloc_http_requests", "Replies by route and class of status.", labels=("route", "status")
+            "resalloc_http_requests", "HTTP replies by route and status class.", labels=("route", "status")
         )
         for route, status, count in self._context.request_counts.read():
             family.add_metric((route, status), count)

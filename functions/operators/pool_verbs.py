@@ -1,17 +1,16 @@
-"""What operators let a pool do: `POST /pools/NAME/pause`, `/drain`, `/resume` and `/retry`.
+"""What operators do with a pool: `POST /pools/NAME/pause`, `/drain`, `/resume` and `/retry`.
 
-Reads the pool's record, and for a drain its resources and tickets. Writes an intent, which the next reconcile pass
-decides. Each may be sent again and again.
+Each reads the pool's record and writes an intent, which the next reconcile pass decides. Each may be repeated.
 """
 
 from flask import Response
 
 from config.poolvalues import pool_name_fault
-from functions.operators import times
-from functions.operators import verbs as wishes
-from functions.operators.pools import count
+from functions.operators.pools import read_counts
+from functions.operators.verbs import read_operator, read_reason, write_intent
 from functions.text import utc
 from functions.web import replies as http
+from functions.web import times
 from functions.web.context import Context, current
 from functions.web.errors import PoolDrains
 from functions.web.offload import in_thread
@@ -20,7 +19,7 @@ from state.documents import IntentKind, PoolMode, PoolRecord
 from state.errors import NotFound
 
 LONGEST_DRAIN = 366 * 86400.0
-"""Seconds that the deadline of a drain may lie ahead."""
+"""Seconds that the deadline of a drain may be ahead."""
 
 
 def pause(name: str) -> Response:
@@ -29,39 +28,39 @@ def pause(name: str) -> Response:
     record = in_thread(read_record, context, name)
     if record.mode is PoolMode.DRAINING:
         raise PoolDrains(name)
-    _ask(context, IntentKind.PAUSE_POOL, name, reason)
-    return _reply(name, "pause", "nothing starts in it; what is there is given, checked and deleted as ever")
+    _write_intent(context, IntentKind.PAUSE_POOL, name, reason)
+    return _reply(name, "pause", "nothing starts in it; its resources are assigned, checked and deleted as before")
 
 
 def resume(name: str) -> Response:
-    """202: the pool starts and gives again, after a pause or a drain."""
+    """202: the pool starts and assigns resources again, after a pause or a drain."""
     context, reason = _begin()
     record = in_thread(read_record, context, name)
-    _ask(context, IntentKind.RESUME_POOL, name, reason)
-    before = {PoolMode.PAUSED: " and is not paused any more", PoolMode.DRAINING: " and does not drain any more"}
-    return _reply(name, "resume", f"it starts and gives as its options say{before.get(record.mode, '')}")
+    _write_intent(context, IntentKind.RESUME_POOL, name, reason)
+    before = {PoolMode.PAUSED: " and is no longer paused", PoolMode.DRAINING: " and no longer drains"}
+    return _reply(name, "resume", f"it starts and assigns resources as its options say{before.get(record.mode, '')}")
 
 
 def drain(name: str) -> Response:
-    """202 with what is left in the pool: nothing starts and nothing is given, what is free goes at once, what is taken
-    when its ticket is closed, or at the time `by`, when its ticket fails.
+    """202 with what is left in the pool: nothing starts and nothing is assigned. Free resources are deleted at once,
+    taken ones when their ticket is closed, or at the time `by`, and then that ticket fails.
     """
     Query().finish()
     context, body = current(), Body()
-    reason, by = wishes.read_reason(body), body.string("by")
+    reason, by = read_reason(body), body.string("by")
     body.finish()
-    until = None if by is None else times.read_moment("by", by, context.clock(), LONGEST_DRAIN)
+    until = None if by is None else times.read_future("by", by, context.clock(), LONGEST_DRAIN)
     in_thread(read_record, context, name)
-    counts = next((pool for pool in in_thread(count, context.store) if pool["name"] == name), {})
-    _ask(context, IntentKind.DRAIN_POOL, name, reason, until)
-    return _reply(name, "drain", _what_goes(counts, until))
+    counts = next((pool for pool in in_thread(read_counts, context) if pool["name"] == name), {})
+    _write_intent(context, IntentKind.DRAIN_POOL, name, reason, until)
+    return _reply(name, "drain", _drain_sentence(counts, until))
 
 
 def retry(name: str) -> Response:
-    """202: the pool forgets its pause after failed starts, and tries at once."""
+    """202: the pool's pause after failed starts ends, and it tries to start at once."""
     context, reason = _begin()
     record = in_thread(read_record, context, name)
-    _ask(context, IntentKind.RETRY_POOL, name, reason)
+    _write_intent(context, IntentKind.RETRY_POOL, name, reason)
     if record.mode is not PoolMode.ACTIVE:
         return _reply(
             name, "retry", f"its failed starts are forgotten, but it starts nothing while it is {record.mode}"
@@ -72,7 +71,7 @@ def retry(name: str) -> Response:
 
 
 def read_record(context: Context, name: str) -> PoolRecord:
-    """What is remembered of the pool; raises NotFound."""
+    """The record of the pool; raises NotFound."""
     record = None if pool_name_fault(name) else context.store.pools.get(name)
     if record is None:
         raise NotFound("pool", name)
@@ -82,30 +81,32 @@ def read_record(context: Context, name: str) -> PoolRecord:
 def _begin() -> tuple[Context, str | None]:
     Query().finish()
     body = Body()
-    reason = wishes.read_reason(body)
+    reason = read_reason(body)
     body.finish()
     return current(), reason
 
 
-def _ask(context: Context, kind: IntentKind, pool: str, reason: str | None, until: float | None = None) -> None:
-    in_thread(wishes.ask, context, kind, pool=pool, reason=reason, until=until, by=wishes.who())
+def _write_intent(
+    context: Context, kind: IntentKind, pool: str, reason: str | None, until: float | None = None
+) -> None:
+    in_thread(write_intent, context, kind, pool=pool, reason=reason, until=until, by=read_operator())
 
 
-def _what_goes(counts: dict[str, int], until: float | None) -> str:
+def _drain_sentence(counts: dict[str, int], until: float | None) -> str:
     free, taken = counts.get("ready", 0), counts.get("taken", 0)
     coming = counts.get("starting", 0) + counts.get("releasing", 0)
     going = counts.get("delete_requested", 0) + counts.get("deleting", 0)
     if not free + taken + coming + going:
         return "nothing starts in it, and it has no resources left"
-    parts = [f"{free} free go now"]
+    parts = [f"{free} free are deleted now"]
     if coming:
-        parts.append(f"{coming} go when they have started or are released")
+        parts.append(f"{coming} are deleted when they have started or are released")
     if going:
-        parts.append(f"{going} are going")
+        parts.append(f"{going} are already being deleted")
     if taken:
-        parts.append(f"{taken} taken go when their tickets are closed")
+        parts.append(f"{taken} taken are deleted when their tickets are closed")
         parts.append("no deadline" if until is None else f"at {utc(until)} at the latest")
-    return f"nothing starts in it and nothing is given: {', '.join(parts)}"
+    return f"nothing starts in it and nothing is assigned: {', '.join(parts)}"
 
 
 def _reply(name: str, verb: str, sentence: str) -> Response:

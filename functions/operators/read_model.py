@@ -1,29 +1,44 @@
-"""One look at the whole farm: what the pages are made of. Reads documents and the leader's view, no locks."""
+"""The read model: resources, tickets and pools at one moment, for operators' requests and for pages.
+
+`ReadModelCache` keeps the parsed documents of one web process and parses only those that changed; each read sees
+everything that was durable before it began. Takes no lock, writes nothing.
+"""
 
 import functools
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import heapq
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from functions.leader_view import Pools, View
-from functions.operators.counts import COUNTS, counted, in_order
-from functions.operators.living import holder, holders
-from functions.pages.warnings import Sign, signs_of_pool
-from state.documents import PoolRecord, Resource, ResourceState, Ticket
+from functions.leader_view import Pools
+from functions.web.context import Context
+from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.errors import CorruptDocument, NotFound
 from state.files.cache import Reading
-from state.store import Store
+
+COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
+"""Names of the counts of a pool, in the order in which lists show them."""
+MOST_ENDED = 10_000
+"""How many ended resources are searched for a name from which their id cannot be read."""
+_COUNT_OF_STATE = {
+    ResourceState.UP: "up",
+    ResourceState.STARTING: "starting",
+    ResourceState.DELETE_REQUEST: "delete_requested",
+    ResourceState.DELETING: "deleting",
+    ResourceState.RELEASING: "releasing",
+}
 
 
 @dataclass(frozen=True)
-class PoolLook:
-    """One pool: its counts by the names of `COUNTS`, its resources, the tickets that wait and that it could serve."""
+class PoolStatus:
+    """One pool: its counts by the names in `COUNTS`, its resources, and the waiting tickets that it could serve."""
 
     record: PoolRecord
     counts: Mapping[str, Any]
     resources: Sequence[Resource]
     waiting: Sequence[Ticket]
-    signs: tuple[Sign, ...]
 
     @property
     def name(self) -> str:
@@ -40,23 +55,32 @@ class PoolLook:
 
 
 @dataclass(frozen=True)
-class Look:
-    """The farm at one time (`at`, Unix seconds): its resources, not ENDED, and its tickets that are not settled."""
+class ReadModel:
+    """All resources that are not ENDED and all tickets that are not settled, at one time (`at`, Unix seconds).
+
+    `records` are those of all pools ever seen, `leader_pools` what the leader shows of the pools in force (None
+    without any), `has_leader` whether a scheduler leads.
+    """
 
     at: float
     resources: tuple[Resource, ...]
     tickets: tuple[Ticket, ...]
     records: list[PoolRecord]
-    shown: Pools | None
-    led: bool
+    leader_pools: Pools | None
+    has_leader: bool
 
     @functools.cached_property
-    def by_resource(self) -> dict[int, Ticket]:
-        return holders(self.tickets)
+    def ticket_by_resource(self) -> dict[int, Ticket]:
+        return tickets_by_resource(self.tickets)
 
     def holder(self, resource: Resource) -> Ticket | None:
-        """The ticket that has it."""
-        return holder(resource, self.by_resource)
+        """The ticket that has the resource."""
+        return holder(resource, self.ticket_by_resource)
+
+    @property
+    def with_holders(self) -> list[tuple[Resource, Ticket | None]]:
+        """Each resource with the ticket that has it."""
+        return [(resource, self.holder(resource)) for resource in self.resources]
 
     @functools.cached_property
     def waiting(self) -> list[Ticket]:
@@ -70,20 +94,27 @@ class Look:
         return dict(groups)
 
     @functools.cached_property
-    def pools(self) -> list[PoolLook]:
-        """In the order of pools.yaml, those that left it last."""
+    def pool_counts(self) -> list[dict[str, Any]]:
+        """The counts of each pool, in the order of pools.yaml; pools that left the file come last."""
+        return count_pools(self.records, self.resources, self.ticket_by_resource)
+
+    @functools.cached_property
+    def pools(self) -> list[PoolStatus]:
+        """In the order of pools.yaml; pools that left the file come last."""
         by_pool: defaultdict[str, list[Resource]] = defaultdict(list)
         for resource in self.resources:
             by_pool[resource.pool].append(resource)
         records = {record.name: record for record in self.records}
-        looks = []
-        for counts in counted(self.records, self.resources, self.by_resource):
+        pools = []
+        for counts in self.pool_counts:
             record = records.get(counts["name"]) or PoolRecord(name=counts["name"], configured=False)
-            resources = by_pool[record.name]
-            waiting = self._waiting_for(record)
-            signs = signs_of_pool(record, counts, resources, self.by_resource, len(waiting), self.at)
-            looks.append(PoolLook(record, counts, resources, waiting, signs))
-        return looks
+            pools.append(PoolStatus(record, counts, by_pool[record.name], self._waiting_for(record)))
+        return pools
+
+    @functools.cached_property
+    def total(self) -> dict[str, int]:
+        """The sums of the counts over all pools."""
+        return {name: sum(pool[name] for pool in self.pool_counts) for name in ("max", *COUNTS, "held")}
 
     @functools.cached_property
     def _on_demand(self) -> frozenset[str]:
@@ -92,7 +123,10 @@ class Look:
         return frozenset(tag for record in records for tag in record.options.get("tags_on_demand", ()))
 
     def _waiting_for(self, record: PoolRecord) -> list[Ticket]:
-        """As `policy.waits.demand` counts them: what starts on demand only is waited for with such a tag only."""
+        """The tickets that the pool could serve, as `policy.waits.demand` counts them.
+
+        An on-demand pool serves only tickets that have an on-demand tag.
+        """
         options = record.options if record.configured else {}
         on_demand = options.get("tags_on_demand", ())
         offers = {*options.get("tags", ()), *on_demand}
@@ -103,43 +137,135 @@ class Look:
         ]
         return sorted((ticket for tickets in groups for ticket in tickets), key=lambda ticket: ticket.id)
 
-    @functools.cached_property
-    def total(self) -> dict[str, int]:
-        return {name: sum(pool.counts[name] for pool in self.pools) for name in ("max", *COUNTS, "held")}
 
-    @functools.cached_property
-    def notices(self) -> list[Sign]:
-        """What concerns the whole server."""
-        notices = []
-        if not self.led:
-            notices.append(
-                Sign("bad", "no scheduler", "No scheduler is running: nothing is started, given or deleted.")
-            )
-        if self.shown is not None:
-            notices += [Sign("bad", "configuration", fault) for fault in self.shown.faults]
-            notices += [Sign("warn", "configuration", warning) for warning in self.shown.warnings]
-            notices += [Sign("bad", "quarantine", name) for name in self.shown.quarantine]
-            notices += [
-                Sign("warn", "archive", f"What is finished cannot be archived in {folder}.")
-                for folder in self.shown.not_archived
-            ]
-        return notices
+class ReadModelCache:
+    """The parsed documents of one web process: `context.shared(ReadModelCache)`.
 
+    Any thread may read; all methods may raise StoreUnavailable and block on the disk. Corrupt documents are left out:
+    the leader reports and quarantines them.
+    """
 
-class Looking:
-    """Looks again and again, and parses only what changed. Any thread may look."""
-
-    def __init__(self, store: Store, view: View, clock: Callable[[], float]) -> None:
-        self._view = view
-        self._clock = clock
+    def __init__(self, context: Context) -> None:
+        store = context.store
+        self._context = context
+        self._store = store
         self._tickets = Reading(store.tickets)
         self._resources = Reading(store.resources)
         self._records = Reading(store.pools)
+        self._intents = Reading(store.intents)
 
-    def look(self) -> Look:
-        """Raises StoreUnavailable."""
-        # Tickets last: a resource that one names is older than it, and found.
-        resources = tuple(one for one in self._resources.documents() if one.state is not ResourceState.ENDED)
-        records = in_order(self._records.documents())
-        tickets = self._tickets.documents()
-        return Look(self._clock(), resources, tickets, records, self._view.pools(), self._view.has_leader())
+    def read(self) -> ReadModel:
+        """The read model as of now."""
+        # Tickets last: a resource that a ticket names is older than the ticket, so it is found.
+        resources, records = self.resources(), self.records()
+        tickets = self.tickets()
+        view = self._context.view
+        return ReadModel(self._context.clock(), resources, tickets, records, view.pools(), view.has_leader())
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        """The tickets that are not settled, by id."""
+        return self._tickets.documents()
+
+    def resources(self) -> tuple[Resource, ...]:
+        """The resources that are not ENDED, by id."""
+        return tuple(one for one in self._resources.documents() if one.state is not ResourceState.ENDED)
+
+    def intents(self) -> tuple[Intent, ...]:
+        """What operators asked for and the leader has not decided yet, by id."""
+        return self._intents.documents()
+
+    def records(self) -> list[PoolRecord]:
+        """The records of all pools ever seen, in the order of pools.yaml; pools that left the file come last."""
+        return sorted(
+            self._records.documents(), key=lambda record: (not record.configured, record.position, record.name)
+        )
+
+    def find_resource(self, id_or_name: str) -> Resource:
+        """The resource with this id or name, a living one rather than an ended one; raises NotFound."""
+        if id_or_name.isascii() and id_or_name.isdigit() and len(id_or_name) <= 17:
+            return self._store.resources.read(int(id_or_name))
+        for resource in self.resources():
+            if resource.name == id_or_name:
+                return resource
+        for number in self._ids_to_search(id_or_name):
+            try:
+                ended = self._store.resources.read(number)
+            except (NotFound, CorruptDocument):
+                continue
+            if ended.name == id_or_name:
+                return ended
+        raise NotFound("resource", id_or_name)
+
+    def _ids_to_search(self, name: str) -> Iterable[int]:
+        """The ids of ended resources that may have this name.
+
+        Only where a pool's `name_pattern` has no `{id}`, which is written with at least 8 digits, must ended resources
+        be searched one by one.
+        """
+        patterns = [record.options.get("name_pattern", "{id}") for record in self._records.documents()]
+        if all("{id}" in pattern for pattern in patterns):
+            ids = {int(digits) for length in (8, 9) for digits in re.findall(rf"(?=([0-9]{{{length}}}))", name)}
+            return sorted(ids, reverse=True)
+        return heapq.nlargest(MOST_ENDED, self._store.resources.archived())
+
+
+def tickets_by_resource(tickets: Iterable[Ticket]) -> dict[int, Ticket]:
+    """By resource id, the ticket that has or last had it: an OPEN one rather than a CLOSED one, the oldest first."""
+    found: dict[int, Ticket] = {}
+    for ticket in tickets:
+        if ticket.resource is not None and ticket.state is not TicketState.FAILED:
+            known = found.get(ticket.resource)
+            if known is None or (known.state is not TicketState.OPEN and ticket.state is TicketState.OPEN):
+                found[ticket.resource] = ticket
+    return found
+
+
+def holder(resource: Resource, by_resource: Mapping[int, Ticket]) -> Ticket | None:
+    """The ticket that has the resource: a CLOSED one only until its resource is released."""
+    ticket = by_resource.get(resource.id)
+    return None if ticket is None or ticket.id == resource.released_ticket else ticket
+
+
+def count_pools(
+    records: Sequence[PoolRecord], resources: Iterable[Resource], by_resource: Mapping[int, Ticket]
+) -> list[dict[str, Any]]:
+    """Each pool with its counts and what operators want of it; pools that left the file only while they have resources.
+
+    `up` are all UP resources, of which `taken` have a ticket and `ready` have none and are not held.
+    """
+    known = {record.name for record in records}
+    held: Counter[str] = Counter()
+    found = {record.name: dict.fromkeys(COUNTS, 0) for record in records}
+    for resource in resources:
+        if resource.state not in _COUNT_OF_STATE:
+            continue
+        counts = found.setdefault(resource.pool, dict.fromkeys(COUNTS, 0))
+        counts[_COUNT_OF_STATE[resource.state]] += 1
+        taken = holder(resource, by_resource)
+        if resource.state is ResourceState.UP and (taken or not resource.held):
+            counts["taken" if taken else "ready"] += 1
+        held[resource.pool] += resource.held
+    unrecorded = [PoolRecord(name=name, configured=False) for name in found if name not in known]
+    return [
+        {
+            "name": record.name,
+            "description": record.options.get("description"),
+            "configured": record.configured,
+            "max": record.options.get("max", 0),
+            **found[record.name],
+            "held": held[record.name],
+            "paused_until": record.paused_until,
+            "pause_reason": record.pause_reason,
+            "bad_resources": record.bad_resources,
+            "lost_resources": record.abandoned_resources,
+            "last_lost_at": record.last_abandoned_at,
+            "mode": record.mode,
+            "mode_since": record.mode_since,
+            "mode_by": record.mode_by,
+            "mode_reason": record.mode_reason,
+            "drain_until": record.drain_until,
+            "drained_at": record.drained_at,
+        }
+        for record in [*records, *unrecorded]
+        if record.configured or any(found[record.name].values())
+    ]

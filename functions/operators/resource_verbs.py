@@ -1,21 +1,20 @@
-"""What operators do with resources: `DELETE /resources/ID|NAME`, `POST /resources/delete`, and with one of them
-`POST /resources/ID|NAME/delete`, `/hold` and `/release`; with a pool's unused ones `POST /pools/NAME/delete-unused`.
+"""What operators do with resources: delete one, some, all or a pool's unused ones; hold one and end its hold.
 
-Reads tickets and resources. Each writes an intent, which the next reconcile pass decides.
+`DELETE /resources/ID|NAME`, `POST /resources/delete`, `POST /resources/ID|NAME/delete`, `/hold` and `/release`,
+`POST /pools/NAME/delete-unused`. Each reads the read model and writes intents, which the next reconcile pass decides.
 """
 
 from typing import NamedTuple
 
 from flask import Response
 
-from functions.operators import times
-from functions.operators import verbs as wishes
-from functions.operators.living import find, read_living
 from functions.operators.pool_verbs import read_record
-from functions.operators.resources import with_tickets
+from functions.operators.read_model import ReadModelCache
+from functions.operators.resources import read_with_holders
+from functions.operators.verbs import read_operator, read_reason, write_intent
 from functions.policy.transitions.resource import HOLDABLE, LONGEST_HOLD
 from functions.text import utc
-from functions.web import errors
+from functions.web import errors, times
 from functions.web import replies as http
 from functions.web.context import Context, current
 from functions.web.errors import BadField, shown
@@ -23,15 +22,14 @@ from functions.web.offload import in_thread
 from functions.web.requests import Body, Query
 from state.documents import Intent, IntentKind, Resource, ResourceState
 from state.errors import NotFound
-from state.store import Store
 
-_HOLDS = (IntentKind.HOLD_RESOURCE, IntentKind.RELEASE_RESOURCE)
-USUAL_HOLD = 86400.0
-"""Seconds, when nobody says how long."""
+DEFAULT_HOLD = 86400.0
+"""Seconds for which a resource is held when the request does not say how long."""
+_HOLD_INTENTS = (IntentKind.HOLD_RESOURCE, IntentKind.RELEASE_RESOURCE)
 
 
-class Chosen(NamedTuple):
-    """What is to be deleted, the names that nothing has, and what is held and stays."""
+class Selection(NamedTuple):
+    """The resources to delete, the names that no resource has, and the resources that stay because they are held."""
 
     found: list[Resource]
     unknown: list[str]
@@ -45,10 +43,10 @@ def delete(id_or_name: str) -> Response:
 
 
 def delete_by_post(id_or_name: str) -> Response:
-    """The same, with why in the field `reason` of the body."""
+    """The same as `delete`, with the field `reason` of the body."""
     Query().finish()
     body = Body()
-    reason = wishes.read_reason(body)
+    reason = read_reason(body)
     body.finish()
     return _delete_one(id_or_name, reason)
 
@@ -56,7 +54,7 @@ def delete_by_post(id_or_name: str) -> Response:
 def delete_some() -> Response:
     """202 with what will be deleted: each `resource` (id or name), or `all` or `unused` ones that are UP.
 
-    What is held stays, and is told.
+    Held resources stay and are listed.
     """
     context = current()
     body = Body()
@@ -65,143 +63,144 @@ def delete_some() -> Response:
     body.finish()
     if [bool(named), everything, unused].count(True) != 1:
         raise BadField(field, "or all or unused must be given, and only one of them")
-    chosen = in_thread(_named, context.store, named) if named else in_thread(_up, context.store, unused)
-    return _delete(context, chosen, None, unused)
+    selection = in_thread(_select_named, context, named) if named else in_thread(_select_up, context, unused)
+    return _delete(context, selection, None, unused)
 
 
 def delete_unused(name: str) -> Response:
-    """202 with what will be deleted of a pool: what is UP, free, not held, and well. Taken ones stay."""
+    """202 with what will be deleted of a pool: resources that are UP, free, not held, and pass their livecheck."""
     Query().finish()
     context, body = current(), Body()
-    reason = wishes.read_reason(body)
+    reason = read_reason(body)
     body.finish()
     in_thread(read_record, context, name)
-    chosen = in_thread(_up, context.store, True, name)
-    return _delete(context, chosen, reason, True)
+    return _delete(context, in_thread(_select_up, context, True, name), reason, True)
 
 
 def hold(id_or_name: str) -> Response:
-    """202: the resource is kept, for a `reason`, `for` a time or `until` one: nobody gets it and nothing deletes it."""
+    """202: the resource is neither assigned nor deleted, for a `reason`, `for` a span or `until` a time."""
     Query().finish()
     context, body = current(), Body()
-    reason = wishes.read_reason(body, required=True)
+    reason = read_reason(body, required=True)
     span, moment = body.string("for"), body.string("until")
     body.finish()
     if span is not None and moment is not None:
         raise BadField("until", "cannot be given beside for")
     now = context.clock()
-    until = now + USUAL_HOLD
+    until = now + DEFAULT_HOLD
     if span is not None:
         until = now + times.read_span("for", span, LONGEST_HOLD)
     elif moment is not None:
-        until = times.read_moment("until", moment, now, LONGEST_HOLD)
-    resource = in_thread(_living, context.store, id_or_name)
+        until = times.read_future("until", moment, now, LONGEST_HOLD)
+    resource = in_thread(_find_living, context, id_or_name)
     if resource.state not in HOLDABLE:
         raise errors.NotUp(resource)
-    _ask(context, IntentKind.HOLD_RESOURCE, resource, reason, until)
-    taken = "its ticket keeps it, and " if in_thread(_is_taken, context.store, resource) else ""
-    return _reply(resource, "hold", f"{taken}it is held until {utc(until)}: given to nobody, deleted by nothing")
+    _write_intent(context, IntentKind.HOLD_RESOURCE, resource, reason, until)
+    taken = "its ticket keeps it, and " if in_thread(_is_taken, context, resource) else ""
+    return _reply(resource, "hold", f"{taken}it is held until {utc(until)}: not assigned, not deleted")
 
 
 def release(id_or_name: str) -> Response:
-    """202: the resource is held no longer, and the usual rules are for it again."""
+    """202: the hold of the resource ends, and the usual rules apply to it again."""
     Query().finish()
     context, body = current(), Body()
-    reason = wishes.read_reason(body)
+    reason = read_reason(body)
     body.finish()
-    resource = in_thread(_living, context.store, id_or_name)
-    (expected,) = in_thread(_as_wished, context.store, [resource])
-    _ask(context, IntentKind.RELEASE_RESOURCE, resource, reason)
-    return _reply(resource, "release", "it is held no longer" if expected.held else "it is not held")
+    resource = in_thread(_find_living, context, id_or_name)
+    (expected,) = in_thread(_with_pending_holds, context, [resource])
+    _write_intent(context, IntentKind.RELEASE_RESOURCE, resource, reason)
+    return _reply(resource, "release", "it is no longer held" if expected.held else "it is not held")
 
 
 def _delete_one(id_or_name: str, reason: str | None) -> Response:
     context = current()
-    chosen = in_thread(_named, context.store, [id_or_name])
-    if chosen.unknown:
+    selection = in_thread(_select_named, context, [id_or_name])
+    if selection.unknown:
         raise NotFound("resource", id_or_name)
-    if chosen.held:
-        raise errors.Held(chosen.held[0])
-    return _delete(context, chosen, reason)
+    if selection.held:
+        raise errors.Held(selection.held[0])
+    return _delete(context, selection, reason)
 
 
-def _living(store: Store, id_or_name: str) -> Resource:
-    resource = find(store, id_or_name)
+def _find_living(context: Context, id_or_name: str) -> Resource:
+    resource = context.shared(ReadModelCache).find_resource(id_or_name)
     if resource.state is ResourceState.ENDED:
         raise errors.ResourceEnded(resource)
     return resource
 
 
-def _is_taken(store: Store, resource: Resource) -> bool:
-    return any(ticket is not None for found, ticket in with_tickets(store) if found.id == resource.id)
+def _is_taken(context: Context, resource: Resource) -> bool:
+    return any(ticket is not None for found, ticket in read_with_holders(context) if found.id == resource.id)
 
 
-def _ask(
+def _write_intent(
     context: Context, kind: IntentKind, resource: Resource, reason: str | None, until: float | None = None
 ) -> None:
-    in_thread(wishes.ask, context, kind, resource=resource.id, reason=reason, until=until, by=wishes.who())
+    in_thread(write_intent, context, kind, resource=resource.id, reason=reason, until=until, by=read_operator())
 
 
-def _named(store: Store, named: list[str]) -> Chosen:
-    chosen = Chosen([], [], [])
-    living = {resource.name: resource for resource in read_living(store.resources)}
-    named_ones = []
+def _select_named(context: Context, named: list[str]) -> Selection:
+    selection = Selection([], [], [])
+    living = {resource.name: resource for resource in context.shared(ReadModelCache).resources()}
+    resources = []
     for id_or_name in dict.fromkeys(named):
         try:
-            named_ones.append(living.get(id_or_name) or _living(store, id_or_name))
+            resources.append(living.get(id_or_name) or _find_living(context, id_or_name))
         except (NotFound, errors.ResourceEnded):
-            chosen.unknown.append(id_or_name)
-    for resource in _as_wished(store, named_ones):
-        (chosen.held if resource.held else chosen.found).append(resource)
-    return chosen
+            selection.unknown.append(id_or_name)
+    for resource in _with_pending_holds(context, resources):
+        (selection.held if resource.held else selection.found).append(resource)
+    return selection
 
 
-def _up(store: Store, unused: bool, pool: str | None = None) -> Chosen:
-    living = [(found, ticket) for found, ticket in with_tickets(store) if pool in (None, found.pool)]
+def _select_up(context: Context, unused: bool, pool: str | None = None) -> Selection:
+    living = [(found, ticket) for found, ticket in read_with_holders(context) if pool in (None, found.pool)]
     up = [(found, ticket) for found, ticket in living if found.state is ResourceState.UP]
     if unused:
         up = [(found, ticket) for found, ticket in up if ticket is None and found.check_failed_count == 0]
-    resources = _as_wished(store, [found for found, _ in up])
+    resources = _with_pending_holds(context, [found for found, _ in up])
     kept = [] if unused else [resource for resource in resources if resource.held]
-    return Chosen([resource for resource in resources if not resource.held], [], kept)
+    return Selection([resource for resource in resources if not resource.held], [], kept)
 
 
-def _as_wished(store: Store, resources: list[Resource]) -> list[Resource]:
-    """The resources as they will be after the next pass, held or not, where somebody asked for that just now."""
-    wished = {intent.resource: intent for intent in read_living(store.intents) if intent.kind in _HOLDS}
-    return [_held_or_not(resource, wished.get(resource.id)) for resource in resources]
+def _with_pending_holds(context: Context, resources: list[Resource]) -> list[Resource]:
+    """The resources as they will be, held or not, once the next pass has decided the intents that are written."""
+    pending = {
+        intent.resource: intent for intent in context.shared(ReadModelCache).intents() if intent.kind in _HOLD_INTENTS
+    }
+    return [_after(pending.get(resource.id), resource) for resource in resources]
 
 
-def _held_or_not(resource: Resource, wish: Intent | None) -> Resource:
-    if wish is None:
+def _after(intent: Intent | None, resource: Resource) -> Resource:
+    if intent is None:
         return resource
-    held_now = wish.kind is IntentKind.HOLD_RESOURCE
-    return resource.replace(held_until=wish.until if held_now else None, held_reason=wish.reason if held_now else None)
+    held = intent.kind is IntentKind.HOLD_RESOURCE
+    return resource.replace(held_until=intent.until if held else None, held_reason=intent.reason if held else None)
 
 
-def _delete(context: Context, chosen: Chosen, why: str | None, unused: bool = False) -> Response:
-    who = wishes.who()
-    deed = "deleted by an operator" + (f" ({who})" if who else "") + (" as unused" if unused else "")
-    reason = f"{deed}: {why}" if why else deed
+def _delete(context: Context, selection: Selection, reason: str | None, unused: bool = False) -> Response:
+    operator = read_operator()
+    what = "deleted by an operator" + (f" ({operator})" if operator else "") + (" as unused" if unused else "")
+    whole_reason = f"{what}: {reason}" if reason else what
 
-    def ask() -> None:
-        for resource in chosen.found:
+    def write_intents() -> None:
+        for resource in selection.found:
             kind = IntentKind.DELETE_RESOURCE
-            wishes.ask(context, kind, resource=resource.id, unused_only=unused, reason=reason, by=who)
+            write_intent(context, kind, resource=resource.id, unused_only=unused, reason=whole_reason, by=operator)
 
-    in_thread(ask)
+    in_thread(write_intents)
     if http.wants_json():
         return http.json_reply(
             {
-                "deleted": [{"id": resource.id, "name": resource.name} for resource in chosen.found],
-                "unknown": chosen.unknown,
-                "held": [{"id": resource.id, "name": resource.name} for resource in chosen.held],
+                "deleted": [{"id": resource.id, "name": resource.name} for resource in selection.found],
+                "unknown": selection.unknown,
+                "held": [{"id": resource.id, "name": resource.name} for resource in selection.held],
             },
             202,
         )
-    lines = [f"deleted {resource.id} {resource.name}" for resource in chosen.found]
-    lines += [f"unknown {shown(id_or_name)}" for id_or_name in chosen.unknown]
-    lines += [f"held {resource.id} {resource.name}: {resource.held_reason}" for resource in chosen.held]
+    lines = [f"deleted {resource.id} {resource.name}" for resource in selection.found]
+    lines += [f"unknown {shown(id_or_name)}" for id_or_name in selection.unknown]
+    lines += [f"held {resource.id} {resource.name}: {resource.held_reason}" for resource in selection.held]
     return http.text_reply("".join(f"{line}\n" for line in lines), 202)
 
 

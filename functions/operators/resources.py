@@ -1,4 +1,4 @@
-"""Resources: `GET /resources`, `GET /resources/ID|NAME`. Reads tickets and resources."""
+"""Resources and tickets: `GET /resources`, `GET /resources/ID|NAME` and `GET /tickets`. Reads the read model."""
 
 import re
 from enum import StrEnum
@@ -7,28 +7,28 @@ from typing import Any, TypeVar
 import msgspec
 from flask import Response
 
-from functions.operators.living import find, holder, holders, read_living
+from functions.operators.read_model import ReadModelCache, holder, tickets_by_resource
+from functions.tickets.check import described as described_ticket
 from functions.tickets.check import output_fields
 from functions.web import replies as http
-from functions.web.context import current
+from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
 from functions.web.offload import in_thread
 from functions.web.requests import Query
-from state.documents import Resource, ResourceState, Ticket
-from state.store import Store
+from state.documents import Resource, ResourceState, Ticket, TicketState
 
 S = TypeVar("S", bound=StrEnum)
 
 
-def every() -> Response:
-    """200 with those that are not ENDED: lines, or JSON, or with `?format=shell` fields that a shell can read."""
+def list_resources() -> Response:
+    """200 with the resources that are not ENDED: lines, or JSON, or with `?format=shell` fields for a shell."""
     query = Query()
     state = read_state(query, ResourceState)
     form = query.string("format")
     query.finish()
     if form not in (None, "shell"):
         raise BadParameter("format", f"can only be shell, not {shown(form)}")
-    pairs = in_thread(with_tickets, current().store)
+    pairs = in_thread(read_with_holders, current())
     pairs = [(resource, ticket) for resource, ticket in pairs if state in (None, resource.state)]
     if form == "shell":
         return http.text_reply(b"".join(_shell_line(resource) for resource, _ in pairs))
@@ -37,17 +37,29 @@ def every() -> Response:
     return http.text_reply("".join(_line(resource, ticket) for resource, ticket in pairs))
 
 
-def one(id_or_name: str) -> Response:
-    """200 with everything about a resource as JSON that people can read, ended ones too."""
+def show_resource(id_or_name: str) -> Response:
+    """200 with everything about a resource, also an ended one, as indented JSON."""
     Query().finish()
-    resource, ticket = in_thread(_find_with_ticket, current().store, id_or_name)
+    resource, ticket = in_thread(_find_with_holder, current(), id_or_name)
     reply = http.json_reply(described(resource, ticket))
     reply.set_data(msgspec.json.format(reply.get_data(), indent=4) + b"\n")
     return reply
 
 
+def list_tickets() -> Response:
+    """200 with the tickets that are not CLOSED, or those in `?state=`: lines or JSON."""
+    query = Query()
+    state = read_state(query, TicketState)
+    query.finish()
+    wanted = (state,) if state else (TicketState.OPEN, TicketState.FAILED)
+    tickets = [ticket for ticket in in_thread(current().shared(ReadModelCache).tickets) if ticket.state in wanted]
+    if http.wants_json():
+        return http.json_reply({"tickets": [described_ticket(ticket) for ticket in tickets]})
+    return http.text_reply("".join(map(_ticket_line, tickets)))
+
+
 def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
-    """A resource for JSON. While a ticket has it, sandbox and first taking are those of the ticket."""
+    """The resource as JSON fields. While a ticket has it, sandbox and sandboxed_since are those of the ticket."""
     return {
         "id": resource.id,
         "name": resource.name,
@@ -94,18 +106,16 @@ def read_state(query: Query, states: type[S]) -> S | None:
         raise BadParameter("state", f"must be one of {known}, not {shown(value)}") from None
 
 
-def with_tickets(store: Store) -> list[tuple[Resource, Ticket | None]]:
-    """The resources that have not ended, each with the ticket that has it."""
-    by_resource = holders(read_living(store.tickets))
-    living = (resource for resource in read_living(store.resources) if resource.state is not ResourceState.ENDED)
-    return [(resource, holder(resource, by_resource)) for resource in living]
+def read_with_holders(context: Context) -> list[tuple[Resource, Ticket | None]]:
+    """The resources that are not ENDED, each with the ticket that has it."""
+    return context.shared(ReadModelCache).read().with_holders
 
 
-def _find_with_ticket(store: Store, id_or_name: str) -> tuple[Resource, Ticket | None]:
-    resource = find(store, id_or_name)
+def _find_with_holder(context: Context, id_or_name: str) -> tuple[Resource, Ticket | None]:
+    resource = context.shared(ReadModelCache).find_resource(id_or_name)
     if resource.state is ResourceState.ENDED:
         return resource, None
-    return resource, holder(resource, holders(read_living(store.tickets)))
+    return resource, holder(resource, tickets_by_resource(context.shared(ReadModelCache).tickets()))
 
 
 def _line(resource: Resource, ticket: Ticket | None) -> str:
@@ -117,8 +127,13 @@ def _line(resource: Resource, ticket: Ticket | None) -> str:
     )
 
 
+def _ticket_line(ticket: Ticket) -> str:
+    resource = f" resource={ticket.resource_name}" if ticket.resource is not None else ""
+    return f"{ticket.id} - state={ticket.state} tags={','.join(ticket.tags)}{resource}\n"
+
+
 def _shell_line(resource: Resource) -> bytes:
-    """ID, name, state and data in plain ASCII, joined by tabs; `printf %b` turns each back into what it is."""
+    """Id, name, state and data in plain ASCII, separated by tabs; `printf %b` restores each of them."""
     fields = (str(resource.id).encode(), resource.name.encode(), resource.state.encode(), resource.data or b"")
     return b"\t".join(map(_escaped, fields)) + b"\n"
 

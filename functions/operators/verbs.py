@@ -1,4 +1,4 @@
-"""What operators ask for: who asks and why, and the intent that the next reconcile pass decides."""
+"""What the verbs on pools and on resources share: who asks and why, and the intent that the next pass decides."""
 
 from typing import Any
 
@@ -10,31 +10,31 @@ from functions.web.errors import BadField, BadParameter
 from functions.web.requests import Body
 from state.documents import Intent, IntentKind
 
-WHO = "Resalloc-User"
-"""The header that names who asks; a proxy that knows better sets it."""
+USER_HEADER = "Resalloc-User"
+"""The header that names the operator; a proxy that authenticates users sets it."""
 
 
-def who() -> str | None:
-    """Who asks: the name in the header, else the address; raises BadParameter."""
-    name = request.headers.get(WHO)
+def read_operator() -> str | None:
+    """The operator's name from the header, else the client's address; raises BadParameter."""
+    name = request.headers.get(USER_HEADER)
     if not name:
         return request.remote_addr
     fault = fault_of_name(name)
     if fault:
-        raise BadParameter(WHO, fault)
+        raise BadParameter(USER_HEADER, fault)
     return name
 
 
 def read_reason(body: Body, required: bool = False) -> str | None:
-    """Why, in one line, None when nothing is said; raises BadField."""
+    """The field `reason` on one line, None without one; raises BadField."""
     reason = one_line(body.string("reason") or "")
     if (reason or required) and (fault := fault_of_reason(reason)):
         raise BadField("reason", fault)
     return reason or None
 
 
-def ask(context: Context, kind: IntentKind, **fields: Any) -> Intent:
-    """The intent, durable; raises StoreUnavailable and StoreFrozen. It blocks on the disk."""
+def write_intent(context: Context, kind: IntentKind, **fields: Any) -> Intent:
+    """Write an intent of this kind, durably; raises StoreUnavailable and StoreFrozen. Blocks on the disk."""
     return context.store.intents.create(
         lambda number: Intent(id=number, kind=kind, created_at=context.clock(), **fields)
     )

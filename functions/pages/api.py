@@ -1,4 +1,4 @@
-"""The description of all HTTP functions, to be read: `GET /api`. Shows what `/openapi.json` says."""
+"""The description of all HTTP functions: `GET /api`, as lines or a page. Made from `/openapi.json`."""
 
 import functools
 from collections.abc import Iterator, Mapping
@@ -16,18 +16,18 @@ from functions.web.requests import Query
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter or a field of a body: what it is called, where it stands, and what may be in it."""
+    """A parameter or a field of a body: its name, its place (query, path, form, JSON), its type and its meaning."""
 
     name: str
     place: str
     required: bool
-    form: str
+    type: str
     meaning: str
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What may be answered: a status (`default` stands for all errors), what it means, and the kinds of content."""
+    """A possible reply: its status (`default` for all errors), its meaning and its content types."""
 
     status: str
     meaning: str
@@ -36,7 +36,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Operation:
-    """One function: a method and a path."""
+    """One HTTP function: a method and a path."""
 
     id: str
     method: str
@@ -46,22 +46,22 @@ class Operation:
     replies: tuple[Reply, ...]
 
 
-def lines() -> Response:
-    """200 with a line for each function."""
+def list_functions() -> Response:
+    """200 with one line per function."""
     Query().finish()
-    operations = [operation for _, found in chapters() for operation in found]
+    operations = [operation for _, found in groups() for operation in found]
     return http.text_reply("".join(f"{each.method:6} {each.path}  {each.summary}\n" for each in operations))
 
 
 def show() -> Response:
     """200 with the page."""
     Query().finish()
-    return http.html_reply(render("api.html", chapters=chapters()))
+    return http.html_reply(render("api.html", groups=groups()))
 
 
 @functools.cache
-def chapters() -> tuple[tuple[str, tuple[Operation, ...]], ...]:
-    """The functions by whom they are for, each chapter with its heading."""
+def groups() -> tuple[tuple[str, tuple[Operation, ...]], ...]:
+    """The functions grouped by audience, each group with its heading."""
     document = msgspec.json.decode(bytes(description()))
     operations = [(tag, operation) for tag, operation in _operations(document)]
     return tuple(
@@ -100,36 +100,36 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, Operation]]:
 
 def _parameter(document: dict[str, Any], parameter: dict[str, Any]) -> Field:
     found = _resolved(document, parameter)
-    form = _form(document, found.get("schema", {}))
-    return Field(found["name"], found["in"], found.get("required", False), form, found.get("description", ""))
+    type = _type_of(document, found.get("schema", {}))
+    return Field(found["name"], found["in"], found.get("required", False), type, found.get("description", ""))
 
 
 def _body(document: dict[str, Any], body: Mapping[str, Any]) -> Iterator[Field]:
-    """The fields of a form; JSON has the same ones, as values of its own kinds. Other bodies are one field."""
+    """The fields of a form or of a JSON body; any other body counts as one field."""
     for kind, content in body.get("content", {}).items():
         schema = _resolved(document, content.get("schema", {}))
         properties = schema.get("properties")
         if properties is None:
-            yield Field("", f"body, {kind}", True, _form(document, schema), schema.get("description", ""))
+            yield Field("", f"body, {kind}", True, _type_of(document, schema), schema.get("description", ""))
             continue
         for name, found in properties.items():
             field = _resolved(document, found)
             required = name in schema.get("required", [])
             place = "JSON" if kind.endswith("json") else "form"
-            yield Field(name, place, required, _form(document, found), field.get("description", ""))
+            yield Field(name, place, required, _type_of(document, found), field.get("description", ""))
 
 
-def _form(document: dict[str, Any], schema: Any) -> str:
-    """What a value may be, in words."""
+def _type_of(document: dict[str, Any], schema: Any) -> str:
+    """The type of a value, in words."""
     found = _resolved(document, schema)
     if "enum" in found:
         return " or ".join(str(value) for value in found["enum"])
     if "anyOf" in found:
-        return " or ".join(_form(document, each) for each in found["anyOf"])
+        return " or ".join(_type_of(document, each) for each in found["anyOf"])
     kinds = found.get("type", "anything")
     kind = kinds if isinstance(kinds, str) else " or ".join(kinds)
     if kind == "array":
-        return f"some of: {_form(document, found.get('items', {}))}"
+        return f"list of: {_type_of(document, found.get('items', {}))}"
     bounds = [f"{word} {found[name]}" for name, word in _BOUNDS.items() if name in found]
     return f"{kind} {', '.join(bounds)}".strip()
 
@@ -138,7 +138,7 @@ _BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "of at most"}
 
 
 def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """What a reference stands for; what is written beside it wins."""
+    """The node that a reference points to; keys beside the reference override its keys."""
     if "$ref" not in node:
         return node
     found: Any = document

@@ -1,6 +1,6 @@
-"""Charts of a pool's last day, drawn from its samples as SVG. Pure: samples and a time in, shapes out.
+"""Charts of a pool's last day, drawn from its samples as SVG. Pure, except for `Sparks`, which caches small charts.
 
-Only shapes are drawn; words and numbers stand beside them as text, so that they keep their size on every screen.
+The SVG contains only shapes; words and numbers are text beside it, so that they keep their size on every screen.
 """
 
 import math
@@ -15,15 +15,16 @@ from typing import NamedTuple, TypeVar
 from markupsafe import Markup
 
 from functions.text import clock, percent, plural, span
-from state.files.samples import Sample, Use
+from functions.web.context import Context
+from state.files.samples import Sample, Stamp, Use
 
 DAY = 86400.0
 HEIGHT = 100
-"""Units of every chart from the bottom to the top; a bucket of time is one unit wide."""
+"""Height of every chart in units; a bucket of time is one unit wide."""
 
 
 class Bucket(NamedTuple):
-    """What the samples of a stretch of time say together: means of what stood, sums of what happened."""
+    """The samples of a stretch of time combined: means of states, sums of what happened."""
 
     at: float
     max: float
@@ -41,7 +42,7 @@ class Bucket(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A chart and what stands around it: `top` is the value at its upper edge, `words` what it shows in a sentence."""
+    """A chart and its labels: `top` is the value at its upper edge, `words` summarises what it shows."""
 
     title: str
     words: str
@@ -52,7 +53,7 @@ class Chart(NamedTuple):
 
 
 class UseBucket(NamedTuple):
-    """The little of a bucket that the small chart shows."""
+    """The part of a bucket that the small chart shows."""
 
     max: float
     taken: float
@@ -65,7 +66,7 @@ _AT = attrgetter("at")
 
 
 def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | None]:
-    """The last day in `count` stretches of the same length; None where there are no samples."""
+    """The last day in `count` stretches of equal length; None where there are no samples."""
     length = DAY / count
     begin = _end(now, count) - DAY
     stretches = _stretches(samples, begin, count)
@@ -73,13 +74,13 @@ def buckets(samples: Sequence[Sample], now: float, count: int) -> list[Bucket | 
 
 
 def _stretches(samples: Sequence[S], begin: float, count: int) -> list[Sequence[S]]:
-    """The samples, which are in the order of their times, of the day that begins then, in `count` stretches."""
+    """The samples (sorted by time) of the day from `begin` on, in `count` stretches."""
     bounds = [bisect_left(samples, begin + DAY * place / count, key=_AT) for place in range(count + 1)]
     return [samples[first:end] for first, end in pairwise(bounds)]
 
 
 def _use_bucket(samples: Sequence[Use]) -> UseBucket:
-    """A farm's first page makes some thousand of these at once."""
+    """The overview makes thousands of these at once, so this is written for speed."""
     taken = sum([sample.taken for sample in samples]) / len(samples)
     return UseBucket(max([sample.max for sample in samples]), taken)
 
@@ -94,21 +95,21 @@ def _bucket(at: float, samples: Sequence[Sample]) -> Bucket:
         starting=fmean(sample.starting for sample in samples),
         waiting=max(sample.waiting for sample in samples),
         grants=sum(sample.grants for sample in samples),
-        waited=_of_those(median, (sample.waited for sample in samples)),
-        waited_longest=_of_those(max, (sample.waited_longest for sample in samples)),
+        waited=_choose_known(median, (sample.waited for sample in samples)),
+        waited_longest=_choose_known(max, (sample.waited_longest for sample in samples)),
         started=sum(sample.started for sample in samples),
         failed=sum(sample.failed for sample in samples),
-        start_took=_of_those(median, (sample.start_took for sample in samples)),
+        start_took=_choose_known(median, (sample.start_took for sample in samples)),
     )
 
 
-def _of_those(choose: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+def _choose_known(choose: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return choose(known) if known else None
 
 
 def charts(samples: Sequence[Sample], now: float) -> list[Chart]:
-    """The charts of one pool, none when there are no samples of the last day."""
+    """The charts of one pool; none without samples of the last day."""
     found = buckets(samples, now, 96)
     if not any(found):
         return []
@@ -117,7 +118,7 @@ def charts(samples: Sequence[Sample], now: float) -> list[Chart]:
 
 
 def spark(samples: Sequence[Use], now: float) -> Markup:
-    """The last day of a pool in the space of a word: how many were taken, against `max`."""
+    """A chart as small as a word: how many resources of a pool were taken in the last day, and `max`."""
     stretches = _stretches(samples, _end(now, 48) - DAY, 48)
     found = [_use_bucket(stretch) if stretch else None for stretch in stretches]
     if not any(found):
@@ -150,40 +151,39 @@ def _waiting(found: Buckets, hours: tuple[str, ...]) -> Chart:
     top = _highest(found, lambda one: one.waiting)
     shapes = _area("waiting", found, lambda one: one.waiting, top)
     shapes += _hints(found, lambda one: f"{one.waiting} waiting")
-    words = f"{top:.0f} at most" if any(one and one.waiting for one in found) else "nobody waited"
+    words = f"{top:.0f} at most" if any(one and one.waiting for one in found) else "no tickets waited"
     return Chart("Tickets waiting", words, (), f"{top:.0f}", _svg(words, len(found), shapes), hours)
 
 
 def _waits(found: Buckets, hours: tuple[str, ...]) -> Chart:
     top = _highest(found, lambda one: one.waited_longest or 0)
     shapes = _area("longest", found, lambda one: one.waited_longest, top)
-    shapes += _area("middle", found, lambda one: one.waited, top)
+    shapes += _area("median", found, lambda one: one.waited, top)
     shapes += _hints(
         found,
         lambda one: (
-            f"{one.grants} served, half of them within {span(one.waited or 0)}, all within "
-            f"{span(one.waited_longest or 0)}"
+            f"{one.grants} served, median wait {span(one.waited or 0)}, longest {span(one.waited_longest or 0)}"
             if one.grants
-            else "nobody served"
+            else "none served"
         ),
     )
     grants = sum(one.grants for one in found if one)
-    words = f"{plural(grants, 'ticket')} served, the longest wait was {span(top)}" if grants else "nobody was served"
-    legend = (("middle", "half of them"), ("longest", "the longest"))
+    words = f"{plural(grants, 'ticket')} served, the longest wait was {span(top)}" if grants else "none served"
+    legend = (("median", "median"), ("longest", "longest"))
     return Chart("Wait until served", words, legend, span(top), _svg(words, len(found), shapes), hours)
 
 
 def _start_times(found: Buckets, hours: tuple[str, ...]) -> Chart:
     top = _highest(found, lambda one: one.start_took or 0)
-    shapes = _area("middle", found, lambda one: one.start_took, top)
+    shapes = _area("median", found, lambda one: one.start_took, top)
     shapes += _hints(found, lambda one: "no start" if one.start_took is None else f"{span(one.start_took)} (median)")
     took = [one.start_took for one in found if one and one.start_took is not None]
     failed = any(one.failed for one in found if one)
     if took:
-        words = f"{span(median(took))} in the middle, {span(top)} at most"
+        words = f"median {span(median(took))}, longest {span(top)}"
     else:
-        words = "no start succeeded" if failed else "nothing was started"
-    return Chart("A start takes", words, (), span(top), _svg(words, len(found), shapes), hours)
+        words = "no start succeeded" if failed else "no starts"
+    return Chart("Start time", words, (), span(top), _svg(words, len(found), shapes), hours)
 
 
 def _successes(found: Buckets, hours: tuple[str, ...]) -> Chart:
@@ -198,7 +198,7 @@ def _successes(found: Buckets, hours: tuple[str, ...]) -> Chart:
 
 
 def _up_to(layer: int, one: Bucket) -> float:
-    """Where this layer of the stacked resources ends."""
+    """The upper value of this layer of the stacked resources."""
     return sum((one.taken, one.going, one.ready, one.starting)[: layer + 1])
 
 
@@ -220,7 +220,7 @@ def _area(name: str, found: Sequence[B | None], value: Callable[[B], float | Non
 
 
 def _most(found: Sequence[B | None], top: float) -> Markup:
-    """The line of `max`, interrupted where it is not known."""
+    """The line of `max`, interrupted where it is unknown."""
     path = []
     last: float | None = None
     for place, one in enumerate(found):
@@ -236,7 +236,7 @@ def _most(found: Sequence[B | None], top: float) -> Markup:
 
 
 def _hints(found: Buckets, words: Callable[[Bucket], str]) -> Markup:
-    """What a pointer that rests on the chart is told."""
+    """The tooltips of the buckets."""
     hint = Markup('<rect class="hint" x="{}" width="1" height="{}"><title>{} {}</title></rect>')
     return Markup().join(
         hint.format(place, HEIGHT, clock(one.at), words(one)) for place, one in enumerate(found) if one
@@ -255,10 +255,30 @@ def _hours(now: float, count: int) -> tuple[str, ...]:
 
 
 def _end(now: float, count: int) -> float:
-    """When the stretch of time ends that is now, of `count` a day."""
+    """The end of the current stretch of time, of which a day has `count`."""
     return (math.floor(now / (DAY / count)) + 1) * DAY / count
 
 
 def _height(value: float | None, top: float) -> int:
-    """Where a value stands: 0 is the upper edge."""
+    """The y coordinate of a value; 0 is the upper edge."""
     return HEIGHT - round(HEIGHT * min(1.0, max(0.0, (value or 0) / top)) if top > 0 else 0)
+
+
+class Sparks:
+    """The small charts of all pools; each is drawn again only when its pool has a new sample.
+
+    One per application: `context.shared(Sparks)`. Any thread may use it. Only the drawn charts are kept: the samples of
+    all pools would take megabytes.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._samples = context.store.samples
+        self._drawn: dict[str, tuple[Stamp | None, Markup]] = {}
+
+    def draw(self, pool: str, now: float) -> Markup:
+        """The chart of the pool's last day up to its last sample; empty without samples."""
+        stamp = self._samples.stamp(pool)
+        drawn = self._drawn.get(pool)
+        if drawn is None or drawn[0] != stamp:
+            drawn = self._drawn[pool] = stamp, spark(self._samples.read_use(pool), now)
+        return drawn[1]

@@ -1,13 +1,12 @@
-"""The page of what happened: `GET /events`, filtered by `?pool=`, `?resource=`, `?ticket=` and `?since=`."""
+"""The page of events: `GET /events`, filtered by `?pool=`, `?resource=`, `?ticket=` and `?since=`."""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators.event_search import newest
-from functions.operators.events import DEFAULT_LIMIT, read_place, read_wanted
-from functions.operators.read_model import Look
-from functions.pages import page
+from functions.operators.events import DEFAULT_LIMIT, newest, read_filter, read_place
+from functions.operators.read_model import ReadModel
+from functions.pages.layout import page_reply
 from functions.web.context import current
 from functions.web.requests import Query
 
@@ -26,16 +25,16 @@ def show() -> Response:
     context = current()
     query = FormQuery()
     chosen = {name: "".join(query.peek(name)) for name in FILTERS}
-    wanted, before = read_wanted(query, context.clock()), read_place(query, "before")
+    wanted, before = read_filter(query, context.clock()), read_place(query, "before")
     query.finish()
 
-    def make(look: Look) -> dict[str, Any]:
+    def make(model: ReadModel) -> dict[str, Any]:
         found = newest(context.store.events, wanted, DEFAULT_LIMIT, before)
         return {
-            "events": [told.event for told in reversed(found.events)],
+            "events": found.events[::-1],
             "earlier": None if found.earlier is None else str(found.earlier),
             "before": before,
             "wanted": chosen,
         }
 
-    return page.reply("events.html", make, searches=True)
+    return page_reply("events.html", make, searches=True)

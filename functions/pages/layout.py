@@ -1,20 +1,47 @@
-"""Makes pages of templates. Everything that is put into one is text, unless a template or a chart made it."""
+"""The layout of all pages: templates, style sheet and script, and the replies made of them.
 
+Every value in a template is escaped as text, except markup from templates and charts.
+"""
+
+import hashlib
 import marshal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from flask import Response
 from jinja2.bccache import Bucket
 
 from config.run import premade
 from functions import text as words
-from functions.pages.assets import address
-from functions.web.errors import Refused
+from functions.operators.events import event_searches
+from functions.operators.read_model import ReadModel, ReadModelCache
+from functions.pages.warnings import conditions_of_server
+from functions.web import replies as http
+from functions.web.context import current
+from functions.web.errors import BadParameter, Refused, shown
+from functions.web.offload import in_thread
+from functions.web.requests import Query
+from state.errors import NotFound
+
+ROWS = 200
+"""Rows of a list on one page."""
+LONGEST_SEARCH = 255
+"""Characters of a text to search for."""
+_FOLDER = Path(__file__).parent
+_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_FILES = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir() if path.suffix in _KINDS}
+_VERSIONS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in _FILES.items()}
+
+
+def asset_url(name: str) -> str:
+    """The URL of this file, with its version."""
+    return f"/assets/{name}?v={_VERSIONS[name]}"
 
 
 class _Premade(jinja2.BytecodeCache):
-    """Templates that were compiled before the first page. One that was not, or is another by now, is compiled then."""
+    """Templates that were compiled before the first page; any other template is compiled when it is first used."""
 
     def load_bytecode(self, bucket: Bucket) -> None:
         try:
@@ -24,10 +51,10 @@ class _Premade(jinja2.BytecodeCache):
         bucket.bytecode_from_string(code)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """What this process compiles is of use to no other one."""
+        """Does nothing: what this process compiles stays in its memory."""
 
 
-_LOADER = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+_LOADER = jinja2.FileSystemLoader(_FOLDER / "templates")
 _CACHE = _Premade()
 _TEMPLATES = jinja2.Environment(
     loader=_LOADER,
@@ -50,11 +77,11 @@ _TEMPLATES.filters.update(
     printable=words.printable,
     plural=words.plural,
 )
-_TEMPLATES.globals.update(asset=address, zone=words.zone)
+_TEMPLATES.globals.update(asset=asset_url, zone=words.zone)
 
 
 def render(template: str, **facts: Any) -> str:
-    """The page that a template makes of these facts."""
+    """The page that a template makes from these facts."""
     return _TEMPLATES.get_template(template).render(facts)
 
 
@@ -64,7 +91,7 @@ def error_page(refusal: Refused, asked: str) -> str:
 
 
 def compiled() -> bytes:
-    """All templates as code, which takes 30 times as long to make as to load."""
+    """All templates as bytecode; compiling takes 30 times as long as loading."""
     made = {}
     for name in _TEMPLATES.list_templates():
         source, file, _ = _LOADER.get_source(_TEMPLATES, name)
@@ -72,3 +99,63 @@ def compiled() -> bytes:
         bucket.code = _TEMPLATES.compile(source, name, file)
         made[bucket.key] = bucket.bytecode_to_string()
     return marshal.dumps(made)
+
+
+def page_reply(
+    template: str, make: Callable[[ReadModel], dict[str, Any]], searches: bool = False, status: int = 200
+) -> Response:
+    """The page that `template` makes of the read model and of the facts that `make` returns.
+
+    `searches` says that `make` searches files of events; few such pages are made at once.
+    """
+    context = current()
+    cache = context.shared(ReadModelCache)
+    call: Callable[[Callable[[], str]], str] = context.shared(event_searches) if searches else in_thread
+
+    def build() -> str:
+        model = cache.read()
+        return render(template, model=model, notices=conditions_of_server(model), **make(model))
+
+    return http.html_reply(call(build), status)
+
+
+def read_choice(query: Query, name: str, choices: Sequence[str]) -> str:
+    """The parameter `name`, one of `choices`, in any case, or empty; raises BadParameter."""
+    value = query.string(name) or ""
+    if value.upper() not in ("", *choices):
+        raise BadParameter(name, f"must be one of {', '.join(choices)}, not {shown(value)}")
+    return value.upper()
+
+
+def read_text(query: Query, name: str) -> str:
+    """The parameter `name`, a text to search for, or empty; raises BadParameter."""
+    value = (query.string(name) or "").strip()
+    if len(value) > LONGEST_SEARCH:
+        raise BadParameter(name, f"may have at most {LONGEST_SEARCH} characters")
+    return value
+
+
+class Rows:
+    """One page of a list: `shown` are the rows of page `number` of `last`, out of `count` rows."""
+
+    def __init__(self, found: Sequence[Any], number: int) -> None:
+        self.count = len(found)
+        self.last = max(1, -(-self.count // ROWS))
+        self.number = min(max(number, 1), self.last)
+        self.first = (self.number - 1) * ROWS
+        self.shown = found[self.first : self.first + ROWS]
+
+
+def send_asset(name: str) -> Response:
+    """200 with the file; clients may cache it without limit when the URL names its version."""
+    query = Query()
+    version = query.string("v")
+    query.finish()
+    if name not in _FILES:
+        raise NotFound("asset", name)
+    if version not in (None, _VERSIONS[name]):
+        raise BadParameter("v", "is not the current version of this file")
+    reply = Response(_FILES[name], content_type=_KINDS[Path(name).suffix])
+    if version is not None:
+        reply.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return reply

@@ -1,12 +1,13 @@
-"""The first page: `GET /`. The whole farm at a glance: what is full, failing, idle, leaking."""
+"""The overview: `GET /`. All pools at a glance, and what needs attention."""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators.read_model import Look
-from functions.pages import page
-from functions.pages.sparks import Sparks
+from functions.operators.read_model import ReadModel
+from functions.pages.charts import Sparks
+from functions.pages.layout import page_reply
+from functions.pages.warnings import conditions_by_pool
 from functions.web.context import current
 from functions.web.requests import Query
 
@@ -14,15 +15,20 @@ from functions.web.requests import Query
 def show() -> Response:
     """200 with what needs attention, sums, and a row for each pool."""
     Query().finish()
-    sparks = current().sparks
-    return page.reply("overview.html", lambda look: _facts(look, sparks))
+    sparks = current().shared(Sparks)
+    return page_reply("overview.html", lambda model: _facts(model, sparks))
 
 
-def _facts(look: Look, sparks: Sparks) -> dict[str, Any]:
+def _facts(model: ReadModel, sparks: Sparks) -> dict[str, Any]:
+    conditions = conditions_by_pool(model)
     urgent = [
-        (pool, sign) for level in ("bad", "warn") for pool in look.pools for sign in pool.signs if sign.level == level
+        (name, condition)
+        for level in ("bad", "warn")
+        for name, found in conditions.items()
+        for condition in found
+        if condition.level == level
     ]
-    served = {ticket.id for pool in look.pools for ticket in pool.waiting}
-    stranded = [ticket for ticket in look.waiting if ticket.id not in served]
-    drawn = {pool.name: sparks.of(pool.name, look.at) for pool in look.pools}
-    return {"urgent": urgent, "stranded": stranded, "sparks": drawn}
+    served = {ticket.id for pool in model.pools for ticket in pool.waiting}
+    stranded = [ticket for ticket in model.waiting if ticket.id not in served]
+    drawn = {pool.name: sparks.draw(pool.name, model.at) for pool in model.pools}
+    return {"conditions": conditions, "urgent": urgent, "stranded": stranded, "sparks": drawn}

@@ -1,13 +1,20 @@
 """The page of all pools: `GET /pools`."""
 
+from typing import Any
+
 from flask import Response
 
-from functions.operators.counts import COUNTS
-from functions.pages import page
+from functions.operators.read_model import COUNTS, ReadModel
+from functions.pages.layout import page_reply
+from functions.pages.warnings import conditions_by_pool
 from functions.web.requests import Query
 
 
 def show() -> Response:
-    """200 with the table that users of resalloc know: limits, counts, a total row, descriptions."""
+    """200 with a table of limits, counts and descriptions, and a total row."""
     Query().finish()
-    return page.reply("pools.html", lambda look: {"columns": ("max", *COUNTS)})
+    return page_reply("pools.html", _facts)
+
+
+def _facts(model: ReadModel) -> dict[str, Any]:
+    return {"columns": ("max", *COUNTS), "conditions": conditions_by_pool(model)}

@@ -1,32 +1,32 @@
-"""The page on which operators try a pools.yaml before it is put in place: `GET /plan`, and `POST /plan` with it."""
+"""The page that previews another pools.yaml before it is installed: `GET /plan`, and `POST /plan` with the file."""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators import preview as plan
-from functions.operators.preview_text import pool_sentences, stranded_sentences
-from functions.pages import page
+from functions.operators import preview
+from functions.operators.preview import pool_sentences, stranded_sentences
+from functions.pages.layout import page_reply
 from functions.web.errors import FaultyPools
 from functions.web.requests import Query
 
 
-def ask() -> Response:
+def show_form() -> Response:
     """200 with a form for the file."""
     Query().finish()
-    return page.reply("plan.html", lambda look: {"text": "", "outlook": None, "faults": ()})
+    return page_reply("preview.html", lambda model: {"text": "", "outlook": None, "faults": ()})
 
 
 def show() -> Response:
-    """200 with what the file would do, 422 with what is wrong with it; the form has its text, to change it."""
-    content = plan.read_file()
+    """200 with what the file would do, 422 with its faults; the form keeps the text, to be edited."""
+    content = preview.read_file()
     facts: dict[str, Any] = {"text": content.decode(errors="replace"), "outlook": None, "faults": ()}
     status = 200
     try:
-        outlook = plan.look_ahead(content)
+        outlook = preview.preview_file(content)
         facts["outlook"] = outlook
         facts["pools"] = pool_sentences(outlook.found)
         facts["stranded"] = stranded_sentences(outlook.found)
     except FaultyPools as error:
         status, facts["faults"] = error.status, error.sentence.splitlines()
-    return page.reply("plan.html", lambda look: facts, status=status)
+    return page_reply("preview.html", lambda model: facts, status=status)

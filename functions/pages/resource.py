@@ -4,38 +4,37 @@ from typing import Any
 
 from flask import Response
 
-from functions.operators.history import tell
-from functions.operators.living import find
+from functions.operators.history import read_history
 from functions.operators.logs import tails_of
-from functions.operators.read_model import Look
-from functions.pages import page
-from functions.pages.verbs import asks_of_resource, read_verb, told
+from functions.operators.read_model import ReadModel, ReadModelCache
+from functions.pages.layout import page_reply
+from functions.pages.verbs import read_verb, verb_facts, verbs_of_resource
 from functions.web.context import current
 from functions.web.requests import Query
 from state.documents import ResourceState
 
 EVENTS = 50
-"""The last ones that are shown."""
+"""Events that the page shows, the last ones."""
 
 
 def show(id_or_name: str) -> Response:
-    """200 with what it is, who has it, what happened to it and what its hooks wrote; 404 when it is not known."""
+    """200 with its state, tickets, events and the logs of its hooks; 404 when it is unknown."""
     query = Query()
     asked, done = read_verb(query, "ask"), read_verb(query, "done")
     query.finish()
     context = current()
 
-    def make(look: Look) -> dict[str, Any]:
-        resource = find(context.store, id_or_name)
-        story = tell(context, str(resource.id), EVENTS)
-        ticket = None if resource.state is ResourceState.ENDED else look.holder(resource)
+    def make(model: ReadModel) -> dict[str, Any]:
+        resource = context.shared(ReadModelCache).find_resource(id_or_name)
+        history = read_history(context, str(resource.id), EVENTS)
+        ticket = None if resource.state is ResourceState.ENDED else model.holder(resource)
         return {
             "resource": resource,
             "ticket": ticket,
             "logs": tails_of(context, resource.id),
-            "events": story.events[::-1],
-            "holdings": story.holdings[::-1],
-            **told(asks_of_resource(resource, ticket), asked, done),
+            "events": history.events[::-1],
+            "holdings": history.holdings[::-1],
+            **verb_facts(verbs_of_resource(resource, ticket, model.at), asked, done),
         }
 
-    return page.reply("resource.html", make, searches=True)
+    return page_reply("resource.html", make, searches=True)

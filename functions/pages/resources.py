@@ -1,42 +1,40 @@
-"""The page of all resources: `GET /resources`, filtered by `?pool=`, `?state=` and `?q=`, a text."""
+"""The page of all resources: `GET /resources`, filtered by `?pool=`, `?state=` and the text `?q=`."""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators.read_model import Look
-from functions.pages import page
+from functions.operators.read_model import ReadModel
+from functions.pages.layout import Rows, page_reply, read_choice, read_text
 from functions.text import text
 from functions.web.requests import Query
 from state.documents import Resource, ResourceState, Ticket
 
 _MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")
 STATES = (*(state.value for state in ResourceState if state is not ResourceState.ENDED), *_MORE_STATES)
-"""What can be chosen: the states, UP ones with a ticket and free ones, those that operators keep, and those of which a
-check or a delete failed.
-"""
+"""What can be chosen: the states; UP with and without a ticket; held; with a failed livecheck or delete."""
 
 
 def show() -> Response:
     """200 with the resources that are not ENDED; 400 when the query cannot be taken."""
     query = Query()
     wanted = {
-        "pool": page.read_text(query, "pool"),
-        "state": page.read_choice(query, "state", STATES),
-        "q": page.read_text(query, "q"),
+        "pool": read_text(query, "pool"),
+        "state": read_choice(query, "state", STATES),
+        "q": read_text(query, "q"),
     }
     number = query.whole("page", 1, 10_000)
     query.finish()
 
-    def make(look: Look) -> dict[str, Any]:
+    def make(model: ReadModel) -> dict[str, Any]:
         found = [
             (resource, ticket)
-            for resource in look.resources
-            if _is_wanted(resource, ticket := look.holder(resource), **wanted)
+            for resource in model.resources
+            if _is_wanted(resource, ticket := model.holder(resource), **wanted)
         ]
-        return {"rows": page.Rows(found, number), "wanted": wanted, "states": STATES}
+        return {"rows": Rows(found, number), "wanted": wanted, "states": STATES}
 
-    return page.reply("resources.html", make)
+    return page_reply("resources.html", make)
 
 
 def _is_wanted(resource: Resource, ticket: Ticket | None, pool: str, state: str, q: str) -> bool:

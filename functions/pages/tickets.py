@@ -1,43 +1,43 @@
-"""The page of all tickets: `GET /tickets`, filtered by `?state=`, `?pool=` and `?q=`, a text."""
+"""The page of all tickets: `GET /tickets`, filtered by `?state=`, `?pool=` and the text `?q=`."""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators.read_model import Look
-from functions.pages import page
+from functions.operators.read_model import ReadModel
+from functions.pages.layout import Rows, page_reply, read_choice, read_text
 from functions.tickets.waiting import wait_of
 from functions.web.context import current
 from functions.web.requests import Query
 from state.documents import Ticket, TicketState
 
 STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))
-"""What can be chosen: open ones with and without a resource, and the states."""
+"""What can be chosen: open tickets without and with a resource, and the states."""
 
 
 def show() -> Response:
     """200 with the tickets that are not CLOSED, or those chosen; 400 when the query cannot be taken."""
     query = Query()
     wanted = {
-        "state": page.read_choice(query, "state", STATES),
-        "pool": page.read_text(query, "pool"),
-        "q": page.read_text(query, "q"),
+        "state": read_choice(query, "state", STATES),
+        "pool": read_text(query, "pool"),
+        "q": read_text(query, "q"),
     }
     number = query.whole("page", 1, 10_000)
     query.finish()
     context = current()
 
-    def make(look: Look) -> dict[str, Any]:
-        waiting = {ticket.id for pool in look.pools if pool.name == wanted["pool"] for ticket in pool.waiting}
-        found = [ticket for ticket in look.tickets if _is_wanted(ticket, waiting, **wanted)]
-        groups = sorted(look.waiting_by_tags.items(), key=lambda group: group[1][0].id)
+    def make(model: ReadModel) -> dict[str, Any]:
+        waiting = {ticket.id for pool in model.pools if pool.name == wanted["pool"] for ticket in pool.waiting}
+        found = [ticket for ticket in model.tickets if _is_wanted(ticket, waiting, **wanted)]
+        groups = sorted(model.waiting_by_tags.items(), key=lambda group: group[1][0].id)
         queues = [
             {"tags": sorted(tags), "tickets": tickets, "why": wait_of(context, tickets[0]).why}
             for tags, tickets in groups
         ]
-        return {"rows": page.Rows(found, number), "wanted": wanted, "states": STATES, "queues": queues}
+        return {"rows": Rows(found, number), "wanted": wanted, "states": STATES, "queues": queues}
 
-    return page.reply("tickets.html", make)
+    return page_reply("tickets.html", make)
 
 
 def _is_wanted(ticket: Ticket, waiting: set[int], state: str, pool: str, q: str) -> bool:

@@ -1,22 +1,26 @@
-"""What operators can do from a page, and what is asked before it is done. Pure: what is there comes in, words go out.
+"""Verbs on pages: which ones are possible, the form that asks for confirmation, and the redirect after it is sent.
 
-A page with `?ask=VERB` asks; its form is sent to the function of the verb; a browser then comes back with `?done=VERB`.
+A page with `?ask=VERB` shows the form; the form is posted to the function of the verb, which redirects the browser to
+the page with `?done=VERB`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from functions.operators.read_model import PoolLook
+from flask import Response
+
+from functions.operators.read_model import PoolStatus
 from functions.policy.transitions.resource import HOLDABLE
 from functions.text import plural, span
+from functions.web import replies as http
 from functions.web.errors import BadParameter, shown
 from functions.web.requests import Query
 from state.documents import PoolMode, Resource, ResourceState, Ticket, TicketState
 
 
 class Field(NamedTuple):
-    """A text that is asked for."""
+    """One text field of a form."""
 
     name: str
     label: str
@@ -24,8 +28,8 @@ class Field(NamedTuple):
     required: bool = False
 
 
-class Ask(NamedTuple):
-    """One verb: what its button says, what will happen, and where the form goes."""
+class Confirmation(NamedTuple):
+    """The form that asks for confirmation of a verb: its button, what will happen, and where the form is posted."""
 
     verb: str
     button: str
@@ -35,110 +39,138 @@ class Ask(NamedTuple):
     danger: bool = False
 
 
-WHY = Field("reason", "Reason", "optional, shown to everybody")
+REASON = Field("reason", "Reason", "optional, shown to everybody")
 
 
 def read_verb(query: Query, name: str) -> str | None:
-    """The parameter `ask` or `done`, a known verb; raises BadParameter."""
+    """The parameter `ask` or `done`, a known verb, None without one; raises BadParameter."""
     verb = query.string(name)
     if verb is not None and verb not in VERBS:
         raise BadParameter(name, f"must be one of {', '.join(VERBS)}, not {shown(verb)}")
     return verb
 
 
-def told(asks: Sequence[Ask], asked: str | None, done: str | None) -> dict[str, Any]:
-    """What a page needs to know: what is possible now, what it asks, and what was asked for a moment ago."""
-    ask = next((ask for ask in asks if ask.verb == asked), None)
-    late = f"To {asked} it is not possible any more." if asked and not ask else ""
-    return {"asks": asks, "ask": ask, "done": VERBS[done] if done else late}
+def verb_facts(possible: Sequence[Confirmation], asked: str | None, done: str | None) -> dict[str, Any]:
+    """For the template: the possible verbs, the one to confirm, and the sentence about the one that was just done."""
+    confirmation = next((each for each in possible if each.verb == asked), None)
+    late = f"{_LABELS[asked]} is no longer possible." if asked and not confirmation else ""
+    return {"verbs": possible, "confirmation": confirmation, "done": VERBS[done] if done else late}
 
 
-_SOON = "The scheduler does it within a moment."
+def redirecting(function: Callable[..., Response], place: str, verb: str) -> Callable[..., Response]:
+    """A view for browsers that calls `function` and redirects to `place`, which may name arguments of the route."""
+
+    def view(**arguments: str) -> Response:
+        function(**arguments)
+        target = place.format(**{name: quote(value, safe="") for name, value in arguments.items()})
+        return http.see_other(f"{target}?done={verb}")
+
+    return view
+
+
+_SOON = "The scheduler does this within a moment."
 VERBS = {
-    "pause": f"The pool is to be paused. {_SOON}",
-    "drain": f"The pool is to be drained. {_SOON}",
-    "deadline": f"The pool is to be drained. {_SOON}",
-    "resume": f"The pool is to be resumed. {_SOON}",
-    "retry": f"The pool is to try again. {_SOON}",
-    "unused": f"The unused resources are to be deleted. {_SOON}",
-    "delete": f"The resource is to be deleted. {_SOON}",
-    "hold": f"The resource is to be held. {_SOON}",
-    "release": f"The resource is to be held no longer. {_SOON}",
+    "pause": f"The pool will be paused. {_SOON}",
+    "drain": f"The pool will be drained. {_SOON}",
+    "deadline": f"The pool will be drained. {_SOON}",
+    "resume": f"The pool will be resumed. {_SOON}",
+    "retry": f"The pool will try again. {_SOON}",
+    "unused": f"The unused resources will be deleted. {_SOON}",
+    "delete": f"The resource will be deleted. {_SOON}",
+    "hold": f"The resource will be held. {_SOON}",
+    "release": f"The hold of the resource will end. {_SOON}",
     "close": "The ticket is closed.",
     "bad": "The ticket is closed.",
 }
-"""Every verb, and what is said once it was asked for."""
+"""Every verb, and the sentence that a page shows once it was asked for."""
+_LABELS = {
+    "pause": "Pausing this pool",
+    "drain": "Draining this pool",
+    "deadline": "Draining this pool",
+    "resume": "Resuming this pool",
+    "retry": "Retrying",
+    "unused": "Deleting unused resources",
+    "delete": "Deleting this resource",
+    "hold": "Holding this resource",
+    "release": "Ending the hold",
+    "close": "Closing this ticket",
+    "bad": "Closing this ticket",
+}
 
 
-def asks_of_pool(pool: PoolLook, now: float) -> list[Ask]:
-    """What can be done with a pool as it is now."""
+def verbs_of_pool(pool: PoolStatus, now: float) -> list[Confirmation]:
+    """What can be done with a pool in its current state."""
     place = f"/pools/{quote(pool.name, safe='')}"
     mode = pool.record.mode
-    asks = []
+    verbs = []
     if pool.record.start_failures or pool.record.paused_until is not None:
         left = (pool.record.paused_until or now) - now
-        sentence = f"Its failed starts are forgotten, and it tries again now, not in {span(left)}."
-        asks.append(Ask("retry", "Retry now", sentence, f"{place}/retry", (WHY,)))
+        sentence = f"Its failed starts are forgotten, and it tries again now instead of in {span(left)}."
+        verbs.append(Confirmation("retry", "Retry now", sentence, f"{place}/retry", (REASON,)))
     if mode is not PoolMode.ACTIVE:
-        asks.append(Ask("resume", "Resume", "It starts and gives again.", f"{place}/resume", (WHY,)))
+        sentence = "It starts and assigns resources again."
+        verbs.append(Confirmation("resume", "Resume", sentence, f"{place}/resume", (REASON,)))
     if mode is PoolMode.ACTIVE:
-        sentence = "Nothing starts in it any more. What is there is given, checked and deleted as ever."
-        asks.append(Ask("pause", "Pause", sentence, f"{place}/pause", (WHY,)))
+        sentence = "It starts no more resources. Existing ones are assigned, checked and deleted as before."
+        verbs.append(Confirmation("pause", "Pause", sentence, f"{place}/pause", (REASON,)))
     if mode is not PoolMode.DRAINING:
         free, taken = pool.counts["ready"], pool.counts["taken"]
         sentence = (
-            f"Nothing starts in it and nothing of it is given any more: {free} free go at once, {taken} taken when "
-            "their tickets are closed{}."
+            f"Nothing starts in it and none of its resources are assigned any more: {free} free are deleted at once, "
+            f"{taken} taken when their tickets are closed{{}}."
         )
-        by = Field("by", "Deadline", "like +2h, or 2026-03-01T18:00", required=True)
+        by = Field("by", "Deadline", "like 23:59, +2h or 2026-03-01T18:00", required=True)
         late = sentence.format(", or at the deadline, and then those tickets fail")
-        asks.append(Ask("drain", "Drain", sentence.format(""), f"{place}/drain", (WHY,), danger=True))
-        asks.append(Ask("deadline", "Drain until", late, f"{place}/drain", (by, WHY), danger=True))
+        fields = (REASON,)
+        verbs.append(Confirmation("drain", "Drain", sentence.format(""), f"{place}/drain", fields, danger=True))
+        verbs.append(Confirmation("deadline", "Drain until", late, f"{place}/drain", (by, REASON), danger=True))
     if pool.counts["ready"]:
         free = plural(pool.counts["ready"], "free resource")
-        sentence = f"{free} deleted, but for those whose livecheck fails. Nobody loses anything{_refill(mode)}."
-        asks.append(Ask("unused", "Delete unused", sentence, f"{place}/delete-unused", (WHY,), danger=True))
-    return asks
+        refill = " The pool starts new ones as usual." if mode is PoolMode.ACTIVE else ""
+        sentence = f"Deletes {free}, except those that fail their livecheck. No ticket is affected.{refill}"
+        action = f"{place}/delete-unused"
+        verbs.append(Confirmation("unused", "Delete unused", sentence, action, (REASON,), danger=True))
+    return verbs
 
 
-def _refill(mode: PoolMode) -> str:
-    return ", and the pool starts new ones as it always does" if mode is PoolMode.ACTIVE else ""
-
-
-def asks_of_resource(resource: Resource, ticket: Ticket | None) -> list[Ask]:
-    """What can be done with a resource as it is now."""
-    going = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING, ResourceState.ENDED)
-    if going or resource.delete_after_run:
+def verbs_of_resource(resource: Resource, ticket: Ticket | None, now: float) -> list[Confirmation]:
+    """What can be done with a resource in its current state; `ticket` is the one that has it."""
+    ending = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING, ResourceState.ENDED)
+    if ending or resource.delete_after_run:
         return []
     place = f"/resources/{resource.id}"
     if resource.held:
-        freed = "The usual rules are for it again: it is given, and deleted when it is due."
-        return [Ask("release", "Hold no longer", freed, f"{place}/release", (WHY,))]
-    asks = []
+        sentence = "The usual rules apply to it again: it can be assigned, and is deleted when it is due."
+        return [Confirmation("release", "End hold", sentence, f"{place}/release", (REASON,))]
+    verbs = []
     if resource.state in HOLDABLE:
-        kept = "It is kept to be looked at: nobody gets it, and nothing deletes it until then."
-        span_of_it = Field("for", "For how long", "like 2h or 1d", required=True)
-        asks.append(Ask("hold", "Hold", kept, f"{place}/hold", (span_of_it, WHY._replace(hint="", required=True))))
-    sentence = "It is free, nobody loses anything."
+        sentence = "It is kept for inspection: until then it is neither assigned nor deleted."
+        fields = (Field("for", "For how long", "like 2h or 1d", required=True), REASON._replace(hint="", required=True))
+        verbs.append(Confirmation("hold", "Hold", sentence, f"{place}/hold", fields))
+    sentence = "It is free; no ticket is affected."
     if resource.state is ResourceState.STARTING:
         sentence = "It is deleted when its start has ended."
     elif ticket is not None and ticket.state is TicketState.OPEN:
-        sentence = f"Ticket {ticket.id} has it, for {plural(len(ticket.tags), 'tag')}, and will fail."
-    return [*asks, Ask("delete", "Delete", sentence, f"{place}/delete", (WHY,), danger=True)]
+        since = "" if ticket.assigned_at is None else f", {span(now - ticket.assigned_at)}"
+        sentence = f"Ticket {ticket.id} ({'+'.join(ticket.tags) or 'no tags'}{since}) is using it and will fail."
+    return [*verbs, Confirmation("delete", "Delete", sentence, f"{place}/delete", (REASON,), danger=True)]
 
 
-def asks_of_ticket(ticket: Ticket) -> list[Ask]:
-    """What can be done with a ticket as it is now."""
+def verbs_of_ticket(ticket: Ticket) -> list[Confirmation]:
+    """What can be done with a ticket in its current state."""
     if ticket.state is TicketState.CLOSED:
         return []
     action = f"/tickets/{ticket.id}/close"
     if ticket.state is TicketState.FAILED:
-        return [Ask("close", "Close", "It has failed; closed, it is no longer listed.", action)]
+        return [Confirmation("close", "Close", "It has failed. Once closed, it is no longer listed.", action)]
     if ticket.waiting:
-        return [Ask("close", "Close", "It gives up waiting: its client is told that it is over.", action, danger=True)]
+        sentence = "It stops waiting, and its client's wait ends with an error."
+        return [Confirmation("close", "Close", sentence, action, danger=True)]
     name = ticket.resource_name or str(ticket.resource)
-    bad = Field("bad", "What is wrong with it", "shown to everybody", required=True)
+    sentence = f"Its client loses {name}, which is released."
+    wrong = Field("bad", "What is wrong with it", "shown to everybody", required=True)
+    reject = f"{name} is deleted, is not used again, and counts as bad."
     return [
-        Ask("close", "Close", f"Its client loses {name}, which is released.", action, danger=True),
-        Ask("bad", "Close as bad", f"{name} is deleted, not used again, and counted.", action, (bad,), danger=True),
+        Confirmation("close", "Close", sentence, action, danger=True),
+        Confirmation("bad", "Close as bad", reject, action, (wrong,), danger=True),
     ]

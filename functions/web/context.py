@@ -12,11 +12,9 @@ from flask import current_app
 
 from config.settings import Settings
 from functions.leader_view import View
-from functions.operators.read_model import Looking
-from functions.pages.sparks import Sparks
 from functions.web import lifetime
 from functions.web.errors import Refused
-from functions.web.offload import Batched, Few, in_thread
+from functions.web.offload import Batched, in_thread
 from functions.web.parking import Parking
 from functions.web.request_counts import RequestCounts
 from state.documents import Ticket
@@ -31,7 +29,6 @@ T = TypeVar("T")
 
 PROBE_EVERY = 1.0
 """Seconds between two tests whether the state folder can be written."""
-SEARCHES_AT_ONCE = 2
 
 
 class Context:
@@ -89,14 +86,6 @@ class Context:
         return View(self.store)
 
     @functools.cached_property
-    def looking(self) -> Looking:
-        return Looking(self.store, self.view, self.clock)
-
-    @functools.cached_property
-    def sparks(self) -> Sparks:
-        return Sparks(self.store.samples)
-
-    @functools.cached_property
     def keys(self) -> Keys:
         return Keys(self.store)
 
@@ -105,18 +94,6 @@ class Context:
         parking = Parking(lambda: self.store.watch("tickets"))
         lifetime.on_stop(parking.wake_all)
         return parking
-
-    @functools.cached_property
-    def search(self) -> Few:
-        """Call what searches files of events: that may take half a second, so only a few at once."""
-        return Few(SEARCHES_AT_ONCE)
-
-    @functools.cached_property
-    def audience(self) -> Parking:
-        """Requests that wait for events. A missing folder of events affects only them."""
-        audience = Parking(lambda: self.store.watch("events"))
-        lifetime.on_stop(audience.wake_all)
-        return audience
 
     def probe(self) -> None:
         """Try to write to the state folder, at most once a second; raises StoreUnavailable and StoreFrozen."""

@@ -27,7 +27,7 @@ def test_a_scheduler_that_is_killed_is_missed_until_it_is_back(farm: Farm) -> No
     farm.start()
     becomes(farm, "ready")
     farm.kill("scheduler")
-    becomes(farm, "not ready", "problem: No scheduler leads, so nothing is granted, started or deleted.")
+    becomes(farm, "not ready", "problem: No scheduler is running, so nothing is assigned, started or deleted.")
     farm.start_scheduler()
     becomes(farm, "ready")
 
@@ -55,7 +55,8 @@ def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) 
     farm.set_pools(POOL)
     becomes(farm, "ready")
     farm.set_pools("p: {max: none}")
-    until(lambda: "warning: " in (now := told(farm)) and "the last good ones are in force" in now, what="the warning")
+    sentence = "the last valid pools stay in force"
+    until(lambda: "warning: " in (now := told(farm)) and sentence in now, what="the warning")
     assert farm.status("/readyz") == 200
 
 

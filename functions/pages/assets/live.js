@@ -1,10 +1,10 @@
-// Keeps a page as the farm is, without a reload: every few seconds the page is fetched again, and what is different in
-// the parts marked `data-live` is put in place. Logs are followed as they grow. Without this script a page refreshes
-// itself, and everything on it works.
+// Keeps a page up to date without a reload: every few seconds it fetches the page again and updates what differs in the
+// parts marked `data-live`. Logs are followed as they grow. Without this script a page refreshes itself, and everything
+// on it works.
 "use strict";
 
 const SHORTEST_PAUSE = 2500;
-const SLOWNESS = 20; // pauses are at least so many times as long as the fetch took
+const SLOWNESS = 20; // a pause is at least this many times as long as the fetch took
 const LONGEST_PAUSE = 60000;
 const LOG_KEPT = 200000;
 
@@ -13,7 +13,7 @@ const button = document.getElementById("live-button");
 let paused = false;
 let timer = 0;
 
-// Makes `old` what `fresh` is, and touches no more than that: the focus, selections and scrolled places stay.
+// Makes `old` equal to `fresh` and changes only what differs, so that focus, selections and scroll positions stay.
 function morph(old, fresh) {
     if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
         old.replaceWith(fresh);
@@ -33,13 +33,13 @@ function morph(old, fresh) {
     morphChildren(old, [...fresh.childNodes]);
 }
 
-// What an element is about: two with the same key are the same row, in whatever place.
+// What an element is about: two elements with the same key are the same row, wherever they are.
 function keyOf(node) {
     return node.id || node.dataset?.key;
 }
 
-// A row stays the row it was, also when others come before it: a hand that is about to click, the focus and a selection
-// stay with what they were for. Those without a key are told by their place.
+// A row keeps its element when other rows are added or removed before it, so that the focus, a selection or a click
+// does not hit another row. Elements without a key are matched by their position.
 function morphChildren(old, after) {
     const wanted = new Set(after.map(keyOf).filter(Boolean));
     const known = new Map();
@@ -62,7 +62,7 @@ function morphChildren(old, after) {
             continue;
         }
         known.delete(key);
-        while (key && place && !keyOf(place)) drop(); // so that the row need not be moved
+        while (key && place && !keyOf(place)) drop(); // so that the row need not move
         if (same === place) place = place.nextSibling;
         else old.insertBefore(same, place);
         morph(same, fresh);
@@ -70,7 +70,7 @@ function morphChildren(old, after) {
     while (place) drop();
 }
 
-function say(text) {
+function showStatus(text) {
     if (word.textContent !== text) word.textContent = text;
 }
 
@@ -88,15 +88,15 @@ async function update() {
             }
             if (focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
             follow();
-            say("Live");
+            showStatus("Live");
         }
     } catch {
-        say("Not updated: the server did not answer; trying again");
+        showStatus("Not updated: the server did not answer. Trying again.");
     }
-    plan(Math.min(LONGEST_PAUSE, Math.max(SHORTEST_PAUSE, SLOWNESS * (performance.now() - begun))));
+    schedule(Math.min(LONGEST_PAUSE, Math.max(SHORTEST_PAUSE, SLOWNESS * (performance.now() - begun))));
 }
 
-function plan(pause) {
+function schedule(pause) {
     clearTimeout(timer);
     if (!paused && !document.hidden) timer = setTimeout(update, pause);
 }
@@ -125,7 +125,7 @@ async function followLog(pre) {
     }
 }
 
-// Begins to follow the logs that are not followed yet.
+// Starts to follow the logs that are not followed yet.
 function follow() {
     for (const pre of document.querySelectorAll("[data-log]:not([data-followed])")) {
         pre.dataset.followed = "";
@@ -136,15 +136,15 @@ function follow() {
 button.addEventListener("click", () => {
     paused = !paused;
     button.textContent = paused ? "Resume updates" : "Pause updates";
-    say(paused ? "Paused" : "Live");
-    plan(0);
+    showStatus(paused ? "Paused" : "Live");
+    schedule(0);
 });
-document.addEventListener("visibilitychange", () => plan(0));
+document.addEventListener("visibilitychange", () => schedule(0));
 
-// What was done is told once, not again after each reload.
+// The sentence about what was done is shown once, not after each reload.
 if (new URLSearchParams(location.search).has("done")) history.replaceState(null, "", location.pathname);
 
 button.hidden = false;
-say("Live");
+showStatus("Live");
 follow();
-plan(SHORTEST_PAUSE);
+schedule(SHORTEST_PAUSE);

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from functions.operators.events import event_waiters
 from state.documents import Event
 from state.store import Store
 from tests.waiting import until
@@ -159,7 +160,7 @@ def test_so_much_is_looked_through_and_no_more(
 ) -> None:
     """Given files that are large, when nothing fits for long, then the reply says from where to look on."""
     monkeypatch.setattr("state.files.events._CHUNK", 100)
-    monkeypatch.setattr("functions.operators.event_search.MOST_PIECES", 5)
+    monkeypatch.setattr("functions.operators.events.MOST_PIECES", 5)
     reply = ask(client, ticket=1)
     assert reply["events"] == []
     for _ in range(20):
@@ -208,7 +209,7 @@ def test_a_wait_ends_with_the_next_event_that_fits(
         target=lambda: replies.append(ask(app.test_client(), after=place, resource="1", wait=30)), daemon=True
     )
     waiting.start()
-    until(lambda: len(app.extensions["resalloc"].audience) == 1, what="the wait")
+    until(lambda: len(app.extensions["resalloc"].shared(event_waiters)) == 1, what="the wait")
     write(an_event(21))
     write(an_event(22))
     waiting.join(10)
@@ -245,7 +246,7 @@ def test_a_stream_tells_what_was_and_what_comes(
     assert stream.headers["X-Accel-Buffering"] == "no"
     writer = threading.Thread(
         target=lambda: (
-            until(lambda: len(app.extensions["resalloc"].audience) == 1),
+            until(lambda: len(app.extensions["resalloc"].shared(event_waiters)) == 1),
             write(an_event(21), an_event(22)),
         )
     )
@@ -253,7 +254,7 @@ def test_a_stream_tells_what_was_and_what_comes(
     assert [message["ticket"] for message in messages(stream.response, 3)] == [18, 20, 22]
     writer.join(10)
     stream.close()
-    until(lambda: len(app.extensions["resalloc"].audience) == 0, what="the end of the stream")
+    until(lambda: len(app.extensions["resalloc"].shared(event_waiters)) == 0, what="the end of the stream")
 
 
 def test_a_stream_goes_on_after_the_last_that_was_seen(client: FlaskClient, twenty: None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from functions.operators import event_search as eventsearch
+from functions.operators import events
 from functions.policy.transitions.history import QuarantinedFile, lines_of
 from functions.policy.transitions.resource import new_resource, release_resource, request_delete
 from state.documents import Actor, Event, Resource, ResourceState, Ticket
@@ -61,7 +61,7 @@ def test_a_history_tells_all_with_the_tickets_in_between(client: FlaskClient, sc
     assert ask(client, limit=0)["events"] == []
 
 
-def test_the_ticket_that_has_it_now_is_told(client: FlaskClient, scheduler: Scheduler, ticket: int) -> None:
+def test_the_ticket_that_has_it_now_is_shown(client: FlaskClient, scheduler: Scheduler, ticket: int) -> None:
     scheduler.put(a_life(1))
     found = scheduler.store.tickets.read(ticket)
     scheduler.put(found.replace(resource=17, resource_name="vm_17", assigned_at=BEGIN + 500))
@@ -70,7 +70,7 @@ def test_the_ticket_that_has_it_now_is_told(client: FlaskClient, scheduler: Sche
     assert holder(client, 600) == ticket
     text = client.get("/resources/17/history", query_string={"at": f"{BEGIN + 600:.0f}"}).text
     assert text.startswith(f"ticket {ticket} had resource 17 vm_17 from 20")
-    assert text.endswith(" and has it still\n")
+    assert text.endswith(" and still has it\n")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_lies_far_back_in_the_files_is_found(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
     """Given a resource long gone and more lines after it than one search reads, when asked, then it is found."""
-    monkeypatch.setattr(eventsearch, "MOST_PIECES", 1)
+    monkeypatch.setattr(events, "MOST_PIECES", 1)
     noise = [Event(at=BEGIN, kind="leader", event="leads", actor="leader", reason="x" * 200)] * 3000
     store.events.append(noise if busy else [], BEGIN)
     store.events.append(lines_of(a_life(3)), BEGIN)

@@ -93,8 +93,9 @@ def test_a_drain_says_what_is_left(client, scheduler):
     client.post("/tickets", data={"tag": "A"})
     scheduler.assign(1, resource=8)
     assert client.post("/pools/p/drain").text == (
-        "pool p: nothing starts in it and nothing is given: 1 free go now, 2 go when they have started or are "
-        "released, 2 are going, 1 taken go when their tickets are closed, no deadline\n"
+        "pool p: nothing starts in it and nothing is assigned: 1 free are deleted now, 2 are deleted when they have "
+        "started or are released, 2 are already being deleted, 1 taken are deleted when their tickets are closed, "
+        "no deadline\n"
     )
     assert client.post("/pools/p/drain", data={"by": "2h"}).text.endswith(" UTC at the latest\n")
 

@@ -71,7 +71,7 @@ def test_unknown_and_ended_ones(client, store, verb, name):
 
 
 def test_a_release_is_an_intent_whether_it_is_held_or_not(client, store):
-    assert client.post("/resources/3/release").text.endswith(": it is held no longer\n")
+    assert client.post("/resources/3/release").text.endswith(": it is no longer held\n")
     assert client.post("/resources/1/release").text.endswith(": it is not held\n")
     found = [(intent.kind, intent.resource) for intent in intents(store)]
     assert found == [(IntentKind.RELEASE_RESOURCE, 3), (IntentKind.RELEASE_RESOURCE, 1)]
@@ -96,7 +96,7 @@ def test_what_somebody_asked_to_hold_just_now_is_held(client, store):
     assert client.post("/resources/delete", data={"resource": "1"}).text == "held 1 p_00000001: mine\n"
     reply = client.post("/resources/delete", json={"all": True}).json
     assert ([one["id"] for one in reply["deleted"]], [one["id"] for one in reply["held"]]) == ([], [1, 3])
-    assert client.post("/resources/1/release").text.endswith(": it is held no longer\n")
+    assert client.post("/resources/1/release").text.endswith(": it is no longer held\n")
     assert client.delete("/resources/1").status_code == 202
 
 

@@ -19,7 +19,7 @@ def farm(client, scheduler):
     scheduler.assign(2, resource=5)
     client.delete("/tickets/2")
     scheduler.resource(5, released_ticket=2)
-    scheduler.ended(6, name="gone")
+    scheduler.ended(6)
 
 
 def intents(store) -> list[Intent]:
@@ -49,12 +49,12 @@ def test_only_those_in_a_state_are_listed(client, farm):
 
 
 @pytest.mark.parametrize(("query", "field"), [("state=GONE", "state"), ("format=xml", "format"), ("up=1", "up")])
-def test_parameters_that_cannot_be_taken_are_named(client, query, field):
+def test_wrong_parameters_are_named(client, query, field):
     reply = client.get(f"/resources?{query}", headers={"Accept": "application/json"})
     assert (reply.status_code, reply.json["error"]["field"]) == (400, field)
 
 
-def test_a_taken_resource_tells_what_its_ticket_says(client, farm):
+def test_a_taken_resource_shows_the_sandbox_of_its_ticket(client, farm):
     found = client.get("/resources/1").json
     first = ("id", "name", "user", "data", "pool", "state", "check_last_time", "check_failed_count", "ticket_id")
     first += ("sandbox", "sandboxed_since", "released_at", "releases_counter")
@@ -68,29 +68,59 @@ def test_a_taken_resource_tells_what_its_ticket_says(client, farm):
     ]
 
 
-def test_a_resource_is_told_field_by_field_on_lines_of_their_own(client, farm):
-    assert client.get("/resources/6").text.splitlines()[:3] == ["{", '    "id": 6,', '    "name": "gone",']
+def test_a_resource_is_shown_with_one_field_per_line(client, farm):
+    assert client.get("/resources/6").text.splitlines()[:3] == ["{", '    "id": 6,', '    "name": "p_00000006",']
 
 
-def test_a_released_resource_tells_what_it_keeps(client, farm):
+def test_a_released_resource_shows_the_sandbox_that_it_keeps(client, farm):
     found = client.get("/resources/p_00000002").json
     assert [found[name] for name in ("id", "ticket_id", "sandbox", "sandboxed_since")] == [2, None, "box", 3.0]
 
 
 def test_ended_resources_are_found_by_id_and_name(client, farm):
     assert client.get("/resources/6").json["state"] == "ENDED"
-    assert client.get("/resources/gone").json["id"] == 6
+    assert client.get("/resources/p_00000006").json["id"] == 6
 
 
-def test_of_ended_resources_of_one_name_the_newest_is_found(client, scheduler):
+@pytest.mark.parametrize("name", ["vm1{id}", "{id}{datetime}", "{datetime}-{id}-x", "{id}"])
+def test_an_ended_resource_is_found_wherever_its_name_has_its_id(client, scheduler, name):
+    name = name.format(id="00000006", datetime="20260301_120000")
+    scheduler.ended(6, name=name)
+    assert client.get(f"/resources/{name}").json["id"] == 6
+
+
+def test_an_unknown_name_does_not_cost_a_read_of_every_ended_resource(client, scheduler, store, monkeypatch):
+    scheduler.record(options={"name_pattern": "{pool_name}_{id}_{datetime}"})
+    for number in range(1, 31):
+        scheduler.ended(number)
+    read, numbers = store.resources.read, []
+    monkeypatch.setattr(store.resources, "read", lambda number: (numbers.append(number), read(number))[1])
+    assert client.get("/resources/p_00000099_20260301_120000").status_code == 404
+    assert client.get("/resources/nope").status_code == 404
+    assert numbers == [20260301, 99]
+
+
+def test_of_ended_resources_with_the_same_name_the_newest_is_found(client, scheduler):
+    """Given a pool whose names have no id, when a name is looked up, then ended resources are searched for it."""
+    scheduler.record(options={"name_pattern": "gone"})
     for number in (1, 999, 1000, 2):
         scheduler.ended(number, name="gone")
     assert client.get("/resources/gone").json["id"] == 1000
 
 
-def test_a_living_resource_wins_over_an_ended_one_of_its_name(client, scheduler, farm):
-    scheduler.resource(7, name="gone")
-    assert client.get("/resources/gone").json["id"] == 7
+def test_a_living_resource_wins_over_an_ended_one_with_its_name(client, scheduler, farm):
+    scheduler.resource(7, name="p_00000006")
+    assert client.get("/resources/p_00000006").json["id"] == 7
+
+
+def test_a_request_sees_what_an_earlier_one_did(client, farm):
+    """Given the cached read model, when a ticket is taken or closed, then the next list shows it."""
+    assert [line.split(" ")[0] for line in client.get("/tickets").text.splitlines()] == ["1"]
+    for number in range(3, 13):
+        client.post("/tickets", data={"tag": "B"})
+        assert f"{number} - state=OPEN" in client.get("/tickets").text
+        client.delete(f"/tickets/{number}")
+        assert f"{number} - " not in client.get("/tickets").text
 
 
 @pytest.mark.parametrize("wanted", ["99", "nope", "0", "9" * 30, "é", "..%2f.."])

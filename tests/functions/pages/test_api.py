@@ -1,12 +1,12 @@
-"""The page that shows the description of all functions."""
+"""The page with the description of all HTTP functions."""
 
 from flask.testing import FlaskClient
 
 from tests.functions.pages.conftest import Browser
 
 
-def test_it_tells_of_every_function_that_is_described(browser: Browser, client: FlaskClient) -> None:
-    """Given the description, when the page is read, then each function stands there with its sentence."""
+def test_every_described_function_is_on_the_page(browser: Browser, client: FlaskClient) -> None:
+    """Given the description, when the page is read, then each function is on it."""
     page = browser.page("/api")
     paths = client.get("/openapi.json").get_json()["paths"]
     for path, item in paths.items():
@@ -15,10 +15,10 @@ def test_it_tells_of_every_function_that_is_described(browser: Browser, client: 
             assert item[method]["operationId"] in page
 
 
-def test_it_tells_what_a_function_takes_and_answers(browser: Browser) -> None:
-    """Given a function with parameters of all kinds, when the page is read, then they are there in words."""
+def test_parameters_and_replies_are_described_in_words(browser: Browser) -> None:
+    """Given parameters of all kinds, when the page is read, then their types are on it in words."""
     page = browser.page("/api")
-    assert "some of: string of at most 255" in page
+    assert "list of: string of at most 255" in page
     assert "number from 0, to 3600" in page
     assert "OPEN or CLOSED or FAILED" in page
     assert "It still waits; ask again after Retry-After." in page

@@ -69,7 +69,7 @@ def test_a_time_without_samples_is_a_gap():
     assert 'class="most" d="M93 0H94M95 0H96"' in svg
 
 
-def test_each_chart_says_in_words_what_it_shows():
+def test_each_chart_has_a_summary():
     samples = [
         Sample(
             at=NOW - 100,
@@ -89,22 +89,22 @@ def test_each_chart_says_in_words_what_it_shows():
         "Resources": "3 taken at most",
         "Tickets waiting": "2 at most",
         "Wait until served": "4 tickets served, the longest wait was 90 s",
-        "A start takes": "2 s in the middle, 2 s at most",
+        "Start time": "median 2 s, longest 2 s",
         "Starts": "75 % of 4 starts succeeded",
     }
 
 
-def test_starts_that_all_failed_are_not_told_as_none():
+def test_failed_starts_are_not_summarised_as_no_starts():
     words = {chart.title: chart.words for chart in charts([Sample(at=NOW - 100, max=4, failed=3)], NOW)}
-    assert (words["A start takes"], words["Starts"]) == ("no start succeeded", "0 % of 3 starts succeeded")
+    assert (words["Start time"], words["Starts"]) == ("no start succeeded", "0 % of 3 starts succeeded")
 
 
-def test_a_pool_that_rests_is_drawn_too():
+def test_an_idle_pool_has_charts():
     assert [chart.words for chart in charts([Sample(at=NOW - 1)], NOW)] == [
         "0 taken at most",
-        "nobody waited",
-        "nobody was served",
-        "nothing was started",
+        "no tickets waited",
+        "none served",
+        "no starts",
         "no starts",
     ]
 
@@ -134,7 +134,7 @@ seconds = st.floats(-1e9, 1e9) | st.none()
         max_size=8,
     )
 )
-def test_whatever_the_samples_say_it_is_well_formed(samples):
+def test_charts_are_well_formed_for_any_samples(samples):
     for chart in charts(samples, NOW):
         ET.fromstring(str(chart.shapes))
     if drawn := spark([Use(sample.at, sample.max, sample.taken) for sample in samples], NOW):
@@ -142,5 +142,5 @@ def test_whatever_the_samples_say_it_is_well_formed(samples):
 
 
 @pytest.mark.parametrize("at", [NOW, NOW + 1, NOW - QUARTER / 2])
-def test_a_sample_of_this_moment_stands_at_the_right_edge(at):
+def test_the_newest_sample_is_at_the_right_edge(at):
     assert buckets([Sample(at=at)], at, 96)[-1] is not None

@@ -63,12 +63,12 @@ def test_events_are_filtered(browser, write, query, found):
 
 
 @pytest.mark.parametrize("query", ["ticket=x", "since=soon", "before=x", "colour=red", "pool=a&pool=b", "follow=1"])
-def test_queries_that_cannot_be_taken_are_told_on_a_page(browser, query):
+def test_wrong_queries_are_reported_on_a_page(browser, query):
     reply = browser.get(f"/events?{query}")
     assert (reply.status_code, reply.mimetype) == (400, "text/html")
 
 
-def test_earlier_ones_are_a_link_away(browser, write):
+def test_earlier_events_are_linked(browser, write):
     write(*(event(number) for number in range(1, 151)))
     page = browser.page("/events?pool=p")
     assert page.count("<tr data-key") == 100
@@ -80,19 +80,19 @@ def test_earlier_ones_are_a_link_away(browser, write):
     assert ">newest</a>" in page
 
 
-def test_a_resource_tells_who_had_it(client, browser, scheduler):
+def test_a_resource_shows_the_tickets_that_had_it(client, browser, scheduler):
     client.post("/tickets", data={"tag": "A"})
     since = time.time() - 300
     let_go = Event(at=since + 60, n=2, event="let go", before="UP", after="UP", ticket=9, since=since, actor="leader")
     scheduler.resource(1, history=(Event(at=since - 9, n=1, event="start succeeded", after="UP", actor="hook"), let_go))
     scheduler.assign(1)
     page = browser.page("/resources/1")
-    assert "Who had it" in page
+    assert "Tickets that had it" in page
     assert page.index('<th scope="row"><a href="/tickets/1">') < page.index('<th scope="row"><a href="/tickets/9">')
     assert "60 s" in page
 
 
-def test_json_and_lines_stay_what_they_were(client, write):
+def test_other_clients_get_lines_or_json(client, write):
     write(event(1))
     assert client.get("/events").mimetype == "text/plain"
     assert client.get("/events", headers={"Accept": "application/json"}).is_json

@@ -140,7 +140,7 @@ def test_a_farm_without_anything_is_said_to_be_empty(browser):
 
 
 def test_a_pool_shows_its_last_day(browser, scheduler, store, farm):
-    assert "No samples so far" in browser.page("/pools/p")
+    assert "No samples yet" in browser.page("/pools/p")
     store.samples.add("p", Sample(at=time.time() - 30, max=9, taken=2))
     assert "2 taken at most" in browser.page("/pools/p")
     assert 'aria-label="last day: 2 taken at most"' in browser.page("/")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from config.yamlfile import LARGEST
-from functions.operators import preview as plan
+from functions.operators import preview
 from functions.operators.preview import LIMIT, MOST_POOLS, MOST_STARTS
 from state.documents import ResourceState
 from tests.policy.world import a_pool
@@ -45,7 +45,7 @@ def test_what_would_be_different_is_a_line_for_each_pool(client, leader, ticket,
     ]
 
 
-def test_who_and_what_would_be_stranded_is_told(client, leader, ticket, scheduler):
+def test_stranded_tickets_and_resources_are_listed(client, leader, ticket, scheduler):
     for _ in range(2):
         client.post("/tickets", data={"tag": "A"})
     scheduler.assign(ticket)
@@ -53,8 +53,8 @@ def test_who_and_what_would_be_stranded_is_told(client, leader, ticket, schedule
     assert client.post("/plan", data="").text.splitlines() == [
         "pool p is not in the file; has 2 in the end",
         "stranded: tickets 2, 3 would wait in vain for A: no pools are configured",
-        "stranded: ticket 1 would have the last of its kind: the pool p is not in the file",
-        "stranded: resource 2 of pool p would stay until somebody takes or deletes it: pool-drain p first",
+        "stranded: ticket 1 would keep a resource that would no longer be replaced: the pool p is not in the file",
+        "stranded: resource 2 of pool p would stay until it is taken or deleted: pool-drain p first",
     ]
 
 
@@ -74,7 +74,7 @@ def test_programs_get_json(client, leader, ticket, scheduler):
         "mode": "ACTIVE",
     }
     assert pool["then"] == {"starts": 0, "stops": [], "in_the_end": 1}
-    # What commands say is nobody's business.
+    # Commands may contain secrets.
     assert pool["options"] == [
         {"name": "cmd_new"},
         {"name": "max_prealloc", "before": 1, "after": 2},
@@ -173,7 +173,7 @@ def test_nothing_is_written(client, leader, store, ticket):
 
 
 def test_one_at_a_time(client):
-    with plan._one_at_a_time:
+    with preview._one_at_a_time:
         reply = client.post("/plan", data=SMALL)
     assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
     assert client.post("/plan", data=SMALL).status_code == 200

@@ -1,7 +1,7 @@
 import pytest
 
 from functions.app import create_app
-from functions.operators import health as readiness
+from functions.operators.health import TOLERANCE
 
 JSON = {"Accept": "application/json"}
 
@@ -25,37 +25,37 @@ def test_a_server_with_all_its_pieces_is_ready(client, shown):
 def test_without_a_leader_it_is_not(client, shown):
     reply = client.get("/readyz")
     assert reply.status_code == 503
-    assert reply.text == "not ready\nproblem: No scheduler leads, so nothing is granted, started or deleted.\n"
+    assert reply.text == "not ready\nproblem: No scheduler is running, so nothing is assigned, started or deleted.\n"
 
 
 def test_json_tells_the_problems_and_the_error_that_all_replies_have(client, shown):
     told = client.get("/readyz", headers=JSON)
-    sentence = "No scheduler leads, so nothing is granted, started or deleted."
+    sentence = "No scheduler is running, so nothing is assigned, started or deleted."
     error = {"code": "not_ready", "message": sentence, "field": None, "status": 503}
     assert told.status_code == 503
     assert told.json == {"ready": False, "problems": [sentence], "warnings": [], "error": error}
 
 
-@pytest.mark.parametrize("now", [1000.0 + 2 * 20 + readiness.PATIENCE + 1, 1000.0 - 2 * 20 - readiness.PATIENCE - 1])
+@pytest.mark.parametrize("now", [1000.0 + 2 * 20 + TOLERANCE + 1, 1000.0 - 2 * 20 - TOLERANCE - 1])
 def test_a_scheduler_that_makes_no_passes_is_not_well(client, shown, app, now):
     app.extensions["resalloc"].clock = lambda: now
     with shown.leading():
         reply = client.get("/readyz")
     assert reply.status_code == 503
-    assert "The scheduler made its last pass 71 s ago, although it makes one each 20 s." in reply.text
+    assert "The scheduler completed its last pass 71 s ago, but should complete one every 20 s." in reply.text
 
 
 def test_a_scheduler_that_is_a_little_late_is_well(client, shown, app):
-    app.extensions["resalloc"].clock = lambda: 1000.0 + 2 * 20 + readiness.PATIENCE - 1
+    app.extensions["resalloc"].clock = lambda: 1000.0 + 2 * 20 + TOLERANCE - 1
     with shown.leading():
         assert client.get("/readyz").status_code == 200
 
 
 def test_a_leader_that_has_made_no_pass_is_not_ready(client, scheduler):
     with scheduler.leading():
-        assert "The scheduler has not made a pass so far." in client.get("/readyz").text
+        assert "The scheduler has not completed a pass yet." in client.get("/readyz").text
         scheduler.show_metrics(last_pass=None)
-        assert "The scheduler has not made a pass so far." in client.get("/readyz").text
+        assert "The scheduler has not completed a pass yet." in client.get("/readyz").text
 
 
 def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
@@ -65,8 +65,8 @@ def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
     assert reply.status_code == 200
     assert reply.text.splitlines() == [
         "ready",
-        "warning: pools.yaml:3: no; the last good ones are in force.",
-        "warning: Damaged or unreadable documents: 2; /healthz names them.",
+        "warning: pools.yaml:3: no; the last valid pools stay in force.",
+        "warning: Corrupt or unreadable documents: 2; /healthz lists them.",
     ]
 
 
@@ -75,7 +75,7 @@ def test_an_archive_that_cannot_be_written_is_a_warning(client, shown):
     with shown.leading():
         reply = client.get("/readyz")
     assert reply.status_code == 200
-    assert "warning: What is finished cannot be archived in tickets/done/0: Not a directory." in reply.text
+    assert "warning: Finished documents cannot be archived in tickets/done/0: Not a directory." in reply.text
 
 
 def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
@@ -83,7 +83,7 @@ def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
     with shown.leading():
         reply = client.get("/readyz")
     assert reply.status_code == 503
-    assert "problem: pools.yaml:3: no; there are no last good pools, so nothing is started." in reply.text
+    assert "problem: pools.yaml:3: no; there are no earlier valid pools, so nothing is started." in reply.text
 
 
 def test_a_server_file_that_would_keep_it_from_starting_again_is_a_warning(client, shown, settings):
@@ -98,7 +98,7 @@ def test_a_server_file_that_would_keep_it_from_starting_again_is_a_warning(clien
     assert reply.status_code == 200
     (warning,) = reply.text.splitlines()[1:]
     assert warning.startswith(f'warning: {file}:2: option "port": must be ')
-    assert warning.endswith("; the server would not start again with that.")
+    assert warning.endswith("; the server would not start with this file.")
 
 
 def test_of_very_many_faults_some_are_told(client, shown):
@@ -123,7 +123,7 @@ def test_a_state_folder_that_cannot_be_opened_is_told(settings):
     reply = create_app(settings).test_client().get("/readyz")
     assert (reply.status_code, reply.text) == (
         503,
-        "not ready\nproblem: The state folder belongs to a newer version.\n",
+        "not ready\nproblem: The state folder was written by a newer version.\n",
     )
 
 

@@ -1,4 +1,4 @@
-"""What operators do from a page: it is asked first, done as for everybody else, and told."""
+"""Verbs on pages: a page asks for confirmation, its form does the verb, and the page reports it."""
 
 import html
 import re
@@ -26,7 +26,7 @@ def offered(page: str) -> list[str]:
 
 
 def form(page: str) -> tuple[str, list[str]]:
-    """Where the form that asks is sent to, and its fields."""
+    """The action of the form that asks for confirmation, and its fields."""
     (found,) = re.findall(r'<form class="ask" method="post" action="([^"]*)".*?</form>', page, re.DOTALL)
     return html.unescape(found), re.findall(r'<input type="text" name="(\w+)"', page)
 
@@ -44,7 +44,7 @@ def form(page: str) -> tuple[str, list[str]]:
         ("/tickets/1", "bad", "/tickets/1/close", ["bad"]),
     ],
 )
-def test_a_verb_is_asked_before_it_is_done(browser, store, farm, page, verb, action, fields):
+def test_a_page_asks_for_confirmation_before_a_verb_is_done(browser, store, farm, page, verb, action, fields):
     assert verb in offered(browser.page(page))
     assert form(browser.page(f"{page}?ask={verb}")) == (action, fields)
     assert list(store.intents.living()) == []
@@ -64,7 +64,7 @@ def test_a_verb_is_asked_before_it_is_done(browser, store, farm, page, verb, act
         ("/pools/p%20q/delete-unused", {"reason": ""}, "/pools/p%20q?done=unused", IntentKind.DELETE_RESOURCE),
     ],
 )
-def test_a_form_that_is_sent_is_done_and_the_page_tells_it(browser, store, farm, action, fields, place, kind):
+def test_a_sent_form_writes_an_intent_and_the_page_reports_it(browser, store, farm, action, fields, place, kind):
     reply = browser.post(action, data=fields)
     assert (reply.status_code, reply.headers["Location"]) == (303, place)
     (number,) = store.intents.living()
@@ -72,10 +72,10 @@ def test_a_form_that_is_sent_is_done_and_the_page_tells_it(browser, store, farm,
     assert (intent.kind, intent.by) == (kind, "127.0.0.1")
     if "a test" in fields.values():
         assert intent.reason in ("a test", "deleted by an operator (127.0.0.1): a test")
-    assert "The scheduler does it within a moment." in browser.page(place)
+    assert "The scheduler does this within a moment." in browser.page(place)
 
 
-def test_a_ticket_is_closed_and_called_bad(browser, store, farm):
+def test_a_ticket_is_closed_and_its_resource_reported_as_bad(browser, store, farm):
     assert browser.post("/tickets/2/close").headers["Location"] == "/tickets/2?done=close"
     assert store.tickets.read(2).state is TicketState.CLOSED
     browser.post("/tickets/1/close", data={"bad": "its disk is full"})
@@ -83,14 +83,14 @@ def test_a_ticket_is_closed_and_called_bad(browser, store, farm):
     assert "its disk is full" in browser.page("/tickets/1?done=close")
 
 
-def test_curl_is_answered_as_before(client, farm):
+def test_curl_gets_text_from_the_same_routes(client, farm):
     reply = client.post("/resources/1/delete", data={"reason": "x"})
     assert (reply.status_code, reply.text) == (202, "deleted 1 p_00000001\n")
     assert client.post("/tickets/2/close").text == "closed\n"
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}])
-def test_forms_of_other_sites_are_refused(browser, store, farm, headers):
+def test_forms_from_other_sites_are_refused(browser, store, farm, headers):
     for action in ("/pools/p%20q/drain", "/resources/1/delete", "/tickets/1/close"):
         reply = browser.post(action, headers=headers)
         assert (reply.status_code, reply.mimetype) == (403, "text/html")
@@ -110,20 +110,20 @@ def test_forms_of_other_sites_are_refused(browser, store, farm, headers):
         ("/resources/1/delete", {"colour": "red"}, 422),
     ],
 )
-def test_what_cannot_be_done_is_told_on_a_page(browser, store, farm, action, fields, status):
+def test_errors_of_a_form_are_shown_on_a_page(browser, store, farm, action, fields, status):
     reply = browser.post(action, data=fields)
     assert (reply.status_code, reply.mimetype) == (status, "text/html")
     assert "<b>" not in reply.text
     assert list(store.intents.living()) == []
 
 
-def test_only_what_is_possible_is_offered(browser, scheduler, farm):
+def test_only_possible_verbs_are_offered(browser, scheduler, farm):
     options = {"options": {"max": 4}, "mode_since": time.time() - 60}
     scheduler.record("p q", **options, mode=PoolMode.PAUSED, mode_by="anna", mode_reason="its disk is full")
     page = browser.page("/pools/p%20q?ask=pause")
     assert offered(page) == ["resume", "drain", "deadline", "unused"]
     assert "by anna: its disk is full" in page
-    assert "To pause it is not possible any more." in page
+    assert "Pausing this pool is no longer possible." in page
     assert '<form class="ask"' not in page
     scheduler.record("p q", **options, mode=PoolMode.DRAINING, start_failures=1, paused_until=time.time() + 60)
     assert offered(browser.page("/pools/p%20q")) == ["retry", "resume", "unused"]
@@ -140,13 +140,13 @@ def test_only_what_is_possible_is_offered(browser, scheduler, farm):
     assert offered(browser.page("/tickets/1")) == []
 
 
-def test_a_page_that_asks_does_not_reload_itself(browser, farm):
-    """Without scripts, what is typed into its form would be lost."""
+def test_a_page_that_asks_for_confirmation_does_not_refresh_itself(browser, farm):
+    """Without scripts, a refresh would discard what the user typed into the form."""
     assert "http-equiv" in browser.page("/pools/p%20q")
     assert "http-equiv" not in browser.page("/pools/p%20q?ask=pause")
 
 
 @pytest.mark.parametrize("query", ["ask=explode", "done=explode", "ask=", "done=<b>"])
 @pytest.mark.parametrize("page", ["/pools/p%20q", "/resources/1", "/tickets/1"])
-def test_other_verbs_are_not_known(browser, farm, page, query):
+def test_unknown_verbs_are_refused(browser, farm, page, query):
     assert browser.get(f"{page}?{query}").status_code == 400
