@@ -1,9 +1,10 @@
 """What a line of the log is about, in fields for programs: `log.info("ticket %d: ...", extra=of_ticket(ticket))`."""
 
 from pathlib import Path
+from typing import Protocol
 
 from config.errors import Problem
-from functions.timed.hooks import HookRun
+from functions.policy.transitions.run_id import Consumer, find_run_id
 from state.documents import Agent, Resource, Ticket
 
 Fields = dict[str, object]
@@ -37,19 +38,29 @@ def of_group(name: str) -> Fields:
     return {"group": name}
 
 
-def of_run(run: HookRun) -> Fields:
-    """A hook run, and the resource or agent that it is for."""
-    return of_run_id(run.id) | ({"group": run.pool} if run.kind is None else {"pool": run.pool})
+class _Run(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def pool(self) -> str: ...
+
+
+def of_run(run: _Run) -> Fields:
+    """A hook run, its resource or agent, and its pool or group of agents."""
+    found = find_run_id(run.id)
+    is_agent = found is not None and found.consumer is Consumer.AGENTS
+    return of_run_id(run.id) | {"group" if is_agent else "pool": run.pool}
 
 
 def of_run_id(run_id: str) -> Fields:
-    """The same, as far as its id tells."""
+    """The hook run with this id, and its resource or agent."""
     fields: Fields = {"run": run_id}
-    if run_id.startswith("agent_"):
-        number = _number([*run_id.split("_"), "", ""][2])
-        return fields | {"agent": number, "ticket": number} if number else fields
-    number = _number(run_id.partition("_")[0])
-    return fields | {"resource": number} if number else fields
+    found = find_run_id(run_id)
+    if found is None or not found.subject:
+        return fields
+    if found.consumer is Consumer.AGENTS:
+        return fields | {"agent": found.subject, "ticket": found.subject}
+    return fields | {"resource": found.subject}
 
 
 def of_problem(problem: Problem) -> Fields:

@@ -14,7 +14,8 @@ import msgspec
 
 from functions.logfields import of_run, of_run_id
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.policy.transitions.run_id import Consumer, find_run_id
+from functions.timed.hook_runs import HookRun
 from scheduler.runfiles import ENDINGS, RunFile, RunFiles
 from state.documents import HookKind
 from state.files.boot import boot_id, uptime
@@ -54,6 +55,8 @@ class Hooks:
         self._waiting_checks: deque[HookRun] = deque()
         self._active: dict[str, RunFile] = {}
         self._ended: dict[str, Outcome] = {}
+        self._ended_by_consumer: dict[Consumer, dict[str, None]] = {consumer: {} for consumer in Consumer}
+        """Ids of ended runs, in the order in which they ended."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cuts: dict[str, tuple[float, str]] = {}
         """Runs that this process ended: when (uptime) and why."""
@@ -85,8 +88,8 @@ class Hooks:
         """End a run whose first file the system refuses to read. It did start, so it must not be started again."""
         log.error("run %s: cannot be read (%s), so it is ended", run_id, error, extra=of_run_id(run_id))
         self._files.kill_group(run_id)
-        word = run_id.split("_")[1] if run_id[:1].isdigit() else ""
-        kind = HookKind(word) if word in list(HookKind) else None
+        found = find_run_id(run_id)
+        kind = found.hook if found and isinstance(found.hook, HookKind) else None
         run = HookRun(id=run_id, kind=kind, pool="", command="", environment={"RESALLOC_NAME": run_id}, limit=0, log="")
         self._active[run_id] = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
         self._end(run_id, exit_status=None, cut_off=f"cannot be read: {error.strerror or error}", lost=True)
@@ -156,14 +159,17 @@ class Hooks:
             start_new_session=True,
         )
 
-    def finished(self) -> list[tuple[HookRun, Outcome]]:
-        """Runs that ended, each told until it is forgotten."""
-        return [(self._active[run_id].run, outcome) for run_id, outcome in self._ended.items()]
+    def finished(self, consumer: Consumer | None = None) -> list[tuple[HookRun, Outcome]]:
+        """Ended runs (of one consumer), each until it is forgotten."""
+        ended = self._ended if consumer is None else self._ended_by_consumer[consumer]
+        return [(self._active[run_id].run, self._ended[run_id]) for run_id in ended]
 
     def forget(self, run: str) -> None:
         """Remove a run's files: its outcome has been written down."""
         self._active.pop(run, None)
         self._ended.pop(run, None)
+        if (found := find_run_id(run)) is not None:
+            self._ended_by_consumer[found.consumer].pop(run, None)
         self._cuts.pop(run, None)
         child = self._children.pop(run, None)
         if child is not None:
@@ -278,6 +284,8 @@ class Hooks:
             last_line="" if exit_status == 0 else self._files.last_line(file.run.log),
             seconds=uptime() - file.uptime if file.boot == boot_id() else None,
         )
+        if (found := find_run_id(run_id)) is not None:
+            self._ended_by_consumer[found.consumer][run_id] = None
         self._on_end(file.run, outcome)
 
     def _kill(self, run_id: str, how: signal.Signals) -> None:

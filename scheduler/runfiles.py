@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from functions.logfields import of_run, of_run_id
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from state.errors import StoreUnavailable
 from state.files import locks
 
@@ -108,7 +108,12 @@ class RunFiles:
                 if not (unless_there and run_log.read() == printed):
                     run_log.write(printed)
         except OSError as error:
-            log.warning("run %s: what it printed cannot be logged: %s", file.run.id, error, extra=of_run(file.run))
+            log.warning(
+                "run %s: what it printed cannot be logged: %s",
+                file.run.id,
+                error,
+                extra=of_run(file.run),
+            )
 
     def output_size(self, run_id: str) -> int:
         return _size(self.path(run_id, "out"))

@@ -11,7 +11,7 @@ from typing import Any
 from functions.integrity import salvage
 from functions.integrity.fsck import inventory_of, started
 from functions.integrity.invariants import RUN_OF, Kind, check
-from functions.policy.transitions.resource import run_id
+from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import fail_ticket
 from state.documents import HookKind, Resource, Run, Ticket, TicketState
 from state.errors import CorruptDocument, StoreUnavailable
@@ -148,7 +148,7 @@ class _Repair:
         if kind is None:
             return resource.replace(run=None)
         number = {HookKind.RELEASE: resource.releases_counter, HookKind.TERMINATE: resource.delete_failures + 1}
-        run = Run(id=run_id(resource.id, kind, number.get(kind, 1)), kind=kind, started_at=resource.created_at)
+        run = Run(id=str(RunId(kind, resource.id, number.get(kind, 1))), kind=kind, started_at=resource.created_at)
         return resource.replace(run=run)
 
     def _faults(self, kind: Kind) -> list[Any]:

@@ -11,7 +11,7 @@ from config.errors import ConfigError
 from functions.logfields import of_group, of_problem
 from functions.policy.plan.agents import Wanted, number_printed
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from functions.timed.leader import SHOWN_FAULTS, Leader
 from functions.timed.pools_file import stamp
 from state.documents import Agent

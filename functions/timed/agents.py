@@ -14,7 +14,6 @@ import msgspec
 from config.agents import AgentGroup
 from functions.logfields import of_agent, of_group
 from functions.policy.plan.agents import (
-    AgentHook,
     Agents,
     AgentStep,
     AskGroup,
@@ -28,9 +27,10 @@ from functions.policy.plan.agents import (
     new_agent,
     plan_agents,
 )
+from functions.policy.transitions.run_id import AgentHook, Consumer, RunId, find_run_id
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.agent_groups import Groups
-from functions.timed.agent_hooks import agent_run, converge_run, parse_run
+from functions.timed.hook_runs import agent_run, converge_run
 from functions.timed.leader import Leader
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
@@ -70,12 +70,10 @@ def _fold_outcomes(leader: Leader, groups: Groups) -> None:
     """Write down how the hooks of agents ended."""
     changed: dict[int, Agent] = {}
     done = []
-    for run, outcome in leader.hooks.finished():
-        parsed = parse_run(run.id)
-        if parsed is None:
-            continue
+    for run, outcome in leader.hooks.finished(Consumer.AGENTS):
         done.append(run.id)
-        hook, number = parsed
+        run_id = RunId.parse(run.id)
+        number, hook = run_id.subject, AgentHook(run_id.hook)
         if hook is AgentHook.CONVERGE:
             groups.answer(run, outcome)
             continue
@@ -88,8 +86,8 @@ def _fold_outcomes(leader: Leader, groups: Groups) -> None:
         if folded is not agent:
             changed[number] = folded
     _write(leader, changed.values())
-    for run_id in done:
-        leader.hooks.forget(run_id)
+    for id in done:
+        leader.hooks.forget(id)
 
 
 def _remember_options(leader: Leader, groups: Groups) -> None:
@@ -107,7 +105,7 @@ def _plain(group: AgentGroup) -> dict[str, Any]:
 
 
 def _seen(leader: Leader, groups: Groups, due: bool) -> Agents:
-    runs = [parsed for parsed in map(parse_run, leader.hooks.under_way()) if parsed is not None]
+    runs = [run for text in leader.hooks.under_way() if (run := find_run_id(text)) and run.consumer is Consumer.AGENTS]
     with_ticket = (AgentState.NEW, AgentState.WORKING)
     return Agents(
         agents=leader.mirror.agents,
@@ -115,7 +113,7 @@ def _seen(leader: Leader, groups: Groups, due: bool) -> Agents:
         tickets={
             agent.id: _ticket(leader, agent.id) for agent in leader.mirror.agents.values() if agent.state in with_ticket
         },
-        busy={number for hook, number in runs if hook is not AgentHook.CONVERGE},
+        busy={run.subject for run in runs if run.hook is not AgentHook.CONVERGE},
         asking=set(groups.asking.values()),
         wanted=groups.wanted,
         answered=groups.answered,

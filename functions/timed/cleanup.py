@@ -12,9 +12,9 @@ from functions.logfields import of_run
 from functions.policy.clock import due_at
 from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.pool import fold_taken_times
+from functions.policy.transitions.run_id import Consumer
 from functions.policy.transitions.ticket import close_ticket
-from functions.timed.environment import list_run, unknown_delete_run
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun, list_run, unknown_delete_run
 from functions.timed.leader import Leader
 from functions.timed.patrol import Patrol
 from state.documents import HookKind, TicketState
@@ -101,15 +101,17 @@ def start_lists(leader: Leader, unknown: Unknown) -> float | None:
 
 def fold_unknown(leader: Leader, unknown: Unknown) -> None:
     """Act on list runs that ended, and forget ended deletes of unknown names."""
-    for run, outcome in leader.hooks.finished():
-        if run.id.split("_")[0].strip("0"):
-            continue
+    for run, outcome in leader.hooks.finished(Consumer.CLEANUP):
         if run.kind is HookKind.LIST:
             _delete_unknown(leader, unknown, run, outcome)
         elif outcome.exit != 0:
             name = run.environment["RESALLOC_NAME"]
             log.warning(
-                "pool %s: cmd_delete of the unknown %s failed: %s", run.pool, name, outcome.last_line, extra=of_run(run)
+                "pool %s: cmd_delete of the unknown %s failed: %s",
+                run.pool,
+                name,
+                outcome.last_line,
+                extra=of_run(run),
             )
         leader.hooks.forget(run.id)
 

@@ -25,7 +25,7 @@ from functions.timed.corruption import (
     put_back,
     reservations,
 )
-from functions.timed.hooks import HookRunner
+from functions.timed.hook_runs import HookRunner
 from functions.timed.journal import Journal
 from functions.timed.measures import Measures
 from functions.timed.mirror import Mirror

@@ -7,8 +7,8 @@ folded in by reconcile.
 import heapq
 
 from functions.policy.clock import SLACK, due_at
-from functions.policy.transitions.resource import run_id
-from functions.timed.environment import resource_run
+from functions.policy.transitions.run_id import RunId
+from functions.timed.hook_runs import resource_run
 from functions.timed.leader import Leader
 from state.documents import HookKind, Resource, ResourceState
 
@@ -83,7 +83,7 @@ def livecheck(leader: Leader, checks: Checks) -> float | None:
     now = leader.clock()
     if checks.is_outdated(now):
         checks.plan_all(leader)
-    under_way = {int(run.split("_")[0]) for run in leader.hooks.under_way(HookKind.WATCH)}
+    under_way = {RunId.parse(run).subject for run in leader.hooks.under_way(HookKind.WATCH)}
     while len(under_way) < leader.settings.livechecks_at_once:
         number = checks.pop(now)
         if number is None:
@@ -98,7 +98,7 @@ def livecheck(leader: Leader, checks: Checks) -> float | None:
         if due > now:
             checks.plan(leader, resource)
             continue
-        run = resource_run(resource, pool, HookKind.WATCH, run_id(number, HookKind.WATCH, int(now * 1000)), 0)
+        run = resource_run(resource, pool, HookKind.WATCH, str(RunId(HookKind.WATCH, number, int(now * 1000))), 0)
         checks.begin(number, now)
         leader.hooks.start(run)
         under_way.add(number)

@@ -6,7 +6,7 @@ To observe costs a few microseconds, and nothing here is written down: `metrics_
 from config.pools import Pool
 from functions.policy.snapshot.offers import Tags
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from functions.timed.minute import Minute
 from functions.timed.series import Counter, Family, Histogram
 from state.documents import HookKind, Ticket

@@ -11,8 +11,8 @@ from functions.logfields import of_resource
 from functions.policy.transitions.hook_results import fold_resource
 from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.pool import fold_record, note_abandoned
-from functions.timed.environment import resource_run
-from functions.timed.hooks import HookRun
+from functions.policy.transitions.run_id import RunId
+from functions.timed.hook_runs import HookRun, resource_run
 from functions.timed.leader import Leader
 from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState
@@ -21,22 +21,15 @@ from state.store import Batch, Put
 log = logging.getLogger(__name__)
 
 
-def resource_of(run: HookRun) -> int | None:
-    """The number of the resource of a run; 0 when it is for one that nobody knows, None when it is an agent's."""
-    return None if run.kind is None else int(run.id.split("_")[0])
-
-
 def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
-    """Write down how runs ended. Runs that belong to no resource are left to cleanup, those of agents to agents."""
+    """Record how runs of resources ended, in the resources and in the statistics of their pools."""
     resources: dict[int, Resource] = {}
     decisive: dict[str, Put] = {}
     done: list[str] = []
     for run, outcome in outcomes:
-        number = resource_of(run)
-        if number is None:
-            continue
-        if number == 0 or number in leader.mirror.snapshot.lost:
-            # The outcome of a resource that nobody can read now is kept, or its hook would be started again.
+        number = RunId.parse(run.id).subject
+        if number in leader.mirror.snapshot.lost:
+            # While a resource's document is unreadable its outcome is kept, or its hook would be started again.
             continue
         done.append(run.id)
         resource = resources.get(number) or leader.mirror.snapshot.resources.get(number)

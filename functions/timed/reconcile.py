@@ -28,10 +28,11 @@ from functions.policy.plan.steps import (
     Step,
 )
 from functions.policy.transitions.history import reason_of
+from functions.policy.transitions.run_id import Consumer, RunId
 from functions.timed.archive import archive_earlier
-from functions.timed.environment import resource_run
+from functions.timed.hook_runs import resource_run
 from functions.timed.leader import Leader
-from functions.timed.outcomes import fold_outcomes, missing_runs, resource_of
+from functions.timed.outcomes import fold_outcomes, missing_runs
 from functions.timed.pool_records import keep_records
 from state.documents import HookKind, Resource, ResourceState, Run, Ticket, TicketState
 from state.store import Batch, Put, Update
@@ -46,10 +47,10 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
     rest of a plan. Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be
     loaded anew then.
     """
-    ended = leader.hooks.finished()
+    ended = leader.hooks.finished(Consumer.RECONCILE)
     if ended:
         # Who waits for a resource of which nothing new is known need not wait until all that is written down.
-        changed = {resource_of(run) for run, _ in ended}
+        changed = {RunId.parse(run.id).subject for run, _ in ended}
         grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
         sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
         _apply_to_tickets(leader, sure)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from functions.policy.transitions.resource import HOLDABLE
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from state.documents import IntentKind, ResourceState, Ticket, TicketState
 from tests.chaos.model_farms import ON_DEMAND, PLAIN, Farm, as_file, generous, tight
 from tests.chaos.model_machine import Ending

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.policy.transitions.run_id import Consumer, RunId
+from functions.timed.hook_runs import HookRun
 from state.documents import HookKind
 
 EXCLUSIVE = (HookKind.ALLOC, HookKind.RELEASE, HookKind.TERMINATE)
@@ -231,8 +232,9 @@ class SimulatedHooks:
             if outcome is not None:
                 self._ended[name] = outcome
 
-    def finished(self) -> list[tuple[HookRun, Outcome]]:
-        return [(self._active[name], outcome) for name, outcome in sorted(self._ended.items())]
+    def finished(self, consumer: Consumer | None = None) -> list[tuple[HookRun, Outcome]]:
+        names = [name for name in sorted(self._ended) if consumer in (None, RunId.parse(name).consumer)]
+        return [(self._active[name], self._ended[name]) for name in names]
 
     def forget(self, run: str) -> None:
         self._step()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from functions.integrity import invariants
 from functions.integrity.invariants import Inventory
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
 from state.files.archive import ARCHIVE_FOLDER_SIZE
 from tests.chaos.model_holds import Holds

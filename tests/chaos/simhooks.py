@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.policy.transitions.run_id import Consumer, RunId
+from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, TicketState
 from tests.chaos.disk import unseen_open
 
@@ -105,8 +106,9 @@ class SimHooks:
             for path in sorted((self._folder / "runs").iterdir())
         ]
 
-    def finished(self) -> list[tuple[HookRun, Outcome]]:
-        return [(run, outcome) for run, outcome in self._runs() if outcome is not None]
+    def finished(self, consumer: Consumer | None = None) -> list[tuple[HookRun, Outcome]]:
+        ended = [(run, outcome) for run, outcome in self._runs() if outcome is not None]
+        return [each for each in ended if consumer in (None, RunId.parse(each[0].id).consumer)]
 
     def forget(self, run: str) -> None:
         (self._folder / "runs" / run).unlink(missing_ok=True)

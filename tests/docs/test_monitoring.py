@@ -11,7 +11,7 @@ from config.logs import JsonFormatter
 from functions import logfields
 from functions.app import create_app
 from functions.timed import reconcile
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from functions.timed.metrics_view import show_metrics
 from state.documents import Agent, HookKind, Ticket
 from tests.timed.world import World

@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import Problem
 from functions.logfields import of_agent, of_file, of_problem, of_request, of_resource, of_run, of_run_id, of_ticket
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from state.documents import Agent, HookKind, Resource, Ticket
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,8 @@ from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.hook_results import fold_resource
 from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.pool import fold_record, fold_taken_times
-from functions.policy.transitions.resource import new_resource, run_id
+from functions.policy.transitions.resource import new_resource
+from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import close_ticket
 from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.policy.waits.explain import explain
@@ -289,7 +290,7 @@ class Simulation:
         if self.random.random() < DEATH_RATE:
             self._dead.add(number)
         outcome = Outcome(
-            run=run_id(number, HookKind.WATCH, int(self.now * 1000)),
+            run=str(RunId(HookKind.WATCH, number, int(self.now * 1000))),
             kind=HookKind.WATCH,
             started_at=self.now,
             ended_at=self.now,

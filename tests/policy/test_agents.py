@@ -7,7 +7,6 @@ import pytest
 from config.agents import AgentGroup
 from functions.policy.plan.agents import (
     MOST_NEW,
-    AgentHook,
     Agents,
     AgentStep,
     AskGroup,
@@ -22,6 +21,7 @@ from functions.policy.plan.agents import (
     plan_agents,
 )
 from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.run_id import AgentHook
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.lifecycle import AgentEvent
 from tests.policy.world import NOW, a_ticket, an_assigned_ticket

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from config.agents import AgentGroup
 from functions.policy.plan.agents import (
-    AgentHook,
     Agents,
     AskGroup,
     Drop,
@@ -23,6 +22,7 @@ from functions.policy.plan.agents import (
     plan_agents,
 )
 from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.run_id import AgentHook
 from functions.policy.transitions.ticket import close_ticket, fail_ticket
 from state.documents import Agent, AgentState, Ticket, TicketState
 

@@ -10,7 +10,6 @@ from functions.policy.transitions.resource import (
     new_resource,
     release_resource,
     request_delete,
-    run_id,
 )
 from functions.policy.transitions.ticket import assign_ticket, close_ticket, fail_ticket
 from state.documents import HookKind, ResourceState, Run, TicketState
@@ -136,8 +135,3 @@ def test_a_name_is_made_of_pool_padded_id_and_local_time(monkeypatch: pytest.Mon
     finally:
         monkeypatch.undo()
         time.tzset()
-
-
-def test_run_ids_sort_and_tell() -> None:
-    """Given resource, kind and number, when named, then all three stand in the id of the run."""
-    assert run_id(17, HookKind.WATCH, 1700000000123) == "000017_watch_1700000000123"

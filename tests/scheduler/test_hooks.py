@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from functions.policy.transitions.outcome import Outcome
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from scheduler.hooks import Hooks
 from state.documents import HookKind
 from tests.system.farm import children_of

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from state.documents import HookKind
 from tests.scheduler.test_hooks import folder as folder
 from tests.scheduler.test_hooks import group_of, hooks_in, is_gone, outcome_of, run_of, start

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.timed.hooks import HookRun
+from functions.timed.hook_runs import HookRun
 from scheduler.hooks import Hooks
 from state.documents import HookKind
 from tests.waiting import until

@@ -7,7 +7,6 @@ state alone: such an agent without a run has its hook started, also after a rest
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from config.agents import AgentGroup
 from functions.policy.transitions.history import last_number, with_event
 from functions.policy.transitions.outcome import Outcome
+from functions.policy.transitions.run_id import AgentHook
 from state.documents import Actor, Agent, AgentState, Event, Ticket, TicketState
 from state.lifecycle import AgentEvent, after_agent_event
 
@@ -23,16 +23,6 @@ MOST_NEW = 100
 MOST_LOST_RUNS = 3
 """Runs of `cmd_prepare` or `cmd_terminate` that may vanish without a result, before that counts as its end."""
 _WHOLE_NUMBER = re.compile(rb"\s*([+-]?[0-9]{1,9})\s*")
-
-
-class AgentHook(StrEnum):
-    """The hooks of a group, by the word that names their runs and logs."""
-
-    CONVERGE = "converge"
-    PREPARE = "prepare"
-    CHECK = "check"
-    RELEASE = "release"
-    TERMINATE = "terminate"
 
 
 _HOOK_OF = {AgentState.PREPARING: AgentHook.PREPARE, AgentState.TERMINATING: AgentHook.TERMINATE}

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from config.pools import Pool
 from functions.policy.transitions.history import closed_by, reason_of, resource_after
+from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import called_bad
 from state.documents import Actor, Event, HookKind, Intent, Resource, ResourceState, Run, Ticket
 from state.lifecycle import ResourceEvent
@@ -13,15 +14,6 @@ LONGEST_HOLD = 7 * 86400.0
 HOLDABLE = (ResourceState.UP, ResourceState.RELEASING)
 DELETABLE_AFTER_RUN = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
-
-
-def run_id(resource_id: int, kind: HookKind, number: int) -> str:
-    """The name of a hook run.
-
-    `number` is 1 for alloc, `releases_counter` for release, `delete_failures + 1` for terminate, and for watch the
-    start in whole milliseconds.
-    """
-    return f"{resource_id:06d}_{kind}_{number}"
 
 
 def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resource:
@@ -35,7 +27,7 @@ def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float)
     releases = resource.releases_counter + 1
     run = None
     if hook:
-        run = Run(id=run_id(resource.id, HookKind.RELEASE, releases), kind=HookKind.RELEASE, started_at=now)
+        run = Run(id=str(RunId(HookKind.RELEASE, resource.id, releases)), kind=HookKind.RELEASE, started_at=now)
     bound = resource.sandbox is not None
     return resource_after(
         resource,
@@ -77,7 +69,7 @@ def delete_after_run(resource: Resource, reason: str, now: float, actor: Actor =
 
 def begin_delete(resource: Resource, now: float) -> Resource:
     """The resource in DELETE_REQUEST after its `cmd_delete` began."""
-    id = run_id(resource.id, HookKind.TERMINATE, resource.delete_failures + 1)
+    id = str(RunId(HookKind.TERMINATE, resource.id, resource.delete_failures + 1))
     return resource_after(
         resource,
         ResourceEvent.DELETE_BEGAN,
@@ -103,7 +95,7 @@ def new_resource(id: int, pool: Pool, id_in_pool: int, counters: dict[str, int],
         id_in_pool=id_in_pool,
         counters=counters,
         created_at=now,
-        run=Run(id=run_id(id, HookKind.ALLOC, 1), kind=HookKind.ALLOC, started_at=now),
+        run=Run(id=str(RunId(HookKind.ALLOC, id, 1)), kind=HookKind.ALLOC, started_at=now),
         history=(began,),
     )
 
