@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.bench.farm import PROJECT
+
+pytestmark = pytest.mark.thorough
 
 
 def test_the_quick_form_measures_all_figures_of_the_rows_that_are_asked_for(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import ResourceState, TicketState
 from tests.load.simulation import Simulation
 
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
+
 FARM = load_pools(Path(__file__).with_name("farm.yaml")).pools
 
 

@@ -10,6 +10,8 @@ from functions.policy.waits.estimate import Confidence
 from state.documents import HookKind
 from tests.load.simulation import Simulation, Summary
 
+pytestmark = pytest.mark.thorough
+
 SURE = 0.8
 """At least this part of the waits must lie within the range that was told."""
 SEEDS = range(2)

@@ -141,6 +141,7 @@ def test_units_are_valid(installed: Installed, tmp_path: Path):
     assert (checked.returncode, checked.stdout) == (0, "")
 
 
+@pytest.mark.thorough
 def test_installation_over_an_older_one_under_another_prefix(installed: Installed, tmp_path: Path):
     home = tmp_path / "usr/local/lib/resalloc-functions"
     (home / "functions").mkdir(parents=True)
@@ -155,6 +156,7 @@ def test_installation_over_an_older_one_under_another_prefix(installed: Installe
     assert "ExecStart=/usr/local/lib/resalloc-functions/venv/bin/python" in service
 
 
+@pytest.mark.thorough
 def test_installation_that_fails_leaves_what_was_there(tmp_path: Path):
     before = tmp_path / HOME / "functions/app.py"
     before.parent.mkdir(parents=True)

@@ -15,6 +15,8 @@ import pytest
 from tests.packaging.conftest import ROOT, Installed, system_python
 from tests.waiting import until
 
+pytestmark = pytest.mark.thorough
+
 WEB, SCHEDULER = "resalloc-functions-web.service", "resalloc-functions-scheduler.service"
 
 

@@ -60,6 +60,7 @@ def test_the_example_of_the_page_does_what_it_shows(farm: Farm) -> None:
     assert {farm.ticket(number)["state"] for number in (1, 2)} == {"CLOSED"}
 
 
+@pytest.mark.thorough
 def test_agents_live_beside_clients_and_survive_the_kill_of_the_scheduler_in_every_state(farm: Farm) -> None:
     (farm.config / "agents.yaml").write_text(SLOW)
     (farm.folder / "wanted").write_text("1")
@@ -93,6 +94,7 @@ def test_agents_live_beside_clients_and_survive_the_kill_of_the_scheduler_in_eve
     assert [len((farm.folder / name).read_text().split()) for name in ("prepares", "terminates")] == [1, 1]
 
 
+@pytest.mark.thorough
 def test_an_agents_resource_that_an_operator_deletes_is_replaced(farm: Farm) -> None:
     (farm.config / "agents.yaml").write_text("period: 0.2\nagent_groups: {runners: {tags: [local]}}")
     farm.set_pools(POOL)

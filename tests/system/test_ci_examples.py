@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ exit "${FAIL:-0}"
 """The project's own test: leaves behind what it was given, and what the server said of its ticket."""
 ENDLESS = "#!/bin/sh\necho $RESALLOC_TICKET >started.new && mv started.new started\nexec sleep 600\n"
 """A test that does not end by itself."""
-COOKIE = "JENKINS_SERVER_COOKIE=durable-0123456789abcdef"
-"""By this Jenkins finds the processes of a build."""
+COOKIE = "JENKINS_SERVER_COOKIE"
+"""Environment variable by whose value Jenkins finds the processes of a build."""
 
 
 class Project:
@@ -73,11 +74,24 @@ class Project:
         return str(json.loads(answer)["state"])
 
 
+@pytest.fixture(scope="module")
+def working(shared_farm: Farm) -> Farm:
+    """A server that runs. Each test closes its tickets."""
+    shared_farm.set_pools(POOLS)
+    shared_farm.start()
+    return shared_farm
+
+
 @pytest.fixture
-def working(farm: Farm) -> Farm:
-    farm.set_pools(POOLS)
-    farm.start()
-    return farm
+def build() -> str:
+    """The id of a build. Jobs derive their idempotency key from it."""
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def cookie() -> str:
+    """The value of the variable by which Jenkins finds the processes of a build."""
+    return f"durable-{uuid.uuid4().hex}"
 
 
 def load(name: str) -> Any:
@@ -86,13 +100,13 @@ def load(name: str) -> Any:
 
 @pytest.mark.parametrize("job", ["with-resalloc-run", "with-curl"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_github_actions(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
+def test_github_actions(working: Farm, tmp_path: Path, build: str, job: str, fails: bool) -> None:
     """Given a test that passes or fails, when GitHub's steps have run, then the ticket is closed."""
     project = Project(
         tmp_path / "project",
         working,
         {
-            **{"GITHUB_REPOSITORY": "us/it", "GITHUB_RUN_ID": "1", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_JOB": job},
+            **{"GITHUB_REPOSITORY": "us/it", "GITHUB_RUN_ID": build, "GITHUB_RUN_ATTEMPT": "1", "GITHUB_JOB": job},
             **{"GITHUB_OUTPUT": str(tmp_path / "output"), "FAIL": "1" if fails else "0"},
         },
     )
@@ -119,8 +133,8 @@ def evaluated(value: str, outputs: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("job", ["with-resalloc-run", "with-curl"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_gitlab(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
-    variables = {"CI_PROJECT_PATH": "us/it", "CI_JOB_ID": "7", "FAIL": "1" if fails else "0"}
+def test_gitlab(working: Farm, tmp_path: Path, build: str, job: str, fails: bool) -> None:
+    variables = {"CI_PROJECT_PATH": "us/it", "CI_JOB_ID": build, "FAIL": "1" if fails else "0"}
     project = Project(tmp_path / "project", working, variables)
     steps = load("gitlab-ci.yml")[job]
     status = project.run("\n".join(steps["script"]), by=("sh", "-e", "-c"))
@@ -132,11 +146,11 @@ def test_gitlab(working: Farm, tmp_path: Path, job: str, fails: bool) -> None:
 
 @pytest.mark.parametrize("stage", ["With resalloc run", "With curl"])
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_shell_steps_of_jenkins(working: Farm, tmp_path: Path, stage: str, fails: bool) -> None:
+def test_the_shell_steps_of_jenkins(working: Farm, tmp_path: Path, build: str, stage: str, fails: bool) -> None:
     """Given a test that passes or fails, when a stage's shell steps have run as Jenkins runs them, then its ticket is
     closed.
     """
-    variables = {"JOB_NAME": "us/it", "BUILD_TAG": "jenkins-it-7", "FAIL": "1" if fails else "0"}
+    variables = {"JOB_NAME": "us/it", "BUILD_TAG": build, "FAIL": "1" if fails else "0"}
     project = Project(tmp_path / "project", working, variables)
     steps, post = jenkins_stage(stage)
     failed = False
@@ -172,19 +186,19 @@ def _processes_with(variable: str) -> list[int]:
     return found
 
 
-def interrupt_first(process: subprocess.Popen[bytes]) -> None:
+def interrupt_first(process: subprocess.Popen[bytes], cookie: str) -> None:
     """As GitHub does."""
     process.send_signal(signal.SIGINT)
 
 
-def terminate_group(process: subprocess.Popen[bytes]) -> None:
+def terminate_group(process: subprocess.Popen[bytes], cookie: str) -> None:
     """As GitLab's shell executor does."""
     os.killpg(process.pid, signal.SIGTERM)
 
 
-def terminate_by_cookie(process: subprocess.Popen[bytes]) -> None:
+def terminate_by_cookie(process: subprocess.Popen[bytes], cookie: str) -> None:
     """As Jenkins does."""
-    for pid in sorted(_processes_with(COOKIE), reverse=True):
+    for pid in sorted(_processes_with(f"{COOKIE}={cookie}"), reverse=True):
         try:
             os.kill(pid, signal.SIGTERM)
         except ProcessLookupError:
@@ -218,14 +232,14 @@ def test_a_cancelled_resalloc_run_closes_its_ticket(
     tmp_path: Path,
     script: Callable[[], str],
     shell: tuple[str, ...],
-    cancel: Callable[[subprocess.Popen[bytes]], None],
+    cancel: Callable[[subprocess.Popen[bytes], str], None],
+    cookie: str,
 ) -> None:
     """Given a test that would go on for long, when the job gets the signals of its CI system, then its ticket is closed
     and the test has ended.
     """
     variables = dict.fromkeys(("GITHUB_REPOSITORY", "CI_PROJECT_PATH", "JOB_NAME"), "us/it")
-    name, _, value = COOKIE.partition("=")
-    project = Project(tmp_path / "project", working, {**variables, name: value})
+    project = Project(tmp_path / "project", working, {**variables, COOKIE: cookie})
     (project.folder / "ci" / "test-machine").write_text(ENDLESS)
     with subprocess.Popen(
         [*shell, script()],
@@ -238,10 +252,10 @@ def test_a_cancelled_resalloc_run_closes_its_ticket(
         until(started.exists, what="the test")
         ticket = int(started.read_text())
         assert project.state_of(ticket) == "OPEN"
-        cancel(process)
+        cancel(process, cookie)
         assert process.wait(timeout=20) != 0
         until(lambda: project.state_of(ticket) == "CLOSED", what="the close")
-        until(lambda: _processes_with(COOKIE) == [], what="the end of all its processes")
+        until(lambda: _processes_with(f"{COOKIE}={cookie}") == [], what="the end of all its processes")
 
 
 def github_close(project: Project, key: str) -> None:
@@ -267,19 +281,22 @@ def jenkins_close(project: Project, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("close", "key"), [(github_close, "us/it/1/1/test"), (gitlab_close, "us/it/7"), (jenkins_close, "jenkins-it-7")]
+    ("close", "key"), [(github_close, "us/it/{}/1/test"), (gitlab_close, "us/it/{}"), (jenkins_close, "{}")]
 )
 def test_a_job_that_was_cancelled_before_it_knew_its_ticket_closes_it(
-    working: Farm, tmp_path: Path, close: Callable[[Project, str], None], key: str
+    working: Farm, tmp_path: Path, build: str, close: Callable[[Project, str], None], key: str
 ) -> None:
     """Given a request whose reply was lost, when the step that always runs has run, then that ticket is closed."""
     names = ("GITHUB_REPOSITORY", "CI_PROJECT_PATH", "JOB_NAME")
-    variables = dict.fromkeys(names, "us/it") | {"CI_JOB_ID": "7", "BUILD_TAG": "jenkins-it-7"}
+    variables = dict.fromkeys(names, "us/it") | {"CI_JOB_ID": build, "BUILD_TAG": build}
     project = Project(tmp_path / "project", working, variables)
+    key = key.format(build)
     lost = int(working.curl("-H", f"Idempotency-Key: {key}", "-d", "tag=local&sandbox=us/it", "/tickets"))
     close(project, key)
     assert project.state_of(lost) == "CLOSED"
-    assert working.take("local") == lost + 1
+    after = working.take("local")
+    working.close(after)
+    assert after == lost + 1
 
 
 def test_every_file_is_named_in_the_readme() -> None:

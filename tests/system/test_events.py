@@ -101,6 +101,7 @@ def test_a_stream_tells_what_happens_as_it_happens(farm: Farm, follow: Callable[
     assert [event["event"] for event in told(farm) if event["kind"] == "leader"] == ["leads"]
 
 
+@pytest.mark.thorough
 def test_a_stream_that_was_cut_off_goes_on_without_a_gap(farm: Farm, follow: Callable[..., Stream]) -> None:
     """Given a web that is killed, when a browser comes back with the last id, then it gets what it missed, once."""
     farm.set_pools(ECHO)
@@ -134,6 +135,7 @@ def test_a_stopping_web_ends_its_streams(farm: Farm, follow: Callable[..., Strea
         assert stream.process.returncode == 0
 
 
+@pytest.mark.thorough
 def test_however_often_the_scheduler_is_killed_each_transition_is_told_once(farm: Farm) -> None:
     """Given tickets that come and go, when the scheduler is killed again and again, then no event is lost or double."""
     farm.set_pools(ECHO)
@@ -155,6 +157,7 @@ def test_however_often_the_scheduler_is_killed_each_transition_is_told_once(farm
     assert store.events.cut_torn() == 0
 
 
+@pytest.mark.thorough
 def test_who_had_this_machine_is_one_command(farm: Farm) -> None:
     """Given a machine that one ticket after another had, when asked for a time, then the ticket is told."""
     farm.set_pools(ECHO)
@@ -186,6 +189,7 @@ def test_who_had_this_machine_is_one_command(farm: Farm) -> None:
     assert story.count("release succeeded") == 2
 
 
+@pytest.mark.thorough
 def test_maint_follows_through_a_restart_of_everything(farm: Farm) -> None:
     """Given `events --follow`, when both processes are restarted meanwhile, then it goes on, and tells all once."""
     farm.set_pools(ECHO)

@@ -109,6 +109,7 @@ def test_the_commands_of_the_readme_run(server: Server) -> None:
     server.shell(maint.replace("shim/resalloc-maint", f"shim/resalloc-maint --connection {server.url}"))
 
 
+@pytest.mark.thorough
 def test_both_demo_pools_give_what_they_promise(server: Server) -> None:
     resalloc = f"shim/resalloc --connection {server.url}"
     address = server.shell(f"id=$({resalloc} ticket --tag local) && {resalloc} ticket-wait $id").strip()
@@ -118,6 +119,7 @@ def test_both_demo_pools_give_what_they_promise(server: Server) -> None:
     assert re.fullmatch(r"192\.0\.2\.\d+", number)
 
 
+@pytest.mark.thorough
 def test_a_file_server_killed_by_hand_is_replaced(server: Server) -> None:
     before = until(lambda: len(server.file_servers()) == 2 and server.file_servers(), 30, "two spares")
     assert isinstance(before, dict)
@@ -128,6 +130,7 @@ def test_a_file_server_killed_by_hand_is_replaced(server: Server) -> None:
     assert name not in server.file_servers()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["web", "scheduler"])
 def test_a_killed_piece_comes_back(server: Server, name: str) -> None:
     pid = server.pid_of(name)
@@ -137,6 +140,7 @@ def test_a_killed_piece_comes_back(server: Server, name: str) -> None:
     assert server.shell(f"id=$({resalloc} ticket --tag local) && {resalloc} ticket-wait $id").startswith("127.0.0.1:")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_resources_alone_and_the_next_start_finds_them(server: Server, number: signal.Signals) -> None:
     before = until(lambda: len(server.file_servers()) == 2 and server.file_servers(), 30, "two spares")

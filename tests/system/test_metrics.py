@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.system.farm import Farm, children_of
@@ -44,6 +45,7 @@ def test_requests_are_counted_over_all_workers_and_the_end_of_one_loses_none(far
     assert [looks(farm) for _ in range(10)] == [60] * 10
 
 
+@pytest.mark.thorough
 def test_a_reload_keeps_the_counts(farm: Farm) -> None:
     farm.set_server("workers: 2\n")
     farm.start_web()
@@ -55,6 +57,7 @@ def test_a_reload_keeps_the_counts(farm: Farm) -> None:
     assert looks(farm) == 5
 
 
+@pytest.mark.thorough
 def test_what_the_scheduler_counts_arrives_and_begins_anew_with_it(farm: Farm) -> None:
     farm.set_server("workers: 2\n")
     farm.set_pools(POOL)
@@ -89,6 +92,7 @@ def test_what_the_scheduler_counts_arrives_and_begins_anew_with_it(farm: Farm) -
     assert again["resalloc_leader_since_timestamp_seconds",] > found["resalloc_leader_since_timestamp_seconds",]
 
 
+@pytest.mark.thorough
 def test_names_of_tags_are_bounded_whatever_clients_ask_for(farm: Farm) -> None:
     farm.set_pools(POOL)
     farm.start()

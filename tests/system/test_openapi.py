@@ -1,6 +1,5 @@
 """The description at /openapi.json against a real server: whatever is sent, the reply is as described, never 5xx."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,7 +7,6 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import checks
-from xprocess import XProcess
 
 import functions.app  # noqa: F401  (it imports every function, each with the structs of its requests)
 from functions.web.about import description
@@ -65,26 +63,32 @@ def _known(name: str, value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A farm with tickets that have a resource, that wait, and that are over."""
-    farm = Farm(xprocess, tmp_path_factory.mktemp("openapi") / "farm")
-    try:
-        farm.set_server(f"wait_timeout: {LONGEST}\n")
-        farm.set_pools(POOL)
-        farm.start()
-        for tag in ("A", "A", "A", "Z", "Z"):
-            farm.take(tag)
-        farm.wait(1)
-        farm.close(1)
-        farm.close(5)
-        until(lambda: len(farm.up()) >= 4, what="some resources")
-        yield farm
-    finally:
-        farm.stop()
+def farm(shared_farm: Farm) -> Farm:
+    """A server with tickets that have a resource, that wait, and that have ended."""
+    shared_farm.set_server(f"wait_timeout: {LONGEST}\n")
+    shared_farm.set_pools(POOL)
+    shared_farm.start()
+    for tag in ("A", "A", "A", "Z", "Z"):
+        shared_farm.take(tag)
+    shared_farm.wait(1)
+    shared_farm.close(1)
+    shared_farm.close(5)
+    until(lambda: len(shared_farm.up()) >= 4, what="some resources")
+    return shared_farm
+
+
+quick = settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@quick
 def test_replies_are_as_described(case: schemathesis.Case, farm: Farm) -> None:
     """Given any request, when sent, then the status, the headers and the body are as described."""
+    case.call_and_validate(base_url=farm.url, checks=CHECKS, timeout=20)
+
+
+@pytest.mark.thorough
+@schema.parametrize()
+@settings(quick, max_examples=40)
+def test_replies_to_many_requests_are_as_described(case: schemathesis.Case, farm: Farm) -> None:
     case.call_and_validate(base_url=farm.url, checks=CHECKS, timeout=20)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.system.farm import Farm
 from tests.system.test_maint import ECHO, maint, printed
 from tests.waiting import until
@@ -20,6 +22,7 @@ def pool(farm: Farm) -> dict[str, object]:
     return record
 
 
+@pytest.mark.thorough
 def test_a_paused_pool_starts_nothing_until_it_is_resumed_also_over_a_restart(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
@@ -66,6 +69,7 @@ def test_a_drained_pool_is_empty_and_what_is_taken_ends_by_its_deadline(farm: Fa
     assert pool(farm)["drained_at"] is None
 
 
+@pytest.mark.thorough
 def test_a_retry_starts_at_once_what_would_have_waited(farm: Farm) -> None:
     farm.set_pools(FAILING.format(folder=farm.folder))
     farm.start()
@@ -76,6 +80,7 @@ def test_a_retry_starts_at_once_what_would_have_waited(farm: Farm) -> None:
     assert pool(farm)["start_failures"] == 0
 
 
+@pytest.mark.thorough
 def test_unused_resources_of_one_pool_are_deleted_and_it_fills_again(farm: Farm) -> None:
     """Given two pools with spares, when the unused ones of one are deleted, then those of the other stay."""
     farm.set_pools(ECHO + ECHO.replace("echo:", "other:"))
@@ -96,6 +101,7 @@ def test_unused_resources_of_one_pool_are_deleted_and_it_fills_again(farm: Farm)
     assert kept <= {document["id"] for document in farm.up()}
 
 
+@pytest.mark.thorough
 def test_verbs_for_pools_that_are_not_there_are_refused(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
@@ -108,6 +114,7 @@ def test_verbs_for_pools_that_are_not_there_are_refused(farm: Farm) -> None:
     assert b"a time like 2026-03-01T18:00 or +2h, not 'yesterday'" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_resource_that_its_client_calls_bad_is_deleted_and_counted(farm: Farm) -> None:
     farm.set_pools(f"{ECHO}  reuse_opportunity_time: 600\n  cmd_release: 'true'\n")
     farm.start()
@@ -142,6 +149,7 @@ def test_a_held_resource_stays_whatever_happens_until_it_is_released(farm: Farm)
     until(lambda: [document["id"] for document in farm.ended()] == [1], what="the end of resource 1")
 
 
+@pytest.mark.thorough
 def test_a_hold_ends_by_itself(farm: Farm) -> None:
     (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 600\n")
     farm.set_pools(ECHO.replace("max: 4", "max: 1"))

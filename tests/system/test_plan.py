@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.system.farm import Farm
 from tests.system.test_maint import ECHO, maint
 from tests.waiting import until
@@ -45,6 +47,7 @@ def test_what_is_told_is_what_comes_of_it(farm: Farm, tmp_path: Path) -> None:
     assert len(farm.up("echo")) == 3
 
 
+@pytest.mark.thorough
 def test_what_is_told_to_be_stranded_is(farm: Farm, tmp_path: Path) -> None:
     """Given a pool that leaves the file, when what was told is done, then its free resources stay, and are stranded."""
     farm.set_pools(ECHO)
@@ -73,6 +76,7 @@ def test_what_is_told_to_be_stranded_is(farm: Farm, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"nothing would be different\n"), "it was that file's doing"
 
 
+@pytest.mark.thorough
 def test_a_large_file_is_looked_at_too(farm: Farm, tmp_path: Path) -> None:
     farm.set_pools(ECHO)
     farm.start()

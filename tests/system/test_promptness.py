@@ -17,6 +17,7 @@ def lazy(farm: Farm) -> Farm:
     return farm
 
 
+@pytest.mark.thorough
 def test_start_delay_is_over_when_it_is_over(lazy: Farm) -> None:
     lazy.set_pools("p: {max: 3, max_prealloc: 3, max_starting: 3, start_delay: 1, cmd_new: 'true', cmd_delete: 'true'}")
     lazy.start()
@@ -35,6 +36,7 @@ DUE = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", DUE)
 def test_livechecks_retries_of_deletes_and_pauses_are_due_when_they_are(lazy: Farm, what: str) -> None:
     noted = lazy.folder / "noted"
@@ -43,6 +45,7 @@ def test_livechecks_retries_of_deletes_and_pauses_are_due_when_they_are(lazy: Fa
     until(lambda: noted.exists() and len(noted.read_text()) >= 3, what="the third time")
 
 
+@pytest.mark.thorough
 def test_a_resource_that_nobody_reuses_goes_when_its_time_is_over(lazy: Farm) -> None:
     lazy.set_pools("p: {max: 1, cmd_new: 'true', cmd_delete: 'true', reuse_opportunity_time: 1, tags: [A]}")
     lazy.start()
@@ -52,6 +55,7 @@ def test_a_resource_that_nobody_reuses_goes_when_its_time_is_over(lazy: Farm) ->
     until(lambda: [document["id"] for document in lazy.ended()] == [1], what="the end of resource 1")
 
 
+@pytest.mark.thorough
 def test_instant_starts_follow_one_another_five_times_a_second(lazy: Farm) -> None:
     lazy.set_pools("p: {max: 25, max_prealloc: 25, max_starting: 1, cmd_new: 'true', cmd_delete: 'true'}")
     lazy.start()

@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.system.farm import Farm
 from tests.waiting import until
 
@@ -32,6 +34,7 @@ def test_a_scheduler_that_is_killed_is_missed_until_it_is_back(farm: Farm) -> No
     becomes(farm, "ready")
 
 
+@pytest.mark.thorough
 def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
     farm.set_pools(POOL)
     farm.start()
@@ -47,6 +50,7 @@ def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
     becomes(farm, "ready")
 
 
+@pytest.mark.thorough
 def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) -> None:
     farm.set_pools("p: {max: none}")
     farm.start()
@@ -60,6 +64,7 @@ def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) 
     assert farm.status("/readyz") == 200
 
 
+@pytest.mark.thorough
 def test_a_state_folder_that_cannot_be_written_is_told(farm: Farm) -> None:
     farm.set_pools(POOL)
     farm.start()
@@ -75,6 +80,7 @@ def test_a_state_folder_that_cannot_be_written_is_told(farm: Farm) -> None:
     becomes(farm, "ready")
 
 
+@pytest.mark.thorough
 def test_a_scheduler_at_rest_shows_that_it_lives(farm: Farm) -> None:
     (farm.config / "server.yaml").write_text("hostname: 127.0.0.1\nsleeptime: 1\n")
     farm.set_pools(POOL)

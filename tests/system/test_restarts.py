@@ -7,6 +7,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 from tests.system.farm import PROJECT, SHIM, Farm
 from tests.waiting import until
 
@@ -33,6 +35,7 @@ def test_a_start_goes_on_while_the_scheduler_is_dead(farm: Farm) -> None:
     assert farm.wait(ticket) == b"1\n"
 
 
+@pytest.mark.thorough
 def test_a_start_that_ends_while_nobody_looks_is_found(farm: Farm) -> None:
     farm.set_pools(SLOW.format(folder=farm.folder))
     farm.start()
@@ -46,6 +49,7 @@ def test_a_start_that_ends_while_nobody_looks_is_found(farm: Farm) -> None:
     assert farm.wait(ticket) == b"1\n"
 
 
+@pytest.mark.thorough
 def test_a_start_whose_supervisor_is_killed_is_deleted_and_made_again(farm: Farm) -> None:
     farm.set_pools(SLOW.format(folder=farm.folder))
     farm.start()
@@ -73,6 +77,7 @@ def test_the_shim_survives_a_killed_web_in_the_middle_of_a_wait(farm: Farm) -> N
     assert waiting.returncode == 0
 
 
+@pytest.mark.thorough
 def test_a_stopping_web_lets_go_of_parked_waits(farm: Farm) -> None:
     farm.set_pools("none: {max: 0, cmd_new: 'true', cmd_delete: 'true', tags: [A]}")
     farm.start()
@@ -88,6 +93,7 @@ def test_a_stopping_web_lets_go_of_parked_waits(farm: Farm) -> None:
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.thorough
 def test_tickets_are_taken_and_closed_while_no_scheduler_runs(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start_web()
@@ -98,6 +104,7 @@ def test_tickets_are_taken_and_closed_while_no_scheduler_runs(farm: Farm) -> Non
     assert farm.ticket(closed)["resource"] is None
 
 
+@pytest.mark.thorough
 def test_a_second_scheduler_stands_by_and_takes_over(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
@@ -114,6 +121,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(farm: Farm) -> None:
         assert second.wait(10) == 0
 
 
+@pytest.mark.thorough
 def test_once_calls_a_timed_function_by_hand_but_not_beside_a_leader(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start_web()
@@ -132,6 +140,7 @@ def test_once_calls_a_timed_function_by_hand_but_not_beside_a_leader(farm: Farm)
     assert once() == 75
 
 
+@pytest.mark.thorough
 def test_a_changed_configuration_is_taken_without_a_restart(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
@@ -153,6 +162,7 @@ def test_a_broken_configuration_keeps_the_last_good_one_and_is_told(farm: Farm) 
     assert farm.wait(farm.take("A")) == b"2\n"
 
 
+@pytest.mark.thorough
 def test_with_no_good_configuration_ever_nothing_starts_and_the_reason_is_told(farm: Farm) -> None:
     farm.set_pools("echo: [")
     farm.start()
@@ -161,6 +171,7 @@ def test_with_no_good_configuration_ever_nothing_starts_and_the_reason_is_told(f
     assert farm.status(f"/tickets/{ticket}/wait?timeout=0.3") == 408
 
 
+@pytest.mark.thorough
 def test_a_pool_that_left_the_file_still_deletes_by_the_hooks_it_had(farm: Farm) -> None:
     farm.set_pools(ECHO.replace("cmd_delete: 'true'", f"cmd_delete: touch {farm.folder}/deleted-$RESALLOC_ID"))
     farm.start()
@@ -172,6 +183,7 @@ def test_a_pool_that_left_the_file_still_deletes_by_the_hooks_it_had(farm: Farm)
     until((farm.folder / "deleted-1").exists, what="the delete")
 
 
+@pytest.mark.thorough
 def test_the_state_folder_is_made_anew_when_it_is_missing(farm: Farm) -> None:
     farm.set_pools(ECHO)
     assert not farm.state.exists()

@@ -91,6 +91,7 @@ def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm, 
     assert done.stdout.endswith("faults: 0, notes: 4\n")
 
 
+@pytest.mark.thorough
 def test_what_is_removed_is_written_again_at_once(served: Farm) -> None:
     """Given a running server, when a ticket and a resource are removed, then both are as before."""
     places = [
@@ -105,6 +106,7 @@ def test_what_is_removed_is_written_again_at_once(served: Farm) -> None:
     assert fsck(served).returncode == 0
 
 
+@pytest.mark.thorough
 def test_the_quarantine_is_told_after_a_restart_until_its_files_are_removed(served: Farm) -> None:
     """Given a resource of which nothing is left at a start, when restarted twice, then it is told until removed."""
     spare = next(found["id"] for found in served.up() if found["id"] != served.ticket(1)["resource"])
@@ -131,6 +133,7 @@ def test_the_quarantine_is_told_after_a_restart_until_its_files_are_removed(serv
     assert fsck(served).returncode == 0
 
 
+@pytest.mark.thorough
 def test_fsck_beside_a_busy_server_sees_no_ghosts(served: Farm) -> None:
     """Given tickets that come and go all the time, when checked again and again, then nothing is wrong."""
     loop = f"while :; do id=$({SHIM}/resalloc --connection {served.url} ticket --tag A) && " \
@@ -149,6 +152,7 @@ def test_fsck_beside_a_busy_server_sees_no_ghosts(served: Farm) -> None:
             client.wait()
 
 
+@pytest.mark.thorough
 def test_fsck_says_when_it_cannot_tell(served: Farm) -> None:
     """Given no server, or one check at a time, when checked, then the exit status is 2."""
     served.terminate("web")
@@ -163,6 +167,7 @@ def test_fsck_says_when_it_cannot_tell(served: Farm) -> None:
     assert "curl: " in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
     """Given a leader, when the file of its lock is removed, then it soon leads by a new one."""
     lock = served.state / "locks/leader"
@@ -172,6 +177,7 @@ def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
     assert served.get("/healthz")["scheduler"] == "ok"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("running", [True, False])
 def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(
     served: Farm, tmp_path: Path, running: bool
@@ -190,6 +196,7 @@ def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(
     until(lambda: [line.partition(":")[0] for line in quarantine(served)] == ["locks/leader"], what="healthz")
 
 
+@pytest.mark.thorough
 def test_a_damaged_counter_is_told_and_no_number_comes_again(served: Farm) -> None:
     """Given a running server, when a counter is damaged, then takes go on above it, and one that is none is told."""
     before = served.take("Z")
@@ -203,6 +210,7 @@ def test_a_damaged_counter_is_told_and_no_number_comes_again(served: Farm) -> No
     assert "in quarantine: ids/tickets.next: damaged (" in (served.logs / "main.log").read_text()
 
 
+@pytest.mark.thorough
 def test_a_newer_layout_is_refused(served: Farm) -> None:
     """Given a newer FORMAT, when either piece starts, then it refuses it and touches nothing."""
     served.terminate("scheduler")
@@ -231,6 +239,7 @@ def test_folders_that_go_away_are_filled_again(served: Farm, tmp_path: Path) -> 
     assert served.wait(ticket) != b""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("running", [True, False])
 def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: Path, running: bool) -> None:
     """Given a file in the place of the folder of resources, while the server runs or before it starts, when a scheduler
@@ -254,6 +263,7 @@ def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: 
     assert "resources/live was a file, not a folder; moved to quarantine/" in (served.logs / "main.log").read_text()
 
 
+@pytest.mark.thorough
 def test_a_state_folder_that_was_moved_away_comes_back_as_it_was(served: Farm, tmp_path: Path) -> None:
     """Given a running server, when its whole folder is away for a while, then nothing is begun in its place."""
     before = {path.name: path.read_bytes() for path in (served.state / "tickets/open").iterdir()}

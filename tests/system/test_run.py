@@ -76,6 +76,7 @@ def test_the_ticket_is_held_by_the_command_also_over_a_kill_of_the_web(
     assert [path for path in tmp_path.iterdir() if path.name.startswith("resalloc.")] == []
 
 
+@pytest.mark.thorough
 def test_a_signal_while_it_waits_in_the_queue_closes(
     farm: Farm, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_signal_while_it_waits_in_the_queue_closes(
     assert ticket(farm, 1)["state"] == "OPEN"
 
 
+@pytest.mark.thorough
 def test_a_command_whose_resource_dies_runs_to_its_end(
     farm: Farm, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
