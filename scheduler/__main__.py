@@ -12,7 +12,6 @@ from pathlib import Path
 from config import logs
 from config.agents import load_agents
 from config.errors import ConfigError
-from config.run import memory
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
@@ -56,11 +55,9 @@ def main(arguments: list[str]) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return EXIT_CONFIG
-    memory.give_back()
     logs.set_up(settings.log_dir, settings.loglevel, settings.log_format)
-    for notice in (*settings.notices, memory.warning(sys.version_info[:3])):
-        if notice is not None:
-            log.warning("%s", notice)
+    for notice in settings.notices:
+        log.warning("%s", notice)
     try:
         store = Store(settings.state_dir)
         if options.command == "once":

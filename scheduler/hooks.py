@@ -47,7 +47,9 @@ class Hooks:
     ) -> None:
         self._files = RunFiles(runs, log_dir / "hooks")
         self._directory = directory
-        self._environment = {name: value for name, value in environment.items() if not name.startswith("RESALLOC_")}
+        self._environment = {
+            name: value for name, value in environment.items() if not name.startswith(("RESALLOC_", "MALLOC_"))
+        }
         self._clock = clock
         self._at_once = at_once
         self._on_end = on_end

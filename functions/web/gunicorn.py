@@ -33,12 +33,40 @@ logconfig_dict = logs.json_of_gunicorn(_settings.loglevel) if _settings.log_form
 accesslog = "-" if os.environ.get("RESALLOC_ACCESS_LOG") == "1" else None
 
 
-def on_starting(_server: object) -> None:
-    """Have memory given back, by the workers as well, which are forked from this process, and shared with them."""
-    from config.run import memory
+_LIBRARIES = (
+    "concurrent.futures._base",
+    "defusedxml.xmlrpc",
+    "flask",
+    "gevent.events",
+    "gevent.selectors",
+    "gevent.signal",
+    "gevent.ssl",
+    "gevent.subprocess",
+    "gevent.threading",
+    "msgspec",
+    "prometheus_client",
+    "sortedcontainers",
+    "statistics",
+    "yaml",
+)
+"""What the master loads for all workers: libraries that workers need, and no module of this program, because a reload
+must load those again. None of them keeps anything that gevent would have to patch first, as filelock does
+(`threading.local`).
+"""
 
-    memory.share()
-    memory.give_back()
+
+def on_starting(_server: object) -> None:
+    """Load libraries before the workers are forked, so that they share the memory of these.
+
+    The objects are frozen, because the garbage collector would otherwise write to their pages in each worker.
+    """
+    import gc
+    import importlib
+
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
     premade.TEMPLATES.begin(_compile_templates)
 
 

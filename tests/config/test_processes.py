@@ -199,6 +199,7 @@ def test_what_runs_in_a_session_of_its_own_is_left_alone(start, tmp_path):
     running = start("one: sh -c 'setsid sleep 1000 >/dev/null & echo $! > hook; wait'\n")
     hook = int(until(lambda: (tmp_path / "hook").exists() and (tmp_path / "hook").read_text()))
     try:
+        until(lambda: os.getsid(hook) == hook)
         running.stop()
 
         assert alive(hook)

@@ -30,6 +30,7 @@ def test_hooks_have_the_servers_environment_its_helpers_and_an_empty_input(
     farm: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OS_CLOUD", "somewhere in the clouds")
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
     kinds = {"alloc": "cmd_new", "watch": "cmd_livecheck", "release": "cmd_release", "terminate": "cmd_delete"}
     hooks = "\n".join(f"  {option}: ./spy {kind} {farm.folder}" for kind, option in kinds.items())
     farm.set_pools(f"p:\n  max: 1\n  tags: [A]\n{hooks}\n")
@@ -44,6 +45,7 @@ def test_hooks_have_the_servers_environment_its_helpers_and_an_empty_input(
         environment = environment_of(farm, kind)
         own = {name for name in environment if name.startswith("RESALLOC_")}
         assert own == {"RESALLOC_ID", "RESALLOC_NAME", "RESALLOC_POOL_ID", "RESALLOC_ID_IN_POOL"}
+        assert not [name for name in environment if name.startswith("MALLOC_")], "these are the server's own settings"
         assert environment["OS_CLOUD"] == "somewhere in the clouds"
         folder, size, *helpers = (farm.folder / f"{kind}.told").read_text().splitlines()
         assert Path(folder) == farm.config
