@@ -155,7 +155,7 @@ def booted(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def started(booted: Machine) -> tuple[Machine, str]:
     """The machine after the commands that start the server, and what they printed."""
-    return booted, booted.do(commands_of("Describe the farm") + "\n" + commands_of("Start"))
+    return booted, booted.do(commands_of("Configure the pools") + "\n" + commands_of("Start"))
 
 
 @pytest.fixture
