@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import subprocess
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -65,6 +66,16 @@ def test_the_example_of_a_line_of_the_log_is_how_one_looks(monkeypatch):
     told = json.loads(example)
     assert [*line] == [*told]
     assert line | {"time": told["time"]} == told
+
+
+def test_the_command_on_the_log_finds_the_lines_of_the_ticket():
+    (example,) = re.findall(r'^\{"time".*$', TEXT, re.MULTILINE)
+    (command,) = re.findall(r"^    (jq .*) /var/log/resallocserver/main.log$", TEXT, re.MULTILINE)
+    lines = f'{example}\n{{"message": "of another"}}\n'
+    shown = subprocess.run(["sh", "-c", command], input=lines, check=True, capture_output=True, text=True).stdout
+    assert [json.loads(line) for line in shown.splitlines()] == [
+        {name: json.loads(example)[name] for name in ("time", "message")}
+    ]
 
 
 def test_every_field_of_a_line_is_told():
