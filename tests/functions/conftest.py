@@ -16,7 +16,7 @@ from state.store import Batch, Put, Store
 
 
 class Scheduler:
-    """Does to the documents what the leading scheduler would do."""
+    """Changes documents as the leading scheduler would."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -54,7 +54,7 @@ class Scheduler:
         self.store.write_view("pools.json", msgspec.json.encode(shown))
 
     def show_waiting(self, *groups: dict[str, Any], at: float | None = None, **fields: Any) -> None:
-        """Each group: `tags`, `ids`, and what makes up its case (`why`, `pools`, ...); shown now, unless `at` says."""
+        """Each group has `tags`, `ids` and the fields of its case (`why`, `pools`, ...); `at` is now by default."""
         cases = [
             {"brief": group.get("why", ""), **{name: group[name] for name in group.keys() - {"tags", "ids"}}}
             for group in groups

@@ -10,7 +10,10 @@ import pytest
     ("module", "forbidden"),
     [
         ("functions.web.about", ("functions.tickets", "functions.operators", "functions.pages", "functions.timed")),
-        ("functions.tickets.create", ("functions.operators", "functions.pages", "functions.timed", "prometheus_client")),
+        (
+            "functions.tickets.create",
+            ("functions.operators", "functions.pages", "functions.timed", "prometheus_client"),
+        ),
         ("functions.operators.resources", ("functions.pages", "functions.timed")),
         ("functions.timed.reconcile", ("functions.web", "flask", "gevent", "prometheus_client")),
     ],

@@ -1,4 +1,4 @@
-"""A real web server for tests, without a scheduler, and what a scheduler would write."""
+"""Starts a real web server without a scheduler, and writes what a scheduler would write."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Server:
-    """A web server of its own, with one worker."""
+    """A gunicorn of this application, with one worker."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         with socket.socket() as probe:
@@ -57,7 +57,7 @@ class Server:
         return xmlrpc.client.ServerProxy(f"http://127.0.0.1:{self.port}/RPC2", **options)
 
     def connections(self) -> int:
-        """How many connections to it are open at its end, by the kernel's table: states ESTABLISHED and CLOSE_WAIT."""
+        """How many connections the server has open, by the kernel's table: states ESTABLISHED and CLOSE_WAIT."""
         rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         return sum(int(row[1].split(":")[1], 16) == self.port and row[3] in ("01", "08") for row in rows)
 
@@ -67,7 +67,7 @@ class Server:
         self.process.wait(patience)
 
     def end(self) -> None:
-        """Have it gone, however."""
+        """Stop at once, with SIGKILL if nothing else helps."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             try:
@@ -78,7 +78,7 @@ class Server:
 
 
 def park(server: Server, path: str, count: int = 1) -> list[http.client.HTTPConnection]:
-    """Requests that wait, and that the server has read."""
+    """Send requests that will wait; returns once the server has read them."""
     connections = [server.connect() for _ in range(count)]
     for connection in connections:
         connection.request("GET", path)
@@ -95,6 +95,6 @@ def assign(store: Store, number: int, output: bytes) -> None:
 
 
 def answered(connections: list[http.client.HTTPConnection]) -> list[socket.socket]:
-    """The connections on which there is something to read."""
+    """The connections on which a reply has arrived."""
     readable, _, _ = select.select([connection.sock for connection in connections], [], [], 0)
     return readable

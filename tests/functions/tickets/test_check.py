@@ -13,7 +13,7 @@ def test_a_new_ticket_waits_for_a_scheduler(client, ticket):
     assert (found["place"], found["why"]) == (None, "no scheduler is running")
 
 
-def test_a_ticket_tells_its_place_and_why_it_waits(client, scheduler):
+def test_a_waiting_ticket_shows_its_place_and_why_it_waits(client, scheduler):
     for _ in range(3):
         client.post("/tickets", data={"tag": ["B", "A"]})
     scheduler.show_waiting(
@@ -29,7 +29,7 @@ def test_a_ticket_tells_its_place_and_why_it_waits(client, scheduler):
     ]
 
 
-def test_a_served_ticket_tells_its_resource(client, scheduler, ticket):
+def test_a_served_ticket_shows_its_resource(client, scheduler, ticket):
     scheduler.assign(1, "é\n".encode(), resource=7)
     found = client.get("/tickets/1").json
     assert (found["resource"], found["resource_name"], found["pool"]) == (7, "p_00000007", "p")
@@ -37,7 +37,7 @@ def test_a_served_ticket_tells_its_resource(client, scheduler, ticket):
     assert "place" not in found
 
 
-def test_binary_output_is_told_as_base64_only(client, scheduler, ticket):
+def test_binary_output_is_base64_only_in_json(client, scheduler, ticket):
     scheduler.assign(1, BINARY)
     found = client.get("/tickets/1").json
     assert (found["output"], found["output_base64"]) == (None, "AP/+IDEwLjAuMC4x")
@@ -73,7 +73,7 @@ def test_output_of_a_waiting_ticket_is_a_conflict(client, ticket):
 
 
 @pytest.mark.parametrize("how", ["output", "wait"])
-def test_a_ticket_that_is_over_is_gone_unless_its_output_is_wanted(client, scheduler, ticket, how):
+def test_a_closed_or_failed_ticket_is_410_unless_its_output_is_asked_for(client, scheduler, ticket, how):
     scheduler.assign(1)
     scheduler.fail(1, "livecheck failed 3 times")
     reply = client.get(f"/tickets/1/{how}")
@@ -100,7 +100,7 @@ def test_empty_output_is_output(client, scheduler, ticket):
     ("number", "status"),
     [("0", 400), ("-1", 400), ("x", 400), ("1.0", 400), ("９", 400), ("9" * 40, 400), ("%00", 400), ("2", 404)],
 )
-def test_an_id_that_is_none_names_the_field(client, ticket, path, number, status):
+def test_an_invalid_id_is_refused_and_named(client, ticket, path, number, status):
     call = client.post if path == "/close" else client.get
     reply = call(f"/tickets/{number}{path}", headers=JSON)
     assert (reply.status_code, reply.json["error"]["field"]) == (status, "id")
@@ -119,13 +119,13 @@ def test_an_id_that_is_none_names_the_field(client, ticket, path, number, status
         ("wait?tiemout=1", "tiemout"),
     ],
 )
-def test_a_parameter_that_cannot_be_taken_is_named(client, ticket, query, field):
+def test_a_wrong_parameter_is_refused_and_named(client, ticket, query, field):
     reply = client.get(f"/tickets/1/{query}", headers=JSON)
     assert (reply.status_code, reply.json["error"]["field"]) == (400, field)
 
 
 @pytest.mark.parametrize("call", ["GET /tickets/1/output", "GET /tickets/1/wait", "DELETE /tickets/1"])
-def test_what_another_process_wrote_is_on_disk_before_it_is_promised(
+def test_what_another_process_wrote_is_synced_before_a_reply_promises_it(
     client, store, scheduler, ticket, monkeypatch, call
 ):
     scheduler.assign(1)

@@ -4,7 +4,7 @@ from state.documents import TicketState
 
 
 @pytest.mark.parametrize("call", ["delete /tickets/1", "post /tickets/1/close"])
-def test_closing_is_fine_again_and_again(client, store, ticket, call):
+def test_a_ticket_can_be_closed_again(client, store, ticket, call):
     method, path = call.split()
     first = getattr(client, method)(path)
     closed = store.tickets.read(1)
@@ -38,7 +38,7 @@ def test_a_client_can_call_the_resource_bad(client, store, ticket, method, path,
 
 
 @pytest.mark.parametrize("bad", ["", " ", "x" * 256, "\x1b"])
-def test_a_reason_that_is_none_is_refused(client, store, ticket, bad):
+def test_an_invalid_reason_is_refused(client, store, ticket, bad):
     assert client.delete("/tickets/1", query_string={"bad": bad}).status_code == 400
     assert client.post("/tickets/1/close", data={"bad": bad}).status_code == 422
     assert client.post("/tickets/1/close", data={"worse": "x"}).status_code == 422

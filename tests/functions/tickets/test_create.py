@@ -50,7 +50,7 @@ def test_ids_count_up(client):
         ({"tag": "A", "sandobx": "x"}, "sandobx"),
     ],
 )
-def test_a_form_that_cannot_be_taken_names_the_field(client, store, body, field):
+def test_a_wrong_field_of_a_form_is_refused_and_named(client, store, body, field):
     reply = client.post("/tickets", data=body, headers={"Accept": "application/json"})
     error = reply.json["error"]
     assert (reply.status_code, error["status"], error["code"], error["field"]) == (422, 422, "bad_field", field)
@@ -70,18 +70,18 @@ def test_a_form_that_cannot_be_taken_names_the_field(client, store, body, field)
         ({"tags": ["A"], "tag": "B"}, "tag"),
     ],
 )
-def test_json_of_the_wrong_type_names_the_field(client, body, field):
+def test_json_of_the_wrong_type_is_refused_and_named(client, body, field):
     reply = client.post("/tickets", json=body)
     assert (reply.status_code, reply.json["error"]["field"]) == (422, field)
 
 
-def test_the_longest_and_the_most_tags_are_taken(client, store):
+def test_the_longest_and_the_most_tags_are_accepted(client, store):
     tags = [f"{number:0255d}" for number in range(64)]
     assert client.post("/tickets", json={"tags": tags, "sandbox": "x" * 255}).status_code == 201
     assert store.tickets.read(1).tags == tuple(tags)
 
 
-def test_a_refusal_is_one_sentence_of_text(client):
+def test_an_error_is_one_sentence_of_text(client):
     reply = client.post("/tickets", data={})
     assert reply.content_type == "text/plain; charset=utf-8"
     assert reply.text == "The field 'tag' must be given.\n"
@@ -109,7 +109,7 @@ POOLS = (
         (["s390x"], "The pools with these tags may have no resources, because their max is 0: 'empty'."),
     ],
 )
-def test_tags_that_no_pool_has_are_told_with_the_nearest_ones(client, scheduler, tags, notice):
+def test_a_notice_names_tags_that_no_pool_has_and_the_nearest_ones(client, scheduler, tags, notice):
     """Given tags that no pool can ever serve, when a ticket is taken, then it is told which are the trouble."""
     scheduler.show_pools(*POOLS)
     reply = client.post("/tickets", json={"tags": tags})
@@ -124,19 +124,19 @@ def test_a_notice_stays_short_for_many_tags(client, scheduler):
     assert len(notice) < 2200
 
 
-def test_without_any_pools_that_is_the_notice(client, scheduler):
+def test_a_notice_says_that_no_pools_are_configured(client, scheduler):
     scheduler.show_pools()
     assert client.post("/tickets", json={"tags": ["A"]}).json["notice"] == "No pools are configured."
 
 
 @pytest.mark.parametrize("pool", [{"name": "p", "offers": {"A": 0, "B": -5}, "max": 1}, None])
-def test_tags_that_a_pool_has_or_may_have_are_not_told(client, scheduler, pool):
+def test_there_is_no_notice_when_a_pool_can_serve_the_ticket_or_pools_are_unknown(client, scheduler, pool):
     if pool:
         scheduler.show_pools(pool)
     assert "Resalloc-Notice" not in client.post("/tickets", data={"tag": ["A", "B"]}).headers
 
 
-def test_what_pools_there_are_is_read_again_when_it_changes(client, scheduler):
+def test_notices_follow_changes_of_the_pools(client, scheduler):
     scheduler.show_pools()
     assert "Resalloc-Notice" in client.post("/tickets", data={"tag": "A"}).headers
     scheduler.show_pools({"name": "p", "offers": {"A": 0}, "max": 1})
@@ -170,7 +170,7 @@ def test_the_same_key_at_once_gives_one_ticket(settings: Settings, store: Store)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb"])
-def test_a_key_that_cannot_be_taken_is_refused(client, key):
+def test_an_invalid_key_is_refused(client, key):
     reply = client.post("/tickets", data={"tag": "A"}, headers={"Idempotency-Key": key})
     assert reply.status_code == 400
     assert reply.text.startswith("The Idempotency-Key must be 1 to 255 printable ASCII characters")
@@ -185,7 +185,7 @@ def test_a_state_folder_that_cannot_be_written_gives_503_and_leaves_nothing(clie
     assert "No such file or directory" in caplog.text
 
 
-def test_a_state_folder_that_cannot_be_made_gives_503_until_it_can(tmp_path, settings):
+def test_a_state_folder_that_cannot_be_created_gives_503_until_it_can(tmp_path, settings):
     settings.state_dir.write_text("a file in its place")
     client = create_app(settings).test_client()
     assert client.post("/tickets", data={"tag": "A"}).status_code == 503

@@ -56,7 +56,7 @@ def test_programs_get_the_same_as_json(client, scheduler, ticket):
     assert told["text"][-1].startswith("The scheduler reported this ")
 
 
-def test_tickets_with_other_tags_that_the_same_pools_could_serve_come_before(client, scheduler):
+def test_tickets_with_other_tags_for_the_same_pools_count_as_ahead(client, scheduler):
     """Given tickets for the same pool, another one, and with on-demand tags, when asked, then the right ones count."""
     for _ in range(6):
         take(client, "A")
@@ -72,7 +72,7 @@ def test_tickets_with_other_tags_that_the_same_pools_could_serve_come_before(cli
     assert [(one["place"], one["before"]) for one in found.values()] == [(1, 2), (2, 3)]
 
 
-def test_an_estimate_counts_down_and_goes_on_behind_what_is_known(client, scheduler):
+def test_an_estimate_counts_down_and_goes_beyond_the_forecast(client, scheduler):
     for _ in range(3):
         take(client, "A")
     now = time.time()
@@ -88,7 +88,7 @@ def test_an_estimate_counts_down_and_goes_on_behind_what_is_known(client, schedu
     assert brief == "1st in line; pool vms at its max of 2; about 4 min\n"
 
 
-def test_tags_that_no_pool_has_are_told_with_the_nearest(client, scheduler):
+def test_an_explanation_names_tags_that_no_pool_has_and_the_nearest_ones(client, scheduler):
     take(client, "x86_46", "made-up")
     scheduler.show_pools({"name": "vms", "offers": {"x86_64": 0, "arm": 0}, "max": 1})
     why = "no configured pool has the tags made-up, x86_46"
@@ -99,7 +99,7 @@ def test_tags_that_no_pool_has_are_told_with_the_nearest(client, scheduler):
         assert client.get("/tickets/1/explain").text.endswith(f"\nIt waits because {why} (did you mean x86_64?).\n")
 
 
-def test_what_the_sandbox_has_of_its_own_comes_first(client, scheduler):
+def test_resources_of_the_ticket_s_own_sandbox_come_first(client, scheduler):
     take(client, "A", sandbox="mine")
     take(client, "A", sandbox="other")
     own = {"tags": ["A"], "sandbox": "mine", "sentence": "1 of its own sandbox is being released"}
@@ -114,13 +114,13 @@ def test_what_the_sandbox_has_of_its_own_comes_first(client, scheduler):
         assert "own sandbox" not in client.get("/tickets/2/explain").text
 
 
-def test_without_a_scheduler_nobody_knows(client, scheduler, ticket):
+def test_an_explanation_says_that_no_scheduler_is_running(client, scheduler, ticket):
     scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL})
     assert client.get("/tickets/1/explain?brief=1").text == "no scheduler is running\n"
     assert client.get("/tickets/1/explain").text.endswith("\nIt waits because no scheduler is running.\n")
 
 
-def test_a_view_that_is_old_says_so(client, scheduler, ticket):
+def test_an_explanation_says_when_the_view_is_old(client, scheduler, ticket):
     scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL}, at=time.time() - 600)
     with scheduler.leading():
         brief = client.get("/tickets/1/explain?brief=1").text
@@ -142,7 +142,7 @@ def test_a_corrupt_view_counts_as_none(client, scheduler, ticket, view, monkeypa
         assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
 
 
-def test_a_served_ticket_tells_what_it_got(client, scheduler, ticket):
+def test_a_served_ticket_is_explained_with_its_resource(client, scheduler, ticket):
     scheduler.assign(1, assigned_at=100.0, created_at=40.0)
     assert client.get("/tickets/1/explain").text == (
         "Ticket 1 was taken at 1970-01-01 00:00:40 UTC, for the tags: A\n"
@@ -152,7 +152,7 @@ def test_a_served_ticket_tells_what_it_got(client, scheduler, ticket):
     assert brief == "has resource 1 (p_00000001) since 1970-01-01 00:01:40 UTC\n"
 
 
-def test_a_failed_ticket_tells_why(client, scheduler, ticket):
+def test_a_failed_ticket_is_explained_with_the_reason(client, scheduler, ticket):
     scheduler.assign(1)
     scheduler.fail(1, "livecheck failed 3 times in a row")
     text = "failed at 1970-01-01 00:00:06 UTC: livecheck failed 3 times in a row"
@@ -161,14 +161,14 @@ def test_a_failed_ticket_tells_why(client, scheduler, ticket):
     assert client.get("/tickets/1/explain", headers=JSON).json["summary"] == text
 
 
-def test_a_ticket_that_was_closed_without_a_resource_tells_so(client, ticket):
+def test_a_ticket_closed_without_a_resource_is_explained(client, ticket):
     client.delete("/tickets/1")
     lines = client.get("/tickets/1/explain").text.splitlines()
     assert lines[1] == "It never had a resource."
     assert lines[2].startswith("It was closed at ")
 
 
-def test_a_ticket_that_was_closed_tells_what_its_client_said_of_the_resource(client, scheduler, ticket):
+def test_a_closed_ticket_is_explained_with_what_its_client_said_about_the_resource(client, scheduler, ticket):
     scheduler.assign(1)
     client.delete("/tickets/1?bad=no%20network")
     assert client.get("/tickets/1/explain").text.endswith("\nIts client called the resource bad: no network\n")
@@ -178,7 +178,7 @@ def test_a_ticket_that_was_closed_tells_what_its_client_said_of_the_resource(cli
     ("path", "status", "field"),
     [("2/explain", 404, "id"), ("x/explain", 400, "id"), ("1/explain?brief=2", 400, "brief")],
 )
-def test_what_cannot_be_asked_is_named(client, ticket, path, status, field):
+def test_a_wrong_request_is_refused_and_named(client, ticket, path, status, field):
     reply = client.get(f"/tickets/{path}", headers=JSON)
     assert (reply.status_code, reply.json["error"]["field"]) == (status, field)
 

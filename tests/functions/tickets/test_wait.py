@@ -57,7 +57,7 @@ def test_a_wait_ends_after_its_time(client, ticket):
     assert reply.text == "Ticket 1 still waits: no scheduler is running.\n"
 
 
-def test_a_wait_without_time_looks_once(client, scheduler, ticket):
+def test_a_wait_with_timeout_0_checks_once(client, scheduler, ticket):
     assert client.get("/tickets/1/wait?timeout=0").status_code == 408
     scheduler.assign(1)
     assert client.get("/tickets/1/wait?timeout=0").status_code == 200
@@ -71,7 +71,7 @@ def test_a_stopping_process_answers_its_waits_and_parks_no_more(app, client, poo
     assert client.get("/tickets/1/wait?timeout=60").headers["Retry-After"] == "1"
 
 
-def test_a_watch_that_overflowed_wakes_everybody(app, pool, ticket, parking):
+def test_a_watch_overflow_wakes_all_waits(app, pool, ticket, parking):
     (wait,) = parked(pool, app, "/tickets/1/wait?timeout=60")
     woken = []
     spot = next(iter(parking._spots["1.json"]))

@@ -49,7 +49,7 @@ def test_a_ticket_takes_tags_and_sandbox(call, store):
 
 
 @pytest.mark.parametrize("parameters", [(), (None,), ([],), ([], None), ([], "")])
-def test_a_ticket_without_tags_is_taken(call, store, parameters):
+def test_a_ticket_without_tags_is_accepted(call, store, parameters):
     number = call("takeTicket", *parameters)
     assert (store.tickets.read(number).tags, store.tickets.read(number).sandbox) == ((), None)
 
@@ -62,13 +62,13 @@ def test_a_failed_ticket_still_has_its_output(call, scheduler, ticket):
 
 
 @pytest.mark.parametrize("number", [2, "2", 0, -1, "", "x", "-1", None, True, 1.0, [1], {}, 2**31 - 1])
-def test_collecting_what_does_not_exist_gives_nil(call, ticket, number):
+def test_collecting_an_unknown_ticket_returns_nil(call, ticket, number):
     assert call("collectTicket", number) == {"ready": None, "output": None, "closed": None, "failed": None}
 
 
 @pytest.mark.parametrize("method", ["waitTicket", "closeTicket"])
 @pytest.mark.parametrize("number", [2, "2", 0, "x", None, True, [1]])
-def test_waiting_for_and_closing_what_does_not_exist_is_a_fault(call, ticket, method, number):
+def test_waiting_for_or_closing_an_unknown_ticket_is_a_fault(call, ticket, method, number):
     fault_of(call, method, number)
 
 
@@ -128,7 +128,7 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY b 
         BOMB,
     ],
 )
-def test_what_is_no_call_is_a_fault(client, store, body):
+def test_a_body_that_is_no_call_is_a_fault(client, store, body):
     reply = client.post("/RPC2", data=body, content_type="text/xml")
     assert reply.status_code == 200
     with pytest.raises(xmlrpc.client.Fault):

@@ -1,4 +1,4 @@
-"""The description at /openapi.json tells of every function and of nothing else. tests/system tries it on a server."""
+"""/openapi.json describes every function and nothing else. tests/system compares it with a real server."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from functions.web.about import description
 DOCUMENT: dict[str, Any] = msgspec.json.decode(bytes(description()))
 
 
-def test_it_is_valid(client: FlaskClient) -> None:
+def test_the_description_is_valid(client: FlaskClient) -> None:
     reply = client.get("/openapi.json")
     assert reply.content_type == "application/json"
     document = reply.get_json()
@@ -24,8 +24,8 @@ def test_it_is_valid(client: FlaskClient) -> None:
     assert document["openapi"].startswith("3.1")
 
 
-def test_it_tells_of_every_function(client: FlaskClient) -> None:
-    """Given all routes, when looked up in the description, then each is there, and each that is there is a route."""
+def test_every_route_is_described_and_every_description_has_a_route(client: FlaskClient) -> None:
+    """Given all routes and all descriptions, then they are the same."""
     paths = client.get("/openapi.json").get_json()["paths"]
     described = {(word.upper(), path) for path, item in paths.items() for word in item if word != "parameters"}
     routes = {(method, re.sub("<(.*?)>", r"{\1}", path)) for method, path, _ in ROUTES}
@@ -33,7 +33,7 @@ def test_it_tells_of_every_function(client: FlaskClient) -> None:
 
 
 def resolved(node: Any) -> Any:
-    """What a reference stands for."""
+    """The node that a reference points to."""
     if "$ref" not in node:
         return node
     found: Any = DOCUMENT
@@ -43,7 +43,7 @@ def resolved(node: Any) -> Any:
 
 
 def bodies() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each body of a request or a reply stands in the description, and what it says of it."""
+    """The place of each body of a request or a reply in the description, and its media type object."""
     for path, item in DOCUMENT["paths"].items():
         for method, operation in item.items():
             if method == "parameters":
@@ -62,8 +62,8 @@ def examples_of(media: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize(
     ("place", "media"), [(place, media) for place, media in bodies() if re.search("json$|urlencoded$", place)]
 )
-def test_each_body_has_an_example_that_is_as_described(place: str, media: dict[str, Any]) -> None:
-    """Given any body of fields, then an example shows it, and is as its schema says. This document itself is long."""
+def test_each_body_has_an_example_that_matches_its_schema(place: str, media: dict[str, Any]) -> None:
+    """Given any body, then it has a valid example; /openapi.json itself is too long for one."""
     examples = examples_of(media)
     assert examples or "/openapi.json 200" in place
     for example in examples:

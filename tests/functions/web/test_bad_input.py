@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets an answer below 500."""
+"""Whatever a client sends, the status of the reply is below 500."""
 
 import json
 import xmlrpc.client
@@ -92,7 +92,7 @@ def test_nothing_makes_the_server_fail(client, method, path, query, body, conten
     sent = body if method in ("POST", "PUT", "PATCH", "DELETE") else None
     reply = client.open(path, method=method, query_string=query, data=sent, content_type=content_type, headers=headers)
     if (reply.status_code, path) == (503, "/readyz"):
-        return  # nobody leads this farm, which is no failure of the request
+        return  # there is no leader, which is no fault of the request
     assert reply.status_code < 500, reply.text
     if reply.status_code >= 400 and not reply.is_json and method != "HEAD":
         assert reply.text.endswith(".\n")

@@ -8,7 +8,7 @@ from gevent.event import Event
 from functions.web.lifetime import _IdleConnections
 
 
-def test_an_idle_connection_is_ended() -> None:
+def test_an_idle_connection_is_closed() -> None:
     worker = SimpleNamespace(timeout_ctx=lambda: gevent.Timeout(75, False))
     idle = _IdleConnections(worker)
     came = Event()
@@ -24,7 +24,7 @@ def test_an_idle_connection_is_ended() -> None:
     assert served.get(timeout=5) is False
 
 
-def test_a_request_that_comes_in_the_moment_when_idle_connections_are_ended_is_answered() -> None:
+def test_a_request_that_arrives_while_idle_connections_are_closed_is_answered() -> None:
     worker = SimpleNamespace(timeout_ctx=lambda: gevent.Timeout(75, False))
     idle = _IdleConnections(worker)
     came, done = Event(), Event()

@@ -45,7 +45,7 @@ def test_five_hundred_parked_waits_are_answered_by_the_change_of_their_ticket(se
     assert bystander.getresponse().read() == b"that"
 
 
-def test_a_parked_wait_does_not_hold_up_others_and_its_connection_serves_on(server, store):
+def test_a_parked_wait_does_not_delay_others_and_its_connection_stays_usable(server, store):
     number = new_ticket(store)
     (parked,) = park(server, f"/tickets/{number}/wait?timeout=60")
     quick = server.connect()
@@ -59,7 +59,7 @@ def test_a_parked_wait_does_not_hold_up_others_and_its_connection_serves_on(serv
 
 
 @pytest.mark.parametrize("protocol", ["http", "xmlrpc"])
-def test_an_abandoned_wait_leaves_nothing_behind(server, store, protocol):
+def test_an_abandoned_wait_frees_its_connection_and_its_place(server, store, protocol):
     number = new_ticket(store)
     until(lambda: server.connections() == 0, what="a server that nobody is connected to")
     body = xmlrpc.client.dumps((number,), "waitTicket").encode()
@@ -76,7 +76,7 @@ def test_an_abandoned_wait_leaves_nothing_behind(server, store, protocol):
     until(lambda: server.connections() == 0, seconds=20, what="closed connections")
 
 
-def test_a_request_sent_ahead_of_a_waits_answer_is_answered_after_it(server, store):
+def test_a_pipelined_request_is_answered_after_the_wait_before_it(server, store):
     number = new_ticket(store)
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.settimeout(20)
@@ -117,7 +117,7 @@ def test_a_stopping_server_answers_its_waits_at_once_and_ends(tmp_path):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_idle_connections_do_not_hold_up_a_stop(tmp_path):
+def test_idle_connections_do_not_delay_a_stop(tmp_path):
     """Given a gunicorn that would wait for them for ten minutes, when it is stopped, then it ends long before."""
     server = Server(tmp_path, "--graceful-timeout", "600")
     try:
@@ -147,7 +147,7 @@ def test_clients_of_the_old_protocol(server, store, allow_none):
     proxy("close")()
 
 
-def test_refusals_are_no_errors_of_the_server(server, store):
+def test_client_errors_are_not_logged_as_server_errors(server, store):
     connection = server.connect()
     for method, path in (("DELETE", "/tickets/99"), ("GET", "/tickets/99/output"), ("GET", "/nope")):
         connection.request(method, path)
@@ -178,7 +178,7 @@ def test_bodies_in_chunks(server, body, status):
     assert "Traceback" not in server.log.read_text()
 
 
-def test_what_many_clients_ask_for_at_once_is_answered_to_each(server, store):
+def test_concurrent_calls_of_many_clients_are_each_answered(server, store):
     """Given clients that take, look at and close tickets side by side, also such that do not exist, then each gets its
     own answer.
     """
@@ -212,7 +212,7 @@ def test_what_many_clients_ask_for_at_once_is_answered_to_each(server, store):
 NOISE = Event(at=1772360190.0, kind="resource", event="let go", name="vm_1", actor="client", reason="x" * 200)
 
 
-def test_streams_of_events_cost_no_threads(server, store):
+def test_streams_of_events_use_no_threads(server, store):
     """Given 200 streams, when an event comes, then each gets it, and the worker has no more threads than for a few."""
     store.events.append([NOISE], NOISE.at)
     (worker,) = children_of(server.process.pid)
@@ -225,7 +225,7 @@ def test_streams_of_events_cost_no_threads(server, store):
     assert len(os.listdir(f"/proc/{worker}/task")) <= 16
 
 
-def test_searches_of_events_leave_the_threads_to_tickets(server, store):
+def test_searches_of_events_do_not_delay_tickets(server, store):
     """Given many searches that each read all there is, when a ticket is taken, then it does not wait for them."""
     for _ in range(4):
         store.events.append([NOISE] * 60_000, NOISE.at)

@@ -18,7 +18,7 @@ def test_wrong_paths_and_methods(client, method, path, status, code):
     assert (reply.status_code, reply.json["error"]["code"]) == (status, code)
 
 
-def test_a_wrong_method_is_told_which_are_right(client):
+def test_a_wrong_method_is_refused_with_the_allowed_ones(client):
     reply = client.put("/tickets/1")
     assert reply.headers["Allow"] == "DELETE, GET, HEAD"
     assert reply.text == "PUT is not possible at '/tickets/1', only DELETE, GET, HEAD.\n"
@@ -63,7 +63,7 @@ def test_a_body_over_64_kib_is_refused(client, content_type):
 
 
 @pytest.mark.parametrize("path", ["/tickets", "/RPC2"])
-def test_a_body_that_does_not_tell_its_length_is_limited_too(client, store, path):
+def test_a_body_without_a_length_is_limited_too(client, store, path):
     body = io.BytesIO(b"tag=A" + b"&" * 65536)
     terminated = {"wsgi.input_terminated": True, "CONTENT_TYPE": "application/x-www-form-urlencoded"}
     reply = client.post(path, input_stream=body, headers={"Transfer-Encoding": "chunked"}, environ_overrides=terminated)
@@ -85,13 +85,13 @@ def test_a_body_that_does_not_tell_its_length_is_limited_too(client, store, path
         (",;q==", False),
     ],
 )
-def test_json_comes_when_it_is_preferred(client, accept, json):
+def test_the_reply_is_json_when_the_client_prefers_it(client, accept, json):
     reply = client.get("/tickets/1", headers={"Accept": accept} if accept else {})
     assert reply.status_code == 404
     assert reply.is_json is json
 
 
-def test_every_reply_is_not_to_be_stored_or_guessed_at(client):
+def test_every_reply_forbids_caching_and_sniffing(client):
     for path in ("/", "/nope", "/healthz", "/tickets/1"):
         headers = client.get(path).headers
         assert (headers["Cache-Control"], headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
@@ -113,14 +113,14 @@ def test_every_reply_is_not_to_be_stored_or_guessed_at(client):
         ({"Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
-def test_pages_of_other_sites_are_refused(client, headers, status):
+def test_requests_from_pages_of_other_sites_are_refused(client, headers, status):
     assert client.post("/tickets", data={"tag": "A"}, headers=headers).status_code == status
     assert client.post("/RPC2", data="<", content_type="text/plain", headers=headers).status_code == (
         403 if status == 403 else 200
     )
 
 
-def test_an_unforeseen_error_is_logged_and_answered_in_the_same_shape(app, client, caplog, monkeypatch):
+def test_an_unexpected_error_is_logged_and_answered_in_the_shape_of_all_errors(app, client, caplog, monkeypatch):
     monkeypatch.setattr(app.extensions["resalloc"], "clock", lambda: 1 / 0)
     reply = client.post("/tickets", json={"tags": ["A"]})
     assert (reply.status_code, reply.json["error"]["code"]) == (500, "internal_error")
