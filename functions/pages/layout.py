@@ -3,8 +3,8 @@
 Every value in a template is escaped as text, except markup from templates and charts.
 """
 
+import contextlib
 import hashlib
-import marshal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import jinja2
 from flask import Response
 from jinja2.bccache import Bucket
 
-from config.run import premade
 from functions import text as words
 from functions.operators.events import event_searches
 from functions.operators.read_model import ReadModel, ReadModelCache
@@ -40,25 +39,27 @@ def asset_url(name: str) -> str:
     return f"/assets/{name}?v={_VERSIONS[name]}"
 
 
-class _Premade(jinja2.BytecodeCache):
-    """Templates that were compiled before the first page; any other template is compiled when it is first used."""
+class _BytecodeCache(jinja2.FileSystemBytecodeCache):
+    """Compiled templates in the temporary folder, shared by all workers and kept over restarts.
 
-    def load_bytecode(self, bucket: Bucket) -> None:
-        try:
-            code = marshal.loads(premade.TEMPLATES.read())[bucket.key]
-        except (EOFError, KeyError, ValueError, TypeError):
-            return
-        bucket.bytecode_from_string(code)
+    Compiling takes 30 times as long as loading. A temporary folder that cannot be written only costs this time.
+    """
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Does nothing: what this process compiles stays in its memory."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
 
 
-_LOADER = jinja2.FileSystemLoader(_FOLDER / "templates")
-_CACHE = _Premade()
+def _bytecode_cache() -> jinja2.BytecodeCache | None:
+    try:
+        return _BytecodeCache()
+    except (OSError, RuntimeError):
+        return None
+
+
 _TEMPLATES = jinja2.Environment(
-    loader=_LOADER,
-    bytecode_cache=_CACHE,
+    loader=jinja2.FileSystemLoader(_FOLDER / "templates"),
+    bytecode_cache=_bytecode_cache(),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -88,17 +89,6 @@ def render(template: str, **facts: Any) -> str:
 def error_page(refusal: Refused, asked: str) -> str:
     """The page for an error; `asked` is the request, like `GET /tickets/42`."""
     return render("error.html", answer=refusal, asked=asked)
-
-
-def compiled() -> bytes:
-    """All templates as bytecode; compiling takes 30 times as long as loading."""
-    made = {}
-    for name in _TEMPLATES.list_templates():
-        source, file, _ = _LOADER.get_source(_TEMPLATES, name)
-        bucket = _CACHE.get_bucket(_TEMPLATES, name, file, source)
-        bucket.code = _TEMPLATES.compile(source, name, file)
-        made[bucket.key] = bucket.bytecode_to_string()
-    return marshal.dumps(made)
 
 
 def page_reply(

@@ -6,7 +6,6 @@ from typing import Any
 
 from config import logs
 from config.errors import ConfigError
-from config.run import premade
 from config.settings import load_settings
 from functions.web import request_counts
 
@@ -67,18 +66,6 @@ def on_starting(_server: object) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    premade.TEMPLATES.begin(_compile_templates)
-
-
-def on_reload(_server: object) -> None:
-    """The new workers may have other templates."""
-    premade.TEMPLATES.begin(_compile_templates)
-
-
-def _compile_templates() -> bytes:
-    from functions.pages.layout import compiled
-
-    return compiled()
 
 
 def pre_fork(_server: object, worker: Any) -> None:

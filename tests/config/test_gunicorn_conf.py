@@ -53,7 +53,7 @@ def test_every_name_is_a_setting_of_gunicorn(load):
     load()
     names = {name for name in runpy.run_path(str(FILE)) if not name.startswith("_")}
 
-    imported = {"os", "sys", "Any", "ConfigError", "load_settings", "logs", "premade", "request_counts"}
+    imported = {"os", "sys", "Any", "ConfigError", "load_settings", "logs", "request_counts"}
     assert names - imported <= set(Config().settings)
 
 

@@ -1,19 +1,24 @@
-"""Templates are compiled once for all workers."""
+"""Templates are compiled once for all processes, and again when they change."""
 
 import jinja2
 import pytest
 
-from config.run import premade
 from functions.pages import layout
 
 
 @pytest.fixture
-def made(monkeypatch):
-    """What the process beside the workers makes, and no template in the memory of this one."""
-    made = layout.compiled()
-    layout._TEMPLATES.cache.clear()
-    yield made
-    layout._TEMPLATES.cache.clear()
+def folder(tmp_path):
+    folder = tmp_path / "bytecode"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def templates(monkeypatch, folder):
+    """Templates with an empty cache of their own."""
+    templates = layout._TEMPLATES.overlay(bytecode_cache=layout._BytecodeCache(str(folder)))
+    monkeypatch.setattr(layout, "_TEMPLATES", templates)
+    return templates
 
 
 @pytest.fixture
@@ -30,31 +35,48 @@ def compilations(monkeypatch):
     return names
 
 
+def restart(templates):
+    """Forget the templates in memory, as a new process does."""
+    templates.cache.clear()
+
+
 @pytest.mark.parametrize("path", ["/", "/pools", "/resources", "/tickets", "/events", "/api", "/plan", "/nothing"])
-def test_pages_are_rendered_from_what_was_compiled_before(browser, monkeypatch, made, compilations, path):
-    """Given templates that were compiled, when a page is asked for, then none is compiled and the page is the same."""
-    monkeypatch.setattr(premade.TEMPLATES, "read", lambda: made)
+def test_a_template_is_compiled_once_for_all_processes(browser, templates, compilations, path):
+    assert "</html>" in browser.get(path).text
+    assert compilations
+    restart(templates)
+    compilations.clear()
     assert "</html>" in browser.get(path).text
     assert compilations == []
 
 
-@pytest.mark.parametrize("kept", [0, 1, 1000, -1], ids=["nothing", "a byte", "a part", "all but a byte"])
-def test_what_is_not_finished_is_compiled_here(browser, monkeypatch, made, compilations, kept):
-    """Given that the other process still writes, when a page is asked for, then its templates are compiled."""
-    monkeypatch.setattr(premade.TEMPLATES, "read", lambda: made[:kept])
-    assert "</html>" in browser.page("/")
-    assert sorted(compilations) == ["base.html", "overview.html", "parts.html"]
-
-
-def test_a_template_that_is_another_one_by_now_is_compiled_here(browser, monkeypatch, made, compilations):
-    """Given a template that was changed after it was compiled, when its page is asked for, then it shows the change."""
-    monkeypatch.setattr(premade.TEMPLATES, "read", lambda: made)
-    source = layout._LOADER.get_source
+def test_a_changed_template_is_compiled_again(browser, templates, compilations, monkeypatch):
+    browser.page("/pools")
+    source = templates.loader.get_source
 
     def changed(environment, name):
         text, file, fresh = source(environment, name)
         return (text.replace("<h1>Pools</h1>", "<h1>Ponds</h1>"), file, fresh)
 
-    monkeypatch.setattr(layout._LOADER, "get_source", changed)
+    monkeypatch.setattr(templates.loader, "get_source", changed)
+    restart(templates)
+    compilations.clear()
     assert "<h1>Ponds</h1>" in browser.page("/pools")
     assert compilations == ["pools.html"]
+
+
+def test_a_damaged_cache_is_compiled_again(browser, templates, compilations, folder):
+    browser.page("/pools")
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes()[:1000])
+    restart(templates)
+    assert "</html>" in browser.page("/pools")
+    assert compilations.count("pools.html") == 2
+
+
+def test_pages_need_no_cache(browser, templates, folder, monkeypatch):
+    """Given a temporary folder that was removed, or none at all, when a page is requested, then it is rendered."""
+    folder.rmdir()
+    assert "</html>" in browser.page("/pools")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(folder / "none"))
+    assert layout._bytecode_cache() is None
