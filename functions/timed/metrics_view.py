@@ -12,7 +12,7 @@ import msgspec
 from functions.policy.snapshot.offers import Tags
 from functions.policy.waits.demand import OTHER, named, waiting_for
 from functions.timed.leader import Leader
-from functions.timed.series import Counter, Family, Gauge
+from functions.timed.measures import Counter, Family, Gauge
 from state.documents import PoolMode, ResourceState
 
 METRICS_PAUSE = 2.0

@@ -9,7 +9,7 @@ from statistics import median
 
 from functions.policy.waits.demand import serves
 from functions.timed.leader import Leader
-from functions.timed.minute import Minute
+from functions.timed.measures import Minute
 from state.documents import ResourceState
 from state.errors import StoreUnavailable
 from state.files.samples import Sample

@@ -10,7 +10,7 @@ from prometheus_client import Gauge as TheirGauge
 from prometheus_client import Histogram as TheirHistogram
 from prometheus_client.registry import Collector
 
-from functions.timed.series import Counter, Family, Gauge, Histogram
+from functions.timed.measures import Counter, Family, Gauge, Histogram
 
 WORDS = st.text(max_size=3)
 LABELS = st.lists(st.sampled_from(["pool", "kind", "result", "state"]), unique=True, max_size=3)
