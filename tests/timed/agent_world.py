@@ -53,8 +53,16 @@ class AgentWorld(World):
         super().restart()
 
     def turn(self) -> float | None:
+        self.converge()
+        due = super().turn()
+        if not self.hooks.under_way():
+            # Nothing can happen before the next period: it begins now.
+            self.ahead += self.groups.period
+        return due
+
+    def converge(self) -> None:
+        """Call the timed function under test."""
         agents(self.leader, self.groups, self.tell)
-        return super().turn()
 
     def tell(self) -> None:
         """Write the events so far, and make them last."""
