@@ -18,8 +18,7 @@ from types import FrameType
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from functions.logfields import of_file
-from functions.timed.agent_groups import Groups
-from functions.timed.agents import agents
+from functions.timed.agents import Groups, agents
 from functions.timed.archive import Archivist
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
@@ -30,8 +29,7 @@ from functions.timed.pool_records import RECORDS_PAUSE, write_records
 from functions.timed.reconcile import reconcile
 from functions.timed.samples import take_samples
 from scheduler.hooks import PROBE_PERIOD, Hooks
-from scheduler.pace import Pace
-from scheduler.timing import Alarm, Bell
+from scheduler.timing import Alarm, Bell, Pace
 from scheduler.views import Views, runs_stayed
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 from state.files.locks import Lease

@@ -1,13 +1,15 @@
-"""What wakes the main thread of the scheduler: a bell, and alarms that ring it at due times."""
+"""When the main thread of the scheduler works: a bell that wakes it, alarms at due times, and paces that limit it."""
 
+import math
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 
 class Bell:
-    """Wakes the main thread out of its sleep, from any thread or signal handler."""
+    """Wakes the main thread, from any thread or signal handler. Its descriptor becomes readable when it rings."""
 
     def __init__(self) -> None:
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -19,7 +21,7 @@ class Bell:
         return self._descriptor
 
     def silence(self) -> None:
-        """Take note that it rang."""
+        """Clear the bell after it rang."""
         try:
             os.eventfd_read(self._descriptor)
         except BlockingIOError:
@@ -36,7 +38,7 @@ class Alarm:
         self._set_for: float | None = None
 
     def set(self, due: float | None, now: float) -> None:
-        """Ring at `due` (None: no need). An earlier ring that is set already stays: it does no harm."""
+        """Ring at `due` (None: not at all). An earlier ring that is already set stays: it does no harm."""
         if due is None or (self._set_for is not None and now < self._set_for <= due):
             return
         self._set_for = due
@@ -48,3 +50,27 @@ class Alarm:
             replace_existing=True,
             misfire_grace_time=None,
         )
+
+
+class Pace:
+    """Limits something to once every `pause` seconds. The first time is at once.
+
+    `monotonic` gives seconds; `done_at` is its value when it was done last.
+    """
+
+    def __init__(self, pause: float, monotonic: Callable[[], float]) -> None:
+        self._pause = pause
+        self._monotonic = monotonic
+        self.done_at = -math.inf
+
+    def wait(self) -> float:
+        """Seconds until it may be done; 0 when it may be done now."""
+        return max(0.0, self.done_at + self._pause - self._monotonic())
+
+    def done(self) -> None:
+        """Note that it is done now."""
+        self.done_at = self._monotonic()
+
+    def hurry(self) -> None:
+        """Allow it at once, whenever it was done last."""
+        self.done_at = -math.inf

@@ -9,7 +9,7 @@ import msgspec
 from functions.timed.leader import Leader
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.waiting_view import SHORTEST_PAUSE, show
-from scheduler.pace import Pace
+from scheduler.timing import Pace
 from state.errors import StateError, StoreUnavailable
 from state.files.boot import boot_id
 

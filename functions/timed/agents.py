@@ -1,18 +1,20 @@
-"""Agents: keep as many of each group as its `cmd_converge_to` says (SEMANTICS section 9).
+"""Agents: keep as many of each group as its `cmd_converge_to` says (docs/semantics.md, "Agents").
 
-Triggered by changed tickets and ended hooks, and once a period. Reads agents.yaml, the tickets of agents and what the
-hooks said; writes agents, takes and closes their tickets as a client would, starts their hooks. An agent's document
-stands before its ticket is taken and is removed after it was closed, so that no ticket is ever forgotten.
+Triggered by changed tickets and ended hooks, and once a period. Reads agents.yaml, the tickets of agents and the
+outcomes of hooks; writes agents, creates and closes their tickets as a client would, starts their hooks. An agent's
+document is written before its ticket is created and deleted after the ticket was closed: no ticket is forgotten.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from config.agents import AgentGroup
-from functions.logfields import of_agent, of_group
+from config.agents import AgentGroup, AgentsFile, agents_file, load_agents
+from config.errors import ConfigError
+from functions.logfields import of_agent, of_group, of_problem
 from functions.policy.plan.agents import (
     Agents,
     AgentStep,
@@ -22,16 +24,19 @@ from functions.policy.plan.agents import (
     NewAgents,
     StartHook,
     TakeTicket,
+    Wanted,
     fold_agent,
     moved,
     new_agent,
+    number_printed,
     plan_agents,
 )
+from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.run_id import AgentHook, Consumer, RunId, find_run_id
 from functions.policy.transitions.ticket import close_ticket
-from functions.timed.agent_groups import Groups
-from functions.timed.hook_runs import agent_run, converge_run
-from functions.timed.leader import Leader
+from functions.timed.hook_runs import HookRun, RunNumbers, agent_run, converge_run
+from functions.timed.leader import SHOWN_FAULTS, Leader
+from functions.timed.pools_file import stamp
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
 from state.store import Batch, Put
@@ -39,15 +44,107 @@ from state.store import Batch, Put
 log = logging.getLogger(__name__)
 
 ROUNDS = 4
-"""Plans that one call makes at most; what is left is the next call's, which follows at once."""
+"""Plans that one call makes at most; the rest is left to the next call, which follows at once."""
 
 
-def agents(leader: Leader, groups: Groups, tell: Callable[[], object]) -> float | None:
+class Groups:
+    """The groups of agents in force, and what the leader remembers of them. All of it can be rebuilt."""
+
+    def __init__(self) -> None:
+        self.in_force: Mapping[str, AgentGroup] = {}
+        self.period = AgentsFile().period
+        self.wanted: dict[str, Wanted] = {}
+        self.answered: set[str] = set()
+        self.asked: dict[int, int] = {}
+        self.asking: dict[str, str] = {}
+        """Group by run of `cmd_converge_to`. Only runs of this process: an older answer is outdated."""
+        self._silent: set[str] = set()
+        self._answers = 0
+        self.numbers = RunNumbers()
+        self._loaded = False
+        self._seen: tuple[Path, tuple[int, int, int] | None] | None = None
+        self._due = float("-inf")
+
+    def reload(self, leader: Leader) -> None:
+        """Read agents.yaml if it changed; a broken one keeps the last good one in force."""
+        path = agents_file(leader.settings.config_dir)
+        seen = path, stamp(path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        leader.mirror.changed = True
+        try:
+            file = load_agents(leader.settings.config_dir)
+        except ConfigError as error:
+            faults = tuple(map(str, error.problems))
+            if leader.config.agent_faults != faults:
+                leader.journal.add("config", "agents.yaml is broken", "; ".join(faults[:SHOWN_FAULTS]))
+            leader.config.agent_faults = faults
+            for fault in error.problems:
+                log.error("%s (the last good groups of agents stay in force)", fault, extra=of_problem(fault))
+            if not self._loaded:
+                agents = leader.mirror.agents.values()
+                self.in_force = {agent.group: msgspec.convert(agent.options, AgentGroup) for agent in agents}
+            return
+        if leader.config.agent_faults:
+            leader.journal.add("config", "agents.yaml is good again")
+        leader.config.agent_faults = ()
+        self._loaded = True
+        self._due = float("-inf")
+        before, self.in_force = self.in_force, file.groups if file else {}
+        if file is not None:
+            self.period = file.period
+            for warning in file.warnings:
+                log.warning("%s", warning, extra=of_problem(warning))
+        if before or self.in_force:
+            log.info("%s: %d groups of agents in force", path, len(self.in_force))
+
+    def of(self, agent: Agent) -> AgentGroup:
+        """The agent's group; one that left the file keeps its last options."""
+        return self.in_force.get(agent.group) or msgspec.convert(agent.options, AgentGroup)
+
+    def begin_period(self, leader: Leader, now: float) -> bool:
+        """Whether a new period begins now. Answers that were acted on are void then."""
+        if self._due - self.period <= now < self._due:
+            return False
+        self._due = now + self.period
+        left = {agent.group for agent in leader.mirror.agents.values()} - self.in_force.keys()
+        self._answers += 1
+        self.wanted = {group: wanted for group, wanted in self.wanted.items() if group in self.answered}
+        self.wanted |= {group: Wanted(0, self._answers) for group in left}
+        self.asked = {agent: answer for agent, answer in self.asked.items() if agent in leader.mirror.agents}
+        return True
+
+    @property
+    def due(self) -> float:
+        """When the next period begins (Unix seconds)."""
+        return self._due
+
+    def answer(self, run: HookRun, outcome: Outcome) -> None:
+        """Note the answer of a run of `cmd_converge_to`."""
+        group = self.asking.pop(run.id, None)
+        if group is None or group not in self.in_force:
+            return
+        count = number_printed(outcome)
+        if count is None:
+            if group not in self._silent:
+                why = f"printed {(outcome.output or b'')[:100]!r}" if outcome.good else outcome.how
+                log.warning(
+                    "agents of %s: cmd_converge_to %s, so their number stays", group, why, extra=of_group(group)
+                )
+            self._silent.add(group)
+            return
+        self._silent.discard(group)
+        self._answers += 1
+        self.wanted[group] = Wanted(count, self._answers)
+        self.answered.add(group)
+
+
+def agents(leader: Leader, groups: Groups, write_events: Callable[[], object]) -> float | None:
     """Do what is due; returns when the next period begins (Unix seconds), None when there are no agents to keep.
 
-    `tell` has all events written that are known so far, and makes them last.
-
-    Raises StoreUnavailable or StoreFrozen; the mirror must be loaded anew then.
+    `write_events` writes and syncs all events of the journal. Raises StoreUnavailable or StoreFrozen; then the mirror
+    must be loaded again.
     """
     groups.reload(leader)
     _fold_outcomes(leader, groups)
@@ -62,12 +159,12 @@ def agents(leader: Leader, groups: Groups, tell: Callable[[], object]) -> float 
         due = False
         if not steps:
             return groups.due
-        _apply(leader, groups, steps, tell)
+        _apply(leader, groups, steps, write_events)
     return leader.clock()
 
 
 def _fold_outcomes(leader: Leader, groups: Groups) -> None:
-    """Write down how the hooks of agents ended."""
+    """Record how the hooks of agents ended."""
     changed: dict[int, Agent] = {}
     done = []
     for run, outcome in leader.hooks.finished(Consumer.AGENTS):
@@ -91,7 +188,7 @@ def _fold_outcomes(leader: Leader, groups: Groups) -> None:
 
 
 def _remember_options(leader: Leader, groups: Groups) -> None:
-    """Keep the options of each group with its agents, for the time when the group has left the file."""
+    """Store the options of each group in its agents, for the time when the group is no longer in the file."""
     options = {name: _plain(group) for name, group in groups.in_force.items()}
     agents_now = leader.mirror.agents.values()
     outdated = [agent for agent in agents_now if options.get(agent.group, agent.options) != agent.options]
@@ -99,7 +196,7 @@ def _remember_options(leader: Leader, groups: Groups) -> None:
 
 
 def _plain(group: AgentGroup) -> dict[str, Any]:
-    """The options as they come back from JSON."""
+    """The options as JSON values."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(group))
     return plain
 
@@ -123,7 +220,7 @@ def _seen(leader: Leader, groups: Groups, due: bool) -> Agents:
 
 
 def _ticket(leader: Leader, number: int) -> Ticket | None:
-    """The agent's ticket, finished or not; None when it was not taken so far."""
+    """The agent's ticket, finished or not; None when it was not created yet."""
     try:
         return leader.mirror.snapshot.tickets.get(number) or leader.store.tickets.read(number)
     except NotFound:
@@ -132,8 +229,8 @@ def _ticket(leader: Leader, number: int) -> Ticket | None:
         return Ticket(id=number, state=TicketState.CLOSED, reason="its document cannot be read")
 
 
-def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], tell: Callable[[], object]) -> None:
-    """Write the steps, in an order in which each part can be done again after a crash, then start hooks."""
+def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], write_events: Callable[[], object]) -> None:
+    """Write the steps, in an order that can be repeated after a crash, then start hooks."""
     now = leader.clock()
     changed = []
     for step in steps:
@@ -157,10 +254,10 @@ def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], tell: Cal
             case StartHook(agent=number, hook=hook):
                 _start_hook(leader, groups, number, hook)
             case AskGroup(group=name):
-                run = converge_run(groups.in_force[name], groups.number(now))
+                run = converge_run(groups.in_force[name], groups.numbers.next(now))
                 groups.asking[run.id] = name
                 leader.hooks.start(run)
-    _drop(leader, [step.agent for step in steps if isinstance(step, Drop)], tell)
+    _drop(leader, [step.agent for step in steps if isinstance(step, Drop)], write_events)
 
 
 def _start_hook(leader: Leader, groups: Groups, number: int, hook: AgentHook) -> None:
@@ -169,7 +266,7 @@ def _start_hook(leader: Leader, groups: Groups, number: int, hook: AgentHook) ->
         groups.asked[number] = groups.wanted[agent.group].answer
     ticket = _ticket(leader, number)
     output = ticket.output if ticket else None
-    leader.hooks.start(agent_run(agent, groups.of(agent), hook, output or b"", groups.number(leader.clock())))
+    leader.hooks.start(agent_run(agent, groups.of(agent), hook, output or b"", groups.numbers.next(leader.clock())))
 
 
 def _write(leader: Leader, changed: Iterable[Agent]) -> None:
@@ -186,12 +283,12 @@ def _write(leader: Leader, changed: Iterable[Agent]) -> None:
 
 
 def _free_numbers(leader: Leader, count: int) -> list[int]:
-    """Numbers for new tickets; not those in use already, as after an older copy of the counter was restored."""
+    """Ids for new tickets. After an older copy of the counter was restored, some are in use: these are left out."""
     return [number for number in leader.store.tickets.reserve(count) if _ticket(leader, number) is None]
 
 
-def _drop(leader: Leader, ended: list[int], tell: Callable[[], object]) -> None:
-    """Close the tickets of ended agents and forget the agents; done again after a crash, this changes nothing."""
+def _drop(leader: Leader, ended: list[int], write_events: Callable[[], object]) -> None:
+    """Close the tickets of ended agents and delete the agents. Repeating it after a crash changes nothing."""
     if not ended:
         return
     now = leader.clock()
@@ -205,8 +302,8 @@ def _drop(leader: Leader, ended: list[int], tell: Callable[[], object]) -> None:
             continue
         if number in leader.mirror.snapshot.tickets:
             leader.keep(ticket)
-    # Their documents tell what became of them, but no longer.
-    tell()
+    # Their events are in their documents, which are deleted now.
+    write_events()
     leader.store.commit(Batch(removed_agents=ended))
     for number in ended:
         del leader.mirror.agents[number]

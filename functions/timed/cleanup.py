@@ -14,7 +14,7 @@ from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.pool import fold_taken_times
 from functions.policy.transitions.run_id import Consumer
 from functions.policy.transitions.ticket import close_ticket
-from functions.timed.hook_runs import HookRun, list_run, unknown_delete_run
+from functions.timed.hook_runs import HookRun, RunNumbers, list_run, unknown_delete_run
 from functions.timed.leader import Leader
 from functions.timed.patrol import Patrol
 from state.documents import HookKind, TicketState
@@ -33,12 +33,7 @@ class Unknown:
     def __init__(self) -> None:
         self.skipped: dict[tuple[str, str], None] = {}
         self.patrol = Patrol()
-        self._last_number = 0
-
-    def number(self, now: float) -> int:
-        """A number for a run that belongs to no resource, new even after a restart."""
-        self._last_number = max(self._last_number + 1, int(now * 1000))
-        return self._last_number
+        self.numbers = RunNumbers()
 
 
 def cleanup(leader: Leader, unknown: Unknown) -> float | None:
@@ -91,7 +86,7 @@ def start_lists(leader: Leader, unknown: Unknown) -> float | None:
             due_times.append(due)
             continue
         records.append(record.replace(last_list_at=now))
-        leader.hooks.start(list_run(pool, unknown.number(now)))
+        leader.hooks.start(list_run(pool, unknown.numbers.next(now)))
     if records:
         leader.store.commit(Batch([Put(record) for record in records]))
         for record in records:
@@ -135,7 +130,7 @@ def _delete_unknown(leader: Leader, unknown: Unknown, run: HookRun, outcome: Out
     for name in unknown_names(outcome.output, known):
         if pool.delete_any_unknown or fits_pattern(name, pool):
             log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name, extra=of_run(run))
-            leader.hooks.start(unknown_delete_run(pool, name, unknown.number(leader.clock())))
+            leader.hooks.start(unknown_delete_run(pool, name, unknown.numbers.next(leader.clock())))
         elif (pool.name, name) not in unknown.skipped and len(unknown.skipped) < KEPT_SKIPS:
             unknown.skipped[pool.name, name] = None
             log.warning(

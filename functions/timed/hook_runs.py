@@ -41,6 +41,18 @@ class HookRun(msgspec.Struct, frozen=True, kw_only=True):
     output_limit: int | None = None
 
 
+class RunNumbers:
+    """Numbers for the ids of runs, unique even after a restart: times in milliseconds."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def next(self, now: float) -> int:
+        """A number higher than all before; `now` is in Unix seconds."""
+        self._last = max(self._last + 1, int(now * 1000))
+        return self._last
+
+
 class HookRunner(Protocol):
     """Starts runs and returns their outcomes."""
 

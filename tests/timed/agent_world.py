@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from functions.timed.agent_groups import Groups
-from functions.timed.agents import agents
+from functions.timed.agents import Groups, agents
 from functions.timed.events import Chronicle, write_events
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import NotFound

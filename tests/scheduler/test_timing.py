@@ -1,6 +1,6 @@
 """Paces: what is done at most every so often."""
 
-from scheduler.pace import Pace
+from scheduler.timing import Pace
 
 
 class Clock:
