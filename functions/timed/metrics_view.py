@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from functions.policy.order import ticket_of
 from functions.policy.snapshot.offers import Tags
 from functions.policy.waits.demand import OTHER, named, waiting_for
 from functions.timed.leader import Leader
@@ -57,14 +58,14 @@ def _of_pools(leader: Leader) -> Iterator[Family]:
     mode = Gauge("resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", "pool", "mode")
     bad = Counter("resalloc_resources_bad", "Resources that clients called bad.", "pool")
     for name in snapshot.pool_names():
-        free = len(snapshot.spares[name]) + len(snapshot.idle[name])
+        free = len(snapshot.by_pool.spares[name]) + len(snapshot.by_pool.idle[name])
         counts.set(free, name, "ready")
-        counts.set(snapshot.states[name, ResourceState.UP] - free, name, "taken")
+        counts.set(snapshot.by_pool.states[name, ResourceState.UP] - free, name, "taken")
         for state, word in _STATES.items():
-            counts.set(snapshot.states[name, state], name, word)
+            counts.set(snapshot.by_pool.states[name, state], name, word)
         pool, record = snapshot.pools.get(name), snapshot.records.get(name)
         most.set(pool.max if pool else 0, name)
-        failing.set(len(snapshot.failing[name]), name)
+        failing.set(len(snapshot.by_pool.failing[name]), name)
         failures.set(record.start_failures if record else 0, name)
         paused.set(record.paused_until or 0.0 if record else 0.0, name)
         for each in PoolMode:
@@ -119,6 +120,6 @@ def _oldest(leader: Leader, names: Mapping[Tags, str]) -> dict[str, float]:
     snapshot = leader.mirror.snapshot
     oldest: dict[str, float] = {}
     for tags, name in names.items():
-        taken_at = snapshot.tickets[snapshot.waiting[tags][0]].created_at
+        taken_at = snapshot.tickets[ticket_of(snapshot.waiting[tags][0])].created_at
         oldest[name] = min(taken_at, oldest.get(name, taken_at))
     return oldest

@@ -36,15 +36,15 @@ def sample_of(leader: Leader, name: str, minute: Minute) -> Sample:
     now = leader.clock()
     pool = snapshot.pools.get(name)
     groups = [snapshot.waiting[tags] for tags in snapshot.waiting if pool and serves(snapshot, pool, tags)]
-    free = len(snapshot.spares[name]) + len(snapshot.idle[name])
+    free = len(snapshot.by_pool.spares[name]) + len(snapshot.by_pool.idle[name])
     waits, starts = minute.waits.get(name), minute.starts.get(name)
     return Sample(
         at=round(now, 3),
         max=pool.max if pool else 0,
-        taken=snapshot.states[name, ResourceState.UP] - free,
+        taken=snapshot.by_pool.states[name, ResourceState.UP] - free,
         ready=free,
-        starting=snapshot.states[name, ResourceState.STARTING],
-        going=sum(snapshot.states[name, state] for state in _GOING),
+        starting=snapshot.by_pool.states[name, ResourceState.STARTING],
+        going=sum(snapshot.by_pool.states[name, state] for state in _GOING),
         waiting=sum(map(len, groups)),
         oldest=round(max((now - snapshot.tickets[ids[0]].created_at for ids in groups), default=0.0), 1),
         grants=len(waits or ()),

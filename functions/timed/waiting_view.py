@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from functions.policy.order import ticket_of
 from functions.policy.waits.explain import Case, Explanation, Prospect, explain
 from functions.policy.waits.sentences import own_sentence, pool_sentence, why_briefly, why_waiting
 from functions.timed.corruption import SHOWN
@@ -44,7 +45,7 @@ def waiting_view(leader: Leader, explanation: Explanation) -> dict[str, Any]:
         place = places.setdefault(id(case), len(places))
         if place == len(cases):
             cases.append(_shown_case(case, explanation.pools))
-        groups.append({"tags": sorted(tags), "ids": list(waiting[tags]), "case": place})
+        groups.append({"tags": sorted(tags), "ids": [ticket_of(turn) for turn in waiting[tags]], "case": place})
     own = [
         {"tags": sorted(own.tags), "sandbox": own.sandbox, "sentence": sentence}
         for own in explanation.own

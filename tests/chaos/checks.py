@@ -187,7 +187,7 @@ def lives(world: World, told: list[Told]) -> list[str]:
     for ticket in snapshot.tickets.values():
         active = [pool for pool in snapshot.pools.values() if snapshot.records[pool.name].mode is PoolMode.ACTIVE]
         able = [pool for pool in active if set(ticket.tags) <= set(pool.offers)]
-        if ticket.waiting and any(snapshot.living[pool.name] < pool.max for pool in able):
+        if ticket.waiting and any(snapshot.by_pool.living[pool.name] < pool.max for pool in able):
             faults.append(f"ticket {ticket.id} waits, and there is room")
     for what, number, detail in told:
         resource = snapshot.resources.get(number)

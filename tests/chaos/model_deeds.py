@@ -90,8 +90,8 @@ class Deeds:
                 fits = set(ticket.tags) <= resource.tags.keys() and resource.sandbox in (None, ticket.sandbox)
                 assert not (ticket.waiting and fits), f"ticket {ticket.id} waits, and resource {resource.id} is free"
         for pool in snapshot.pools.values():
-            room = snapshot.living[pool.name] < pool.max and pool.max_starting > 0
-            spares = len(snapshot.spares[pool.name])
+            room = snapshot.by_pool.living[pool.name] < pool.max and pool.max_starting > 0
+            spares = len(snapshot.by_pool.spares[pool.name])
             missing = not pool.on_demand and room and spares < pool.max_prealloc
             assert not missing, f"pool {pool.name} has {spares} spares of {pool.max_prealloc}, and room"
 

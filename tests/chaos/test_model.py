@@ -12,7 +12,7 @@ import pytest
 from functions.policy.plan import apply, intents, retire
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import Step
-from functions.policy.snapshot.by_pool import ByPool
+from functions.policy.snapshot.groups import ByPool
 from functions.policy.transitions.resource import LONGEST_HOLD, release_resource
 from scheduler import process
 from state.documents import HookKind, Resource, ResourceState

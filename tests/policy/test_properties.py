@@ -68,7 +68,7 @@ def check_assignments(snapshot: Snapshot, decided: Plan, now: float) -> None:
 
 def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> None:
     draft = Draft(snapshot, now)
-    retire.let_go(draft)
+    retire.release_closed(draft)
     retire.remove(draft)
     free, everything = after_steps_1_and_3(snapshot, decided, now)
     records = records_after(snapshot, decided, now)
@@ -125,10 +125,11 @@ def test_a_snapshot_kept_up_is_as_good_as_a_new_one(data: st.DataObject) -> None
 
 def groups_of(snapshot: Snapshot) -> object:
     """All that the snapshot knows beside the documents."""
-    by_pool_or_tags = [snapshot.waiting, snapshot.starting, snapshot.spares, snapshot.idle, snapshot.bound]
-    by_pool_or_tags += [snapshot.reused, snapshot.failing, snapshot.held, snapshot.to_delete]
-    covers = [(sandbox, snapshot.covers[sandbox]) for sandbox in (None, "s", "t")]
-    waiting_in = [(sandbox, snapshot.waiting_in[sandbox]) for sandbox in ("s", "t")]
+    groups = snapshot.by_pool
+    by_pool_or_tags = [snapshot.waiting, groups.starting, groups.spares, groups.idle, groups.bound]
+    by_pool_or_tags += [groups.reused, groups.failing, groups.held, groups.to_delete]
+    covers = [(sandbox, snapshot.by_sandbox.covers[sandbox]) for sandbox in (None, "s", "t")]
+    waiting_in = [(sandbox, snapshot.by_sandbox.waiting_in[sandbox]) for sandbox in ("s", "t")]
     return (
         [{group: list(groups[group]) for group in groups} for groups in by_pool_or_tags],
         [(sandbox, {tags: list(groups[tags]) for tags in groups}) for sandbox, groups in waiting_in],
@@ -137,12 +138,12 @@ def groups_of(snapshot: Snapshot) -> object:
             for sandbox, groups in covers
             for offer, ready in groups
         ),
-        snapshot.kept,
+        snapshot.by_sandbox.kept,
         snapshot.closed,
         snapshot.stranded,
-        snapshot.draining,
-        +snapshot.living,
-        +snapshot.states,
+        snapshot.draining(),
+        +snapshot.by_pool.living,
+        +snapshot.by_pool.states,
         [snapshot.free_number(pool) for pool in ("p", "q", "r", "z", "gone")],
         [resource.id for resource in snapshot.resources_in_run()],
     )

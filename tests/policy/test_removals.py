@@ -227,7 +227,7 @@ def test_an_open_ticket_fails_when_its_resource_is_on_its_way_out(state: Resourc
 
 def test_an_open_ticket_fails_when_its_resource_is_gone() -> None:
     """Given no such resource any more, when planned, then the ticket fails."""
-    assert steps_of([REUSING], an_assigned_ticket(3, 1)) == [FailTicket(3, "its resource is gone")]
+    assert steps_of([REUSING], an_assigned_ticket(3, 1)) == [FailTicket(3, "its resource no longer exists")]
 
 
 # Operators

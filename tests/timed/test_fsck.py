@@ -343,7 +343,7 @@ def test_a_lost_resource_occupies_what_its_document_still_tells(world: World) ->
         )
     world.leader.load()
     world.until(lambda: [found.id > 4 for found in world.resources()] == [True, True], "two other resources")
-    assert world.leader.mirror.snapshot.living["vm"] == 3
+    assert world.leader.mirror.snapshot.by_pool.living["vm"] == 3
     assert known.id_in_pool not in [resource.id_in_pool for resource in world.resources()]
     assert known.counters["address"] not in [resource.counters["address"] for resource in world.resources()]
 

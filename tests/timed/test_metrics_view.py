@@ -24,7 +24,8 @@ def shown(world: World) -> dict[tuple[str, ...], float]:
 def start(folder: Path, pools: str = POOL, options: str = "") -> World:
     world = World(folder, pools, options)
     world.until(
-        lambda: not world.leader.mirror.snapshot.starting and world.leader.mirror.snapshot.resources, "the first start"
+        lambda: not world.snapshot.by_pool.starting and world.snapshot.resources,
+        "the first start",
     )
     return world
 
@@ -44,7 +45,7 @@ def test_a_grant_is_counted_with_its_wait_and_its_start(tmp_path: Path) -> None:
 
 def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
     world = start(tmp_path, "p: {max: 3, max_prealloc: 3, max_starting: 3, cmd_new: echo 1, cmd_delete: 'true'}")
-    world.until(lambda: not world.leader.mirror.snapshot.starting and len(world.resources()) == 3, "three spares")
+    world.until(lambda: not world.snapshot.by_pool.starting and len(world.resources()) == 3, "three spares")
     found = shown(world)
     states = {key[2]: value for key, value in found.items() if key[:2] == ("resalloc_pool_resources", "p")}
     assert states.pop("ready") == 3
@@ -55,7 +56,7 @@ def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
 
 def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
     world = World(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: exit 3, cmd_delete: 'true'}")
-    world.until(lambda: world.leader.mirror.snapshot.records["p"].start_failures, "a failure")
+    world.until(lambda: world.snapshot.records["p"].start_failures, "a failure")
     found = shown(world)
     assert found["resalloc_hook_failures_total", "p", "alloc"] == 1
     assert found["resalloc_hook_seconds_count", "alloc", "failed"] == 1
@@ -67,7 +68,7 @@ def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
 def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert shown(world)["resalloc_pool_mode", "p", "active"] == 1
-    world.leader.keep(world.leader.mirror.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
+    world.leader.keep(world.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
     found = shown(world)
     assert [found["resalloc_pool_mode", "p", mode] for mode in ("active", "paused", "draining")] == [0, 0, 1]
 

@@ -25,7 +25,7 @@ def test_a_sample_tells_how_the_pool_does_and_what_happened_since(tmp_path: Path
     ticket = world.store.tickets.create(lambda number: Ticket(id=number, tags=("x",), created_at=world.clock() - 30)).id
     world.until(lambda: world.store.tickets.read(ticket).resource and len(world.resources()) == 2, "grant and spare")
     world.until(
-        lambda: not world.leader.mirror.snapshot.starting and world.leader.mirror.snapshot.records["q"].start_failures,
+        lambda: not world.snapshot.by_pool.starting and world.snapshot.records["q"].start_failures,
         "starts",
     )
     (sample,) = samples(world, "p")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config.settings import load_settings
+from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, fold_unknown
@@ -44,6 +45,11 @@ class World:
 
     def clock(self) -> float:
         return time.time() + self.ahead
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The leader's copy of the documents."""
+        return self.leader.mirror.snapshot
 
     def restart(self) -> None:
         """A new scheduler: everything that it knows comes from the folder."""
@@ -100,7 +106,7 @@ class World:
         return self.store.intents.create(lambda number: Intent(id=number, kind=kind, resource=resource, until=until))
 
     def resources(self) -> list[Resource]:
-        return [resource for _, resource in sorted(self.leader.mirror.snapshot.resources.items())]
+        return [resource for _, resource in sorted(self.snapshot.resources.items())]
 
     def log(self, name: str) -> str:
         """The content of a hook log, empty when it does not exist."""

@@ -1,4 +1,4 @@
-"""Applies a step of a plan: which documents there are after it. The scheduler writes them, a preview only looks."""
+"""Applies one step of a plan: which documents there are after it. The scheduler writes them, a preview keeps them."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What one plan has decided so far, and how the farm looks with that done."""
+"""What one plan has decided so far, and the documents as they are after that."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -11,31 +11,31 @@ from state.documents import Actor, PoolMode, PoolRecord, Resource, ResourceState
 
 
 class Draft:
-    """A plan in the making. It sees the snapshot, which it never changes, through what it has decided."""
+    """A plan in the making: the snapshot, which it never changes, seen through what is decided already."""
 
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         self.snapshot = snapshot
         self.now = now
         self.next_due: float | None = None
         self.freed: dict[int, Resource] = {}
-        """Resources that closed tickets let go in this plan, as they are afterwards."""
+        """Resources that closed tickets release in this plan, as they are afterwards."""
         self.freed_in_pool: defaultdict[str, list[int]] = defaultdict(list)
         self.leaving: set[int] = set()
-        """Resources that are counted on no longer: this plan lets them be deleted, or held."""
+        """Resources that no longer count: this plan requests their delete, or holds them."""
         self.withheld: set[int] = set()
         """Those of them whose hold begins, or is renewed, in this plan."""
         self.undecided: set[int] = set()
-        """Resources about which an intent has to wait, and with it all later ones."""
+        """Resources about which an intent has to wait, and so all later intents about them."""
         self.unheld: dict[int, Resource] = {}
-        """Resources whose hold ends in this plan, as they are afterwards; nobody gets them before the next."""
+        """Resources whose hold ends in this plan, as they are afterwards; not assigned before the next plan."""
         self.requested: defaultdict[str, list[int]] = defaultdict(list)
-        """By pool: those that become DELETE_REQUEST in this plan."""
+        """By pool: resources that become DELETE_REQUEST in this plan."""
         self.lost_spares: Counter[str] = Counter()
         """By pool: how many of them were fresh spares, UP or STARTING."""
         self.planned: dict[str, list[int]] = {}
         """By on-demand pool: the waiting tickets for which this plan wants a start there."""
         self.covered: dict[int, str] = {}
-        """Waiting tickets with an on-demand tag for which nothing need start, and the pool that has one for each."""
+        """Waiting tickets with an on-demand tag that need no start, and the pool that has a resource for each."""
         self.records: dict[str, PoolRecord] = {}
         """Records of pools that this plan changes, as they are afterwards."""
         self._freed_in_sandbox: defaultdict[str | None, list[Resource]] = defaultdict(list)
@@ -47,47 +47,47 @@ class Draft:
             self.next_due = at
 
     def resource(self, id: int) -> Resource | None:
-        """The resource as it is when what is let go has been let go, and when holds have ended."""
+        """The resource as it is after the releases and the ends of holds in this plan."""
         return self.unheld.get(id) or self.freed.get(id) or self.snapshot.resources.get(id)
 
     def is_free(self, id: int) -> bool:
-        """Whether no ticket has the resource any more."""
+        """Whether no ticket has the resource after the releases in this plan."""
         return id in self.freed or self.snapshot.is_free(id)
 
     def record(self, pool: str) -> PoolRecord | None:
-        """What is remembered of the pool."""
+        """The record of the pool, with the changes of this plan."""
         return self.records.get(pool) or self.snapshot.records.get(pool)
 
     def mode(self, pool: str) -> PoolMode:
-        """What operators let the pool do."""
+        """The mode that operators set for the pool."""
         record = self.record(pool)
         return record.mode if record else PoolMode.ACTIVE
 
     def free(self, resource: Resource) -> None:
-        """Take this resource, as it is after its ticket let it go, for free."""
+        """Count this resource, as it is after its ticket released it, as free."""
         self.freed[resource.id] = resource
         self.freed_in_pool[resource.pool].append(resource.id)
         self._freed_in_sandbox[resource.sandbox].append(resource)
 
     def leave(self, resource: Resource) -> None:
-        """Count on this resource no longer: it is to be deleted, at once if it is UP, else when its hook has ended."""
+        """Stop counting this resource: it is to be deleted, at once if it is UP, else when its hook run has ended."""
         if resource.state is ResourceState.UP:
             self.requested[resource.pool].append(resource.id)
         self.withhold(resource)
 
     def withhold(self, resource: Resource) -> None:
-        """Count on this resource no longer, as nobody is to get it."""
+        """Stop counting this resource: it is not to be assigned."""
         self.leaving.add(resource.id)
         snapshot = self.snapshot
-        if snapshot.spares.group_of(resource.id) or snapshot.starting.group_of(resource.id):
+        if snapshot.by_pool.spares.group_of(resource.id) or snapshot.by_pool.starting.group_of(resource.id):
             self.lost_spares[resource.pool] += 1
-        place = snapshot.covers.place_of(resource.id)
+        place = snapshot.by_sandbox.covers.place_of(resource.id)
         if place is not None:
             sandbox, (offer, _) = place
             self._lost_covers[sandbox, offer] += 1
 
-    def request(self, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
-        """Let this UP resource be deleted; its OPEN ticket, if it has one, fails."""
+    def request_delete(self, resource: Resource, reason: str, actor: Actor = Actor.LEADER) -> list[Step]:
+        """The steps that delete this UP resource; its OPEN ticket, if it has one, fails."""
         self.leave(resource)
         steps: list[Step] = [RequestDelete(resource.id, reason, actor)]
         holder = self.snapshot.holder(resource.id)
@@ -96,9 +96,9 @@ class Draft:
         return steps
 
     def count_covers(self, sandbox: str | None) -> Counter[Offer]:
-        """How many resources, bound to this sandbox or to none, serve a ticket now or may soon, by what they offer."""
+        """How many resources of this sandbox, or of none, can serve a ticket now or soon, by what they offer."""
         counts: Counter[Offer] = Counter()
-        groups = self.snapshot.covers[sandbox]
+        groups = self.snapshot.by_sandbox.covers[sandbox]
         for offer, is_ready in groups:
             counts[offer] += len(groups[offer, is_ready])
         for offer in counts:
@@ -106,28 +106,28 @@ class Draft:
         for resource in self._freed_in_sandbox.get(sandbox, ()):
             if covers(resource, free=True) and resource.id not in self.leaving:
                 counts[self.snapshot.offer(resource)] += 1
-        return Counter({offer: number for offer, number in counts.items() if self._gives(offer)})
+        return Counter({offer: number for offer, number in counts.items() if self._assigns(offer)})
 
     def ready_ids(self, sandbox: str | None) -> dict[Offer, Iterator[int]]:
-        """The resources, bound to this sandbox or to none, that can be given away, lowest id first, by offer."""
-        groups = self.snapshot.covers[sandbox]
+        """The resources of this sandbox, or of none, that can be assigned now, lowest id first, by offer."""
+        groups = self.snapshot.by_sandbox.covers[sandbox]
         known = {offer: groups[offer, True] for offer, is_ready in groups if is_ready}
         freed: defaultdict[Offer, list[int]] = defaultdict(list)
         for resource in self._freed_in_sandbox.get(sandbox, ()):
             if ready(resource):
                 freed[self.snapshot.offer(resource)].append(resource.id)
-        offers = [offer for offer in {*known, *freed} if self._gives(offer)]
+        offers = [offer for offer in {*known, *freed} if self._assigns(offer)]
         return {offer: self._staying(known.get(offer, ()), freed[offer]) for offer in offers}
 
     def kept_pairs(self) -> list[tuple[Tags, str]]:
-        """Tags and sandbox of waiting tickets that a resource bound to their own sandbox may serve."""
-        pairs = {(tags, sandbox) for sandbox, sets in self.snapshot.kept.items() for tags in sets}
+        """Tags and sandbox of waiting tickets that a resource of their own sandbox may serve."""
+        pairs = {(tags, sandbox) for sandbox, sets in self.snapshot.by_sandbox.kept.items() for tags in sets}
         for resource in self.freed.values():
             if resource.sandbox is not None:
-                pairs.update((tags, resource.sandbox) for tags in self.snapshot.waiting_in[resource.sandbox])
+                pairs.update((tags, resource.sandbox) for tags in self.snapshot.by_sandbox.waiting_in[resource.sandbox])
         return list(pairs)
 
-    def _gives(self, offer: Offer) -> bool:
+    def _assigns(self, offer: Offer) -> bool:
         return self.mode(offer.pool) is not PoolMode.DRAINING
 
     def _staying(self, known: Iterable[int], freed: list[int]) -> Iterator[int]:

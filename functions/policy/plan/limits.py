@@ -74,7 +74,7 @@ def start_limits(draft: Draft, pool: Pool) -> list[Limit]:
         limits.append(Limit(Reason.FAILING, until=paused, detail=record.pause_reason))
     if places(draft, pool) <= 0:
         limits.append(Limit(Reason.AT_MAX, pool.max))
-    if pool.max_starting <= snapshot.states[pool.name, ResourceState.STARTING]:
+    if pool.max_starting <= snapshot.by_pool.states[pool.name, ResourceState.STARTING]:
         limits.append(Limit(Reason.MAX_STARTING, pool.max_starting))
     delayed = delayed_until(record, pool, now)
     if delayed > now:
@@ -86,19 +86,19 @@ def start_limits(draft: Draft, pool: Pool) -> list[Limit]:
 
 def places(draft: Draft, pool: Pool) -> int:
     """How many more resources the pool may have."""
-    return pool.max - draft.snapshot.living[pool.name]
+    return pool.max - draft.snapshot.by_pool.living[pool.name]
 
 
 def room(draft: Draft, pool: Pool) -> int:
     """How many starts `max` and `max_starting` allow now."""
-    starting = draft.snapshot.states[pool.name, ResourceState.STARTING]
+    starting = draft.snapshot.by_pool.states[pool.name, ResourceState.STARTING]
     return min(places(draft, pool), pool.max_starting - starting)
 
 
 def missing_spares(draft: Draft, pool: Pool) -> int:
     """How many fresh spares the pool has to start; those assigned in the same plan are replaced by the next."""
     snapshot = draft.snapshot
-    spares = len(snapshot.spares[pool.name]) + len(snapshot.starting[pool.name])
+    spares = len(snapshot.by_pool.spares[pool.name]) + len(snapshot.by_pool.starting[pool.name])
     return pool.max_prealloc - (spares - draft.lost_spares[pool.name])
 
 

@@ -1,15 +1,65 @@
-"""Which waiting ticket gets which resource (step 6 of a reconcile pass)."""
+"""Serves waiting tickets in their turns, and assigns resources to them (step 6 of a reconcile pass)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heapreplace
+from typing import Protocol, TypeVar
 
+from functions.policy.order import ticket_of
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.order import in_turn
 from functions.policy.plan.steps import Assign
 from functions.policy.snapshot.offers import Offer, Tags
+from functions.policy.snapshot.snapshot import Snapshot
 
 _OWN_SANDBOX = 500
-"""What it is worth that a resource already belongs to the ticket's sandbox, beside the priorities of tags."""
+"""Added to the sum of priorities when a resource already belongs to the ticket's sandbox."""
+
+B = TypeVar("B", covariant=True)
+
+
+class Choice(Protocol[B]):
+    """What the tickets of one kind can get. Once nothing is left, nothing is ever left again."""
+
+    def best(self) -> B | None:
+        """What the next of them would get, None for nothing."""
+
+
+def in_turn(
+    snapshot: Snapshot, for_all: Mapping[Tags, Choice[B]], own: Mapping[tuple[Tags, str | None], Choice[B]]
+) -> Iterator[tuple[int, B | None, B | None]]:
+    """Waiting tickets in their turns, each once: its id, the best that its tags can get, the best of its own sandbox.
+
+    The caller takes what it chooses before it asks for the next ticket. As soon as nothing is left for a kind of
+    tickets, its tickets are skipped, so that tickets that wait in vain cost nothing.
+    """
+    waiting_in = snapshot.by_sandbox.waiting_in
+    queues = [(tags, choice, iter(snapshot.waiting[tags])) for tags, choice in for_all.items()]
+    queues += [(tags, choice, iter(waiting_in[sandbox or ""][tags])) for (tags, sandbox), choice in own.items()]
+    heap = [(next(turns), number) for number, (_, _, turns) in enumerate(queues)]
+    heapify(heap)
+    last = None
+    while heap:
+        turn, number = heap[0]
+        tags, choice, turns = queues[number]
+        best = choice.best()
+        if best is None:
+            heappop(heap)
+            continue
+        # A ticket may be in the queue of its tags and in that of its sandbox: then it comes twice in a row.
+        if turn != last:
+            last, ticket = turn, ticket_of(turn)
+            if own:
+                yield ticket, _best(for_all.get(tags)), _best(own.get((tags, snapshot.tickets[ticket].sandbox)))
+            else:
+                yield ticket, best, None
+        following = next(turns, None)
+        if following is None:
+            heappop(heap)
+        else:
+            heapreplace(heap, (following, number))
+
+
+def _best(choice: Choice[B] | None) -> B | None:
+    return choice.best() if choice is not None else None
 
 
 class _Line:
@@ -54,9 +104,9 @@ class _Choice:
 
 
 def assign(draft: Draft) -> list[Assign]:
-    """Give ready resources to waiting tickets: those with an on-demand tag first, then by id.
+    """Assign ready resources to waiting tickets: those with an on-demand tag first, then in their turns.
 
-    A ticket gets the eligible resource with the best score, the lowest id among equals.
+    A ticket is assigned the eligible resource with the best score, the lowest id among equals.
     """
     snapshot = draft.snapshot
     pairs = draft.kept_pairs()

@@ -1,10 +1,10 @@
-"""What lets go, what is to be deleted and why, and which deletes start (steps 1, 3 and 4 of a reconcile pass)."""
+"""Releases what closed tickets had, decides what is to be deleted and why, and starts deletes (steps 1, 3 and 4)."""
 
 from collections.abc import Sequence
 
 from config.pools import Pool
 from functions.policy.clock import due_at, due_ids
-from functions.policy.plan import drain, intents
+from functions.policy.plan import intents
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import FailTicket, Release, Settle, StartDelete, Step
 from functions.policy.transitions.outcome import LONGEST_PAUSE
@@ -12,11 +12,11 @@ from functions.policy.transitions.resource import release_resource
 from state.documents import Actor, Resource, ResourceState
 
 
-def let_go(draft: Draft) -> list[Step]:
-    """Step 1: a CLOSED ticket lets its resource go, or settles when it has none to let go.
+def release_closed(draft: Draft) -> list[Step]:
+    """Step 1: a CLOSED ticket releases its resource, or settles when it has none to release.
 
-    Letting go and settling never stand in one plan: the resource must be written first. What its client called bad is
-    to go, after `cmd_release` if there is one.
+    A ticket is never released and settled in one plan: its resource must be written first. A resource that its client
+    called bad is deleted, after `cmd_release` if there is one.
     """
     snapshot = draft.snapshot
     steps: list[Step] = []
@@ -36,16 +36,15 @@ def let_go(draft: Draft) -> list[Step]:
         draft.free(free)
         steps.append(Release(id, resource.id, hook))
         if not hook and free.delete_after_run is not None and not free.held:
-            steps += draft.request(free, free.delete_after_run, Actor.CLIENT)
+            steps += draft.request_delete(free, free.delete_after_run, Actor.CLIENT)
     return steps
 
 
 def remove(draft: Draft) -> list[Step]:
-    """Step 3: tickets without their resource fail, intents are decided, and what is of no more use is to go.
+    """Step 3: tickets without their resource fail, intents are decided, and resources of no more use are deleted.
 
-    A pool that left the file is treated like the others, by the options that it last had: its resources stay, ready
-    to be given away, until one of the usual reasons removes them. The reference does not touch them at all; so a
-    pool that was removed by mistake can come back to its spares.
+    A pool that left the file is treated like the others, by the options that it last had: its resources stay and can be
+    assigned until one of the usual reasons removes them. So a pool that was removed by mistake finds its spares again.
     """
     snapshot = draft.snapshot
     steps: list[Step] = []
@@ -54,7 +53,7 @@ def remove(draft: Draft) -> list[Step]:
     for id in sorted(snapshot.intents):
         steps += intents.decide(draft, snapshot.intents[id])
     steps += intents.end_holds(draft)
-    steps += drain.remove(draft)
+    steps += intents.drain_pools(draft)
     for name in snapshot.pool_names():
         pool = snapshot.options_of(name)
         if pool is not None:
@@ -65,17 +64,16 @@ def remove(draft: Draft) -> list[Step]:
 
 
 def delete(draft: Draft) -> list[Step]:
-    """Step 4: `cmd_delete` starts for what is in DELETE_REQUEST, or comes there in this plan, when a retry is due.
+    """Step 4: `cmd_delete` starts for resources in DELETE_REQUEST, when a retry is due, and for those of this plan.
 
-    No such resource has an OPEN ticket left, as step 3 fails those. Where the options of a pool are lost nothing
-    can start.
+    No such resource has an OPEN ticket, since step 3 fails those. Nothing starts in a pool whose options are lost.
     """
     snapshot = draft.snapshot
     steps: list[Step] = []
     for name in snapshot.pool_names():
         if snapshot.options_of(name) is None:
             continue
-        ids = _due(draft, snapshot.to_delete[name], 0.0, LONGEST_PAUSE)
+        ids = _due(draft, snapshot.by_pool.to_delete[name], 0.0, LONGEST_PAUSE)
         steps += [StartDelete(id) for id in sorted([*draft.requested[name], *ids])]
     return steps
 
@@ -83,12 +81,12 @@ def delete(draft: Draft) -> list[Step]:
 def _what_happened(draft: Draft, ticket_id: int) -> str:
     number = draft.snapshot.tickets[ticket_id].resource
     resource = draft.snapshot.resources.get(number) if number is not None else None
-    return (resource.reason if resource else None) or "its resource is gone"
+    return (resource.reason if resource else None) or "its resource no longer exists"
 
 
 def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
     found = []
-    for minus_failed, id in draft.snapshot.failing[pool.name]:
+    for minus_failed, id in draft.snapshot.by_pool.failing[pool.name]:
         if -minus_failed < pool.livecheck_attempts:
             break
         found.append(id)
@@ -97,7 +95,7 @@ def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
         resource = draft.resource(id)
         if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
             reason = f"livecheck failed {_times(resource.check_failed_count)} in a row"
-            steps += draft.request(resource, reason)
+            steps += draft.request_delete(resource, reason)
     return steps
 
 
@@ -113,21 +111,23 @@ def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
         ):
             reason = _why_not_reused(resource, pool, draft.now)
             if reason is not None:
-                steps += draft.request(resource, reason)
+                steps += draft.request_delete(resource, reason)
     return steps
 
 
 def _released(draft: Draft, pool: Pool) -> set[int]:
-    """Resources of the pool that are free and were released before, and may have to go."""
+    """Resources of the pool that are free and were released before, and may have to be deleted."""
     snapshot = draft.snapshot
     found = set(draft.freed_in_pool[pool.name])
     if pool.reuse_opportunity_time:
-        found.update(_due(draft, snapshot.idle[pool.name], pool.reuse_opportunity_time, pool.reuse_opportunity_time))
+        found.update(
+            _due(draft, snapshot.by_pool.idle[pool.name], pool.reuse_opportunity_time, pool.reuse_opportunity_time)
+        )
     else:
-        found.update(id for _, id in snapshot.idle[pool.name])
+        found.update(id for _, id in snapshot.by_pool.idle[pool.name])
     if pool.reuse_max_time:
-        found.update(_due(draft, snapshot.bound[pool.name], pool.reuse_max_time, pool.reuse_max_time))
-    for minus_releases, id in snapshot.reused[pool.name] if pool.reuse_max_count else ():
+        found.update(_due(draft, snapshot.by_pool.bound[pool.name], pool.reuse_max_time, pool.reuse_max_time))
+    for minus_releases, id in snapshot.by_pool.reused[pool.name] if pool.reuse_max_count else ():
         if -minus_releases <= pool.reuse_max_count:
             break
         found.add(id)
@@ -135,7 +135,7 @@ def _released(draft: Draft, pool: Pool) -> set[int]:
 
 
 def _due(draft: Draft, entries: Sequence[tuple[float, int]], after: float, longest: float) -> list[int]:
-    """Those of the (time, id) entries that are due; the others will wake the scheduler."""
+    """The ids of the (time, id) entries that are due; the others will wake the scheduler."""
     ids, following = due_ids(entries, after, longest, draft.now)
     if following is not None:
         draft.wake(following)
@@ -156,14 +156,14 @@ def _why_not_reused(resource: Resource, pool: Pool, now: float) -> str | None:
 
 
 def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
-    """Fresh spares of an on-demand pool beyond the waiting tickets that it could serve: failing ones, then the oldest.
+    """Delete fresh spares of an on-demand pool beyond the waiting tickets that it could serve.
 
-    The reference leaves failing ones out, here they go first: they serve nobody, yet cost what the others cost.
+    Those whose livecheck fails go first, since they serve no ticket and cost as much as the others; then the oldest.
     """
     if not pool.on_demand:
         return []
     snapshot = draft.snapshot
-    spares = [snapshot.resources[id] for id in snapshot.spares[pool.name] if id not in draft.leaving]
+    spares = [snapshot.resources[id] for id in snapshot.by_pool.spares[pool.name] if id not in draft.leaving]
     if not spares:
         return []
     offers = frozenset(pool.offers)
@@ -171,7 +171,7 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
     spares.sort(key=lambda resource: (resource.check_failed_count == 0, resource.id))
     steps: list[Step] = []
     for resource in spares[: max(0, len(spares) - wanted)]:
-        steps += draft.request(resource, "no waiting ticket needs it, and its pool starts on demand only")
+        steps += draft.request_delete(resource, "no waiting ticket needs it, and its pool starts on demand only")
     return steps
 
 
@@ -180,7 +180,7 @@ def _is_over(since: float, span: float, now: float) -> bool:
 
 
 def _span(since: float, now: float) -> str:
-    return "who knows how long (the clock was set back)" if since > now else f"{now - since:.0f} s"
+    return "an unknown time (the clock was set back)" if since > now else f"{now - since:.0f} s"
 
 
 def _times(number: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.limits import Limit, Reason, missing_spares, room, start_limits
-from functions.policy.plan.order import in_turn
+from functions.policy.plan.match import in_turn
 from functions.policy.plan.steps import StartResource
 from functions.policy.snapshot.offers import Tags
 

@@ -6,11 +6,11 @@ from state.documents import Actor
 
 
 class _Step(msgspec.Struct, frozen=True, gc=False):
-    """Numbers and words only, so the garbage collector need not look at the many that one plan may have."""
+    """Only numbers and words, so that the garbage collector need not look at the many steps of a plan."""
 
 
 class Release(_Step, frozen=True, gc=False):
-    """The resource of a CLOSED ticket becomes free; with `hook`, once `cmd_release` has ended well."""
+    """The resource of a CLOSED ticket becomes free; with `hook`, after `cmd_release` succeeded."""
 
     ticket: int
     resource: int
@@ -18,13 +18,13 @@ class Release(_Step, frozen=True, gc=False):
 
 
 class Settle(_Step, frozen=True, gc=False):
-    """A CLOSED ticket that has nothing to let go, or has let it go, leaves open/."""
+    """A CLOSED ticket that has nothing to release, or has released it, is archived."""
 
     ticket: int
 
 
 class FailTicket(_Step, frozen=True, gc=False):
-    """An OPEN ticket becomes FAILED, because its resource is gone or going."""
+    """An OPEN ticket becomes FAILED, because its resource is missing or about to be deleted."""
 
     ticket: int
     reason: str
@@ -47,14 +47,14 @@ class DeleteAfterRun(_Step, frozen=True, gc=False):
 
 
 class ChangePool(_Step, frozen=True, gc=False):
-    """What an intent asks for is put into the record of a pool."""
+    """The record of a pool changes as an intent asks."""
 
     pool: str
     intent: int
 
 
 class NoteDrained(_Step, frozen=True, gc=False):
-    """The last resource of a DRAINING pool is gone."""
+    """The last resource of a DRAINING pool has ended."""
 
     pool: str
 
@@ -67,7 +67,7 @@ class HoldResource(_Step, frozen=True, gc=False):
 
 
 class EndHold(_Step, frozen=True, gc=False):
-    """A resource is held no more."""
+    """A resource is no longer held."""
 
     resource: int
     reason: str | None
@@ -87,14 +87,14 @@ class StartDelete(_Step, frozen=True, gc=False):
 
 
 class StartResource(_Step, frozen=True, gc=False):
-    """A new resource starts in the pool; `ticket` is the waiting one that an on-demand start was planned for."""
+    """A new resource starts in the pool; `ticket` is the waiting ticket for which an on-demand start was planned."""
 
     pool: str
     ticket: int | None = None
 
 
 class Assign(_Step, frozen=True, gc=False):
-    """A waiting ticket gets a resource that is UP and free."""
+    """A waiting ticket is assigned a resource that is UP and free."""
 
     ticket: int
     resource: int

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from config.pools import Pool
+from functions.policy.order import ticket_of
 from functions.policy.plan.limits import Limit, Reason
 from functions.policy.plan.steps import DeleteAfterRun, FailTicket, RequestDelete, StartResource, Step
 from functions.policy.preview.rehearsal import rehearse_all, rehearse_pass
@@ -196,11 +197,11 @@ class _Rehearsal:
         }
         self.kept = [one for one in snapshot.resources.values() if _stays(one) and one.id not in self.serving]
         whole, end = rehearse_all(snapshot, now)
-        self.in_the_end = Counter(snapshot.living) if whole else None
+        self.in_the_end = Counter(snapshot.by_pool.living) if whole else None
         explained = explain(snapshot, end)
         self.cases = explained.cases
         self.any_pools = explained.pools
-        self.ids = {tags: tuple(snapshot.waiting[tags]) for tags in explained.cases}
+        self.ids = {tags: tuple(ticket_of(turn) for turn in snapshot.waiting[tags]) for tags in explained.cases}
 
     def course(self, pool: str) -> Course:
         stops = tuple(stop for owner, stop in self.stops if owner == pool)

@@ -1,16 +1,19 @@
-"""Sorted groups of documents, kept up while documents come, change and go."""
+"""Sorted groups of documents, updated one document at a time while documents come, change and go."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from sortedcontainers import SortedList
+
+from state.documents import Resource, ResourceState
 
 G = TypeVar("G", bound=Hashable)
 S = TypeVar("S", bound=Hashable)
 
 
 class Groups(Generic[G]):
-    """Entries in groups, each group sorted. A document stands in at most one group; an empty group is gone.
+    """Entries in groups, each group sorted. A document is in at most one group; empty groups are removed.
 
     An entry is the document's id, or a tuple of what to sort by and the id.
     """
@@ -22,7 +25,7 @@ class Groups(Generic[G]):
         self._places: dict[int, tuple[G, Any]] = {}
 
     def put(self, id: int, group: G | None, entry: Any) -> bool:
-        """Let document `id` stand in `group` only (None: in none); tells whether a group came up or went away."""
+        """Put document `id` into `group` only (None: into none). Returns whether a group appeared or vanished."""
         if group is None:
             return self.drop(id)
         place = (group, entry)
@@ -39,7 +42,7 @@ class Groups(Generic[G]):
         return vanished
 
     def drop(self, id: int) -> bool:
-        """Let document `id` stand nowhere; tells whether its group went away."""
+        """Take document `id` out of its group. Returns whether the group vanished."""
         place = self._places.pop(id, None)
         return place is not None and self._leave(place)
 
@@ -53,7 +56,7 @@ class Groups(Generic[G]):
         return True
 
     def group_of(self, id: int) -> G | None:
-        """Where document `id` stands."""
+        """The group of document `id`."""
         place = self._places.get(id)
         return place[0] if place else None
 
@@ -69,7 +72,7 @@ class Groups(Generic[G]):
 
 
 class Shelves(Generic[S, G]):
-    """Groups of ids on shelves: what one shelf holds is found without looking at the others."""
+    """Groups on shelves: the groups of one shelf are found without looking at the others."""
 
     __slots__ = ("_places", "_shelves")
 
@@ -77,17 +80,17 @@ class Shelves(Generic[S, G]):
         self._shelves: dict[S, Groups[G]] = {}
         self._places: dict[int, S] = {}
 
-    def put(self, id: int, shelf: S, group: G) -> bool:
-        """Let document `id` stand in this group of this shelf only; tells whether a group of it came or went."""
+    def put(self, id: int, shelf: S, group: G, entry: Any) -> bool:
+        """Put document `id` into this group of this shelf only. Returns whether a group appeared or vanished."""
         changed = self._places.get(id, shelf) != shelf and self.drop(id)
         self._places[id] = shelf
         groups = self._shelves.get(shelf)
         if groups is None:
             groups = self._shelves[shelf] = Groups()
-        return groups.put(id, group, id) or changed
+        return groups.put(id, group, entry) or changed
 
     def drop(self, id: int) -> bool:
-        """Let document `id` stand nowhere; tells whether its group went away."""
+        """Take document `id` off its shelf. Returns whether its group vanished."""
         if id not in self._places:
             return False
         shelf = self._places.pop(id)
@@ -98,7 +101,7 @@ class Shelves(Generic[S, G]):
         return vanished
 
     def place_of(self, id: int) -> tuple[S, G] | None:
-        """Where document `id` stands: its shelf and its group."""
+        """The shelf and the group of document `id`."""
         if id not in self._places:
             return None
         shelf = self._places[id]
@@ -108,3 +111,83 @@ class Shelves(Generic[S, G]):
     def __getitem__(self, shelf: S) -> Groups[G]:
         groups = self._shelves.get(shelf)
         return Groups() if groups is None else groups
+
+
+class ByPool:
+    """The resources of each pool that are not ENDED, in the sorted groups that decisions need."""
+
+    def __init__(self) -> None:
+        self.living: Counter[str] = Counter()
+        """Number of resources by pool."""
+        self.states: Counter[tuple[str, ResourceState]] = Counter()
+        """Number of resources by pool and state."""
+        self.starting: Groups[str] = Groups()
+        """By pool: ids of STARTING resources that are not to be deleted after their start."""
+        self.spares: Groups[str] = Groups()
+        """By pool: ids of fresh spares that are UP: free and never released."""
+        self.idle: Groups[str] = Groups()
+        """By pool: (released_at, id) of resources that are UP, free and were released before."""
+        self.bound: Groups[str] = Groups()
+        """The same resources by pool as (sandboxed_since, id)."""
+        self.reused: Groups[str] = Groups()
+        """The same resources by pool as (-releases_counter, id)."""
+        self.failing: Groups[str] = Groups()
+        """By pool: (-check_failed_count, id) of UP resources, taken or not, whose last livecheck failed."""
+        self.held: Groups[str] = Groups()
+        """By pool: (held_until, id) of resources that operators hold. They are in none of the groups above."""
+        self.to_delete: Groups[str] = Groups()
+        """By pool: (delete_retry_at or 0, id) of resources in DELETE_REQUEST."""
+
+        self._in_run: set[int] = set()
+        self._groups = (
+            self.starting,
+            self.spares,
+            self.idle,
+            self.bound,
+            self.reused,
+            self.failing,
+            self.held,
+            self.to_delete,
+        )
+
+    def count(self, resource: Resource, change: int) -> None:
+        """Count one resource more (`change` is 1) or less (-1)."""
+        self.living[resource.pool] += change
+        self.states[resource.pool, resource.state] += change
+
+    def place(self, resource: Resource, free: bool, doubtful: bool) -> None:
+        """Put the resource into the groups where it belongs now.
+
+        `free`: no ticket has it or may have it; `doubtful`: a ticket whose document cannot be read may have it.
+        """
+        id, pool, state = resource.id, resource.pool, resource.state
+        up = state is ResourceState.UP
+        held = resource.held_until
+        free = free and up and held is None
+        released = pool if free and resource.releases_counter > 0 else None
+        starts = state is ResourceState.STARTING and resource.delete_after_run is None
+        self.starting.put(id, pool if starts else None, id)
+        self.spares.put(id, pool if free and not released else None, id)
+        self.idle.put(id, released, (resource.released_at or 0.0, id))
+        self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
+        self.reused.put(id, released, (-resource.releases_counter, id))
+        failed = resource.check_failed_count
+        judged = up and failed and held is None and not doubtful
+        self.failing.put(id, pool if judged else None, (-failed, id))
+        self.held.put(id, pool if held is not None else None, (held, id))
+        requested = state is ResourceState.DELETE_REQUEST
+        self.to_delete.put(id, pool if requested else None, (resource.delete_retry_at or 0.0, id))
+        if resource.run is None:
+            self._in_run.discard(id)
+        else:
+            self._in_run.add(id)
+
+    def drop(self, id: int) -> None:
+        """Take the resource out of all groups."""
+        for groups in self._groups:
+            groups.drop(id)
+        self._in_run.discard(id)
+
+    def in_run(self) -> list[int]:
+        """Ids of the resources that wait for a hook run to end, ascending."""
+        return sorted(self._in_run)

@@ -21,20 +21,20 @@ class Numbers:
         self._sorted: Any = SortedList()
 
     def take(self, number: int) -> None:
-        """One more uses `number`."""
+        """Note one more user of `number`."""
         if number not in self._users:
             self._sorted.add(number)
         self._users[number] = self._users.get(number, 0) + 1
 
     def give_back(self, number: int) -> None:
-        """One fewer uses `number`."""
+        """Note one user of `number` less."""
         self._users[number] -= 1
         if not self._users[number]:
             del self._users[number]
             self._sorted.remove(number)
 
     def smallest_free(self) -> int:
-        """The smallest number, from 0, that nobody uses."""
+        """The smallest number, from 0, that is not in use."""
         # Up to the first gap the n-th number in use is n itself, after it each is larger: search for the gap.
         low, high = 0, len(self._sorted)
         while low < high:
@@ -54,20 +54,20 @@ class NumbersInUse:
         self._counters: defaultdict[str, Numbers] = defaultdict(Numbers)
 
     def take(self, resource: Resource) -> None:
-        """The resource uses its numbers from now on."""
-        self.hold(resource.pool, resource.id_in_pool, resource.counters)
+        """Note that the resource uses its numbers."""
+        self.use(resource.pool, resource.id_in_pool, resource.counters)
 
     def give_back(self, resource: Resource) -> None:
-        """The resource uses its numbers no more."""
-        self.let_go(resource.pool, resource.id_in_pool, resource.counters)
+        """Note that the resource no longer uses its numbers."""
+        self.free(resource.pool, resource.id_in_pool, resource.counters)
 
-    def hold(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
-        """These numbers are used once more; those that are None do not count."""
+    def use(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
+        """Note one more user of these numbers; None counts for none."""
         for numbers, number in self._named(pool, id_in_pool, counters):
             numbers.take(number)
 
-    def let_go(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
-        """These numbers are used once less."""
+    def free(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
+        """Note one user of these numbers less."""
         for numbers, number in self._named(pool, id_in_pool, counters):
             numbers.give_back(number)
 
@@ -90,9 +90,9 @@ class NumbersInUse:
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resource occupies whose document cannot be read: a place in its pool, and its numbers.
+    """What a resource with an unreadable document occupies: a place in its pool, and its numbers.
 
-    A pool that is None occupies no place; numbers that are None are not known.
+    Without a pool it occupies no place; numbers that are None are unknown.
     """
 
     pool: str | None = None
@@ -101,37 +101,37 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reservations:
-    """Reservations in force, counted in `living` (resources by pool) and held in `numbers`."""
+    """The reservations in force. They count in `living` (resources by pool) and in `numbers`."""
 
     def __init__(self, living: Counter[str], numbers: NumbersInUse) -> None:
         self._living = living
         self._numbers = numbers
         self._places: tuple[str, ...] = ()
-        self._held: tuple[tuple[str | None, int | None, dict[str, int | None]], ...] = ()
+        self._reserved: tuple[tuple[str | None, int | None, dict[str, int | None]], ...] = ()
 
     def replace(
         self, wanted: Iterable[Reservation], pools: Mapping[str, Pool], options_of: Callable[[str], Pool | None]
     ) -> None:
-        """Put these in force instead of the earlier ones."""
+        """Replace the reservations in force by these."""
         for pool in self._places:
             self._living[pool] -= 1
-        for numbers in self._held:
-            self._numbers.let_go(*numbers)
+        for numbers in self._reserved:
+            self._numbers.free(*numbers)
         reservations = list(wanted)
         self._places = tuple(reservation.pool for reservation in reservations if reservation.pool is not None)
-        self._held = tuple(
+        self._reserved = tuple(
             numbers for reservation in reservations for numbers in _possible(reservation, pools, options_of)
         )
         for pool in self._places:
             self._living[pool] += 1
-        for numbers in self._held:
-            self._numbers.hold(*numbers)
+        for numbers in self._reserved:
+            self._numbers.use(*numbers)
 
 
 def _possible(
     wanted: Reservation, pools: Mapping[str, Pool], options_of: Callable[[str], Pool | None]
 ) -> Iterator[tuple[str | None, int | None, dict[str, int | None]]]:
-    """The numbers to hold: where one is not known, all that it can be, so that nobody gets the same."""
+    """The numbers to reserve; for an unknown one all that it can be, so that no other resource gets the same."""
     if wanted.pool is not None:
         pool = options_of(wanted.pool)
         known = wanted.id_in_pool

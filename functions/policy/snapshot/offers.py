@@ -1,7 +1,10 @@
-"""What a resource has to offer, and whether it can be counted on."""
+"""What resources offer to tickets, and which of them serve the tickets of which sandbox."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
+from functions.policy.order import Turn
+from functions.policy.snapshot.groups import Shelves
 from state.documents import Resource, ResourceState
 
 Tags = frozenset[str]
@@ -19,18 +22,61 @@ class Offer:
         self.names: Tags = frozenset(priorities)
 
     def score(self, wanted: Tags) -> int:
-        """The sum of the priorities of the wanted tags, all of which it must have."""
+        """The sum of the priorities of the wanted tags; the offer must have all of them."""
         return sum(self.priorities[tag] for tag in wanted)
 
 
 def covers(resource: Resource, free: bool) -> bool:
-    """Whether it serves a waiting ticket now or may soon; `free`: whether no ticket has it."""
+    """Whether the resource can serve a waiting ticket now or soon; `free`: no ticket has it."""
     coming = resource.state in (ResourceState.STARTING, ResourceState.RELEASING)
     stays = resource.delete_after_run is None and not resource.held
     return stays and (coming or (free and resource.state is ResourceState.UP))
 
 
 def ready(resource: Resource) -> bool:
-    """Whether it can be given away, as far as its document tells and if no ticket has it."""
+    """Whether the resource can be assigned now, judged by its document alone, if no ticket has it."""
     well = resource.state is ResourceState.UP and resource.check_failed_count == 0
     return well and resource.delete_after_run is None and not resource.held
+
+
+class BySandbox:
+    """Waiting tickets and resources by sandbox, and for which tickets a resource of their own sandbox can do."""
+
+    def __init__(self) -> None:
+        self.waiting_in: Shelves[str, Tags] = Shelves()
+        """Turns of waiting tickets that have a sandbox, by sandbox and tags."""
+        self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
+        """Ids of resources that can serve a ticket now (True) or soon (False: STARTING, RELEASING, or UP and free but
+        failing its livecheck), by their sandbox (None: none yet) and offer."""
+        self.kept: dict[str, frozenset[Tags]] = {}
+        """By sandbox: the tags of its waiting tickets that one of its own covers has, if any."""
+
+    def put_ticket(self, id: int, sandbox: str | None, tags: Tags, turn: Turn) -> None:
+        """Note that this ticket waits in the sandbox with these tags; a sandbox that is None: in none."""
+        old = self.waiting_in.place_of(id)
+        changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags, turn)
+        if changed:
+            self._pair([old[0] if old else None, sandbox])
+
+    def drop_ticket(self, id: int) -> None:
+        """Note that this ticket waits no more."""
+        self.put_ticket(id, None, frozenset(), 0)
+
+    def put_resource(self, id: int, sandbox: str | None, group: tuple[Offer, bool] | None) -> None:
+        """Note how this resource, of this sandbox or of none, can serve tickets (see `covers`); None: not at all."""
+        old = self.covers.place_of(id)
+        changed = self.covers.drop(id) if group is None else self.covers.put(id, sandbox, group, id)
+        if changed:
+            self._pair([old[0] if old else None, sandbox])
+
+    def _pair(self, sandboxes: Iterable[str | None]) -> None:
+        for sandbox in sandboxes:
+            if sandbox is None:
+                continue
+            offers = {offer.names for offer, _ in self.covers[sandbox]}
+            waiting = self.waiting_in[sandbox] if offers else ()
+            paired = frozenset(tags for tags in waiting if any(tags <= names for names in offers))
+            if paired:
+                self.kept[sandbox] = paired
+            else:
+                self.kept.pop(sandbox, None)

@@ -135,7 +135,7 @@ class _Look:
         self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
         self.found: dict[Offer, tuple[int, int]] = {}
         """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
-        shelf = snapshot.covers[None]
+        shelf = snapshot.by_sandbox.covers[None]
         for offer, ready in shelf:
             if draft.mode(offer.pool) is PoolMode.DRAINING:
                 continue
@@ -188,7 +188,7 @@ class _Look:
             yield self._prospect(name, starting[name], [Limit(reason), *self._not_given(name, failing[name])])
 
     def own(self, tags: Tags, sandbox: str) -> Own:
-        shelf = self.snapshot.covers[sandbox]
+        shelf = self.snapshot.by_sandbox.covers[sandbox]
         releasing = failing = 0
         for offer, ready in shelf:
             if not ready and tags <= offer.names and self.draft.mode(offer.pool) is not PoolMode.DRAINING:
@@ -224,9 +224,9 @@ class _Look:
         return [*limits, Limit(Reason.BETTER_POOL)] if pool.name in kind.worse else limits
 
     def _not_given(self, name: str, failing: int) -> Iterator[Limit]:
-        if idle := len(self.snapshot.idle[name]):
+        if idle := len(self.snapshot.by_pool.idle[name]):
             yield Limit(Reason.OTHER_SANDBOXES, idle)
-        if held := len(self.snapshot.held[name]):
+        if held := len(self.snapshot.by_pool.held[name]):
             yield Limit(Reason.HELD, held)
         if failing:
             yield Limit(Reason.LIVECHECK_FAILING, failing)
@@ -237,7 +237,7 @@ class _Look:
         return Prospect(
             pool=name,
             max=pool.max if pool else 0,
-            living=snapshot.living[name],
+            living=snapshot.by_pool.living[name],
             taken=snapshot.taken(name),
             starting=starting,
             about_to_start=self.about_to_start[name],

@@ -54,7 +54,7 @@ def reuse_rate(snapshot: Snapshot) -> float:
         ticket = snapshot.holder(resource.id) if resource.state is ResourceState.UP else None
         if ticket is not None:
             taken += 1
-            waiting = snapshot.waiting_in[ticket.sandbox or ""]
+            waiting = snapshot.by_sandbox.waiting_in[ticket.sandbox or ""]
             found += any(tags <= resource.tags.keys() for tags in waiting)
     return found / taken if taken else 0.0
 
@@ -106,12 +106,12 @@ class _Ahead:
         self._worth, self._level = record.startup_success_rate or 0.0, _level_of_starts(record)
         self._level_of_uses = min(self._level, 2 if record.taken_samples >= _KNOWN_WELL else 1)
         snapshot, now, name = draft.snapshot, draft.now, pool.name
-        began = [snapshot.resources[id].created_at for id in snapshot.starting[name]]
+        began = [snapshot.resources[id].created_at for id in snapshot.by_pool.starting[name]]
         self._ends = sorted(max(at + took, now + _OVERDUE * took) for at in began)
         most = pool.max_starting
         if not pool.on_demand:
             # What is free and not given to those who wait is of no use to them, and no reason to start more.
-            most = min(most, pool.max_prealloc - len(snapshot.spares[name]))
+            most = min(most, pool.max_prealloc - len(snapshot.by_pool.spares[name]))
         self._slots = ([now] * most + self._ends)[-most:] if most > 0 else []
         heapify(self._slots)
         self._allowed = max(now, paused_until(record, pool, now), delayed_until(record, pool, now))
@@ -160,12 +160,15 @@ class _Ahead:
 def _free_places(draft: Draft, pool: Pool) -> list[float]:
     """When the pool may have one more, as far as that can be seen now; not more often than is foreseen."""
     snapshot, now, name = draft.snapshot, draft.now, pool.name
-    deleting = snapshot.states[name, ResourceState.DELETING] + snapshot.states[name, ResourceState.DELETE_REQUEST]
-    releasing = snapshot.states[name, ResourceState.RELEASING]
+    deleting = (
+        snapshot.by_pool.states[name, ResourceState.DELETING]
+        + snapshot.by_pool.states[name, ResourceState.DELETE_REQUEST]
+    )
+    releasing = snapshot.by_pool.states[name, ResourceState.RELEASING]
     return [
         *[now] * min(max(0, places(draft, pool)) + deleting, MOST),
         *[now + pool.reuse_opportunity_time] * min(releasing, MOST),
-        *(max(now, at + pool.reuse_opportunity_time) for at, _ in islice(snapshot.idle[name], MOST)),
+        *(max(now, at + pool.reuse_opportunity_time) for at, _ in islice(snapshot.by_pool.idle[name], MOST)),
     ]
 
 
