@@ -10,15 +10,13 @@ from pathlib import Path
 from config.errors import ConfigError
 from config.settings import load_settings
 from scheduler.importer import target
-from scheduler.importer.convert import convert
-from scheduler.importer.errors import ImportRefused
-from scheduler.importer.old_database import read_database
-from scheduler.importer.report import summary
+from scheduler.importer.convert import convert, summary
+from scheduler.importer.old_database import ImportRefused, read_database
 from state.errors import StateError
 
-_EPILOG = """Stop the old server before, and start the new one after it. Prints what it brings over, and a line that
-begins with "odd:" for whatever is strange or could not be kept. The exit status is 0, or 1 when nothing was written,
-and a reason is given."""
+_EPILOG = """Stop the old server before the import, and start the new one after it. The command prints what it imports,
+and a line that begins with "odd:" for each row that is strange or could not be kept. Exit status: 0 when the import is
+complete, 1 when nothing was written; then the reason is printed."""
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:

@@ -12,9 +12,8 @@ from datetime import datetime
 
 from config.errors import quoted
 from config.poolvalues import pool_name_fault
-from scheduler.importer.errors import BrokenRules
 from scheduler.importer.old_database import OldDatabase, OldPool, OldResource, OldTicket
-from scheduler.importer.rules import contradictions
+from scheduler.importer.rules import BrokenRules, contradictions
 from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 _LOST_BY_A_RESTART = (ResourceState.STARTING, ResourceState.RELEASING, ResourceState.DELETING)
@@ -234,3 +233,37 @@ def _note_orphans(kind: str, orphans: Counter[int], oddities: list[str]) -> None
     if orphans:
         first = min(orphans)
         oddities.append(f"{orphans.total()} tags are left out: their {kind}s (the first is {first}) are not there")
+
+
+def summary(converted: Converted) -> list[str]:
+    """What an import brings over: lines with counts, and which pools pools.yaml must have."""
+    tickets = Counter(_described(ticket) for ticket in converted.tickets)
+    tickets["closed"] = len(converted.settled)
+    resources = Counter(resource.state.value for resource in [*converted.resources, *converted.ended])
+    lines = [
+        _counts("tickets", tickets),
+        _counts("resources", resources),
+        f"pools: {len(converted.records)} with statistics",
+        f"next ids: ticket {converted.highest_ticket + 1}, resource {converted.highest_resource + 1}",
+    ]
+    if converted.resources:
+        lines.append(f"pools that pools.yaml must have, with their resources: {_counts_by_pool(converted.resources)}")
+    return lines
+
+
+def _described(ticket: Ticket) -> str:
+    if ticket.state is TicketState.FAILED:
+        return "failed"
+    if ticket.state is TicketState.CLOSED:
+        return "closed with a resource to release"
+    return "waiting" if ticket.waiting else "open with a resource"
+
+
+def _counts(what: str, counts: Counter[str]) -> str:
+    parts = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if count)
+    return f"{what}: {counts.total()}" + (f" ({parts})" if parts else "")
+
+
+def _counts_by_pool(resources: list[Resource]) -> str:
+    counts = Counter(resource.pool for resource in resources)
+    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

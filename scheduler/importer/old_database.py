@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from scheduler.importer.errors import BrokenRow, DatabaseUnreadable, UnknownSchema
 from state.documents import ResourceState, TicketState
 
 SCHEMA = "9d9d3a7f7c8f"
@@ -22,6 +21,43 @@ _CONNECT_SECONDS = 10
 _Id = Annotated[int, msgspec.Meta(ge=1)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
 _Time = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+
+
+class ImportRefused(Exception):
+    """Base of all refusals; nothing was written."""
+
+
+class DatabaseUnreadable(ImportRefused):
+    """`database` (its name, without a password) cannot be read."""
+
+    def __init__(self, database: str, why: str) -> None:
+        super().__init__(f"{database}: {why}")
+        self.database = database
+        self.why = why
+
+
+class UnknownSchema(ImportRefused):
+    """The database has the schema `found` ("none" or several names, too), and only `known` can be imported."""
+
+    def __init__(self, database: str, found: str, known: str) -> None:
+        super().__init__(
+            f"{database}: its schema is {found}, and only {known} (resalloc 6.3) can be imported; "
+            "start resalloc 6.3 on it once, which brings an older one up to date"
+        )
+        self.database = database
+        self.found = found
+        self.known = known
+
+
+class BrokenRow(ImportRefused):
+    """A row holds a value that its column must not hold. `row` is the first column's value."""
+
+    def __init__(self, database: str, table: str, row: object, column: str, why: str) -> None:
+        super().__init__(f'{database}: table {table}, row {row}, column "{column}": {why}')
+        self.database = database
+        self.table = table
+        self.row = row
+        self.column = column
 
 
 class OldTicket(msgspec.Struct, frozen=True, array_like=True):

@@ -1,12 +1,20 @@
 """What the rows must agree on. Pure: finds all contradictions at once."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.errors import quoted
 from config.poolvalues import pool_name_fault
-from scheduler.importer.old_database import OldDatabase, OldResource, OldTicket
+from scheduler.importer.old_database import ImportRefused, OldDatabase, OldResource, OldTicket
 from state.documents import ResourceState, TicketState
+
+
+class BrokenRules(ImportRefused):
+    """Rows contradict each other; each of `faults` is a sentence, and `str()` has one a line."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
 
 
 def contradictions(old: OldDatabase) -> list[str]:

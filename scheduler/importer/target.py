@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from scheduler.importer.convert import Converted
-from scheduler.importer.errors import FolderInUse
+from scheduler.importer.old_database import ImportRefused
 from state.documents import Actor, Event
 from state.errors import LockTimeout, UnknownFormat
 from state.files import locks
@@ -22,9 +22,18 @@ from state.files.staging import Files
 from state.store import Store
 
 UNFINISHED = "unfinished-import"
-"""What stands in FORMAT until everything is written."""
+"""The content of FORMAT until everything is written."""
 _WRITTEN = ("tickets", "resources", "pools", "events", "ids", "tmp")
 _IN_USE = ("tickets", "resources", "pools", "intents", "runs", "ids", "agents", "quarantine")
+
+
+class FolderInUse(ImportRefused):
+    """The state folder at `root` is not empty, or a scheduler leads in it."""
+
+    def __init__(self, root: Path, why: str) -> None:
+        super().__init__(f"{root}: {why}; import into an empty folder that no server uses")
+        self.root = root
+        self.why = why
 
 
 def check_unused(root: Path) -> None:

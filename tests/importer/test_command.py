@@ -46,11 +46,11 @@ def fill(old: Old) -> None:
 REPORT = """\
 odd: resource 4 (vm_00000004) is STARTING: it will be deleted, as after a restart
 odd: ticket 6 is OPEN, but its resource 5 is DELETE_REQUEST: it will fail
-tickets: 6 (1 closed, 1 closed with a resource to let go, 1 failed, 2 open with a resource, 1 waiting)
+tickets: 6 (1 closed, 1 closed with a resource to release, 1 failed, 2 open with a resource, 1 waiting)
 resources: 5 (2 DELETE_REQUEST, 1 ENDED, 2 UP)
 pools: 1 with statistics
 next ids: ticket 7, resource 6
-pools that pools.yaml must have, for their resources live: vm (4)
+pools that pools.yaml must have, with their resources: vm (4)
 """
 
 

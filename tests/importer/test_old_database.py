@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from scheduler.importer import old_database
-from scheduler.importer.errors import BrokenRow, DatabaseUnreadable, UnknownSchema
 from scheduler.importer.old_database import (
+    BrokenRow,
+    DatabaseUnreadable,
     OldCounter,
     OldDatabase,
     OldIdInPool,
@@ -19,6 +20,7 @@ from scheduler.importer.old_database import (
     OldResourceTag,
     OldTicket,
     OldTicketTag,
+    UnknownSchema,
     read_database,
 )
 from state.documents import ResourceState, TicketState

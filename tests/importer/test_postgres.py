@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.importer.errors import BrokenRow, DatabaseUnreadable, UnknownSchema
-from scheduler.importer.old_database import read_database
+from scheduler.importer.old_database import BrokenRow, DatabaseUnreadable, UnknownSchema, read_database
 from tests.importer.old import Old
 from tests.importer.test_old_database import commit_between_tables, fill
 

@@ -3,8 +3,8 @@
 import pytest
 
 from scheduler.importer.convert import convert
-from scheduler.importer.errors import BrokenRules
 from scheduler.importer.old_database import read_database
+from scheduler.importer.rules import BrokenRules
 from tests.importer.old import Old
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.importer import target
 from scheduler.importer.convert import Converted
-from scheduler.importer.errors import FolderInUse
+from scheduler.importer.target import FolderInUse
 from state.documents import Intent, IntentKind, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import UnknownFormat
 from state.store import Batch, Put, Store
