@@ -1,4 +1,4 @@
-"""A real Chromium, without a window, and a real farm for it to look at."""
+"""A headless Chromium and a real server for it."""
 
 import shutil
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ slow:
 
 
 class Window:
-    """A page in the browser, and what it did: its requests, what it wrote to the console, its errors."""
+    """A page in the browser with its requests, its console messages and its errors."""
 
     def __init__(self, page: Page, farm: Farm) -> None:
         self.page = page

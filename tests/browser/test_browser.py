@@ -28,19 +28,19 @@ PATHS = (
     "/events?pool=vms&resource=&ticket=&since=1h",
     "/plan",
 )
-LOOKS = {
+SCHEMES = {
     "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
     "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "has_touch": True},
 }
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_every_page_is_whole_accessible_and_keeps_to_its_own_host(windows, farm, look):
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_page_is_accessible_fits_the_window_and_loads_nothing_from_other_hosts(windows, farm, scheme):
     """Given each page in light, dark and on a phone, when axe-core checks it, then it finds nothing, and the page has
-    neither errors, nor requests to others, nor a need to be scrolled sideways.
+    no errors, sends no requests to other hosts and needs no horizontal scrolling.
     """
-    window = windows(**LOOKS[look])
+    window = windows(**SCHEMES[scheme])
     for path in PATHS:
         page = window.open(path)
         expect(page.locator("h1")).to_be_visible()
@@ -51,10 +51,10 @@ def test_every_page_is_whole_accessible_and_keeps_to_its_own_host(windows, farm,
         window.check()
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_held_resource_and_what_a_plan_found_are_accessible_too(windows, farm, look):
-    """Given a held resource and a plan with a result, when axe-core checks their pages, then it finds nothing."""
-    window = windows(**LOOKS[look])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_held_resource_and_a_preview_are_accessible(windows, farm, scheme):
+    """Given a held resource and a preview with a result, when axe-core checks their pages, then it finds nothing."""
+    window = windows(**SCHEMES[scheme])
     farm.curl("-d", "reason=an <b>odd</b> network", "/resources/1/hold")
     page = window.open("/resources/1")
     expect(page.locator("#facts")).to_contain_text("an <b>odd</b> network")
@@ -64,7 +64,7 @@ def test_a_held_resource_and_what_a_plan_found_are_accessible_too(windows, farm,
     assert_accessible(page)
     farm.curl("-X", "POST", "/resources/1/release")
     page = window.open("/plan")
-    page.get_by_label("Its text").fill("vms: {cmd_new: x, cmd_delete: y, tags: [new]}")
+    page.get_by_label("Text of the file").fill("vms: {cmd_new: x, cmd_delete: y, tags: [new]}")
     page.get_by_role("button", name="Show what it would do").click()
     expect(page.get_by_role("region", name="What it would do")).to_contain_text("stranded")
     assert_accessible(page)
@@ -87,7 +87,7 @@ def many_tickets(farm):
 
 
 @pytest.mark.parametrize("width", [360, 820, 1000])
-def test_numbers_and_names_of_pools_stand_in_one_line(windows, farm, many_tickets, width):
+def test_numbers_and_names_of_pools_do_not_wrap(windows, farm, many_tickets, width):
     """Given tickets with numbers of two digits, when the window is narrow, then no number or pool breaks in two."""
     window = windows(viewport={"width": width, "height": 800})
     for path in ("/tickets", "/resources"):
@@ -103,7 +103,7 @@ def test_numbers_and_names_of_pools_stand_in_one_line(windows, farm, many_ticket
         assert broken == [], path
 
 
-def test_errors_are_pages_that_are_accessible_too(window):
+def test_error_pages_are_accessible(window):
     page = window.open("/tickets/999")
     expect(page.locator("h1")).to_have_text("There is no ticket 999.")
     assert Axe().run(page).violations_count == 0
@@ -119,7 +119,7 @@ def test_dark_is_dark(windows):
     assert brightness("dark") < 200 < 600 < brightness("light")
 
 
-def test_the_farm_is_readable_at_a_glance(window, farm):
+def test_the_overview_shows_failing_pools_and_waiting_tickets(window, farm):
     page = window.open("/")
     attention = page.locator("#urgent")
     expect(attention).to_contain_text("failing broken")
@@ -184,16 +184,16 @@ def test_a_log_is_followed_as_it_grows_and_is_never_html(window, farm, folder):
     window.check()
 
 
-def test_a_pool_is_paused_and_resumed_after_a_question(window, farm):
+def test_a_pool_is_paused_and_resumed_after_a_confirmation(window, farm):
     page = window.open("/pools/vms")
     page.get_by_role("link", name="Pause…").click()
     form = page.get_by_role("form", name="Pause: vms?")
-    expect(form).to_contain_text("Nothing starts in it any more.")
+    expect(form).to_contain_text("It starts no more resources.")
     expect(form.get_by_label("Reason")).to_be_focused()
     assert farm.get("/pools/vms")["mode"] == "ACTIVE"
     page.keyboard.type("a <b>test</b>")
     form.get_by_role("button", name="Pause").click()
-    expect(page.get_by_text("The pool is to be paused.")).to_be_visible()
+    expect(page.get_by_text("The pool will be paused.")).to_be_visible()
     expect(page.locator("#now")).to_contain_text("a <b>test</b>")
     assert farm.get("/pools/vms")["mode"] == "PAUSED"
     page.get_by_role("link", name="Resume…").click()
@@ -203,7 +203,7 @@ def test_a_pool_is_paused_and_resumed_after_a_question(window, farm):
     window.check()
 
 
-def test_a_resource_is_deleted_after_a_question_that_can_be_cancelled(window, farm):
+def test_a_resource_is_deleted_after_a_confirmation_that_can_be_cancelled(window, farm):
     farm.wait(farm.take("x86_64"))
     resource = max(one["id"] for one in farm.up("vms"))
     page = window.open(f"/resources/{resource}")
@@ -220,16 +220,16 @@ def test_a_resource_is_deleted_after_a_question_that_can_be_cancelled(window, fa
     window.check()
 
 
-def test_a_pools_yaml_is_pasted_then_uploaded_and_what_it_would_do_is_shown(window, farm, tmp_path):
+def test_a_pools_yaml_is_pasted_then_uploaded_and_previewed(window, farm, tmp_path):
     page = window.open("/pools")
-    page.get_by_role("link", name="Try another pools.yaml").click()
-    text = page.get_by_label("Its text")
+    page.get_by_role("link", name="Preview another pools.yaml").click()
+    text = page.get_by_label("Text of the file")
     text.fill("<b>")
     page.get_by_role("button", name="Show what it would do").click()
     expect(page.get_by_text("fault pools.yaml.new:1: must be a mapping")).to_be_visible()
     expect(text).to_have_value("<b>")
 
-    # What is typed is not taken away by an update.
+    # An update keeps what the user typed.
     before = page.locator("#footer time").text_content()
     text.fill("vms: {cmd_new: x, cmd_delete: y, tags: [new]}")
     expect(page.locator("#footer time")).not_to_have_text(before or "")
@@ -241,9 +241,9 @@ def test_a_pools_yaml_is_pasted_then_uploaded_and_what_it_would_do_is_shown(wind
 
     file = tmp_path / "pools.yaml"
     file.write_text((farm.config / "pools.yaml").read_text())
-    page.get_by_label("or the file itself").set_input_files(file)
+    page.get_by_label("or upload the file").set_input_files(file)
     page.get_by_role("button", name="Show what it would do").click()
-    expect(found).to_contain_text("Nothing would be different.")
+    expect(found).to_contain_text("Nothing would change.")
     expect(text).to_have_value(re.compile("everyday</b> builds"))
     assert [complaint for complaint in window.complaints if "422" not in complaint] == []
     assert {one["name"] for one in farm.get("/pools")["pools"]} == {"vms", "broken", "slow"}
@@ -277,7 +277,7 @@ def test_without_scripts_a_page_refreshes_itself_and_everything_works(windows, f
     assert 'http-equiv="refresh"' in page.content()
     page.get_by_role("link", name="Pause…").click()
     page.get_by_role("button", name="Pause", exact=True).click()
-    expect(page.get_by_text("The pool is to be paused.")).to_be_visible()
+    expect(page.get_by_text("The pool will be paused.")).to_be_visible()
     until(lambda: farm.get("/pools/slow")["mode"] == "PAUSED", what="the pause")
 
 

@@ -1,4 +1,4 @@
-"""Pages that change while somebody reads them, types or is about to click: nothing is taken out of the hand."""
+"""Pages that are updated while a user reads, types or is about to click: focus, text and scroll position stay."""
 
 import re
 
@@ -10,18 +10,18 @@ expect.set_options(timeout=20_000)
 
 
 def await_updates(page: Page, count: int = 1) -> None:
-    """Until the page has been brought up to date so many times."""
+    """Wait until the page has been updated this many times."""
     for _ in range(count):
         before = page.locator("#footer time").text_content()
         expect(page.locator("#footer time")).not_to_have_text(before or "")
 
 
 def focused(page: Page) -> str:
-    """Where the link that has the focus leads to."""
+    """The address of the focused link."""
     return str(page.evaluate("document.activeElement.getAttribute('href')"))
 
 
-def test_the_focus_stays_with_its_row_when_rows_above_go(window, farm):
+def test_the_focus_stays_on_its_row_when_rows_above_are_removed(window, farm):
     first, second = farm.take("gpu"), farm.take("gpu")
     page = window.open("/tickets")
     page.get_by_role("link", name=str(second), exact=True).focus()
@@ -32,7 +32,7 @@ def test_the_focus_stays_with_its_row_when_rows_above_go(window, farm):
     window.check()
 
 
-def test_the_focus_stays_with_its_row_when_rows_above_come(window, farm):
+def test_the_focus_stays_on_its_row_when_rows_above_are_added(window, farm):
     first = farm.take("gpu")
     page = window.open("/events")
     row = page.get_by_role("row", name=f"ticket {first} taken")
@@ -50,7 +50,7 @@ def test_the_focus_stays_with_its_row_when_rows_above_come(window, farm):
     window.check()
 
 
-def test_an_update_leaves_the_scrolled_place_alone(windows, farm):
+def test_an_update_keeps_the_scroll_position(windows, farm):
     window = windows(viewport={"width": 600, "height": 300})
     page = window.open("/")
     page.evaluate("window.scrollTo(0, 200)")
@@ -59,8 +59,8 @@ def test_an_update_leaves_the_scrolled_place_alone(windows, farm):
     window.check()
 
 
-def test_a_question_stays_with_what_is_typed_and_says_what_is_true_by_now(window, farm):
-    """Given a question that is being answered, when the farm changes, then its words change, and nothing else does."""
+def test_an_update_changes_the_sentence_of_a_form_and_keeps_what_is_typed(window, farm):
+    """Given a form that is being filled in, when its pool changes, then only its sentence is updated."""
     until(lambda: farm.get("/pools/vms")["ready"] == 1, what="a free one")
     page = window.open("/pools/vms?ask=drain")
     taken = farm.get("/pools/vms")["taken"]
@@ -78,31 +78,31 @@ def test_a_question_stays_with_what_is_typed_and_says_what_is_true_by_now(window
     window.check()
 
 
-def test_screen_readers_are_told_what_is_new_and_not_what_only_grows_older(window, farm):
-    """Given a list of what needs attention, when times in it go on, then no entry comes anew; a new one does."""
+def test_screen_readers_announce_new_entries_and_not_changed_times(window, farm):
+    """Given the list of what needs attention, when only times change, then no entry is added again; a new one is."""
     page = window.open("/")
     urgent = page.locator("#urgent")
     expect(urgent).to_contain_text("failing broken")
     assert (urgent.get_attribute("aria-live"), urgent.get_attribute("aria-relevant")) == ("polite", "additions")
     page.evaluate("""() => {
-        window.come = [];
+        window.added = [];
         new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => {
-            if (node.nodeType === Node.ELEMENT_NODE) window.come.push(node.textContent);
+            if (node.nodeType === Node.ELEMENT_NODE) window.added.push(node.textContent);
         }))).observe(document.getElementById("urgent"), { childList: true, subtree: true });
     }""")
     await_updates(page, 2)
-    assert page.evaluate("window.come") == []
+    assert page.evaluate("window.added") == []
     farm.curl("-d", "reason=a test", "/pools/vms/pause")
     expect(urgent).to_contain_text("paused vms")
-    told = page.evaluate("window.come")
-    assert len(told) == 1
-    assert "paused" in told[0]
+    added = page.evaluate("window.added")
+    assert len(added) == 1
+    assert "paused" in added[0]
     farm.curl("-X", "POST", "/pools/vms/resume")
     expect(urgent).not_to_contain_text("paused vms")
     window.check()
 
 
-def test_the_state_of_a_ticket_is_told_when_it_changes(window, farm):
+def test_screen_readers_announce_a_changed_ticket_state(window, farm):
     number = farm.take("gpu")
     page = window.open(f"/tickets/{number}")
     state = page.locator("#facts").get_by_role("status")
@@ -114,19 +114,19 @@ def test_the_state_of_a_ticket_is_told_when_it_changes(window, farm):
     window.check()
 
 
-def test_without_scripts_a_question_is_not_reloaded_away(windows, farm):
+def test_without_scripts_a_form_is_not_refreshed(windows, farm):
     page = windows(java_script_enabled=False).open("/pools/vms?ask=drain")
     expect(page.get_by_role("form", name="Drain: vms?")).to_be_visible()
     assert "http-equiv" not in page.content()
 
 
-def test_unused_ones_of_a_pool_are_deleted_from_its_page(window, farm):
+def test_unused_resources_of_a_pool_are_deleted_from_its_page(window, farm):
     until(lambda: farm.get("/pools/vms")["ready"] == 1, what="a free one")
     page = window.open("/pools/vms")
     page.get_by_role("link", name="Delete unused…").click()
     page.get_by_label("Reason").fill("an old image")
     page.get_by_role("button", name="Delete unused").click()
-    expect(page.get_by_text("The unused resources are to be deleted.")).to_be_visible()
+    expect(page.get_by_text("The unused resources will be deleted.")).to_be_visible()
     gone = until(
         lambda: [one for one in farm.ended() if "as unused: an old image" in str(one["reason"])], what="its end"
     )

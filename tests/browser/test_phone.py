@@ -1,10 +1,10 @@
-"""What is narrow is as readable as what is wide."""
+"""Pages on a phone are as readable as on a wide screen."""
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import POOLS
-from tests.browser.test_browser import LOOKS
+from tests.browser.test_browser import SCHEMES
 from tests.waiting import until
 
 LEAKY = "leaky: {max: 1, max_prealloc: 1, cmd_new: echo sick, cmd_delete: exit 1, tags: [leaky]}"
@@ -18,7 +18,7 @@ OVERLAPS = """rows => rows.flatMap(row => {
         && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
     return boxes.some(one => boxes.some(other => meet(one, other))) ? [row.innerText] : [];
 })"""
-"""The rows of which two cells lie upon each other."""
+"""The rows in which two cells overlap."""
 BROKEN = """elements => elements.flatMap(element => {
     const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
     const broken = [];
@@ -32,12 +32,12 @@ BROKEN = """elements => elements.flatMap(element => {
         }
     return broken;
 })"""
-"""The words that do not stand in one line."""
+"""The words that wrap."""
 
 
 @pytest.fixture
 def phone(windows):
-    return windows(**LOOKS["phone"])
+    return windows(**SCHEMES["phone"])
 
 
 @pytest.fixture
@@ -55,15 +55,15 @@ def leaking(farm):
     return number
 
 
-def test_the_menu_takes_one_line_on_a_phone(phone):
+def test_the_menu_fits_on_one_line_of_a_phone(phone):
     page = phone.open("/events")
     tops = page.locator(".top nav a").evaluate_all("links => links.map(link => link.offsetTop)")
     assert len(tops) == 5
     assert len(set(tops)) == 1
 
 
-def test_nothing_lies_upon_something_else_and_no_state_breaks_in_a_word(phone, leaking):
-    """Given resources in all kinds of states, when they are looked at on a phone, then all of it can be read."""
+def test_nothing_overlaps_and_no_state_wraps_within_a_word(phone, leaking):
+    """Given resources in many states, when their pages are shown on a phone, then everything is readable."""
     for path in ("/", "/pools", "/resources", "/tickets", "/events", f"/resources/{leaking}", "/pools/leaky"):
         page = phone.open(path)
         expect(page.locator("tbody tr").first).to_be_visible()
@@ -71,8 +71,8 @@ def test_nothing_lies_upon_something_else_and_no_state_breaks_in_a_word(phone, l
         assert page.locator("td .state, .events th + td").evaluate_all(BROKEN) == [], path
 
 
-def test_what_a_table_is_about_stands_in_one_line(phone):
-    """Given a ticket that waits, when its page is looked at on a phone, then its pools have a line above them."""
+def test_the_caption_of_a_table_does_not_wrap(phone):
+    """Given a waiting ticket, when its page is shown on a phone, then the table of pools has a caption of one line."""
     page = phone.open("/tickets/2")
     caption = page.locator("caption", has_text="Pools that could serve it")
     expect(caption).to_be_visible()
