@@ -161,7 +161,7 @@ class Measures:
         """Tag sets that had a name of their own so far."""
         self._waits = Histogram(
             "resalloc_ticket_wait_seconds",
-            "From the take of a ticket to its resource, by the pool of the resource.",
+            "Wait of tickets for their resource, by the pool of the resource.",
             "pool",
             bounds=_WAITS,
         )
@@ -170,16 +170,18 @@ class Measures:
         )
         self._hooks = Histogram(
             "resalloc_hook_seconds",
-            "Run time of hooks, by kind and by how they ended.",
+            "Run time of hooks by kind and result.",
             "kind",
             "result",
             bounds=_HOOKS,
         )
-        self._hook_failures = Counter("resalloc_hook_failures", "Hooks that did not end well.", "pool", "kind")
+        self._hook_failures = Counter(
+            "resalloc_hook_failures", "Hook runs with another result than ok.", "pool", "kind"
+        )
         self._failed_tickets = Counter("resalloc_tickets_failed", "Tickets whose resource died or was deleted.", "pool")
         self._given_up = Counter(
             "resalloc_deletes_given_up",
-            "Resources whose cmd_delete failed too often, so that they may still exist.",
+            "Abandoned resources: cmd_delete failed too often, so they may still exist.",
             "pool",
         )
         self._passes = Histogram("resalloc_pass_seconds", "Run time of reconcile passes.", bounds=_PASSES)

@@ -47,16 +47,16 @@ def metrics_view(leader: Leader, leader_since: float) -> dict[str, Any]:
 def _of_pools(leader: Leader) -> Iterator[Family]:
     snapshot = leader.mirror.snapshot
     counts = Gauge("resalloc_pool_resources", "Resources by pool and state.", "pool", "state")
-    most = Gauge("resalloc_pool_resources_max", "Most resources of the pool: its max.", "pool")
+    most = Gauge("resalloc_pool_resources_max", "The max of the pool.", "pool")
     failing = Gauge("resalloc_pool_livecheck_failing", "UP resources whose last livecheck failed.", "pool")
-    failures = Gauge("resalloc_pool_start_failures", "Starts that failed in a row, side by side ones once.", "pool")
+    failures = Gauge("resalloc_pool_start_failures", "Starts that failed in a row; concurrent ones count once.", "pool")
     paused = Gauge(
         "resalloc_pool_paused_until_timestamp_seconds",
-        "Until when the pool starts nothing because starts fail; 0 when they do not.",
+        "End of the pause after failed starts; 0 without one.",
         "pool",
     )
     mode = Gauge("resalloc_pool_mode", "1 for what operators let the pool do, 0 for the others.", "pool", "mode")
-    bad = Counter("resalloc_resources_bad", "Resources that clients called bad.", "pool")
+    bad = Counter("resalloc_resources_bad", "Resources that clients reported as bad.", "pool")
     for name in snapshot.pool_names():
         free = len(snapshot.by_pool.spares[name]) + len(snapshot.by_pool.idle[name])
         counts.set(free, name, "ready")
@@ -75,13 +75,13 @@ def _of_pools(leader: Leader) -> Iterator[Family]:
 
 
 def _of_leader(leader: Leader, leader_since: float) -> Iterator[Family]:
-    damaged = Gauge("resalloc_quarantined_documents", "Documents that are damaged or cannot be read.")
+    damaged = Gauge("resalloc_quarantined_documents", "Documents that are corrupt or cannot be read.")
     damaged.set(leader.corruption.count)
     faults = Gauge(
-        "resalloc_config_faults", "Faults of pools.yaml and of the file of agents; the last good ones are kept."
+        "resalloc_config_faults", "Faults in pools.yaml and in the file of agents; the last valid ones stay in force."
     )
     faults.set(len(leader.config.pool_faults) + len(leader.config.agent_faults))
-    since = Gauge("resalloc_leader_since_timestamp_seconds", "Since when the scheduler leads that led last.")
+    since = Gauge("resalloc_leader_since_timestamp_seconds", "When the current or last leader became the leader.")
     since.set(leader_since)
     last_pass = Gauge("resalloc_last_pass_timestamp_seconds", "When the last reconcile pass ended.")
     last_pass.set(leader.measures.last_pass or 0.0)
@@ -102,14 +102,14 @@ def _waiting(leader: Leader, names: Mapping[Tags, str]) -> Family:
     numbers = {OTHER: 0}
     for tags, name in names.items():
         numbers[name] = numbers.get(name, 0) + len(leader.mirror.snapshot.waiting[tags])
-    family = Gauge("resalloc_tickets_waiting", "Tickets that wait, by their tags, or with all others.", "tags")
+    family = Gauge("resalloc_tickets_waiting", "Waiting tickets by their tags; rare tag sets share one series.", "tags")
     for name, number in sorted(numbers.items()):
         family.set(number, name)
     return family.family()
 
 
 def _waiting_for(leader: Leader) -> Family:
-    family = Gauge("resalloc_pool_tickets_waiting", "Tickets that wait and that the pool could serve.", "pool")
+    family = Gauge("resalloc_pool_tickets_waiting", "Waiting tickets that the pool could serve.", "pool")
     for name, number in waiting_for(leader.mirror.snapshot).items():
         family.set(number, name)
     return family.family()
