@@ -1,49 +1,60 @@
-"""agents.yaml: the groups of agents to keep. The `config.yaml` of resalloc's agent spawner is such a file too."""
+"""agents.yaml: the groups of agents to run. The `config.yaml` of resalloc's agent spawner has the same format."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import yaml
+from msgspec import Meta
 
-from config import poolvalues, values
+from config import values
 from config.errors import Problem
-from config.values import WrongValue
+from config.pools import pool_name_fault
+from config.values import Command, TagName, Timeout
 from config.yamlfile import Entries, YamlFile, read_text
 
-_SHORTEST_PERIOD = 0.1
 _IGNORED = ("resalloc_server", "logfile")
 
 
+def _tags_fault(tags: tuple[str, ...]) -> str | None:
+    return None if tags else "must hold at least one tag: a ticket without tags would take any resource"
+
+
 class AgentGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of one group of agents: the tags of their tickets, and their hooks. Times are seconds."""
+    """The options of one group of agents. Times are seconds."""
 
     name: str
-    tags: tuple[str, ...]
-    cmd_converge_to: str = "echo 1"
-    """Prints how many agents there should be."""
-    cmd_prepare: str = "true"
-    cmd_check_finished: str = "false"
-    """Exit status 0 says that the agent is done by itself."""
-    cmd_try_release: str = "false"
-    """Exit status 0 says that the agent may go, and takes no more work."""
-    cmd_terminate: str = "true"
-    cmd_converge_to_timeout: float = 120
-    cmd_prepare_timeout: float = 3600
-    cmd_check_finished_timeout: float = 120
-    cmd_try_release_timeout: float = 120
-    cmd_terminate_timeout: float = 3600
+    tags: Annotated[tuple[TagName, ...], Meta(extra={"check": _tags_fault}, description="the tags of its tickets")]
+    cmd_converge_to: Annotated[Command, Meta(description="prints how many agents there should be")] = "echo 1"
+    cmd_prepare: Annotated[Command, Meta(description="prepares an agent")] = "true"
+    cmd_check_finished: Annotated[Command, Meta(description="exit status 0: the agent has ended by itself")] = "false"
+    cmd_try_release: Annotated[
+        Command, Meta(description="exit status 0: the agent can be stopped and takes no more work")
+    ] = "false"
+    cmd_terminate: Annotated[Command, Meta(description="stops an agent")] = "true"
+    cmd_converge_to_timeout: Timeout = 120
+    cmd_prepare_timeout: Timeout = 3600
+    cmd_check_finished_timeout: Timeout = 120
+    cmd_try_release_timeout: Timeout = 120
+    cmd_terminate_timeout: Timeout = 3600
+
+
+_OPTIONS = {name: option for name, option in values.options_of(AgentGroup).items() if name != "name"}
+_Period = Annotated[float, Meta(ge=0.1, le=10**12)]
 
 
 class AgentsFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What agents.yaml says: the groups by name, in the order of the file, and what is probably a mistake in it.
+    """The groups of an agents.yaml by name, in the order of the file, and its probable mistakes.
 
-    `period` is the time (seconds) from one question how many agents there should be to the next.
+    `period` is the time (seconds) between two runs of `cmd_converge_to`.
     """
 
     groups: dict[str, AgentGroup] = {}
-    period: float = 10
+    period: _Period = 10
     warnings: tuple[Problem, ...] = ()
+
+
+_FILE_OPTIONS = {"period": values.options_of(AgentsFile)["period"]}
 
 
 def agents_file(config_dir: Path) -> Path:
@@ -54,7 +65,7 @@ def agents_file(config_dir: Path) -> Path:
 
 
 def load_agents(config_dir: Path) -> AgentsFile | None:
-    """Read the file; None when there is none: the farm keeps no agents. Raises ConfigError with all faults."""
+    """Read the file; None when there is none: no agents are run. Raises ConfigError with all faults."""
     path = agents_file(config_dir)
     try:
         path.stat()
@@ -73,11 +84,11 @@ def parse_agents(text: str, file: str) -> AgentsFile:
     entries = document.entries(document.root)
     for name in [name for name in entries if name in _IGNORED or name.startswith("redis_")]:
         key, _ = entries.pop(name)
-        document.warn(key, None, name, "is ignored: agents are kept by this server, their state is files in state_dir")
+        document.warn(key, None, name, "is ignored: this server runs the agents and keeps their state in state_dir")
     _, groups = entries.pop("agent_groups", (None, None))
     if groups is None:
         document.warn(document.root, None, "agent_groups", "is missing, so there are no agents")
-    options = document.options(entries, {"period": values.seconds(_SHORTEST_PERIOD)}, None)
+    options = document.options(entries, _FILE_OPTIONS, None)
     found = {}
     if groups is not None and not values.is_null(groups):
         for name, (key, node) in document.entries(groups).items():
@@ -88,40 +99,16 @@ def parse_agents(text: str, file: str) -> AgentsFile:
 
 
 def _read_options(document: YamlFile, name: str, key: yaml.Node, node: yaml.Node) -> dict[str, Any]:
-    """The valid options of one group; all that is wrong becomes faults."""
-    if fault := poolvalues.pool_name_fault(name):
+    """The valid options of one group. Adds faults to the document."""
+    if fault := pool_name_fault(name):
         document.fault(key, name, None, f"the name {fault}")
     entries: Entries = {} if values.is_null(node) else document.entries(node, name)
-    options = document.options(entries, _OPTIONS, name)
     if "tags" not in entries:
         document.fault(key, name, "tags", "is missing: a ticket without tags would take any resource")
-    return {option: value for option, value in options.items() if value is not None}
+    given = {option: entry for option, entry in entries.items() if not _is_default(option, entry[1])}
+    return document.options(given, _OPTIONS, name)
 
 
-def _tags(node: yaml.Node) -> tuple[str, ...]:
-    """The distinct tags, at least one."""
-    tags: tuple[str, ...] = values.items(values.called("a tag", values.line(poolvalues.LONGEST_TAG)))(node)
-    if not tags:
-        raise WrongValue((node, "must hold at least one tag: a ticket without tags would take any resource"))
-    return tuple(dict.fromkeys(tags))
-
-
-def _command(node: yaml.Node) -> str | None:
-    """A command; null stands for the default."""
-    return None if values.is_null(node) else values.command(node)
-
-
-_OPTIONS: dict[str, values.Convert] = {
-    "tags": _tags,
-    "cmd_converge_to": _command,
-    "cmd_prepare": _command,
-    "cmd_check_finished": _command,
-    "cmd_try_release": _command,
-    "cmd_terminate": _command,
-    "cmd_converge_to_timeout": values.seconds(1),
-    "cmd_prepare_timeout": values.seconds(1),
-    "cmd_check_finished_timeout": values.seconds(1),
-    "cmd_try_release_timeout": values.seconds(1),
-    "cmd_terminate_timeout": values.seconds(1),
-}
-"""How each option is read; its default is that of `AgentGroup`."""
+def _is_default(option: str, node: yaml.Node) -> bool:
+    """Whether a command is null, which means its default."""
+    return option.startswith("cmd_") and not option.endswith("_timeout") and values.is_null(node)

@@ -4,17 +4,30 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
+from msgspec import Meta, inspect
 
-from config import logs, values
+from config import values
 from config.errors import ConfigError, Problem, quoted
+from config.values import Option, PathText, Positive, Seconds
 from config.yamlfile import YamlFile, read_text
 
 DEFAULT_CONFIG_DIR = "/etc/resallocserver"
-_LEVELS = ("debug", "info", "warning", "error", "critical")
+MOST_OUTPUT = 96_000
+"""Bytes of output that still fit, as base64, into one environment variable (128 KiB in Linux)."""
 _MONTH = 30 * 86400
+
+
+def _hostname_fault(name: str) -> str | None:
+    """Why this is no host name and no address; None if it is."""
+    wrong = not re.fullmatch("[A-Za-z0-9_.:-]+", name)
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        wrong = True
+    return f"must be a host name or an address, not {quoted(name)}" if wrong else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,48 +38,58 @@ class Settings:
     pools_file: Path
     state_dir: Path
     log_dir: Path
-    hostname: str = "localhost"
-    port: int = 49100
-    loglevel: str = "info"
-    log_format: str = "text"
-    """How lines of the log are written: `text` or `json`."""
-    sleeptime: float = 20
+    hostname: Annotated[str, Meta(max_length=255, extra={"check": _hostname_fault})] = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 49100
+    loglevel: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    sleeptime: Annotated[float, Meta(ge=0.1, le=10**12)] = 20
     """The longest pause between two reconcile passes."""
-    output_limit: int = 65536
-    """How many bytes of what `cmd_new` prints are kept."""
-    livechecks_at_once: int = 64
-    hooks_at_once: int = 200
+    output_limit: Annotated[int, Meta(ge=1, le=MOST_OUTPUT)] = 65536
+    """How many bytes of the output of `cmd_new` are kept."""
+    livechecks_at_once: Positive = 64
+    hooks_at_once: Positive = 200
     """How many hooks, livechecks not counted, run at the same time."""
-    wait_timeout: float = 50
-    """How long a wait for a ticket lasts when the request does not say."""
-    ticket_retention: float = _MONTH
+    wait_timeout: Seconds = 50
+    """How long a wait for a ticket lasts if the request does not say."""
+    ticket_retention: Seconds = _MONTH
     """How long finished tickets are kept."""
-    resource_retention: float = _MONTH
+    resource_retention: Seconds = _MONTH
     """How long ended resources are kept."""
-    event_retention: float = _MONTH
+    event_retention: Seconds = _MONTH
     """How long events are kept, by whole days."""
-    workers: int = 2
+    workers: Positive = 2
     """Processes that answer HTTP."""
     notices: tuple[str, ...] = ()
-    """What somebody should read once: options that were ignored, a file that is not there."""
+    """Warnings for the operator: ignored options, a missing file."""
 
     @property
     def address(self) -> str:
-        """Host to listen on, for programs that need an address: `localhost` is IPv4, an IPv6 one stands in []."""
+        """The address to listen on. `localhost` is its IPv4 address; an IPv6 address is put in []."""
         if self.hostname == "localhost":
             return "127.0.0.1"
         return f"[{self.hostname}]" if ":" in self.hostname else self.hostname
 
     @property
     def url(self) -> str:
-        """Where the server is reached from this machine."""
+        """The URL of the server for clients on this machine."""
         everywhere = {"0.0.0.0": "localhost", "::": "localhost"}
         host = everywhere.get(self.hostname, f"[{self.hostname}]" if ":" in self.hostname else self.hostname)
         return f"http://{host}:{self.port}"
 
     def as_plain(self) -> dict[str, Any]:
-        """The fields as values that JSON has."""
+        """The fields as values for JSON."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+
+_FIELDS = values.options_of(Settings)
+_PATH = Option(inspect.type_info(PathText), None, "")
+OPTIONS = {
+    **{name: _FIELDS[name] for name in _FIELDS if name not in ("config_dir", "pools_file", "log_dir", "notices")},
+    "host": _FIELDS["hostname"],
+    "logdir": _PATH,
+    "state_dir": _PATH,
+}
+"""The options of server.yaml by name."""
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -108,12 +131,12 @@ def config_dir(environ: Mapping[str, str]) -> Path:
 
 
 def pools_file(environ: Mapping[str, str]) -> Path:
-    """Where pools.yaml is, known also when server.yaml has faults."""
+    """The path of pools.yaml; it does not depend on server.yaml, which may have faults."""
     return config_dir(environ) / "pools.yaml"
 
 
 def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
-    """The options that stand in the file, and notices about those that are ignored."""
+    """The options in the file, and notices about ignored ones."""
     try:
         file.stat()
     except FileNotFoundError:
@@ -127,10 +150,10 @@ def _read(file: Path) -> tuple[dict[str, Any], list[str]]:
     notices: list[str] = []
     if "db_url" in entries:
         key, _ = entries.pop("db_url")
-        document.warn(key, None, "db_url", "is ignored: there is no database, the state is files in state_dir")
+        document.warn(key, None, "db_url", "is ignored: there is no database, the state is in files in state_dir")
     if "host" in entries and "hostname" in entries:
         document.warn(entries.pop("host")[0], None, "host", "is ignored: hostname says the same")
-    options = document.options(entries, _OPTIONS, None)
+    options = document.options(entries, OPTIONS, None)
     document.raise_faults()
     if "host" in options:
         options["hostname"] = options.pop("host")
@@ -145,68 +168,10 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         value = environ.get(variable)
         if value:
             try:
-                options[option] = _OPTIONS[option](yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", value))
+                options[option] = values.read(yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", value), OPTIONS[option].kind)
             except values.WrongValue as wrong:
                 message = f"the variable {variable} {wrong.faults[0][1]}"
                 faults.append(Problem("environment", None, None, None, message))
     if faults:
         raise ConfigError(faults)
     return options
-
-
-def _port(node: yaml.Node) -> int:
-    port: int = values.whole(1)(node)
-    if port > 65535:
-        raise values.WrongValue((node, f"must be at most 65535, not {port}"))
-    return port
-
-
-def _hostname(node: yaml.Node) -> str:
-    name: str = values.line(255)(node)
-    wrong = not re.fullmatch("[A-Za-z0-9_.:-]+", name)
-    try:
-        name.encode("idna")
-    except UnicodeError:
-        wrong = True
-    if wrong:
-        raise values.WrongValue((node, f"must be a host name or an address, not {quoted(name)}"))
-    return name
-
-
-def _log_format(node: yaml.Node) -> str:
-    form = values.text(node).lower()
-    if form not in logs.FORMATS:
-        raise values.WrongValue((node, f"must be {' or '.join(logs.FORMATS)}, not {values.described(node)}"))
-    return form
-
-
-def _level(node: yaml.Node) -> str:
-    level = values.text(node).lower()
-    if level not in _LEVELS:
-        raise values.WrongValue((node, f"must be one of {', '.join(_LEVELS)}, not {values.described(node)}"))
-    return level
-
-
-_path = values.line(4000)
-
-MOST_OUTPUT = 96_000
-"""Bytes of output that still fit, as base64, into one environment variable (128 KiB in Linux)."""
-_OPTIONS: dict[str, values.Convert] = {
-    "hostname": _hostname,
-    "host": _hostname,
-    "port": _port,
-    "logdir": _path,
-    "loglevel": _level,
-    "log_format": _log_format,
-    "sleeptime": values.seconds(0.1),
-    "state_dir": _path,
-    "output_limit": values.whole(1, MOST_OUTPUT),
-    "livechecks_at_once": values.whole(1),
-    "hooks_at_once": values.whole(1),
-    "wait_timeout": values.seconds(),
-    "ticket_retention": values.seconds(),
-    "resource_retention": values.seconds(),
-    "event_retention": values.seconds(),
-    "workers": values.whole(1),
-}
-"""How each option is read; its default is that of `Settings`."""

@@ -1,7 +1,7 @@
-"""YAML files as the configuration needs them: every value keeps its line, and all faults are found at once.
+"""YAML files of the configuration: every value keeps its line, and all faults are found at once.
 
-Files come from operators, but a slip must not stop the server that reads them again while it runs: size, nesting
-and the work that aliases multiply are bounded.
+A mistake in a file must not stop the running server that reads it again: size, nesting and the number of values that
+aliases multiply are limited.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from config.errors import ConfigError, Problem, quoted
-from config.values import Convert, WrongValue, described
+from config.values import Option, WrongValue, described, read
 
 LARGEST = 1024 * 1024
 """Bytes of a file."""
@@ -21,7 +21,7 @@ MOST_VALUES = 500_000
 """Values of a file, those that an alias repeats counted again."""
 
 _MERGE = "tag:yaml.org,2002:merge"
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Entries = dict[str, tuple[yaml.Node, yaml.Node]]
 """Key → the node of the key and the node of the value."""
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
 
 
 def text_of(content: bytes, file: str) -> str:
-    """The text that these bytes are, those of `file` in problems; raises ConfigError: too large, or not UTF-8."""
+    """Decode the content of `file`; raises ConfigError when it is too large or not UTF-8."""
     if len(content) > LARGEST:
         raise _failure(file, None, f"is larger than {LARGEST} bytes")
     try:
@@ -49,9 +49,9 @@ def text_of(content: bytes, file: str) -> str:
 
 
 class YamlFile:
-    """One YAML document, and the faults and warnings that were found in it so far.
+    """One YAML document, with the faults and warnings found in it so far.
 
-    `root` is None when the document is empty; `part` is what its main entries are. The constructor raises
+    `root` is None when the document is empty. `part` is what messages call the main entries. The constructor raises
     ConfigError when `text` is not YAML.
     """
 
@@ -81,7 +81,7 @@ class YamlFile:
         """The entries of a mapping, with its merge keys (`<<`) resolved.
 
         As in YAML's merge rule, a mapping's own keys win over merged ones, and earlier merged mappings over
-        later ones. Keys that are no plain text, or stand twice, become faults of the pool `where`.
+        later ones. Keys that are not plain text, or are repeated, become faults of the pool `where`.
         """
         if not isinstance(node, yaml.MappingNode):
             self.fault(node, where, None, f"must be a mapping, not {described(node)}")
@@ -91,7 +91,7 @@ class YamlFile:
         if depth > DEEPEST:
             self._give_up(node, f"merge keys nest deeper than {DEEPEST} levels")
         own: Entries = {}
-        self._entries[id(node)] = own  # known before its merges are read: it may merge itself
+        self._entries[id(node)] = own  # set before the merge keys are resolved, because a mapping may merge itself
         self._spend(node, len(node.value))
         merged: Entries = {}
         for key, value in node.value:
@@ -102,32 +102,32 @@ class YamlFile:
                 self.fault(key, where, None, f"a name must be plain text, not {described(key)}")
             elif key.value in own:
                 first = _line(own[key.value][0])
-                self.fault(key, where, None, f"{quoted(key.value)} stands twice, first in line {first}")
+                self.fault(key, where, None, f"{quoted(key.value)} is repeated, first in line {first}")
             else:
                 own[key.value] = (key, value)
         for name, entry in merged.items():
             own.setdefault(name, entry)
         return own
 
-    def options(self, entries: Entries, converters: Mapping[str, Convert], where: str | None) -> dict[str, Any]:
-        """The converted values of the options that stand in `entries`; wrong ones become faults, unknown ones
-        warnings that name the nearest known option."""
+    def options(self, entries: Entries, declared: Mapping[str, Option], where: str | None) -> dict[str, Any]:
+        """The values of the options in `entries`. Wrong values become faults, unknown options warnings that name the
+        nearest declared one."""
         values = {}
         for name, (key, node) in entries.items():
-            if name not in converters:
-                self.warn(key, where, name, _unknown(name, converters))
+            if name not in declared:
+                self.warn(key, where, name, _unknown(name, declared))
                 continue
             if isinstance(node, yaml.SequenceNode):
                 self._spend(node, len(node.value))
             try:
-                values[name] = converters[name](node)
+                values[name] = read(node, declared[name].kind)
             except WrongValue as wrong:
                 for at, message in wrong.faults:
                     self.fault(at, where, name, message)
         return values
 
     def _merged(self, node: yaml.Node, where: str | None, depth: int) -> list[tuple[str, tuple[yaml.Node, yaml.Node]]]:
-        """The entries that the value of one merge key brings in."""
+        """The entries of the mappings that one merge key names."""
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]
         found: list[tuple[str, tuple[yaml.Node, yaml.Node]]] = []
         for source in sources:
@@ -146,13 +146,38 @@ class YamlFile:
         self.raise_faults()
 
 
+class _Composer(yaml.composer.Composer):
+    """Composes nodes from the events of the C parser, if there is one, and refuses deep nesting."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        parser = _SafeLoader(text)
+        self.check_event, self.get_event, self.peek_event = parser.check_event, parser.get_event, parser.peek_event
+        self.resolve = parser.resolve
+        self.descend_resolver, self.ascend_resolver = parser.descend_resolver, parser.ascend_resolver
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth += 1
+        if self._depth > DEEPEST + 1:
+            raise _TooDeep(self.peek_event())
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+class _TooDeep(Exception):
+    """Carries the first event that is too deep."""
+
+
 def _compose(text: str, file: str) -> yaml.Node | None:
     if unfit := yaml.reader.Reader.NON_PRINTABLE.search(text):
         line = text.count("\n", 0, unfit.start()) + 1
         raise _failure(file, line, f"is not valid YAML: the character {quoted(unfit.group())} is not allowed")
     try:
-        _check_depth(text, file)
-        root: yaml.Node | None = yaml.compose(text, _Loader)
+        root: yaml.Node | None = _Composer(text).get_single_node()
+    except _TooDeep as error:
+        raise _failure(file, error.args[0].start_mark.line + 1, f"nests deeper than {DEEPEST} levels") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.problem, error.context) if part)
@@ -162,21 +187,8 @@ def _compose(text: str, file: str) -> yaml.Node | None:
     return root
 
 
-def _check_depth(text: str, file: str) -> None:
-    """Refuse deep nesting before the parser, which is recursive and partly C, meets it."""
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > DEEPEST:
-            line = event.start_mark.line + 1 if event.start_mark else None
-            raise _failure(file, line, f"nests deeper than {DEEPEST} levels")
-
-
-def _unknown(name: str, known: Mapping[str, Convert]) -> str:
-    # Only now: most files are without fault, and what reads them stays in memory for long.
+def _unknown(name: str, known: Mapping[str, Option]) -> str:
+    # Imported only here, because most files have no faults and the process that reads them runs for long.
     import difflib
 
     nearest = difflib.get_close_matches(name, known, n=1)

@@ -5,7 +5,7 @@ Each reads the pool's record and writes an intent, which the next reconcile pass
 
 from flask import Response
 
-from config.poolvalues import pool_name_fault
+from config.pools import pool_name_fault
 from functions.operators.pools import read_counts
 from functions.operators.verbs import read_operator, read_reason, write_intent
 from functions.text import utc

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from config.errors import quoted
-from config.poolvalues import pool_name_fault
+from config.pools import pool_name_fault
 from scheduler.importer.old_database import OldDatabase, OldPool, OldResource, OldTicket
 from scheduler.importer.rules import BrokenRules, contradictions
 from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState

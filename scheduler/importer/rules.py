@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from config.errors import quoted
-from config.poolvalues import pool_name_fault
+from config.pools import pool_name_fault
 from scheduler.importer.old_database import ImportRefused, OldDatabase, OldResource, OldTicket
 from state.documents import ResourceState, TicketState
 

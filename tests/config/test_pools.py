@@ -160,7 +160,7 @@ def test_a_wrong_value_is_a_fault_with_its_line(option, written, message):
 def test_every_option_has_examples_here():
     tested = {case[0] for case in test_an_option_is_read.pytestmark[0].args[1]}
     assert tested == set(Pool.__struct_fields__) - {"name", "cmd_new", "cmd_delete"}
-    assert set(pools_module._OPTIONS) == set(Pool.__struct_fields__) - {"name"}
+    assert set(pools_module.OPTIONS) == set(Pool.__struct_fields__) - {"name"}
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_the_file():
@@ -199,8 +199,8 @@ def test_names_that_stand_twice_are_faults():
     text = f"local:\n{COMMANDS}  max: 1\n  max: 2\nlocal:\n{COMMANDS}"
 
     assert faults_of(text) == [
-        'pools.yaml:5: pool "local": "max" stands twice, first in line 4',
-        'pools.yaml:6: "local" stands twice, first in line 1',
+        'pools.yaml:5: pool "local": "max" is repeated, first in line 4',
+        'pools.yaml:6: "local" is repeated, first in line 1',
     ]
 
 
@@ -231,7 +231,7 @@ def test_a_tag_that_stands_twice_warns_and_its_last_priority_counts():
 
     assert parse_pools(text, "pools.yaml").pools[0].tags == {"a": 3}
     assert warnings_of(text) == [
-        'pools.yaml:4: pool "local", option "tags": the tag "a" stands there again; the last one counts'
+        'pools.yaml:4: pool "local", option "tags": the tag "a" is repeated; the last one counts'
     ]
 
 
@@ -246,8 +246,8 @@ def test_a_livecheck_period_under_a_second_is_raised():
     ("pattern", "message"),
     [
         ("{pool_name}_{datetime}", "has no {id}, so that two resources may get the same name"),
-        ("vm/{id}", 'holds "/", which not every system allows in a name'),
-        ("vm {id}", "holds a space, so that cmd_list cannot print such a name"),
+        ("vm/{id}", 'contains "/", which not every system allows in a name'),
+        ("vm {id}", "contains a space, so that cmd_list cannot print such a name"),
     ],
 )
 def test_a_doubtful_name_pattern_warns(pattern, message):

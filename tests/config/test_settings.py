@@ -89,11 +89,11 @@ def test_an_option_is_read(folder, option, written, field, value):
         ("host", "[x]", "must be text, not a list"),
         ("hostname", "a..b", 'must be a host name or an address, not "a..b"'),
         ("port", "0", "must be a whole number of at least 1, not 0"),
-        ("port", "65536", "must be at most 65535, not 65536"),
+        ("port", "65536", "must be a whole number of at most 65535, not 65536"),
         ("port", '"80"', 'must be a whole number of at least 1, not "80"'),
         ("logdir", "null", "must be text, not null"),
-        ("loglevel", "loud", 'must be one of debug, info, warning, error, critical, not "loud"'),
-        ("log_format", "xml", 'must be text or json, not "xml"'),
+        ("loglevel", "loud", 'must be critical, debug, error, info or warning, not "loud"'),
+        ("log_format", "xml", 'must be json or text, not "xml"'),
         ("sleeptime", "0", "must be a number of seconds from 0.1 to 1000000000000, not 0"),
         ("state_dir", "{a: b}", "must be text, not a mapping"),
         ("output_limit", "64k", 'must be a whole number of at least 1, not "64k"'),
@@ -156,7 +156,7 @@ def test_all_variables_that_are_wrong_are_told(folder):
         load(folder, "", PORT="x", RESALLOC_LOG_FORMAT="xml")
     assert str(caught.value).splitlines() == [
         "environment: the variable PORT must be a whole number of at least 1, not x",
-        'environment: the variable RESALLOC_LOG_FORMAT must be text or json, not "xml"',
+        'environment: the variable RESALLOC_LOG_FORMAT must be json or text, not "xml"',
     ]
 
 
@@ -187,7 +187,7 @@ def test_options_of_the_old_server_and_unknown_ones_are_ignored_with_a_notice(fo
 
     assert settings.hostname == "b"
     assert [notice.replace(f"{folder}/", "") for notice in settings.notices] == [
-        'server.yaml:1: option "db_url": is ignored: there is no database, the state is files in state_dir',
+        'server.yaml:1: option "db_url": is ignored: there is no database, the state is in files in state_dir',
         'server.yaml:3: option "host": is ignored: hostname says the same',
         'server.yaml:2: option "log_dir": is unknown and ignored; is "logdir" meant?',
     ]
@@ -230,7 +230,7 @@ def test_every_option_stands_in_the_example_with_its_default(folder):
 
     settings = load(folder, "\n".join(commented))
 
-    assert named == set(settings_module._OPTIONS) - {"host"}
+    assert named == set(settings_module.OPTIONS) - {"host"}
     assert "`host`" in text
     defaults = load_settings({"CONFIG_DIR": str(folder / "nowhere")})
     different = {
