@@ -72,11 +72,11 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     max_prealloc: Annotated[
         Count, Meta(description="number of spares to keep ready: up or starting, and never assigned")
     ] = 2
-    start_delay: Annotated[Seconds, Meta(description="shortest time between two starts")] = 0
+    start_delay: Annotated[Seconds, Meta(description="shortest time between two starts, failed ones included")] = 0
     cmd_new: Annotated[
         Command, Meta(description="starts a resource; exit status 0 means it is up, the output is its data")
     ]
-    cmd_delete: Annotated[Command, Meta(description="deletes a resource; may run more than once")]
+    cmd_delete: Annotated[Command, Meta(description="deletes a resource; may run more than once for the same one")]
     cmd_livecheck: Annotated[Command | None, Meta(description="exit status 0 means the resource is alive")] = None
     livecheck_period: Annotated[
         Seconds, Meta(description="shortest time between two livechecks of a resource, at least 1 s")

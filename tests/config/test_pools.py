@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from config import pools as pools_module
 from config.errors import ConfigError
 from config.pools import Pool, load_pools, parse_pools
+from config.values import Option
 from config.yamlfile import LARGEST
 
 COMMANDS = "  cmd_new: start\n  cmd_delete: stop\n"
@@ -370,3 +371,28 @@ def test_what_is_read_can_be_stored_and_read_again(more):
 def test_any_text_is_read_or_refused_with_problems_of_one_line(text):
     for problem in problems_of(text):
         assert len(str(problem).splitlines()) == 1
+
+
+def row_of(name: str, option: Option) -> str:
+    """The row of an option in README's table: its name, default and documentation."""
+    match option.default:
+        case msgspec.NODEFAULT:
+            default = "required"
+        case None:
+            default = "none"
+        case bool():
+            default = str(option.default).lower()
+        case str():
+            default = f"`{option.default}`"
+        case dict() | tuple():
+            default = "[]"
+        case number:
+            default = f"{number} s" if "FloatType" in str(option.kind) else str(number)
+    return f"| `{name}` | {default} | {option.doc} |"
+
+
+def test_readme_shows_every_option_as_it_is_declared():
+    """If this fails, copy the rows of the declaration to README.md."""
+    readme = Path(pools_module.__file__).parents[1].joinpath("README.md").read_text()
+    table = readme.partition("| option | default | meaning |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == [row_of(name, option) for name, option in pools_module.OPTIONS.items()]
