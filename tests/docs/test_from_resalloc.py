@@ -68,7 +68,7 @@ def default_of(option: FieldInfo) -> str:
         return "none"
     if option.default in ((), NODEFAULT):
         return "[]"
-    return str(option.default).lower() if option.type is bool else str(option.default)
+    return str(option.default).lower() if isinstance(option.default, bool) else str(option.default)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,11 @@
-"""The README: its table of pool options is that of the code, its requests exist, its commands on documents work."""
+"""The README: its requests exist, its commands on documents work. tests/config/test_pools.py holds its pool options."""
 
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from msgspec.structs import FieldInfo, fields
 
-from config.pools import Pool
 from functions.app import ROUTES
 from state.documents import Resource, Ticket
 
@@ -24,26 +22,6 @@ def rows(title: str) -> list[list[str]]:
     """The cells of a section's table, without its head."""
     lines = [line for line in section(title).splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-
-
-def default_of(option: FieldInfo) -> str:
-    """The default of an option as the table writes it; times have a unit."""
-    if option.required:
-        return "required"
-    if option.default is None:
-        return "none"
-    if option.default in ((), {}) or option.default_factory in (dict, tuple, list):
-        return "[]"
-    if option.type is bool:
-        return str(option.default).lower()
-    if option.type is float:
-        return f"{option.default} s"
-    return f"`{option.default}`" if option.type is str else str(option.default)
-
-
-def test_every_option_of_a_pool_is_in_the_table_with_its_default() -> None:
-    expected = {f"`{option.name}`": default_of(option) for option in fields(Pool) if option.name != "name"}
-    assert {name: default for name, default, _ in rows("Pools")} == expected
 
 
 def test_every_request_in_the_table_is_a_route() -> None:
