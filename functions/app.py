@@ -30,8 +30,7 @@ from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
 from functions.pages.verbs import redirecting
 from functions.tickets import check, close, create, explain, wait, xmlrpc
-from functions.web import about, errors, request_counts
-from functions.web import replies as http
+from functions.web import about, errors, replies, request_counts
 from functions.web.context import Context
 from state.store import Store
 
@@ -123,12 +122,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     context.open()
     app.extensions["resalloc"] = context
     app.before_request(metrics.note_route)
-    app.before_request(http.refuse_cross_site)
-    app.after_request(http.finish)
-    app.register_error_handler(Exception, http.reply_to_error)
+    app.before_request(replies.refuse_cross_site)
+    app.after_request(replies.finish)
+    app.register_error_handler(Exception, replies.reply_to_error)
     for method, path, function in ROUTES:
         page = PAGES.get((method, path))
-        view = http.for_browsers(page, function) if page else function
+        view = replies.for_browsers(page, function) if page else function
         name = metrics.route(method, path)
         app.add_url_rule(path, name, view, methods=[method], provide_automatic_options=False)
     app.wsgi_app = request_counts.count_replies(app.wsgi_app, context.request_counts, metrics.NO_ROUTE)  # type: ignore[assignment,method-assign]

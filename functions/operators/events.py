@@ -5,19 +5,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from flask import Response, request
+from msgspec import Meta
 
 from functions.text import iso_millis
-from functions.web import lifetime, times
-from functions.web import replies as http
+from functions.web import lifetime, replies, times
 from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
 from functions.web.offload import Few, in_thread
 from functions.web.parking import Parking
-from functions.web.requests import Query, read_id
+from functions.web.requests import Fields, Id, Wait, parse_query, read_id
 from state.documents import Event
 from state.files.events import EventFiles, Line, Piece, Place
 
@@ -26,8 +26,6 @@ MOST_AT_ONCE = 1000
 """Most events in one reply."""
 MOST_PIECES = 256
 """Most pieces (of 256 KiB) of the files that are searched for one reply."""
-LONGEST_WAIT = 60
-"""Seconds."""
 HEARTBEAT = 15.0
 """Seconds without an event after which a stream sends a sign of life."""
 MIN_INTERVAL = 0.1
@@ -35,6 +33,41 @@ MIN_INTERVAL = 0.1
 SEARCHES_AT_ONCE = 2
 STREAM = "text/event-stream"
 _DAY = 86400.0
+
+Limit = Annotated[int, Meta(ge=0, le=MOST_AT_ONCE, description=f"How many events at most ({DEFAULT_LIMIT}).")]
+EventId = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/EventId"})]
+
+
+class EventPageQuery(Fields):
+    """The query of the page `GET /events`: which events, and before which one."""
+
+    since: Annotated[
+        str | None,
+        Meta(
+            description="Only what happened since this time: ISO (2026-03-01T18:00), a time of the last days (14:05, "
+            "Tuesday 14:05), a span (2h: since two hours ago), or Unix seconds."
+        ),
+    ] = None
+    until: Annotated[str | None, Meta(description="Only what happened until this time.")] = None
+    pool: Annotated[str | None, Meta(description="Only events of this pool and of its resources.")] = None
+    resource: Annotated[str | None, Meta(description="The number or name of a resource.")] = None
+    ticket: Annotated[Id | None, Meta(description="The number of a ticket.")] = None
+    before: Annotated[
+        EventId | None, Meta(description="`earlier` of the last reply: returns the events before it.")
+    ] = None
+
+
+class EventsQuery(EventPageQuery):
+    """The query of `GET /events`."""
+
+    limit: Limit = DEFAULT_LIMIT
+    after: Annotated[
+        EventId | None,
+        Meta(description="The id of an event, or `next` of the last reply: returns what follows, the oldest first."),
+    ] = None
+    wait: Wait = 0.0
+    # Described in openapi.yaml in words: programs that try all parameters would wait for the end of the stream.
+    follow: Annotated[bool, Meta(extra={"listed": False})] = False
 
 
 @dataclass(frozen=True)
@@ -115,48 +148,48 @@ def list_events() -> Response:
     is a stream that does not end.
     """
     context = current()
-    query = Query()
-    wanted = read_filter(query, context.clock())
-    limit = query.whole("limit", DEFAULT_LIMIT, MOST_AT_ONCE)
-    after, before = read_place(query, "after"), read_place(query, "before")
-    seconds = query.seconds("wait", 0, LONGEST_WAIT)
-    follow = query.flag("follow") or STREAM in request.headers.get("Accept", "")
-    query.finish()
+    query = parse_query(EventsQuery)
+    wanted, limit = filter_of(query, context.clock()), query.limit
+    after, before = place_of("after", query.after), place_of("before", query.before)
     last = request.headers.get("Last-Event-ID")
     if last is not None:
-        after = _place("Last-Event-ID", last)
+        after = place_of("Last-Event-ID", last)
     client = request.environ.get("gunicorn.socket")
-    if follow:
-        return http.Later(lambda: _stream(context, wanted, after, limit, client))
+    if query.follow or STREAM in request.headers.get("Accept", ""):
+        return replies.Later(lambda: _stream(context, wanted, after, limit, client))
     if after is None:
         return _reply(
-            context.shared(event_searches)(newest, context.store.events, wanted, limit, before), http.wants_json()
+            context.shared(event_searches)(newest, context.store.events, wanted, limit, before), replies.wants_json()
         )
-    json, place = http.wants_json(), after
-    return http.Later(lambda: _reply(_wait_for_events(context, wanted, place, limit, seconds, client), json))
+    json, place = replies.wants_json(), after
+    return replies.Later(lambda: _reply(_wait_for_events(context, wanted, place, limit, query.wait, client), json))
 
 
-def read_filter(query: Query, now: float) -> EventFilter:
+def filter_of(query: EventPageQuery, now: float) -> EventFilter:
     """Which events a query asks for; raises BadParameter."""
-    since, until, resource, ticket = (query.string(name) for name in ("since", "until", "resource", "ticket"))
+    resource = query.resource
     by_number = resource is not None and resource.isascii() and resource.isdigit()
     limits: dict[str, Any] = {}
-    if since is not None:
-        limits["since"] = times.read_past("since", since, now)
-    if until is not None:
-        limits["until"] = times.read_past("until", until, now)
+    if query.since is not None:
+        limits["since"] = times.read_past("since", query.since, now)
+    if query.until is not None:
+        limits["until"] = times.read_past("until", query.until, now)
     return EventFilter(
-        pool=query.string("pool"),
+        pool=query.pool,
         resource=read_id(resource, "resource") if by_number and resource else resource,
-        ticket=None if ticket is None else read_id(ticket, "ticket"),
+        ticket=None if query.ticket is None else read_id(query.ticket, "ticket"),
         **limits,
     )
 
 
-def read_place(query: Query, name: str) -> Place | None:
-    """The place that this parameter names; raises BadParameter."""
-    text = query.string(name)
-    return None if text is None else _place(name, text)
+def place_of(name: str, text: str | None) -> Place | None:
+    """The place in the files that an event's id names; `name` is the parameter. Raises BadParameter."""
+    if text is None:
+        return None
+    place = Place.parse(text)
+    if place is None:
+        raise BadParameter(name, f"must be the id of an event, like 2026-03-01:1234, not {shown(text)}")
+    return place
 
 
 def newest(files: EventFiles, wanted: EventFilter, limit: int, before: Place | None = None) -> Found:
@@ -239,13 +272,6 @@ def _escape(text: str) -> str:
     return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
-def _place(name: str, text: str) -> Place:
-    place = Place.parse(text)
-    if place is None:
-        raise BadParameter(name, f"must be the id of an event, like 2026-03-01:1234, not {shown(text)}")
-    return place
-
-
 def _matching(piece: Piece, wanted: EventFilter) -> list[EventLine]:
     parsed = ((line, line.event()) for line in piece.lines)
     return [EventLine(line, event) for line, event in parsed if event is not None and wanted.matches(event)]
@@ -267,8 +293,8 @@ def _reply(found: Found, json: bool) -> Response:
     if json:
         events = [line.json for line in found.lines]
         earlier = None if found.earlier is None else str(found.earlier)
-        return http.json_reply({"events": events, "next": str(found.end), "earlier": earlier}, headers=headers)
-    return http.text_reply("".join(f"{event_text(event)}\n" for event in found.events), headers=headers)
+        return replies.json_reply({"events": events, "next": str(found.end), "earlier": earlier}, headers=headers)
+    return replies.text_reply("".join(f"{event_text(event)}\n" for event in found.events), headers=headers)
 
 
 def _wait_for_events(

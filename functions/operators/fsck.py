@@ -7,11 +7,11 @@ from flask import Response
 
 from functions.integrity.fsck import as_json, as_lines, examine, examine_living
 from functions.integrity.invariants import Fault
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import current
 from functions.web.errors import AlreadyUnderWay
 from functions.web.offload import in_thread
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 _one_at_a_time = threading.Lock()
 
@@ -23,7 +23,7 @@ def check() -> Response:
     reported. Each process runs one check at a time: 429 otherwise.
     """
     context = current()
-    Query().finish()
+    parse_query(NoFields)
 
     def examine_once() -> list[Fault]:
         return examine(context.store.root, context.settings.log_dir, context.clock())
@@ -34,6 +34,6 @@ def check() -> Response:
         faults = in_thread(examine_living, examine_once, time.sleep)
     finally:
         _one_at_a_time.release()
-    if http.wants_json():
-        return http.json_reply(as_json(faults))
-    return http.text_reply("".join(f"{line}\n" for line in as_lines(faults)))
+    if replies.wants_json():
+        return replies.json_reply(as_json(faults))
+    return replies.text_reply("".join(f"{line}\n" for line in as_lines(faults)))

@@ -10,9 +10,9 @@ from flask import Response
 
 from config.errors import ConfigError
 from config.settings import load_settings
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import Context, current
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 from state.errors import StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 
 TOLERANCE = 30.0
@@ -23,7 +23,7 @@ _MOST_SHOWN = 10
 def report_health() -> Response:
     """200 while the state folder can be used, 503 otherwise; other faults are reported and do not change the status."""
     context = current()
-    Query().finish()
+    parse_query(NoFields)
     context.probe()
     pools = context.view.pools()
     facts = {
@@ -37,20 +37,20 @@ def report_health() -> Response:
         "quarantine": pools.quarantine if pools else (),
         "not_archived": pools.not_archived if pools else (),
     }
-    if http.wants_json():
-        return http.json_reply(facts)
+    if replies.wants_json():
+        return replies.json_reply(facts)
     lines = [f"{name}: {facts[name]}" for name in ("web", "store", "scheduler")]
     if pools:
         lines += [f"config fault: {fault}" for fault in pools.faults]
         lines += [f"in quarantine: {name}" for name in pools.quarantine]
         lines += [f"cannot be archived: {folder}" for folder in pools.not_archived]
-    return http.text_reply("\n".join(lines) + "\n")
+    return replies.text_reply("\n".join(lines) + "\n")
 
 
 def report_readiness() -> Response:
     """200 when tickets can be taken and served, 503 otherwise; either way with one sentence per problem and warning."""
     context = current()
-    Query().finish()
+    parse_query(NoFields)
     problems = _store_problems(context)
     warnings: list[str] = []
     if not problems:
@@ -59,15 +59,15 @@ def report_readiness() -> Response:
         problems += faults
     warnings += _server_file_warnings(context.settings.config_dir)
     status = 503 if problems else 200
-    if http.wants_json():
+    if replies.wants_json():
         facts = {"ready": not problems, "problems": problems, "warnings": warnings}
         if problems:
-            facts |= http.error_fields("not_ready", " ".join(problems), None, status)
-        return http.json_reply(facts, status)
+            facts |= replies.error_fields("not_ready", " ".join(problems), None, status)
+        return replies.json_reply(facts, status)
     lines = ["not ready" if problems else "ready"]
     lines += [f"problem: {problem}" for problem in problems]
     lines += [f"warning: {warning}" for warning in warnings]
-    return http.text_reply("\n".join(lines) + "\n", status)
+    return replies.text_reply("\n".join(lines) + "\n", status)
 
 
 def _store_problems(context: Context) -> list[str]:

@@ -5,14 +5,17 @@ Reads the resource's document, the read model, and, for what the document no lon
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from flask import Response
+from msgspec import Meta
 
 from functions.operators.events import (
+    DEFAULT_LIMIT,
     MOST_AT_ONCE,
     EventFilter,
+    Limit,
     event_searches,
     event_text,
     first_place,
@@ -22,18 +25,23 @@ from functions.operators.events import (
 from functions.operators.read_model import ReadModelCache
 from functions.policy.transitions.history import lines_of
 from functions.text import iso_millis
-from functions.web import replies as http
-from functions.web import times
+from functions.web import replies, times
 from functions.web.context import Context, current
-from functions.web.requests import Query
+from functions.web.requests import Fields, parse_query
 from state.documents import Actor, Event, ResourceState, TicketState
 from state.errors import NotFound
 from state.files.events import EventFiles
 from state.lifecycle import TicketEvent
 
-DEFAULT_LIMIT = 100
 LONGEST_SEARCH = 5.0
 """Seconds for which the files of events are searched, at most."""
+
+
+class HistoryQuery(Fields):
+    """The query of `GET /resources/ID|NAME/history`."""
+
+    limit: Limit = DEFAULT_LIMIT
+    at: Annotated[str | None, Meta(description="A time in the past, as for `since` of the events.")] = None
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -66,17 +74,14 @@ class ResourceHistory(NamedTuple):
 def show_history(id_or_name: str) -> Response:
     """200 with the resource's last events and the tickets that had it; with `at=TIME`, the ticket that had it then."""
     context = current()
-    query = Query()
-    limit = query.whole("limit", DEFAULT_LIMIT, MOST_AT_ONCE)
-    text = query.string("at")
-    at = None if text is None else times.read_past("at", text, context.clock())
-    query.finish()
+    query = parse_query(HistoryQuery)
+    at = None if query.at is None else times.read_past("at", query.at, context.clock())
     if at is not None:
         return _holder_reply(at, *context.shared(event_searches)(_find_holder, context, id_or_name, at))
-    history = context.shared(event_searches)(read_history, context, id_or_name, limit)
-    if http.wants_json():
-        return http.json_reply({**history.about, "events": history.events, "holders": history.holdings})
-    return http.text_reply("".join(f"{event_text(event)}\n" for event in history.events))
+    history = context.shared(event_searches)(read_history, context, id_or_name, query.limit)
+    if replies.wants_json():
+        return replies.json_reply({**history.about, "events": history.events, "holders": history.holdings})
+    return replies.text_reply("".join(f"{event_text(event)}\n" for event in history.events))
 
 
 def read_history(context: Context, id_or_name: str, limit: int, at: float | None = None) -> ResourceHistory:
@@ -169,11 +174,11 @@ def _find_holder(context: Context, id_or_name: str, at: float) -> tuple[Resource
 def _holder_reply(at: float, history: ResourceHistory, holding: Holding | None) -> Response:
     before = [event for event in history.events if event.kind == "resource" and event.at <= at]
     state = before[-1].after if before else None
-    if http.wants_json():
-        return http.json_reply({**history.about, "at": at, "state_then": state, "holder": holding})
+    if replies.wants_json():
+        return replies.json_reply({**history.about, "at": at, "state_then": state, "holder": holding})
     resource = f"resource {history.id} {history.name}"
     if holding is None:
         known = f"; it was {state}" if state else ""
-        return http.text_reply(f"no ticket had {resource} at {iso_millis(at)}{known}\n")
+        return replies.text_reply(f"no ticket had {resource} at {iso_millis(at)}{known}\n")
     until = "and still has it" if holding.until is None else f"until {iso_millis(holding.until)}"
-    return http.text_reply(f"ticket {holding.ticket} had {resource} from {iso_millis(holding.since)} {until}\n")
+    return replies.text_reply(f"ticket {holding.ticket} had {resource} from {iso_millis(holding.since)} {until}\n")

@@ -3,30 +3,56 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from flask import Response
+from msgspec import Meta
 
 from functions.operators.read_model import ReadModelCache
-from functions.web import lifetime
-from functions.web import replies as http
+from functions.web import lifetime, replies
 from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
 from functions.web.offload import in_thread
-from functions.web.requests import Query
+from functions.web.requests import HIGHEST_ID, Fields, Wait, parse_query
 from state.documents import HookKind
 
 R = TypeVar("R")
 
-LONGEST_WAIT = 60
-"""Seconds."""
 MOST_AT_ONCE = 1024 * 1024
 """Most bytes of a log in one reply."""
 TAIL = 16 * 1024
 """Bytes of each log that a page shows before it follows."""
 _POLL_INTERVAL = 0.2
 """Seconds between two reads of a request that waits."""
+
+
+Seen = Annotated[int, Meta(ge=0, le=HIGHEST_ID, description="What the last reply added up to.")]
+
+
+class LogsQuery(Fields):
+    """The query of `GET /resources/ID|NAME/logs`."""
+
+    wait: Wait = 0.0
+    seen: Seen = 0
+
+
+class LogsOfSeveralQuery(Fields):
+    """The query of `GET /logs`."""
+
+    resource: Annotated[
+        tuple[Annotated[str, Meta(extra_json_schema={"minLength": 1})], ...],
+        Meta(description="Ids or names.", extra_json_schema={"minItems": 1}),
+    ]
+    wait: Wait = 0.0
+    seen: Seen = 0
+
+
+class LogQuery(Fields):
+    """The query of `GET /resources/ID|NAME/logs/KIND`."""
+
+    wait: Wait = 0.0
+    offset: Annotated[int, Meta(ge=0, le=HIGHEST_ID, description="The first byte to read.")] = 0
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -52,15 +78,12 @@ def list_logs(id_or_name: str) -> Response:
     With `?wait=S&seen=N` the request waits up to S seconds until the sum of the sizes differs from N.
     """
     context = current()
-    query = Query()
-    seconds = query.seconds("wait", 0, LONGEST_WAIT)
-    seen = query.whole("seen", 0, 2**53)
-    query.finish()
+    query = parse_query(LogsQuery)
     number = _resource_id(context, id_or_name)
-    logs = _poll(seconds, lambda: logs_of(context, number), lambda logs: sum(log.size for log in logs) != seen)
-    if http.wants_json():
-        return http.json_reply({"logs": logs})
-    return http.text_reply("".join(f"{log.kind} {log.size} {log.file}\n" for log in logs))
+    logs = _poll(query.wait, lambda: logs_of(context, number), lambda logs: sum(log.size for log in logs) != query.seen)
+    if replies.wants_json():
+        return replies.json_reply({"logs": logs})
+    return replies.text_reply("".join(f"{log.kind} {log.size} {log.file}\n" for log in logs))
 
 
 def list_logs_of_several() -> Response:
@@ -70,22 +93,16 @@ def list_logs_of_several() -> Response:
     from N, so that a new log ends the wait even while it is empty.
     """
     context = current()
-    query = Query()
-    named = query.strings("resource")
-    seconds = query.seconds("wait", 0, LONGEST_WAIT)
-    seen = query.whole("seen", 0, 2**53)
-    query.finish()
-    if not named:
-        raise BadParameter("resource", "must be given, once for each resource")
-    numbers = list(dict.fromkeys(_resource_id(context, id_or_name) for id_or_name in named))
+    query = parse_query(LogsOfSeveralQuery)
+    numbers = list(dict.fromkeys(_resource_id(context, id_or_name) for id_or_name in query.resource))
     logs = _poll(
-        seconds,
+        query.wait,
         lambda: [(number, log) for number in numbers for log in logs_of(context, number)],
-        lambda logs: sum(1 + log.size for _, log in logs) != seen,
+        lambda logs: sum(1 + log.size for _, log in logs) != query.seen,
     )
-    if http.wants_json():
-        return http.json_reply({"logs": [{"resource": number, **msgspec.to_builtins(log)} for number, log in logs]})
-    return http.text_reply("".join(f"{number} {log.kind} {log.size} {log.file}\n" for number, log in logs))
+    if replies.wants_json():
+        return replies.json_reply({"logs": [{"resource": number, **msgspec.to_builtins(log)} for number, log in logs]})
+    return replies.text_reply("".join(f"{number} {log.kind} {log.size} {log.file}\n" for number, log in logs))
 
 
 def read_log(id_or_name: str, kind: str) -> Response:
@@ -97,14 +114,11 @@ def read_log(id_or_name: str, kind: str) -> Response:
     context = current()
     if kind not in list(HookKind):
         raise BadParameter("kind", f"of a log is one of {', '.join(HookKind)}, not {shown(kind)}")
-    query = Query()
-    seconds = query.seconds("wait", 0, LONGEST_WAIT)
-    offset = query.whole("offset", 0, 2**53)
-    query.finish()
+    query = parse_query(LogQuery)
     path = _path(context, _resource_id(context, id_or_name), HookKind(kind))
-    content, size = _poll(seconds, lambda: _read(path, offset), lambda found: found[1] != offset)
-    following = min(offset, size) + len(content)
-    return http.bytes_reply(content, {"Log-Size": str(size), "Log-Next": str(following)})
+    content, size = _poll(query.wait, lambda: _read(path, query.offset), lambda found: found[1] != query.offset)
+    following = min(query.offset, size) + len(content)
+    return replies.bytes_reply(content, {"Log-Size": str(size), "Log-Next": str(following)})
 
 
 def logs_of(context: Context, number: int) -> list[Log]:

@@ -12,7 +12,7 @@ from prometheus_client.samples import Sample
 from functions.policy.waits.demand import OTHER
 from functions.web.context import Context, current
 from functions.web.request_counts import ROUTE
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 NO_ROUTE = "none"
 """The route name of requests that match no route."""
@@ -20,7 +20,7 @@ NO_ROUTE = "none"
 
 def report() -> Response:
     """200 with all metrics, in the format that the `Accept` header asks for."""
-    Query().finish()
+    parse_query(NoFields)
     registry = CollectorRegistry()
     registry.register(_Collected(current()))
     content, content_type = _encoded(registry, request.headers.get("Accept", ""))

@@ -3,18 +3,20 @@
 Each reads the pool's record and writes an intent, which the next reconcile pass decides. Each may be repeated.
 """
 
+from typing import Annotated
+
 from flask import Response
+from msgspec import Meta
 
 from config.pools import pool_name_fault
 from functions.operators.pools import read_counts
-from functions.operators.verbs import read_operator, read_reason, write_intent
+from functions.operators.verbs import Reason, checked_reason, read_operator, read_reason, write_intent
 from functions.text import utc
-from functions.web import replies as http
-from functions.web import times
+from functions.web import replies, times
 from functions.web.context import Context, current
 from functions.web.errors import PoolDrains
 from functions.web.offload import in_thread
-from functions.web.requests import Body, Query
+from functions.web.requests import Fields, NoFields, parse_body, parse_query
 from state.documents import IntentKind, PoolMode, PoolRecord
 from state.errors import NotFound
 
@@ -22,9 +24,22 @@ LONGEST_DRAIN = 366 * 86400.0
 """Seconds that the deadline of a drain may be ahead."""
 
 
+class Drain(Fields):
+    """The body of `POST /pools/NAME/drain`."""
+
+    reason: Reason | None = None
+    by: Annotated[
+        str | None,
+        Meta(
+            description="When resources that are still taken are deleted: like 23:59, 2h or 2026-03-01T18:00Z.",
+            examples=["2h", "2026-03-01T18:00Z"],
+        ),
+    ] = None
+
+
 def pause(name: str) -> Response:
     """202: nothing starts in the pool any more. 409 while it drains, which must be ended first."""
-    context, reason = _begin()
+    context, reason = current(), read_reason()
     record = in_thread(read_record, context, name)
     if record.mode is PoolMode.DRAINING:
         raise PoolDrains(name)
@@ -34,7 +49,7 @@ def pause(name: str) -> Response:
 
 def resume(name: str) -> Response:
     """202: the pool starts and assigns resources again, after a pause or a drain."""
-    context, reason = _begin()
+    context, reason = current(), read_reason()
     record = in_thread(read_record, context, name)
     _write_intent(context, IntentKind.RESUME_POOL, name, reason)
     before = {PoolMode.PAUSED: " and is no longer paused", PoolMode.DRAINING: " and no longer drains"}
@@ -45,11 +60,10 @@ def drain(name: str) -> Response:
     """202 with what is left in the pool: nothing starts and nothing is assigned. Free resources are deleted at once,
     taken ones when their ticket is closed, or at the time `by`, and then that ticket fails.
     """
-    Query().finish()
-    context, body = current(), Body()
-    reason, by = read_reason(body), body.string("by")
-    body.finish()
-    until = None if by is None else times.read_future("by", by, context.clock(), LONGEST_DRAIN)
+    parse_query(NoFields)
+    context, body = current(), parse_body(Drain)
+    reason = checked_reason(body.reason)
+    until = None if body.by is None else times.read_future("by", body.by, context.clock(), LONGEST_DRAIN)
     in_thread(read_record, context, name)
     counts = next((pool for pool in in_thread(read_counts, context) if pool["name"] == name), {})
     _write_intent(context, IntentKind.DRAIN_POOL, name, reason, until)
@@ -58,7 +72,7 @@ def drain(name: str) -> Response:
 
 def retry(name: str) -> Response:
     """202: the pool's pause after failed starts ends, and it tries to start at once."""
-    context, reason = _begin()
+    context, reason = current(), read_reason()
     record = in_thread(read_record, context, name)
     _write_intent(context, IntentKind.RETRY_POOL, name, reason)
     if record.mode is not PoolMode.ACTIVE:
@@ -76,14 +90,6 @@ def read_record(context: Context, name: str) -> PoolRecord:
     if record is None:
         raise NotFound("pool", name)
     return record
-
-
-def _begin() -> tuple[Context, str | None]:
-    Query().finish()
-    body = Body()
-    reason = read_reason(body)
-    body.finish()
-    return current(), reason
 
 
 def _write_intent(
@@ -110,6 +116,6 @@ def _drain_sentence(counts: dict[str, int], until: float | None) -> str:
 
 
 def _reply(name: str, verb: str, sentence: str) -> Response:
-    if http.wants_json():
-        return http.json_reply({"pool": name, "verb": verb, "message": sentence}, 202)
-    return http.text_reply(f"pool {name}: {sentence}\n", 202)
+    if replies.wants_json():
+        return replies.json_reply({"pool": name, "verb": verb, "message": sentence}, 202)
+    return replies.text_reply(f"pool {name}: {sentence}\n", 202)

@@ -6,38 +6,38 @@ from flask import Response
 
 from functions.operators.read_model import COUNTS, ReadModelCache
 from functions.text import iso
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.offload import in_thread
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 from state.documents import PoolMode
 from state.errors import NotFound
 
 
 def list_pools() -> Response:
     """200 with each pool's limits and counts and their total, in the order of pools.yaml: lines or JSON."""
-    Query().finish()
+    parse_query(NoFields)
     counts = in_thread(read_counts, current())
-    if http.wants_json():
+    if replies.wants_json():
         total = {name: sum(pool[name] for pool in counts) for name in ("max", *COUNTS)}
-        return http.json_reply({"pools": counts, "total": total})
-    return http.text_reply("".join(map(_line, counts)))
+        return replies.json_reply({"pools": counts, "total": total})
+    return replies.text_reply("".join(map(_line, counts)))
 
 
 def show_pool(name: str) -> Response:
     """200 with the counts of one pool: a line, or JSON. 404 when it is unknown."""
-    Query().finish()
+    parse_query(NoFields)
     counts = next((pool for pool in in_thread(read_counts, current()) if pool["name"] == name), None)
     if counts is None:
         raise NotFound("pool", name)
-    return http.json_reply(counts) if http.wants_json() else http.text_reply(_line(counts))
+    return replies.json_reply(counts) if replies.wants_json() else replies.text_reply(_line(counts))
 
 
 def show_stats() -> Response:
     """200 with JSON: the start statistics of each configured pool."""
-    Query().finish()
+    parse_query(NoFields)
     records = in_thread(current().shared(ReadModelCache).records)
-    return http.json_reply(
+    return replies.json_reply(
         {
             record.name: {
                 "startup_success_rate": record.startup_success_rate,

@@ -17,11 +17,11 @@ from config.yamlfile import LARGEST, text_of
 from functions.operators.read_model import ReadModelCache
 from functions.policy.preview.preview import Change, Course, Documents, Option, PoolPreview, Preview, Stop, preview
 from functions.text import first_few
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BODY_LIMIT, MOST_FAULTS, AlreadyUnderWay, BadField, FaultyPools, UnsupportedBody
 from functions.web.offload import in_thread
-from functions.web.requests import Query, read_body
+from functions.web.requests import NoFields, parse_query, read_body
 from state.documents import PoolMode
 
 FILE = "pools.yaml.new"
@@ -67,18 +67,18 @@ def show_preview() -> Response:
     """
     outlook = preview_file(read_file())
     found, warnings, notes = outlook
-    if http.wants_json():
-        return http.json_reply(
+    if replies.wants_json():
+        return replies.json_reply(
             {**preview_json(found), "warnings": warnings, "notes": notes, "text": preview_lines(found)}
         )
     lines = [*(f"warning: {each}" for each in warnings), *preview_lines(found), *(f"note: {each}" for each in notes)]
-    return http.text_reply("".join(f"{line}\n" for line in lines))
+    return replies.text_reply("".join(f"{line}\n" for line in lines))
 
 
 def show_usage() -> Response:
     """200 with the command to send."""
     url = request.host_url.rstrip("/")
-    return http.text_reply(
+    return replies.text_reply(
         "What another pools.yaml would start, stop or strand, before it is installed:\n\n"
         f"  curl -fsS {url}/plan --data-binary @pools.yaml\n"
     )
@@ -89,7 +89,7 @@ def read_file() -> bytes:
 
     Raises UnsupportedBody, MalformedBody, BadField and BodyTooLarge.
     """
-    Query().finish()
+    parse_query(NoFields)
     request.max_content_length = request.max_form_memory_size = LIMIT
     if request.mimetype == "multipart/form-data":
         return _read_form()

@@ -4,28 +4,50 @@
 `POST /pools/NAME/delete-unused`. Each reads the read model and writes intents, which the next reconcile pass decides.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
 
+import msgspec
 from flask import Response
+from msgspec import Meta
 
 from functions.operators.pool_verbs import read_record
 from functions.operators.read_model import ReadModelCache
 from functions.operators.resources import read_with_holders
-from functions.operators.verbs import read_operator, read_reason, write_intent
+from functions.operators.verbs import checked_reason, read_operator, read_reason, write_intent
 from functions.policy.transitions.resource import HOLDABLE, LONGEST_HOLD
 from functions.text import utc
-from functions.web import errors, times
-from functions.web import replies as http
+from functions.web import errors, replies, times
 from functions.web.context import Context, current
 from functions.web.errors import BadField, shown
 from functions.web.offload import in_thread
-from functions.web.requests import Body, Query
+from functions.web.requests import Fields, NoFields, label_of, parse_body, parse_query
 from state.documents import Intent, IntentKind, Resource, ResourceState
 from state.errors import NotFound
 
 DEFAULT_HOLD = 86400.0
 """Seconds for which a resource is held when the request does not say how long."""
 _HOLD_INTENTS = (IntentKind.HOLD_RESOURCE, IntentKind.RELEASE_RESOURCE)
+
+
+class DeleteSome(Fields):
+    """The body of `POST /resources/delete`: exactly one of its fields must be given."""
+
+    resources: Annotated[tuple[str, ...], Meta(extra={"form": "resource"}, description="Ids or names.")] = ()
+    all: Annotated[bool, Meta(description="Every resource that is UP.")] = False
+    unused: Annotated[bool, Meta(description="Every resource that is UP, free and passes its livecheck.")] = False
+
+
+class Hold(Fields):
+    """The body of `POST /resources/ID|NAME/hold`."""
+
+    reason: Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": 255}, description="Why, for people.")]
+    for_: Annotated[str | None, Meta(description="A span of at most 7 days.", examples=["2h", "1d12h"])] = (
+        msgspec.field(name="for", default=None)
+    )
+    until: Annotated[
+        str | None, Meta(description="A time, instead of a span.", examples=["+2h", "2026-03-01T18:00Z"])
+    ] = None
 
 
 class Selection(NamedTuple):
@@ -38,17 +60,13 @@ class Selection(NamedTuple):
 
 def delete(id_or_name: str) -> Response:
     """202: the resource will be deleted, taken or not. 409 while it is held."""
-    Query().finish()
+    parse_query(NoFields)
     return _delete_one(id_or_name, None)
 
 
 def delete_by_post(id_or_name: str) -> Response:
     """The same as `delete`, with the field `reason` of the body."""
-    Query().finish()
-    body = Body()
-    reason = read_reason(body)
-    body.finish()
-    return _delete_one(id_or_name, reason)
+    return _delete_one(id_or_name, read_reason())
 
 
 def delete_some() -> Response:
@@ -57,41 +75,36 @@ def delete_some() -> Response:
     Held resources stay and are listed.
     """
     context = current()
-    body = Body()
-    field, named = body.strings("resources", form_name="resource")
-    everything, unused = body.flag("all"), body.flag("unused")
-    body.finish()
-    if [bool(named), everything, unused].count(True) != 1:
-        raise BadField(field, "or all or unused must be given, and only one of them")
-    selection = in_thread(_select_named, context, named) if named else in_thread(_select_up, context, unused)
-    return _delete(context, selection, None, unused)
+    body = parse_body(DeleteSome)
+    if [bool(body.resources), body.all, body.unused].count(True) != 1:
+        raise BadField(label_of(DeleteSome, "resources"), "or all or unused must be given, and only one of them")
+    if body.resources:
+        selection = in_thread(_select_named, context, body.resources)
+    else:
+        selection = in_thread(_select_up, context, body.unused)
+    return _delete(context, selection, None, body.unused)
 
 
 def delete_unused(name: str) -> Response:
     """202 with what will be deleted of a pool: resources that are UP, free, not held, and pass their livecheck."""
-    Query().finish()
-    context, body = current(), Body()
-    reason = read_reason(body)
-    body.finish()
+    context, reason = current(), read_reason()
     in_thread(read_record, context, name)
     return _delete(context, in_thread(_select_up, context, True, name), reason, True)
 
 
 def hold(id_or_name: str) -> Response:
     """202: the resource is neither assigned nor deleted, for a `reason`, `for` a span or `until` a time."""
-    Query().finish()
-    context, body = current(), Body()
-    reason = read_reason(body, required=True)
-    span, moment = body.string("for"), body.string("until")
-    body.finish()
-    if span is not None and moment is not None:
+    parse_query(NoFields)
+    context, body = current(), parse_body(Hold)
+    reason = checked_reason(body.reason, required=True)
+    if body.for_ is not None and body.until is not None:
         raise BadField("until", "cannot be given beside for")
     now = context.clock()
     until = now + DEFAULT_HOLD
-    if span is not None:
-        until = now + times.read_span("for", span, LONGEST_HOLD)
-    elif moment is not None:
-        until = times.read_future("until", moment, now, LONGEST_HOLD)
+    if body.for_ is not None:
+        until = now + times.read_span("for", body.for_, LONGEST_HOLD)
+    elif body.until is not None:
+        until = times.read_future("until", body.until, now, LONGEST_HOLD)
     resource = in_thread(_find_living, context, id_or_name)
     if resource.state not in HOLDABLE:
         raise errors.NotUp(resource)
@@ -102,10 +115,7 @@ def hold(id_or_name: str) -> Response:
 
 def release(id_or_name: str) -> Response:
     """202: the hold of the resource ends, and the usual rules apply to it again."""
-    Query().finish()
-    context, body = current(), Body()
-    reason = read_reason(body)
-    body.finish()
+    context, reason = current(), read_reason()
     resource = in_thread(_find_living, context, id_or_name)
     (expected,) = in_thread(_with_pending_holds, context, [resource])
     _write_intent(context, IntentKind.RELEASE_RESOURCE, resource, reason)
@@ -114,7 +124,7 @@ def release(id_or_name: str) -> Response:
 
 def _delete_one(id_or_name: str, reason: str | None) -> Response:
     context = current()
-    selection = in_thread(_select_named, context, [id_or_name])
+    selection = in_thread(_select_named, context, (id_or_name,))
     if selection.unknown:
         raise NotFound("resource", id_or_name)
     if selection.held:
@@ -139,7 +149,7 @@ def _write_intent(
     in_thread(write_intent, context, kind, resource=resource.id, reason=reason, until=until, by=read_operator())
 
 
-def _select_named(context: Context, named: list[str]) -> Selection:
+def _select_named(context: Context, named: Sequence[str]) -> Selection:
     selection = Selection([], [], [])
     living = {resource.name: resource for resource in context.shared(ReadModelCache).resources()}
     resources = []
@@ -189,8 +199,8 @@ def _delete(context: Context, selection: Selection, reason: str | None, unused: 
             write_intent(context, kind, resource=resource.id, unused_only=unused, reason=whole_reason, by=operator)
 
     in_thread(write_intents)
-    if http.wants_json():
-        return http.json_reply(
+    if replies.wants_json():
+        return replies.json_reply(
             {
                 "deleted": [{"id": resource.id, "name": resource.name} for resource in selection.found],
                 "unknown": selection.unknown,
@@ -201,10 +211,10 @@ def _delete(context: Context, selection: Selection, reason: str | None, unused: 
     lines = [f"deleted {resource.id} {resource.name}" for resource in selection.found]
     lines += [f"unknown {shown(id_or_name)}" for id_or_name in selection.unknown]
     lines += [f"held {resource.id} {resource.name}: {resource.held_reason}" for resource in selection.held]
-    return http.text_reply("".join(f"{line}\n" for line in lines), 202)
+    return replies.text_reply("".join(f"{line}\n" for line in lines), 202)
 
 
 def _reply(resource: Resource, verb: str, sentence: str) -> Response:
-    if http.wants_json():
-        return http.json_reply({"id": resource.id, "name": resource.name, "verb": verb, "message": sentence}, 202)
-    return http.text_reply(f"resource {resource.id} ({resource.name}): {sentence}\n", 202)
+    if replies.wants_json():
+        return replies.json_reply({"id": resource.id, "name": resource.name, "verb": verb, "message": sentence}, 202)
+    return replies.text_reply(f"resource {resource.id} ({resource.name}): {sentence}\n", 202)

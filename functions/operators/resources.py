@@ -1,61 +1,64 @@
 """Resources and tickets: `GET /resources`, `GET /resources/ID|NAME` and `GET /tickets`. Reads the read model."""
 
 import re
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from flask import Response
+from msgspec import Meta
 
 from functions.operators.read_model import ReadModelCache, holder, tickets_by_resource
 from functions.tickets.check import described as described_ticket
 from functions.tickets.check import output_fields
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import Context, current
-from functions.web.errors import BadParameter, shown
 from functions.web.offload import in_thread
-from functions.web.requests import Query
+from functions.web.requests import Fields, NoFields, parse_query
 from state.documents import Resource, ResourceState, Ticket, TicketState
 
-S = TypeVar("S", bound=StrEnum)
+
+class ResourceQuery(Fields):
+    """The query of `GET /resources`."""
+
+    state: Annotated[ResourceState | None, Meta(description="Only resources in this state.")] = None
+    format: Annotated[Literal["shell"] | None, Meta(description="Fields for a shell, separated by tabs.")] = None
+
+
+class TicketQuery(Fields):
+    """The query of `GET /tickets`."""
+
+    state: Annotated[TicketState | None, Meta(description="Only tickets in this state.")] = None
 
 
 def list_resources() -> Response:
     """200 with the resources that are not ENDED: lines, or JSON, or with `?format=shell` fields for a shell."""
-    query = Query()
-    state = read_state(query, ResourceState)
-    form = query.string("format")
-    query.finish()
-    if form not in (None, "shell"):
-        raise BadParameter("format", f"can only be shell, not {shown(form)}")
+    query = parse_query(ResourceQuery)
     pairs = in_thread(read_with_holders, current())
-    pairs = [(resource, ticket) for resource, ticket in pairs if state in (None, resource.state)]
-    if form == "shell":
-        return http.text_reply(b"".join(_shell_line(resource) for resource, _ in pairs))
-    if http.wants_json():
-        return http.json_reply({"resources": [described(resource, ticket) for resource, ticket in pairs]})
-    return http.text_reply("".join(_line(resource, ticket) for resource, ticket in pairs))
+    pairs = [(resource, ticket) for resource, ticket in pairs if query.state in (None, resource.state)]
+    if query.format == "shell":
+        return replies.text_reply(b"".join(_shell_line(resource) for resource, _ in pairs))
+    if replies.wants_json():
+        return replies.json_reply({"resources": [described(resource, ticket) for resource, ticket in pairs]})
+    return replies.text_reply("".join(_line(resource, ticket) for resource, ticket in pairs))
 
 
 def show_resource(id_or_name: str) -> Response:
     """200 with everything about a resource, also an ended one, as indented JSON."""
-    Query().finish()
+    parse_query(NoFields)
     resource, ticket = in_thread(_find_with_holder, current(), id_or_name)
-    reply = http.json_reply(described(resource, ticket))
+    reply = replies.json_reply(described(resource, ticket))
     reply.set_data(msgspec.json.format(reply.get_data(), indent=4) + b"\n")
     return reply
 
 
 def list_tickets() -> Response:
     """200 with the tickets that are not CLOSED, or those in `?state=`: lines or JSON."""
-    query = Query()
-    state = read_state(query, TicketState)
-    query.finish()
-    wanted = (state,) if state else (TicketState.OPEN, TicketState.FAILED)
+    query = parse_query(TicketQuery)
+    wanted = (query.state,) if query.state else (TicketState.OPEN, TicketState.FAILED)
     tickets = [ticket for ticket in in_thread(current().shared(ReadModelCache).tickets) if ticket.state in wanted]
-    if http.wants_json():
-        return http.json_reply({"tickets": [described_ticket(ticket) for ticket in tickets]})
-    return http.text_reply("".join(map(_ticket_line, tickets)))
+    if replies.wants_json():
+        return replies.json_reply({"tickets": [described_ticket(ticket) for ticket in tickets]})
+    return replies.text_reply("".join(map(_ticket_line, tickets)))
 
 
 def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
@@ -92,18 +95,6 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
         "held_by": resource.held_by,
         "held_reason": resource.held_reason,
     }
-
-
-def read_state(query: Query, states: type[S]) -> S | None:
-    """The parameter `state`, one of `states` or None; raises BadParameter."""
-    value = query.string("state")
-    if value is None:
-        return None
-    try:
-        return states(value.upper())
-    except ValueError:
-        known = ", ".join(states)
-        raise BadParameter("state", f"must be one of {known}, not {shown(value)}") from None
 
 
 def read_with_holders(context: Context) -> list[tuple[Resource, Ticket | None]]:

@@ -9,9 +9,9 @@ import msgspec
 from flask import Response
 
 from functions.pages.layout import render
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.about import description
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Operation:
 
 def list_functions() -> Response:
     """200 with one line per function."""
-    Query().finish()
+    parse_query(NoFields)
     operations = [operation for _, found in groups() for operation in found]
-    return http.text_reply("".join(f"{each.method:6} {each.path}  {each.summary}\n" for each in operations))
+    return replies.text_reply("".join(f"{each.method:6} {each.path}  {each.summary}\n" for each in operations))
 
 
 def show() -> Response:
     """200 with the page."""
-    Query().finish()
-    return http.html_reply(render("api.html", groups=groups()))
+    parse_query(NoFields)
+    return replies.html_reply(render("api.html", groups=groups()))
 
 
 @functools.cache

@@ -4,29 +4,21 @@ from typing import Any
 
 from flask import Response
 
-from functions.operators.events import DEFAULT_LIMIT, newest, read_filter, read_place
+from functions.operators.events import DEFAULT_LIMIT, EventPageQuery, filter_of, newest, place_of
 from functions.operators.read_model import ReadModel
 from functions.pages.layout import page_reply
 from functions.web.context import current
-from functions.web.requests import Query
+from functions.web.requests import parse_query
 
 FILTERS = ("pool", "resource", "ticket", "since")
-
-
-class FormQuery(Query):
-    """A query in which an empty field of a form counts as not given."""
-
-    def string(self, name: str) -> str | None:
-        return super().string(name) or None
 
 
 def show() -> Response:
     """200 with the newest events, the newest first, or those before `?before=ID`; 400 when the query is not right."""
     context = current()
-    query = FormQuery()
-    chosen = {name: "".join(query.peek(name)) for name in FILTERS}
-    wanted, before = read_filter(query, context.clock()), read_place(query, "before")
-    query.finish()
+    query = parse_query(EventPageQuery, blank_is_absent=True)
+    chosen = {name: getattr(query, name) or "" for name in FILTERS}
+    wanted, before = filter_of(query, context.clock()), place_of("before", query.before)
 
     def make(model: ReadModel) -> dict[str, Any]:
         found = newest(context.store.events, wanted, DEFAULT_LIMIT, before)

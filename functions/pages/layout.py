@@ -7,21 +7,22 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jinja2
 from flask import Response
 from jinja2.bccache import Bucket
+from msgspec import Meta
 
 from functions import text as words
 from functions.operators.events import event_searches
 from functions.operators.read_model import ReadModel, ReadModelCache
 from functions.pages.warnings import conditions_of_server
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.context import current
 from functions.web.errors import BadParameter, Refused, shown
 from functions.web.offload import in_thread
-from functions.web.requests import Query
+from functions.web.requests import Fields, parse_query
 from state.errors import NotFound
 
 ROWS = 200
@@ -32,6 +33,21 @@ _FOLDER = Path(__file__).parent
 _KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 _FILES = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir() if path.suffix in _KINDS}
 _VERSIONS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in _FILES.items()}
+
+
+class ListQuery(Fields):
+    """The query of a page with a list: filters, and which page of the list."""
+
+    pool: str = ""
+    state: str = ""
+    q: str = ""
+    page: Annotated[int, Meta(ge=0, le=10_000)] = 1
+
+
+class AssetQuery(Fields):
+    """The query of `GET /assets/NAME`."""
+
+    v: Annotated[str | None, Meta(description="Its version; with it, clients may cache the file without limit.")] = None
 
 
 def asset_url(name: str) -> str:
@@ -106,23 +122,18 @@ def page_reply(
         model = cache.read()
         return render(template, model=model, notices=conditions_of_server(model), **make(model))
 
-    return http.html_reply(call(build), status)
+    return replies.html_reply(call(build), status)
 
 
-def read_choice(query: Query, name: str, choices: Sequence[str]) -> str:
-    """The parameter `name`, one of `choices`, in any case, or empty; raises BadParameter."""
-    value = query.string(name) or ""
-    if value.upper() not in ("", *choices):
-        raise BadParameter(name, f"must be one of {', '.join(choices)}, not {shown(value)}")
-    return value.upper()
-
-
-def read_text(query: Query, name: str) -> str:
-    """The parameter `name`, a text to search for, or empty; raises BadParameter."""
-    value = (query.string(name) or "").strip()
-    if len(value) > LONGEST_SEARCH:
-        raise BadParameter(name, f"may have at most {LONGEST_SEARCH} characters")
-    return value
+def read_list_query(states: Sequence[str]) -> tuple[dict[str, str], int]:
+    """The filters `pool`, `state` and `q` of a list (empty where not given), and the page; raises BadParameter."""
+    query = parse_query(ListQuery)
+    for name, text in (("pool", query.pool), ("q", query.q)):
+        if len(text.strip()) > LONGEST_SEARCH:
+            raise BadParameter(name, f"may have at most {LONGEST_SEARCH} characters")
+    if query.state.upper() not in ("", *states):
+        raise BadParameter("state", f"must be one of {', '.join(states)}, not {shown(query.state)}")
+    return {"pool": query.pool.strip(), "state": query.state.upper(), "q": query.q.strip()}, query.page
 
 
 class Rows:
@@ -138,9 +149,7 @@ class Rows:
 
 def send_asset(name: str) -> Response:
     """200 with the file; clients may cache it without limit when the URL names its version."""
-    query = Query()
-    version = query.string("v")
-    query.finish()
+    version = parse_query(AssetQuery).v
     if name not in _FILES:
         raise NotFound("asset", name)
     if version not in (None, _VERSIONS[name]):

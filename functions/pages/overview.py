@@ -9,12 +9,12 @@ from functions.pages.charts import Sparks
 from functions.pages.layout import page_reply
 from functions.pages.warnings import conditions_by_pool
 from functions.web.context import current
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 
 def show() -> Response:
     """200 with what needs attention, sums, and a row for each pool."""
-    Query().finish()
+    parse_query(NoFields)
     sparks = current().shared(Sparks)
     return page_reply("overview.html", lambda model: _facts(model, sparks))
 

@@ -7,11 +7,10 @@ from flask import Response
 from functions.operators.read_model import ReadModel
 from functions.pages.charts import charts
 from functions.pages.layout import page_reply
-from functions.pages.verbs import read_verb, verb_facts, verbs_of_pool
+from functions.pages.verbs import read_verb_query, verb_facts, verbs_of_pool
 from functions.pages.warnings import conditions_of_pool
 from functions.policy.transitions.history import lines_of
 from functions.web.context import current
-from functions.web.requests import Query
 from state.errors import NotFound
 
 _LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")
@@ -22,9 +21,7 @@ OPTIONS = (*_LIMITS, *_REUSE)
 
 def show(name: str) -> Response:
     """200 with its conditions, charts, limits, resources and events; 404 when it is unknown."""
-    query = Query()
-    asked, done = read_verb(query, "ask"), read_verb(query, "done")
-    query.finish()
+    query = read_verb_query()
     samples = current().store.samples
 
     def make(model: ReadModel) -> dict[str, Any]:
@@ -37,7 +34,7 @@ def show(name: str) -> Response:
             "conditions": conditions_of_pool(pool, model.ticket_by_resource, model.at),
             "charts": charts(samples.read(name), model.at),
             "events": lines_of(pool.record)[::-1],
-            **verb_facts(verbs_of_pool(pool, model.at), asked, done),
+            **verb_facts(verbs_of_pool(pool, model.at), query),
         }
 
     return page_reply("pool.html", make)

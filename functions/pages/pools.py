@@ -7,12 +7,12 @@ from flask import Response
 from functions.operators.read_model import COUNTS, ReadModel
 from functions.pages.layout import page_reply
 from functions.pages.warnings import conditions_by_pool
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 
 def show() -> Response:
     """200 with a table of limits, counts and descriptions, and a total row."""
-    Query().finish()
+    parse_query(NoFields)
     return page_reply("pools.html", _facts)
 
 

@@ -8,12 +8,12 @@ from functions.operators import preview
 from functions.operators.preview import pool_sentences, stranded_sentences
 from functions.pages.layout import page_reply
 from functions.web.errors import FaultyPools
-from functions.web.requests import Query
+from functions.web.requests import NoFields, parse_query
 
 
 def show_form() -> Response:
     """200 with a form for the file."""
-    Query().finish()
+    parse_query(NoFields)
     return page_reply("preview.html", lambda model: {"text": "", "outlook": None, "faults": ()})
 
 

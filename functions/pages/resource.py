@@ -8,9 +8,8 @@ from functions.operators.history import read_history
 from functions.operators.logs import tails_of
 from functions.operators.read_model import ReadModel, ReadModelCache
 from functions.pages.layout import page_reply
-from functions.pages.verbs import read_verb, verb_facts, verbs_of_resource
+from functions.pages.verbs import read_verb_query, verb_facts, verbs_of_resource
 from functions.web.context import current
-from functions.web.requests import Query
 from state.documents import ResourceState
 
 EVENTS = 50
@@ -19,9 +18,7 @@ EVENTS = 50
 
 def show(id_or_name: str) -> Response:
     """200 with its state, tickets, events and the logs of its hooks; 404 when it is unknown."""
-    query = Query()
-    asked, done = read_verb(query, "ask"), read_verb(query, "done")
-    query.finish()
+    query = read_verb_query()
     context = current()
 
     def make(model: ReadModel) -> dict[str, Any]:
@@ -34,7 +31,7 @@ def show(id_or_name: str) -> Response:
             "logs": tails_of(context, resource.id),
             "events": history.events[::-1],
             "holdings": history.holdings[::-1],
-            **verb_facts(verbs_of_resource(resource, ticket, model.at), asked, done),
+            **verb_facts(verbs_of_resource(resource, ticket, model.at), query),
         }
 
     return page_reply("resource.html", make, searches=True)

@@ -5,9 +5,8 @@ from typing import Any
 from flask import Response
 
 from functions.operators.read_model import ReadModel
-from functions.pages.layout import Rows, page_reply, read_choice, read_text
+from functions.pages.layout import Rows, page_reply, read_list_query
 from functions.text import text
-from functions.web.requests import Query
 from state.documents import Resource, ResourceState, Ticket
 
 _MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")
@@ -17,14 +16,7 @@ STATES = (*(state.value for state in ResourceState if state is not ResourceState
 
 def show() -> Response:
     """200 with the resources that are not ENDED; 400 when the query cannot be taken."""
-    query = Query()
-    wanted = {
-        "pool": read_text(query, "pool"),
-        "state": read_choice(query, "state", STATES),
-        "q": read_text(query, "q"),
-    }
-    number = query.whole("page", 1, 10_000)
-    query.finish()
+    wanted, number = read_list_query(STATES)
 
     def make(model: ReadModel) -> dict[str, Any]:
         found = [

@@ -6,12 +6,12 @@ from flask import Response
 
 from functions.operators.read_model import ReadModel
 from functions.pages.layout import page_reply
-from functions.pages.verbs import read_verb, verb_facts, verbs_of_ticket
+from functions.pages.verbs import read_verb_query, verb_facts, verbs_of_ticket
 from functions.policy.transitions.history import lines_of
 from functions.tickets.waiting import Wait, wait_of
 from functions.tickets.waiting import lines_of as lines_of_wait
 from functions.web.context import current
-from functions.web.requests import Query, read_id
+from functions.web.requests import read_id
 from state.documents import Ticket
 
 
@@ -19,9 +19,7 @@ def show(ticket_id: str) -> Response:
     """200 with its tags, its resource or why it waits, and its events; 404 when it is unknown."""
     context = current()
     number = read_id(ticket_id, "ticket")
-    query = Query()
-    asked, done = read_verb(query, "ask"), read_verb(query, "done")
-    query.finish()
+    query = read_verb_query()
 
     def make(model: ReadModel) -> dict[str, Any]:
         ticket = context.store.tickets.read_durable(number)
@@ -33,7 +31,7 @@ def show(ticket_id: str) -> Response:
             "able": able,
             "reasons": _reasons(ticket, wait, model.at) if wait else [],
             "events": list(reversed(lines_of(ticket))),
-            **verb_facts(verbs_of_ticket(ticket), asked, done),
+            **verb_facts(verbs_of_ticket(ticket), query),
         }
 
     return page_reply("ticket.html", make)

@@ -5,10 +5,9 @@ from typing import Any
 from flask import Response
 
 from functions.operators.read_model import ReadModel
-from functions.pages.layout import Rows, page_reply, read_choice, read_text
+from functions.pages.layout import Rows, page_reply, read_list_query
 from functions.tickets.waiting import wait_of
 from functions.web.context import current
-from functions.web.requests import Query
 from state.documents import Ticket, TicketState
 
 STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))
@@ -17,14 +16,7 @@ STATES = ("WAITING", "SERVED", *(state.value for state in TicketState))
 
 def show() -> Response:
     """200 with the tickets that are not CLOSED, or those chosen; 400 when the query cannot be taken."""
-    query = Query()
-    wanted = {
-        "state": read_choice(query, "state", STATES),
-        "pool": read_text(query, "pool"),
-        "q": read_text(query, "q"),
-    }
-    number = query.whole("page", 1, 10_000)
-    query.finish()
+    wanted, number = read_list_query(STATES)
     context = current()
 
     def make(model: ReadModel) -> dict[str, Any]:

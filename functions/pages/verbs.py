@@ -13,9 +13,9 @@ from flask import Response
 from functions.operators.read_model import PoolStatus
 from functions.policy.transitions.resource import HOLDABLE
 from functions.text import plural, span
-from functions.web import replies as http
+from functions.web import replies
 from functions.web.errors import BadParameter, shown
-from functions.web.requests import Query
+from functions.web.requests import Fields, parse_query
 from state.documents import PoolMode, Resource, ResourceState, Ticket, TicketState
 
 
@@ -42,19 +42,27 @@ class Confirmation(NamedTuple):
 REASON = Field("reason", "Reason", "optional, shown to everybody")
 
 
-def read_verb(query: Query, name: str) -> str | None:
-    """The parameter `ask` or `done`, a known verb, None without one; raises BadParameter."""
-    verb = query.string(name)
-    if verb is not None and verb not in VERBS:
-        raise BadParameter(name, f"must be one of {', '.join(VERBS)}, not {shown(verb)}")
-    return verb
+class VerbQuery(Fields):
+    """The query of a page with verbs: the verb to confirm, and the verb that was just done."""
+
+    ask: str | None = None
+    done: str | None = None
 
 
-def verb_facts(possible: Sequence[Confirmation], asked: str | None, done: str | None) -> dict[str, Any]:
+def read_verb_query() -> VerbQuery:
+    """The query, with known verbs only; raises BadParameter."""
+    query = parse_query(VerbQuery)
+    for name, verb in (("ask", query.ask), ("done", query.done)):
+        if verb is not None and verb not in VERBS:
+            raise BadParameter(name, f"must be one of {', '.join(VERBS)}, not {shown(verb)}")
+    return query
+
+
+def verb_facts(possible: Sequence[Confirmation], query: VerbQuery) -> dict[str, Any]:
     """For the template: the possible verbs, the one to confirm, and the sentence about the one that was just done."""
-    confirmation = next((each for each in possible if each.verb == asked), None)
-    late = f"{_LABELS[asked]} is no longer possible." if asked and not confirmation else ""
-    return {"verbs": possible, "confirmation": confirmation, "done": VERBS[done] if done else late}
+    confirmation = next((each for each in possible if each.verb == query.ask), None)
+    late = f"{_LABELS[query.ask]} is no longer possible." if query.ask and not confirmation else ""
+    return {"verbs": possible, "confirmation": confirmation, "done": VERBS[query.done] if query.done else late}
 
 
 def redirecting(function: Callable[..., Response], place: str, verb: str) -> Callable[..., Response]:
@@ -63,7 +71,7 @@ def redirecting(function: Callable[..., Response], place: str, verb: str) -> Cal
     def view(**arguments: str) -> Response:
         function(**arguments)
         target = place.format(**{name: quote(value, safe="") for name, value in arguments.items()})
-        return http.see_other(f"{target}?done={verb}")
+        return replies.see_other(f"{target}?done={verb}")
 
     return view
 

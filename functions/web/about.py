@@ -5,6 +5,7 @@ the parameters or the request body are generated from the struct of that name, a
 """
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def openapi() -> Response:
 def description() -> msgspec.Raw:
     """The OpenAPI document as JSON. All functions must be imported before the first call (functions/app.py does it)."""
     document = yaml.safe_load(_FILE.read_text())
-    forms = {form.__name__: form for form in Fields.__subclasses__()}
+    forms = {form.__name__: form for form in _subclasses(Fields)}
     for item in document["paths"].values():
         for operation in item.values():
             if "query" in operation:
@@ -53,9 +54,17 @@ def description() -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(document))
 
 
+def _subclasses(form: type[Fields]) -> Iterator[type[Fields]]:
+    for subclass in form.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
+
+
 def _parameters(form: type[Fields]) -> list[dict[str, Any]]:
     found = []
     for field, of_json in _schemas(form):
+        if not field.listed:
+            continue
         schema = _as_text(of_json)
         about = {"description": schema.pop("description")} if "description" in schema else {}
         needed = {"required": True} if field.required else {}
@@ -98,6 +107,8 @@ def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     schema = {name: value for name, value in schema.items() if name != "default"}
     if "$ref" in schema:
         return {name: value for name, value in schema.items() if name in ("$ref", "description")}
+    if "enum" in schema:
+        return {"type": "string", **schema}
     if "items" in schema:
         return {**schema, "items": _plain(schema["items"])}
     if "anyOf" in schema:

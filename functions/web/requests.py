@@ -9,12 +9,12 @@ import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from flask import request
-from msgspec import inspect
+from msgspec import Meta, inspect
 from werkzeug.exceptions import HTTPException
 
 from functions.web import errors
@@ -33,11 +33,19 @@ class Fields(msgspec.Struct, kw_only=True):
     A query or a form gives texts: `bool` is 1 or 0, `int` a whole number, `float` a number of seconds, an enum one of
     its values in any case, `tuple[str, ...]` a field that is given once for each item. JSON gives its own types; null
     is the same as no value. `Annotated[..., Meta(ge=0, le=60, description="...")]` sets limits and documents the
-    field; `Meta(extra={"form": NAME})` gives it another name in forms and queries.
+    field; `Meta(extra={"form": NAME})` gives it another name in forms and queries; `Meta(extra={"listed": False})`
+    keeps it out of the parameters in /openapi.json.
     """
 
 
 F = TypeVar("F", bound=Fields)
+
+
+LONGEST_WAIT = 60
+"""Seconds that a request may wait for something new."""
+Wait = Annotated[float, Meta(ge=0, le=LONGEST_WAIT, description="Seconds to wait at most for something new.")]
+Id = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/Id"})]
+"""The number of a ticket or a resource, for `read_id`; web/openapi.yaml describes it."""
 
 
 class NoFields(Fields):
@@ -45,12 +53,16 @@ class NoFields(Fields):
 
 
 class Field(NamedTuple):
-    """One field of a struct: `name` in JSON, `text_name` in forms and queries, `type` without None."""
+    """One field of a struct: `name` in JSON, `text_name` in forms and queries, `type` without None.
+
+    `listed` says whether /openapi.json lists it.
+    """
 
     name: str
     text_name: str
     type: inspect.Type
     required: bool
+    listed: bool
 
     @property
     def is_list(self) -> bool:
@@ -95,14 +107,15 @@ def label_of(form: type[Fields], name: str) -> str:
 
 def _field(field: inspect.Field) -> Field:
     kind: Any = field.type
-    text_name = field.encode_name
+    extra: dict[str, Any] = {}
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         if isinstance(kind, inspect.Metadata):
-            text_name = (kind.extra or {}).get("form", text_name)
+            extra |= kind.extra or {}
             kind = kind.type
         else:
             kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
-    return Field(field.encode_name, text_name, kind, field.required)
+    name = field.encode_name
+    return Field(name, extra.get("form", name), kind, field.required, extra.get("listed", True))
 
 
 def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
@@ -183,6 +196,8 @@ def _requirement(kind: inspect.Type, flag: str) -> str:
             return f"must be a number of seconds{_range(kind)}"
         case inspect.EnumType():
             return f"must be one of {', '.join(str(one.value) for one in kind.cls)}"
+        case inspect.LiteralType():
+            return f"must be {' or '.join(map(str, kind.values))}"
         case inspect.VarTupleType() | inspect.ListType():
             return "must be a list of strings"
     return "must be a string"
@@ -220,108 +235,6 @@ def read_body() -> bytes:
     return content
 
 
-class Query:
-    """The parameters after the `?`. Ask for each that is known, then `finish`; all raise BadParameter."""
-
-    def __init__(self) -> None:
-        self._values = request.args.to_dict(flat=False) if request.query_string else {}
-
-    def string(self, name: str) -> str | None:
-        values = self._values.pop(name, None)
-        if values is not None and len(values) > 1:
-            raise errors.BadParameter(name, "may be given only once")
-        return values[0] if values else None
-
-    def strings(self, name: str) -> list[str]:
-        return self._values.pop(name, [])
-
-    def peek(self, name: str) -> list[str]:
-        """The values as they were given, which are still to be asked for."""
-        return self._values.get(name, [])
-
-    def seconds(self, name: str, default: float, most: float) -> float:
-        value = self.string(name)
-        return default if value is None else self._number(name, value, most)
-
-    def whole(self, name: str, default: int, most: int) -> int:
-        value = self.string(name)
-        if value is None:
-            return default
-        if not (value.isascii() and value.isdigit() and len(value) <= 17 and int(value) <= most):
-            raise errors.BadParameter(name, f"must be a whole number from 0 to {most}, not {shown(value)}")
-        return int(value)
-
-    def flag(self, name: str) -> bool:
-        value = self.string(name)
-        return False if value is None else _flag(name, value, errors.BadParameter)
-
-    def finish(self) -> None:
-        for name in self._values:
-            raise errors.BadParameter(name, "is not known here")
-
-    def _number(self, name: str, value: str, most: float) -> float:
-        try:
-            number = float(value) if value.isascii() and "_" not in value else math.nan
-        except ValueError:
-            number = math.nan
-        if not 0 <= number <= most:
-            raise errors.BadParameter(name, f"must be a number of seconds from 0 to {most:g}, not {shown(value)}")
-        return number
-
-
-class Body:
-    """The fields of a form or of a JSON object. Ask for each that is known, then `finish`.
-
-    Raises MalformedBody and UnsupportedBody when it is neither, BadField for fields that cannot be taken.
-    """
-
-    def __init__(self) -> None:
-        self._json: dict[str, Any] | None = None
-        self._form: dict[str, list[str]] = {}
-        content = read_body()
-        if is_json(request.content_type):
-            self._json = _json_object(content)
-        elif request.mimetype == "application/x-www-form-urlencoded" or not content:
-            self._form = _form(content)
-        else:
-            raise errors.UnsupportedBody(request.content_type or "")
-
-    def strings(self, name: str, form_name: str) -> tuple[str, list[str]]:
-        """A list of texts, and what it is called: in a form the field `form_name`, given again and again."""
-        if self._json is None:
-            return form_name, self._form.pop(form_name, [])
-        value = self._json.pop(name, None)
-        if value is None:
-            return name, []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise errors.BadField(name, "must be a list of strings")
-        return name, value
-
-    def string(self, name: str) -> str | None:
-        if self._json is None:
-            values = self._form.pop(name, [])
-            if len(values) > 1:
-                raise errors.BadField(name, "may be given only once")
-            return values[0] if values else None
-        value = self._json.pop(name, None)
-        if value is not None and not isinstance(value, str):
-            raise errors.BadField(name, "must be a string")
-        return value
-
-    def flag(self, name: str) -> bool:
-        if self._json is None:
-            value = self.string(name)
-            return False if value is None else _flag(name, value, errors.BadField)
-        value = self._json.pop(name, False)
-        if not isinstance(value, bool):
-            raise errors.BadField(name, "must be true or false")
-        return value
-
-    def finish(self) -> None:
-        for name in self._json if self._json is not None else self._form:
-            raise errors.BadField(name, "is not known here")
-
-
 def _json_object(content: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(content)
@@ -345,11 +258,3 @@ def _form(content: bytes) -> dict[str, list[str]]:
         except UnicodeDecodeError as error:
             raise errors.MalformedBody("The body is a form that is not in UTF-8.") from error
     return fields
-
-
-def _flag(name: str, value: str, error: type[errors.BadParameter] | type[errors.BadField]) -> bool:
-    if value.lower() in _YES:
-        return True
-    if value.lower() in _NO:
-        return False
-    raise error(name, f"must be 1 or 0, not {shown(value)}")

@@ -21,7 +21,7 @@ def test_parameters_and_replies_are_described_in_words(browser: Browser) -> None
     assert "list of: string of at most 255" in page
     assert "number from 0, to 3600" in page
     assert "OPEN or CLOSED or FAILED" in page
-    assert "It still waits; ask again after Retry-After." in page
+    assert "It still waits; try again after Retry-After." in page
 
 
 def test_curl_gets_a_line_for_each(client: FlaskClient) -> None:
