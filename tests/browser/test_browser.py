@@ -110,7 +110,7 @@ def test_error_pages_are_accessible(window):
     assert [complaint for complaint in window.complaints if "404" not in complaint] == []
 
 
-def test_dark_is_dark(windows):
+def test_the_colour_scheme_of_the_browser_is_used(windows):
     def brightness(scheme: str) -> int:
         page = windows(color_scheme=scheme).open("/")
         colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -129,7 +129,7 @@ def test_the_overview_shows_failing_pools_and_waiting_tickets(window, farm):
     window.check()
 
 
-def test_a_ticket_appears_is_served_and_goes_without_a_reload(window, farm):
+def test_a_list_is_updated_without_a_reload(window, farm):
     page = window.open("/tickets")
     page.evaluate("window.untouched = true")
     ticket = farm.take("x86_64", sandbox="lively")
@@ -142,7 +142,7 @@ def test_a_ticket_appears_is_served_and_goes_without_a_reload(window, farm):
     window.check()
 
 
-def test_an_update_leaves_the_focus_and_what_is_typed_alone(window, farm):
+def test_an_update_keeps_the_focus_and_what_is_typed(window, farm):
     page = window.open("/resources")
     page.get_by_role("searchbox").fill("10.0")
     page.get_by_role("link", name="1", exact=True).first.focus()
@@ -164,7 +164,7 @@ def test_updates_can_be_paused(window, farm):
     farm.close(ticket)
 
 
-def test_a_server_that_does_not_answer_is_told_until_it_does(window, farm):
+def test_a_page_shows_while_the_server_does_not_answer(window, farm):
     page = window.open("/")
     page.route("**/*", lambda route: route.abort())
     expect(page.locator("#live-word")).to_contain_text("Not updated")
@@ -172,7 +172,7 @@ def test_a_server_that_does_not_answer_is_told_until_it_does(window, farm):
     expect(page.locator("#live-word")).to_have_text("Live")
 
 
-def test_a_log_is_followed_as_it_grows_and_is_never_html(window, farm, folder):
+def test_a_log_is_followed_as_it_grows_and_is_escaped(window, farm, folder):
     number = slow_one(farm)
     page = window.open(f"/resources/{number}")
     log = page.locator("#text-alloc")

@@ -60,7 +60,7 @@ def tickets(reply: dict) -> list[int]:
     return [event["ticket"] for event in reply["events"]]
 
 
-def test_the_newest_come_with_the_oldest_of_them_first(client: FlaskClient, twenty: None) -> None:
+def test_newest_events_are_listed_with_the_oldest_first(client: FlaskClient, twenty: None) -> None:
     assert tickets(ask(client, limit=3)) == [18, 19, 20]
     assert tickets(ask(client)) == list(range(1, 21))
     assert tickets(ask(client, limit=0)) == []
@@ -79,11 +79,11 @@ def test_the_newest_come_with_the_oldest_of_them_first(client: FlaskClient, twen
         ({"since": f"{NOW - 1000 + 5:.0f}", "until": f"{NOW - 1000 + 7:.0f}", "resource": "1"}, [6]),
     ],
 )
-def test_only_what_fits_is_told(client: FlaskClient, twenty: None, query: dict, expected: list[int]) -> None:
+def test_events_are_filtered(client: FlaskClient, twenty: None, query: dict, expected: list[int]) -> None:
     assert tickets(ask(client, **query)) == expected
 
 
-def test_lines_are_for_people(client: FlaskClient, write: Callable[..., None]) -> None:
+def test_each_event_is_a_line(client: FlaskClient, write: Callable[..., None]) -> None:
     began = {"kind": "resource", "at": 1772360100.0, "before": "UP", "after": "DELETE_REQUEST", "since": 1772360000.0}
     pool = {"kind": "pool", "at": 1772360200.0, "before": "not in the file", "after": "in the file"}
     drain = {"kind": "pool", "at": 1772360200.0, "before": "ACTIVE", "after": "DRAINING", "until": 1772363800.0}
@@ -105,7 +105,7 @@ def test_lines_are_for_people(client: FlaskClient, write: Callable[..., None]) -
     ]
 
 
-def test_json_has_all_that_the_line_has(client: FlaskClient, store: Store) -> None:
+def test_json_has_all_fields_of_the_line(client: FlaskClient, store: Store) -> None:
     """Given a line with a field of a newer version, when asked, then it is there with the id."""
     line = b'{"at":1.5,"kind":"ticket","event":"taken","ticket":7,"actor":"client","colour":"red"}'
     store.events.path("2026-03-01").write_bytes(line + b"\n")
@@ -113,7 +113,7 @@ def test_json_has_all_that_the_line_has(client: FlaskClient, store: Store) -> No
     assert event == {"id": f"2026-03-01:{len(line) + 1}", **msgspec.json.decode(line)}
 
 
-def test_reading_goes_on_where_it_ended(client: FlaskClient, write: Callable[..., None], twenty: None) -> None:
+def test_reading_continues_where_it_ended(client: FlaskClient, write: Callable[..., None], twenty: None) -> None:
     """Given the end of a reply, when asked for what follows, then all of it comes in turn, once."""
     reply = ask(client)
     assert tickets(ask(client, after=reply["next"])) == []
@@ -125,7 +125,7 @@ def test_reading_goes_on_where_it_ended(client: FlaskClient, write: Callable[...
     assert tickets(ask(client, after=second["events"][0]["id"])) == [24, 25]
 
 
-def test_reading_back_goes_on_where_it_ended(client: FlaskClient, twenty: None) -> None:
+def test_reading_backwards_continues_where_it_ended(client: FlaskClient, twenty: None) -> None:
     """Given more than fit, when asked for what came before, then all of it comes, until there is no more."""
     found: list[int] = []
     place: dict[str, object] = {}
@@ -138,7 +138,7 @@ def test_reading_back_goes_on_where_it_ended(client: FlaskClient, twenty: None) 
     assert {"Events-Next", "Events-Earlier"} <= {name for name, _ in headers}
 
 
-def test_several_days_are_one_story(client: FlaskClient, store: Store) -> None:
+def test_events_of_several_days_are_one_list(client: FlaskClient, store: Store) -> None:
     for number, days in enumerate((3, 2, 0), start=1):
         store.events.append([an_event(number, at=NOW - days * 86400)], NOW - days * 86400)
     assert tickets(ask(client)) == [1, 2, 3]
@@ -146,7 +146,7 @@ def test_several_days_are_one_story(client: FlaskClient, store: Store) -> None:
     assert tickets(ask(client, until=f"{NOW - 2.5 * 86400:.0f}")) == [1]
 
 
-def test_what_is_damaged_is_passed_over(client: FlaskClient, store: Store, write: Callable[..., None]) -> None:
+def test_corrupt_lines_are_skipped(client: FlaskClient, store: Store, write: Callable[..., None]) -> None:
     write(an_event(1))
     with store.events.path(store.events.end().day).open("ab") as file:
         file.write(b'\xff\xfe\n\0\0\n[]\n{}\n{"at":"x"}\n')
@@ -155,7 +155,7 @@ def test_what_is_damaged_is_passed_over(client: FlaskClient, store: Store, write
     assert tickets(ask(client)) == [1, 2]
 
 
-def test_so_much_is_looked_through_and_no_more(
+def test_one_reply_searches_a_limited_part_of_the_files(
     client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given files that are large, when nothing fits for long, then the reply says from where to look on."""
@@ -189,17 +189,17 @@ def test_so_much_is_looked_through_and_no_more(
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_odd_questions_are_refused(client: FlaskClient, query: dict, field: str) -> None:
+def test_wrong_queries_are_refused(client: FlaskClient, query: dict, field: str) -> None:
     reply = client.get("/events", query_string=query, headers={"Accept": "application/json"})
     assert (reply.status_code, reply.get_json()["error"]["field"]) == (400, field)
 
 
 @pytest.mark.parametrize("resource", ["<b>", "a\nb", "\0", "x" * 5000, '"', "ž"])
-def test_a_name_that_nothing_has_finds_nothing(client: FlaskClient, twenty: None, resource: str) -> None:
+def test_an_unknown_name_finds_nothing(client: FlaskClient, twenty: None, resource: str) -> None:
     assert ask(client, resource=resource)["events"] == []
 
 
-def test_a_wait_ends_with_the_next_event_that_fits(
+def test_a_wait_ends_with_the_next_matching_event(
     client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
 ) -> None:
     """Given a request that waits, when others happen, then it waits on; when one fits, then it is told."""
@@ -216,7 +216,7 @@ def test_a_wait_ends_with_the_next_event_that_fits(
     assert [tickets(reply) for reply in replies] == [[22]]
 
 
-def test_a_wait_without_news_ends_in_time(client: FlaskClient, twenty: None) -> None:
+def test_a_wait_without_events_ends_in_time(client: FlaskClient, twenty: None) -> None:
     place = ask(client)["next"]
     reply = ask(client, after=place, wait=0.05)
     assert (reply["events"], reply["next"]) == ([], place)
@@ -235,7 +235,7 @@ def messages(reply, count: int) -> list[dict]:
     return found
 
 
-def test_a_stream_tells_what_was_and_what_comes(
+def test_a_stream_has_past_events_then_new_ones(
     client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
 ) -> None:
     """Given `since`, when followed, then what was comes first, and then what happens, also in JSON of its own."""
@@ -257,7 +257,7 @@ def test_a_stream_tells_what_was_and_what_comes(
     until(lambda: len(app.extensions["resalloc"].shared(event_waiters)) == 0, what="the end of the stream")
 
 
-def test_a_stream_goes_on_after_the_last_that_was_seen(client: FlaskClient, twenty: None) -> None:
+def test_a_stream_continues_after_the_last_event_that_was_received(client: FlaskClient, twenty: None) -> None:
     """Given the id of an event, when a browser asks again, then it gets what follows, whatever `since` says."""
     seen = ask(client, ticket=15)["events"][0]["id"]
     stream = client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": seen})
@@ -265,7 +265,7 @@ def test_a_stream_goes_on_after_the_last_that_was_seen(client: FlaskClient, twen
     stream.close()
 
 
-def test_a_silent_stream_tells_that_it_lives(
+def test_a_stream_without_events_sends_signs_of_life(
     client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given nothing that fits, when some time passed, then the stream says where it is."""
@@ -278,6 +278,6 @@ def test_a_silent_stream_tells_that_it_lives(
     stream.close()
 
 
-def test_an_odd_last_event_is_refused(client: FlaskClient) -> None:
+def test_a_wrong_last_event_id_is_refused(client: FlaskClient) -> None:
     reply = client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": "7"})
     assert (reply.status_code, "Last-Event-ID" in reply.text) == (400, True)

@@ -39,7 +39,7 @@ def holder(client: FlaskClient, at: float, id_or_name: str = "17") -> int | None
     return found and found["ticket"]
 
 
-def test_a_history_tells_all_with_the_tickets_in_between(client: FlaskClient, scheduler: Scheduler) -> None:
+def test_a_history_has_the_events_of_the_resource_and_of_its_tickets(client: FlaskClient, scheduler: Scheduler) -> None:
     scheduler.put(a_life(2))
     story = ask(client, "vm_17")
     assert (story["id"], story["name"], story["pool"], story["state"]) == (17, "vm_17", "vm", "UP")
@@ -77,13 +77,15 @@ def test_the_ticket_that_has_it_now_is_shown(client: FlaskClient, scheduler: Sch
     ("at", "expected"),
     [(-50, None), (50, None), (100, 101), (149, 101), (150, None), (199, None), (220, 102), (900, None)],
 )
-def test_who_had_it_at_a_time(client: FlaskClient, scheduler: Scheduler, at: float, expected: int | None) -> None:
+def test_the_ticket_that_had_it_at_a_time_is_found(
+    client: FlaskClient, scheduler: Scheduler, at: float, expected: int | None
+) -> None:
     """Given two tickets that had it, when asked for a time, then it is the one that had it then, or nobody."""
     scheduler.put(a_life(2))
     assert holder(client, at) == expected
 
 
-def test_who_had_it_is_one_sentence(client: FlaskClient, scheduler: Scheduler) -> None:
+def test_the_ticket_that_had_it_at_a_time_is_shown_in_one_sentence(client: FlaskClient, scheduler: Scheduler) -> None:
     scheduler.put(a_life(2))
 
     def sentence(at: float) -> str:
@@ -96,7 +98,7 @@ def test_who_had_it_is_one_sentence(client: FlaskClient, scheduler: Scheduler) -
     assert sentence(-50).endswith("Z\n")
 
 
-def test_a_ticket_that_lost_it_by_a_delete_had_it_until_then(client: FlaskClient, scheduler: Scheduler) -> None:
+def test_a_ticket_has_its_resource_until_the_delete(client: FlaskClient, scheduler: Scheduler) -> None:
     taken = Ticket(id=200, assigned_at=BEGIN + 500)
     resource = request_delete(a_life(1), "disk full", BEGIN + 600, Actor.OPERATOR, taken)
     scheduler.put(resource.replace(state=ResourceState.ENDED, ended_at=BEGIN + 700))
@@ -105,7 +107,7 @@ def test_a_ticket_that_lost_it_by_a_delete_had_it_until_then(client: FlaskClient
     assert ask(client)["state"] == "ENDED"
 
 
-def test_what_the_document_tells_no_more_is_found_in_the_files(
+def test_events_that_the_document_no_longer_has_are_read_from_the_files(
     client: FlaskClient, store: Store, scheduler: Scheduler
 ) -> None:
     """Given more tickets than a document lists, when asked, then the first ones are told, too."""
@@ -122,7 +124,7 @@ def test_what_the_document_tells_no_more_is_found_in_the_files(
     assert len(ask(client, limit=5)["events"]) == 5
 
 
-def test_a_resource_that_was_removed_is_told_by_the_files(client: FlaskClient, store: Store) -> None:
+def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskClient, store: Store) -> None:
     """Given no document any more, when asked by number or name, then its lines tell."""
     store.events.append(lines_of(a_life(3)), BEGIN)
     for id_or_name in ("17", "vm_17"):
@@ -141,7 +143,7 @@ def test_a_resource_that_was_removed_is_told_by_the_files(client: FlaskClient, s
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_what_lies_far_back_in_the_files_is_found(
+def test_events_far_back_in_the_files_are_found(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
     """Given a resource long gone and more lines after it than one search reads, when asked, then it is found."""
@@ -157,7 +159,7 @@ def test_what_lies_far_back_in_the_files_is_found(
         assert [holder(client, at, id_or_name) for at in (120, 170, 349, 400)] == [101, None, 103, None]
 
 
-def test_a_damaged_document_is_no_part_of_the_history(client: FlaskClient, store: Store) -> None:
+def test_events_of_corrupt_documents_are_not_in_the_history(client: FlaskClient, store: Store) -> None:
     """Given a document of a resource that was moved to quarantine, when asked, then its life is told, and only that."""
     store.events.append(lines_of(a_life(1)), BEGIN)
     aside = QuarantinedFile(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})
@@ -175,6 +177,6 @@ def test_a_resource_of_an_older_version_has_no_history(client: FlaskClient, sche
 
 
 @pytest.mark.parametrize("query", [{"at": "tomorrow"}, {"at": "2999-01-01"}, {"limit": "-1"}, {"x": "y"}])
-def test_odd_questions_are_refused(client: FlaskClient, scheduler: Scheduler, query: dict[str, str]) -> None:
+def test_wrong_queries_are_refused(client: FlaskClient, scheduler: Scheduler, query: dict[str, str]) -> None:
     scheduler.put(a_life(1))
     assert client.get("/resources/17/history", query_string=query).status_code == 400

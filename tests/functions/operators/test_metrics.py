@@ -26,7 +26,7 @@ def shown(scheduler):
     )
 
 
-def test_without_a_scheduler_it_tells_just_that_and_the_requests(client):
+def test_without_a_scheduler_only_this_and_requests_are_reported(client):
     client.get("/tickets")
     client.get("/tickets/7")
     client.get("/nope")
@@ -40,7 +40,7 @@ def test_without_a_scheduler_it_tells_just_that_and_the_requests(client):
 
 
 @pytest.mark.usefixtures("shown")
-def test_what_the_leader_shows_is_passed_on(client, scheduler):
+def test_metrics_of_the_leader_are_included(client, scheduler):
     with scheduler.leading():
         found = samples(client.get("/metrics").text)
     assert found["resalloc_leader",] == 1
@@ -48,7 +48,7 @@ def test_what_the_leader_shows_is_passed_on(client, scheduler):
 
 
 @pytest.mark.usefixtures("shown")
-def test_the_age_of_the_queue_is_that_of_now(client, app):
+def test_the_age_of_the_queue_is_current(client, app):
     app.extensions["resalloc"].clock = lambda: 90.0
     found = samples(client.get("/metrics").text)
     assert found["resalloc_queue_age_seconds", "x"] == 90
@@ -56,7 +56,7 @@ def test_the_age_of_the_queue_is_that_of_now(client, app):
 
 
 @pytest.mark.usefixtures("shown")
-def test_openmetrics_is_spoken_when_asked_for_and_valid(client):
+def test_openmetrics_is_sent_on_request_and_is_valid(client):
     reply = client.get("/metrics", headers=OPENMETRICS)
     assert reply.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert {"resalloc_leader", "resalloc_starts", "resalloc_queue_age_seconds", "resalloc_http_requests"} >= {
@@ -74,7 +74,7 @@ def test_openmetrics_is_spoken_when_asked_for_and_valid(client):
         "application/openmetrics-text; version=; q=,,;;",
     ],
 )
-def test_an_odd_accept_header_is_answered(client, accept):
+def test_a_strange_accept_header_gets_a_reply(client, accept):
     assert client.get("/metrics", headers={"Accept": accept}).status_code == 200
 
 
@@ -85,7 +85,7 @@ def test_no_accept_header_breaks_it(client, odd, version):
         assert client.get("/metrics", headers={"Accept": accept}).status_code == 200
 
 
-def test_a_view_that_does_not_parse_is_as_none(client, store):
+def test_a_corrupt_view_counts_as_missing(client, store):
     store.write_view("metrics.json", b"[")
     assert "resalloc_leader 0.0" in client.get("/metrics").text
 
@@ -94,7 +94,7 @@ def test_unknown_parameters_are_refused(client):
     assert client.get("/metrics?name=x").status_code == 400
 
 
-def test_parked_replies_and_errors_count_by_the_status_that_was_sent(client):
+def test_parked_replies_and_errors_are_counted_by_the_status_that_was_sent(client):
     client.get("/tickets/9/wait?timeout=0")
     client.get("/tickets", headers={"Origin": "http://evil.example"})
     found = samples(client.get("/metrics").text)

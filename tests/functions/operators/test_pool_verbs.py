@@ -17,7 +17,7 @@ def intents(store) -> list[Intent]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_is_an_intent_with_who_and_why(client, store, verb):
+def test_a_verb_writes_an_intent_with_operator_and_reason(client, store, verb):
     reply = client.post(f"/pools/p/{verb}", data={"reason": " new\n image "}, headers={"Resalloc-User": "alice"})
     assert (reply.status_code, reply.text[:8]) == (202, "pool p: ")
     (intent,) = intents(store)
@@ -25,7 +25,7 @@ def test_a_verb_is_an_intent_with_who_and_why(client, store, verb):
     assert found == (IntentKind(f"{verb.upper()}_POOL"), "p", None, "new image", "alice", None)
 
 
-def test_without_a_name_the_address_tells_who_asks(client, store):
+def test_without_a_name_the_operator_is_the_address(client, store):
     assert client.post("/pools/p/pause").status_code == 202
     assert [(intent.by, intent.reason) for intent in intents(store)] == [("127.0.0.1", None)]
 
@@ -53,7 +53,7 @@ def test_unknown_pools(client, store, verb, name):
     ],
 )
 @pytest.mark.parametrize("verb", VERBS)
-def test_what_cannot_be_taken_is_refused(client, store, verb, data, headers, status):
+def test_wrong_requests_are_refused(client, store, verb, data, headers, status):
     assert client.post(f"/pools/p/{verb}", data=data, headers=headers).status_code == status
     assert intents(store) == []
 
@@ -107,7 +107,7 @@ def test_a_draining_pool_is_not_paused(client, scheduler, store):
     assert intents(store) == []
 
 
-def test_a_retry_says_what_follows(client, scheduler):
+def test_a_retry_reports_what_happens_next(client, scheduler):
     assert client.post("/pools/p/retry").text == "pool p: it has no failed starts to forget\n"
     scheduler.record("p", paused_until=5.0)
     assert client.post("/pools/p/retry").text.endswith("it tries again at once\n")
@@ -115,13 +115,13 @@ def test_a_retry_says_what_follows(client, scheduler):
     assert client.post("/pools/p/retry").text.endswith("it starts nothing while it is PAUSED\n")
 
 
-def test_pools_show_how_many_resources_were_bad(client, scheduler):
+def test_pools_show_the_number_of_bad_resources(client, scheduler):
     assert "bad" not in client.get("/pools").text
     scheduler.record("p", bad_resources=3)
     assert client.get("/pools").text.endswith(" releasing=0 bad=3\n")
 
 
-def test_pools_show_what_operators_let_them_do(client, scheduler):
+def test_pools_show_their_mode(client, scheduler):
     scheduler.record("p", mode=PoolMode.DRAINING, mode_since=1.0, mode_by="alice", mode_reason="why", drained_at=0.0)
     assert client.get("/pools").text.endswith(" releasing=0 mode=DRAINING drained_at=1970-01-01T00:00:00Z\n")
     (shown,) = client.get("/pools", headers={"Accept": "application/json"}).json["pools"]

@@ -30,13 +30,13 @@ def leader(scheduler):
         yield
 
 
-def test_a_file_that_changes_nothing_says_so(client, leader):
+def test_a_file_that_changes_nothing_is_reported_as_such(client, leader):
     reply = client.post("/plan", data=SMALL, content_type="text/yaml")
     assert (reply.status_code, reply.mimetype) == (200, "text/plain")
     assert reply.text == "nothing would be different\n"
 
 
-def test_what_would_be_different_is_a_line_for_each_pool(client, leader, ticket, scheduler):
+def test_each_changed_pool_is_a_line(client, leader, ticket, scheduler):
     scheduler.assign(ticket)
     more = f"{LARGER}q: {{cmd_new: a, cmd_delete: b, max_starting: 2, description: new}}\n"
     assert client.post("/plan", data=more).text.splitlines() == [
@@ -90,18 +90,18 @@ def test_programs_get_json(client, leader, ticket, scheduler):
     "kind",
     [None, "text/yaml", "application/yaml; charset=utf-8", "text/plain", "application/x-www-form-urlencoded"],
 )
-def test_the_kind_of_the_body_does_not_matter(client, leader, kind):
+def test_the_content_type_of_yaml_does_not_matter(client, leader, kind):
     assert client.post("/plan", data=LARGER.encode(), content_type=kind).text.startswith("pool p changes: max 1 → 3")
 
 
 @pytest.mark.parametrize("kind", ["application/json", "image/png"])
-def test_other_kinds_are_refused(client, kind):
+def test_other_content_types_are_refused(client, kind):
     reply = client.post("/plan", data=LARGER, content_type=kind, headers={"Accept": "text/plain"})
     assert reply.status_code == 415
     assert "must be YAML (text/yaml), not" in reply.text
 
 
-def test_all_faults_are_told_with_their_lines(client):
+def test_all_faults_are_reported_with_their_lines(client):
     wrong = "p:\n  cmd_new: x\n  max: many\n'':\n  cmd_new: x\n  cmd_delete: y\n"
     reply = client.post("/plan", data=wrong)
     assert (reply.status_code, reply.mimetype) == (422, "text/plain")
@@ -133,30 +133,30 @@ def test_all_faults_are_told_with_their_lines(client):
         (b"p: &p {cmd_new: x, cmd_delete: y}\n" + b"".join(b"p%d: *p\n" % n for n in range(2000)), str(MOST_POOLS)),
     ],
 )
-def test_what_is_no_pools_yaml_is_refused(client, content, word):
+def test_other_content_than_a_pools_yaml_is_refused(client, content, word):
     reply = client.post("/plan", data=content)
     assert (reply.status_code, reply.text.count("\n")) == (422, 1)
     assert word in reply.text
 
 
-def test_there_is_a_limit_to_the_faults_that_are_told(client):
+def test_the_number_of_reported_faults_is_limited(client):
     reply = client.post("/plan", data="".join(f"p{number}: 1\n" for number in range(1000)))
     assert reply.text.splitlines()[99:] == [reply.text.splitlines()[99], "and 2900 more"]
 
 
-def test_a_pools_yaml_may_be_larger_than_other_bodies_but_not_without_end(client, leader):
+def test_a_pools_yaml_may_be_larger_than_other_bodies_up_to_a_limit(client, leader):
     assert client.post("/plan", data=b"#" * LARGEST + b"\n").status_code == 422
     assert client.post("/plan", data=f"{LARGER}#{'x' * 900_000}").status_code == 200
     reply = client.post("/plan", data=b"#" * (LIMIT + 1))
     assert (reply.status_code, reply.text) == (413, f"The body is over {LIMIT // 1024} KiB.\n")
 
 
-def test_what_is_probably_a_mistake_is_told(client, leader):
+def test_probable_mistakes_are_warnings(client, leader):
     first = client.post("/plan", data=LARGER.replace("max:", "mx:")).text.splitlines()[0]
     assert first == 'warning: pools.yaml.new:1: pool "p", option "mx": is unknown and ignored; is "max" meant?'
 
 
-def test_what_is_not_sure_is_noted(client, scheduler):
+def test_uncertainties_are_notes(client, scheduler):
     assert client.post("/plan", data=SMALL).text.splitlines()[-1].startswith("note: no scheduler is running")
     scheduler.show_pools(faults=["pools.yaml:1: x"], quarantine=["tickets/1: damaged"])
     notes = client.post("/plan", data=SMALL, headers=JSON).json["notes"]
@@ -172,7 +172,7 @@ def test_nothing_is_written(client, leader, store, ticket):
     assert everything() == before
 
 
-def test_one_at_a_time(client):
+def test_only_one_preview_is_made_at_a_time(client):
     with preview._one_at_a_time:
         reply = client.post("/plan", data=SMALL)
     assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
@@ -183,5 +183,5 @@ def test_unknown_parameters_are_refused(client):
     assert client.post("/plan?write=1", data=SMALL).status_code == 400
 
 
-def test_a_get_says_how_to_ask(client):
+def test_a_get_shows_the_command(client):
     assert "curl -fsS http://localhost/plan --data-binary @pools.yaml\n" in client.get("/plan").text

@@ -15,20 +15,20 @@ def shown(scheduler, app):
     return scheduler
 
 
-def test_a_server_with_all_its_pieces_is_ready(client, shown):
+def test_a_complete_server_is_ready(client, shown):
     with shown.leading():
         reply = client.get("/readyz")
         assert (reply.status_code, reply.text) == (200, "ready\n")
         assert client.get("/readyz", headers=JSON).json == {"ready": True, "problems": [], "warnings": []}
 
 
-def test_without_a_leader_it_is_not(client, shown):
+def test_without_a_leader_it_is_not_ready(client, shown):
     reply = client.get("/readyz")
     assert reply.status_code == 503
     assert reply.text == "not ready\nproblem: No scheduler is running, so nothing is assigned, started or deleted.\n"
 
 
-def test_json_tells_the_problems_and_the_error_that_all_replies_have(client, shown):
+def test_json_has_the_problems_and_the_usual_error(client, shown):
     told = client.get("/readyz", headers=JSON)
     sentence = "No scheduler is running, so nothing is assigned, started or deleted."
     error = {"code": "not_ready", "message": sentence, "field": None, "status": 503}
@@ -37,7 +37,7 @@ def test_json_tells_the_problems_and_the_error_that_all_replies_have(client, sho
 
 
 @pytest.mark.parametrize("now", [1000.0 + 2 * 20 + TOLERANCE + 1, 1000.0 - 2 * 20 - TOLERANCE - 1])
-def test_a_scheduler_that_makes_no_passes_is_not_well(client, shown, app, now):
+def test_a_scheduler_that_makes_no_passes_is_not_ready(client, shown, app, now):
     app.extensions["resalloc"].clock = lambda: now
     with shown.leading():
         reply = client.get("/readyz")
@@ -45,7 +45,7 @@ def test_a_scheduler_that_makes_no_passes_is_not_well(client, shown, app, now):
     assert "The scheduler completed its last pass 71 s ago, but should complete one every 20 s." in reply.text
 
 
-def test_a_scheduler_that_is_a_little_late_is_well(client, shown, app):
+def test_a_scheduler_that_is_a_little_late_is_ready(client, shown, app):
     app.extensions["resalloc"].clock = lambda: 1000.0 + 2 * 20 + TOLERANCE - 1
     with shown.leading():
         assert client.get("/readyz").status_code == 200
@@ -58,7 +58,7 @@ def test_a_leader_that_has_made_no_pass_is_not_ready(client, scheduler):
         assert "The scheduler has not completed a pass yet." in client.get("/readyz").text
 
 
-def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
+def test_a_faulty_file_with_earlier_valid_pools_is_a_warning(client, shown):
     shown.show_pools({"name": "p"}, faults=["pools.yaml:3: no"], quarantine=["a", "b"])
     with shown.leading():
         reply = client.get("/readyz")
@@ -70,7 +70,7 @@ def test_a_broken_file_with_last_good_pools_is_a_warning(client, shown):
     ]
 
 
-def test_an_archive_that_cannot_be_written_is_a_warning(client, shown):
+def test_an_unwritable_archive_is_a_warning(client, shown):
     shown.show_pools({"name": "p"}, not_archived=["tickets/done/0: Not a directory"])
     with shown.leading():
         reply = client.get("/readyz")
@@ -78,7 +78,7 @@ def test_an_archive_that_cannot_be_written_is_a_warning(client, shown):
     assert "warning: Finished documents cannot be archived in tickets/done/0: Not a directory." in reply.text
 
 
-def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
+def test_a_faulty_file_without_earlier_valid_pools_is_a_problem(client, shown):
     shown.show_pools(faults=["pools.yaml:3: no"])
     with shown.leading():
         reply = client.get("/readyz")
@@ -86,7 +86,7 @@ def test_a_broken_file_without_last_good_pools_is_a_problem(client, shown):
     assert "problem: pools.yaml:3: no; there are no earlier valid pools, so nothing is started." in reply.text
 
 
-def test_a_server_file_that_would_keep_it_from_starting_again_is_a_warning(client, shown, settings):
+def test_a_server_file_that_would_prevent_a_restart_is_a_warning(client, shown, settings):
     """Given a server.yaml that was broken since the start, when asked, then that is told, until it is mended."""
     settings.config_dir.mkdir(exist_ok=True)
     file = settings.config_dir / "server.yaml"
@@ -101,7 +101,7 @@ def test_a_server_file_that_would_keep_it_from_starting_again_is_a_warning(clien
     assert warning.endswith("; the server would not start with this file.")
 
 
-def test_of_very_many_faults_some_are_told(client, shown):
+def test_only_the_first_of_many_faults_are_listed(client, shown):
     shown.show_pools({"name": "p"}, faults=[f"fault {number}" for number in range(500)])
     with shown.leading():
         warnings = client.get("/readyz", headers=JSON).json["warnings"]
@@ -109,7 +109,7 @@ def test_of_very_many_faults_some_are_told(client, shown):
     assert warnings[-1].startswith("490 more faults in the configuration")
 
 
-def test_a_store_that_cannot_be_written_is_told_in_words(client, shown, store):
+def test_an_unwritable_store_is_a_problem(client, shown, store):
     (store.root / "tmp").rmdir()
     with shown.leading():
         reply = client.get("/readyz")
@@ -117,7 +117,7 @@ def test_a_store_that_cannot_be_written_is_told_in_words(client, shown, store):
     assert reply.text == "not ready\nproblem: The state folder cannot be written: No such file or directory.\n"
 
 
-def test_a_state_folder_that_cannot_be_opened_is_told(settings):
+def test_a_state_folder_that_cannot_be_opened_is_a_problem(settings):
     settings.state_dir.mkdir()
     (settings.state_dir / "FORMAT").write_text("99\n")
     reply = create_app(settings).test_client().get("/readyz")

@@ -28,7 +28,7 @@ def intents(store) -> list[Intent]:
     ("sent", "span"),
     [({}, 86400), ({"for": "2h"}, 7200), ({"until": "+30m"}, 1800), ({"for": "7d"}, 7 * 86400)],
 )
-def test_a_hold_is_an_intent_with_who_why_and_how_long(client, store, sent, span):
+def test_a_hold_writes_an_intent_with_operator_reason_and_end(client, store, sent, span):
     before = time.time()
     reply = client.post("/resources/p_00000001/hold", data=WHY | sent, headers={"Resalloc-User": "alice"})
     assert (reply.status_code, reply.text[:25]) == (202, "resource 1 (p_00000001): ")
@@ -51,13 +51,13 @@ def test_a_hold_is_an_intent_with_who_why_and_how_long(client, store, sent, span
         ({"till": "1h"}, "till"),
     ],
 )
-def test_a_hold_that_cannot_be_is_refused(client, store, sent, field):
+def test_wrong_holds_are_refused(client, store, sent, field):
     reply = client.post("/resources/1/hold", json=WHY | sent)
     assert (reply.status_code, reply.json["error"]["field"]) == (422, field)
     assert intents(store) == []
 
 
-def test_only_what_is_up_is_held(client, store):
+def test_only_up_resources_are_held(client, store):
     reply = client.post("/resources/2/hold", json=WHY)
     assert (reply.status_code, reply.json["error"]["code"]) == (409, "not_up")
     assert intents(store) == []
@@ -65,19 +65,19 @@ def test_only_what_is_up_is_held(client, store):
 
 @pytest.mark.parametrize("verb", ["hold", "release"])
 @pytest.mark.parametrize("name", ["4", "99", "nope"])
-def test_unknown_and_ended_ones(client, store, verb, name):
+def test_unknown_and_ended_resources_are_refused(client, store, verb, name):
     assert client.post(f"/resources/{name}/{verb}", data=WHY).status_code == 404
     assert intents(store) == []
 
 
-def test_a_release_is_an_intent_whether_it_is_held_or_not(client, store):
+def test_a_release_writes_an_intent_even_if_nothing_is_held(client, store):
     assert client.post("/resources/3/release").text.endswith(": it is no longer held\n")
     assert client.post("/resources/1/release").text.endswith(": it is not held\n")
     found = [(intent.kind, intent.resource) for intent in intents(store)]
     assert found == [(IntentKind.RELEASE_RESOURCE, 3), (IntentKind.RELEASE_RESOURCE, 1)]
 
 
-def test_what_is_held_is_not_deleted(client, store):
+def test_held_resources_are_not_deleted(client, store):
     reply = client.delete("/resources/3")
     assert reply.status_code == 409
     assert reply.text == "Resource 3 is held (look). Release it first: resource-release 3.\n"
@@ -89,7 +89,7 @@ def test_what_is_held_is_not_deleted(client, store):
     assert [intent.resource for intent in intents(store)] == [1, 1]
 
 
-def test_what_somebody_asked_to_hold_just_now_is_held(client, store):
+def test_a_pending_hold_counts_as_held(client, store):
     """Given a wish to hold 1 that no pass has decided yet, when it is to be deleted, then that is refused."""
     client.post("/resources/1/hold", data={"reason": "mine"})
     assert client.delete("/resources/1").text == "Resource 1 is held (mine). Release it first: resource-release 1.\n"
@@ -100,20 +100,20 @@ def test_what_somebody_asked_to_hold_just_now_is_held(client, store):
     assert client.delete("/resources/1").status_code == 202
 
 
-def test_what_was_released_just_now_can_be_deleted(client, store):
+def test_a_pending_release_counts_as_released(client, store):
     client.post("/resources/3/release")
     assert client.delete("/resources/3").status_code == 202
     assert [intent.kind for intent in intents(store)] == [IntentKind.RELEASE_RESOURCE, IntentKind.DELETE_RESOURCE]
 
 
-def test_who_holds_it_is_shown(client):
+def test_the_operator_of_a_hold_is_shown(client):
     found = client.get("/resources/3").json
     assert {name: found[name] for name in HELD} == HELD
     (pool,) = client.get("/pools", headers={"Accept": "application/json"}).json["pools"]
     assert (pool["up"], pool["ready"], pool["taken"], pool["held"]) == (2, 0, 1, 1)
 
 
-def test_unused_ones_of_a_pool_are_deleted_and_no_others(client, scheduler, store):
+def test_only_unused_resources_of_the_pool_are_deleted(client, scheduler, store):
     """Given taken, starting, held, sick and free ones, and a free one elsewhere, then only the pool's free one goes."""
     scheduler.resource(5)
     scheduler.resource(6, check_failed_count=1)
@@ -126,7 +126,7 @@ def test_unused_ones_of_a_pool_are_deleted_and_no_others(client, scheduler, stor
     assert found == (IntentKind.DELETE_RESOURCE, 5, True, "alice", wanted)
 
 
-def test_unused_ones_of_no_pool_are_not_deleted(client, store):
+def test_deleting_unused_resources_of_an_unknown_pool_is_refused(client, store):
     assert client.post("/pools/none/delete-unused").status_code == 404
     assert client.post("/pools/p/delete-unused", data={"all": "1"}).status_code == 422
     assert client.post("/pools/p/delete-unused", json={}).json == {"deleted": [], "unknown": [], "held": []}

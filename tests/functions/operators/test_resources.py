@@ -36,7 +36,7 @@ def test_each_living_resource_is_a_line(client, farm):
     ]
 
 
-def test_only_those_in_a_state_are_listed(client, farm):
+def test_resources_are_filtered_by_state(client, farm):
     assert client.get("/resources?state=starting").text.startswith("3 - ")
     assert [
         one["id"] for one in client.get("/resources?state=UP", headers={"Accept": "application/json"}).json["resources"]
@@ -125,11 +125,11 @@ def test_a_request_sees_what_an_earlier_one_did(client, farm):
 
 @pytest.mark.parametrize("wanted", ["99", "nope", "0", "9" * 30, "é", "..%2f.."])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_unknown_resources(client, farm, wanted, method):
+def test_unknown_resources_are_refused(client, farm, wanted, method):
     assert client.open(f"/resources/{wanted}", method=method).status_code == 404
 
 
-def test_deleting_asks_the_scheduler(client, store, farm):
+def test_a_delete_writes_an_intent(client, store, farm):
     reply = client.delete("/resources/p_00000001")
     assert (reply.status_code, reply.text) == (202, "deleted 1 p_00000001\n")
     (intent,) = intents(store)
@@ -142,20 +142,20 @@ def test_an_ended_resource_is_not_deleted(client, store, farm):
     assert intents(store) == []
 
 
-def test_several_are_deleted_and_unknown_ones_told(client, store, farm):
+def test_several_are_deleted_and_unknown_names_reported(client, store, farm):
     reply = client.post("/resources/delete", data={"resource": ["p_00000002", "3", "nope", "3", "6"]})
     assert reply.status_code == 202
     assert reply.text == "deleted 2 p_00000002\ndeleted 3 p_00000003\nunknown 'nope'\nunknown '6'\n"
     assert [intent.resource for intent in intents(store)] == [2, 3]
 
 
-def test_all_are_those_that_are_up(client, store, farm):
+def test_all_means_all_up_resources(client, store, farm):
     reply = client.post("/resources/delete", json={"all": True})
     assert [one["id"] for one in reply.json["deleted"]] == [1, 2, 4, 5]
     assert [(intent.resource, intent.unused_only) for intent in intents(store)] == [(n, False) for n in (1, 2, 4, 5)]
 
 
-def test_unused_are_those_that_are_up_and_free_and_well(client, store, farm):
+def test_unused_means_up_free_and_passing_the_livecheck(client, store, farm):
     client.post("/resources/delete", data={"unused": "1"})
     assert [(intent.resource, intent.unused_only) for intent in intents(store)] == [(2, True), (5, True)]
 
@@ -163,7 +163,7 @@ def test_unused_are_those_that_are_up_and_free_and_well(client, store, farm):
 @pytest.mark.parametrize(
     "body", [{}, {"all": "1", "unused": "1"}, {"resource": "1", "all": "1"}, {"all": "x"}, {"some": "1"}]
 )
-def test_a_delete_of_nothing_or_too_much_is_refused(client, store, farm, body):
+def test_a_delete_without_or_with_several_selections_is_refused(client, store, farm, body):
     assert client.post("/resources/delete", data=body).status_code == 422
     assert intents(store) == []
 
@@ -187,7 +187,7 @@ def test_a_shell_can_read_names_states_and_data(client, scheduler):
     )
 
 
-def test_what_a_shell_reads_is_plain_ascii(client, scheduler):
+def test_the_format_for_shells_is_plain_ascii(client, scheduler):
     scheduler.resource(1, name="š", data=bytes(range(256)))
     line = client.get("/resources?format=shell").data
     assert all(32 <= byte < 127 for byte in line.replace(b"\t", b"", 3).removesuffix(b"\n"))

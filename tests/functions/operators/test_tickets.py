@@ -24,7 +24,7 @@ def test_each_ticket_that_is_not_closed_is_a_line(client, tickets):
     assert [ticket["id"] for ticket in client.get("/tickets", headers=JSON).json["tickets"]] == [1, 3, 4]
 
 
-def test_only_those_in_a_state_are_listed(client, tickets):
+def test_tickets_are_filtered_by_state(client, tickets):
     assert client.get("/tickets?state=failed").text.startswith("3 - ")
     assert client.get("/tickets?state=CLOSED").text.startswith("2 - ")
     assert client.get("/tickets?state=NONE").status_code == 400

@@ -29,7 +29,7 @@ def heights(svg: str, kind: str) -> list[int]:
     return found
 
 
-def test_a_stretch_of_time_is_the_mean_of_what_stood_and_the_sum_of_what_happened():
+def test_a_bucket_has_the_means_of_states_and_the_sums_of_events():
     samples = [
         Sample(at=NOW - 100, max=4, taken=1, waiting=3, grants=2, waited=1.0, waited_longest=5.0, started=1, failed=1),
         Sample(at=NOW - 40, max=5, taken=2, waiting=1, grants=1, waited=3.0, waited_longest=3.0, started=2),
@@ -40,21 +40,21 @@ def test_a_stretch_of_time_is_the_mean_of_what_stood_and_the_sum_of_what_happene
     assert (last.waited, last.waited_longest, last.started, last.failed, last.start_took) == (2.0, 5.0, 3, 1, None)
 
 
-def test_what_is_older_than_a_day_or_not_yet_is_left_out():
+def test_samples_older_than_a_day_or_in_the_future_are_left_out():
     samples = [Sample(at=NOW - DAY - QUARTER), Sample(at=NOW + 2 * QUARTER)]
     assert buckets(samples, NOW, 96) == [None] * 96
     assert charts(samples, NOW) == []
     assert spark([Use(sample.at) for sample in samples], NOW) == ""
 
 
-def test_the_small_chart_shows_what_was_taken_against_max():
+def test_the_small_chart_shows_taken_resources_and_max():
     svg = str(spark([Use(at=NOW - 100, max=3, taken=2), Use(at=NOW - 40, max=4, taken=1)], NOW))
     assert heights(svg, "taken")[-1] == round(100 * 1.5 / 4)
     assert 'class="most" d="M47 0H48"' in svg
     assert 'aria-label="last day: 2 taken at most"' in svg
 
 
-def test_resources_are_stacked_against_max():
+def test_resources_are_stacked_below_max():
     samples = [Sample(at=NOW - 100, max=20, taken=10, going=1, ready=4, starting=2)]
     svg = str(charts(samples, NOW)[0].shapes)
     assert [heights(svg, kind)[-1] for kind in ("taken", "going", "ready", "starting")] == [50, 55, 75, 85]
@@ -62,7 +62,7 @@ def test_resources_are_stacked_against_max():
     assert "10 taken, 4 ready, 2 starting, 1 released or deleted, max 20" in svg
 
 
-def test_a_time_without_samples_is_a_gap():
+def test_time_without_samples_is_a_gap():
     samples = [Sample(at=NOW - QUARTER * number - 1, max=4, taken=4) for number in (2, 0)]
     svg = str(charts(samples, NOW)[0].shapes)
     assert heights(svg, "taken")[-4:] == [0, 100, 0, 100]

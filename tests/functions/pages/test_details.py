@@ -17,7 +17,7 @@ def farm(client, scheduler):
     scheduler.assign(1)
 
 
-def test_a_waiting_ticket_tells_its_turn_and_what_holds_each_pool(browser, scheduler, farm):
+def test_a_waiting_ticket_shows_its_position_and_the_limits_of_each_pool(browser, scheduler, farm):
     held = {"pool": "p", "sentence": "is at its max of 1, taken <for long>", "max": 1, "living": 1, "taken": 1}
     forecast = {"arrivals": [[time.time() + 240, "high"]], "each": 60}
     group = {"tags": ["A"], "ids": [2], "why": "pool p is at its max of 1", "pools": [held], "forecast": forecast}
@@ -30,13 +30,13 @@ def test_a_waiting_ticket_tells_its_turn_and_what_holds_each_pool(browser, sched
     assert 'href="/pools/p"' in page
 
 
-def test_a_ticket_that_no_pool_can_serve_says_so(browser, scheduler, farm):
+def test_a_ticket_that_no_pool_can_serve_shows_this(browser, scheduler, farm):
     scheduler.show_waiting({"tags": ["A"], "ids": [2], "why": "no configured pool has the tag A", "missing": ["A"]})
     with scheduler.leading():
         assert "No configured pool has the tag A." in browser.page("/tickets/2")
 
 
-def test_a_served_ticket_tells_its_resource_and_output(browser, farm):
+def test_a_served_ticket_shows_its_resource_and_output(browser, farm):
     page = browser.page("/tickets/1")
     assert '<a href="/resources/1">p_00000001</a>' in page
     assert "10.0.0.1</pre>" in page
@@ -53,7 +53,7 @@ def test_finished_tickets_and_resources_have_pages(client, browser, scheduler, f
     assert "deleted by an operator" in page
 
 
-def test_a_resource_tells_its_ticket_its_run_and_its_troubles(browser, scheduler, farm):
+def test_a_resource_shows_its_ticket_its_hook_and_its_failures(browser, scheduler, farm):
     assert 'taken by ticket <a href="/tickets/1">1</a>' in browser.page("/resources/1")
     now = time.time()
     run = Run(id="2_terminate_1", kind=HookKind.TERMINATE, started_at=now - 90)

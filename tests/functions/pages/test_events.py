@@ -29,7 +29,7 @@ def event(number: int, **fields) -> Event:
     )
 
 
-def test_the_newest_stand_first_and_tell_what_why_and_by_whom(browser, write):
+def test_the_newest_events_come_first_with_subject_reason_and_actor(browser, write):
     write(event(1), event(2, reason="because of <b>it</b>", actor="operator"))
     page = browser.page("/events")
     assert page.index("p_2") < page.index("p_1")
@@ -38,7 +38,7 @@ def test_the_newest_stand_first_and_tell_what_why_and_by_whom(browser, write):
     assert '<a href="/resources/2">p_2</a>' in page
 
 
-def test_the_deadline_of_a_drain_is_told(browser, write):
+def test_the_deadline_of_a_drain_is_shown(browser, write):
     write(event(1), event(2, kind="pool", event="mode changed", until=1772363800.0, reason="alice"))
     page = browser.page("/events")
     assert page.count('until <time datetime="2026-03-01T11:16:40Z">') == 1

@@ -43,7 +43,7 @@ def farm(client, scheduler):
     scheduler.fail(3)
 
 
-def test_pools_have_the_columns_that_users_of_resalloc_know(browser, farm):
+def test_pools_have_the_columns_of_resalloc(browser, farm):
     page = browser.page("/pools")
     wanted = "Pool, Max, Up, Ready, Taken, Starting, Delete requested, Deleting, Releasing, Description"
     assert headings(page, "counts") == wanted.split(", ")
@@ -53,7 +53,7 @@ def test_pools_have_the_columns_that_users_of_resalloc_know(browser, farm):
     assert total == ["Total", "11", "4", "2", "1", "1", "1", "0", "0", ""]
 
 
-def test_resources_have_the_columns_that_users_of_resalloc_know(browser, farm):
+def test_resources_have_the_columns_of_resalloc(browser, farm):
     page = browser.page("/resources")
     assert headings(page, "resources") == ["Id", "Name", "Pool", "State", "Ticket", "User", "Sandbox", "Data"]
     found = rows(page, "resources")
@@ -109,14 +109,14 @@ def test_tickets_are_filtered(browser, farm, query, ids):
     assert [row[0] for row in found if row[0] != "None."] == ids.split()
 
 
-def test_who_waits_and_why_stands_above_the_tickets(browser, scheduler, farm):
+def test_waiting_tickets_and_reasons_are_above_the_list(browser, scheduler, farm):
     scheduler.show_waiting({"tags": ["C"], "ids": [2], "why": "pool q is at its max of 2"})
     with scheduler.leading():
         (row,) = rows(browser.page("/tickets"), "queues")
     assert (row[0], row[1], row[3]) == ("C", "1", "pool q is at its max of 2")
 
 
-def test_long_lists_come_in_parts(browser, scheduler):
+def test_long_lists_are_paged(browser, scheduler):
     scheduler.put(*(scheduler.resource(number) for number in range(1, 206)))
     assert len(rows(browser.page("/resources"), "resources")) == 200
     page = browser.page("/resources?page=2&q=p_")
@@ -126,14 +126,14 @@ def test_long_lists_come_in_parts(browser, scheduler):
     assert len(rows(browser.page("/resources?page=9999"), "resources")) == 5
 
 
-def test_data_that_is_long_or_no_text_is_cut_and_shown(browser, scheduler):
+def test_long_or_binary_data_is_shortened(browser, scheduler):
     scheduler.resource(1, data=b"\xff" + b"x y\n" * 10_000)
     ((*_, data),) = rows(browser.page("/resources"), "resources")
     assert data.startswith("�x y x y")
     assert len(data) == 120
 
 
-def test_a_farm_without_anything_is_said_to_be_empty(browser):
+def test_an_empty_server_has_pages(browser):
     assert "No pools are configured." in browser.page("/")
     assert rows(browser.page("/resources"), "resources") == [["None."]]
     assert rows(browser.page("/tickets"), "tickets") == [["None."]]

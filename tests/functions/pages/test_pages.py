@@ -24,7 +24,7 @@ def farm(client, scheduler):
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_browser_gets_a_page_and_others_what_they_always_got(client, browser, farm, path):
+def test_browsers_get_pages_and_other_clients_get_text(client, browser, farm, path):
     page, text = browser.get(path), client.get(path, headers={"Accept": "*/*"})
     assert (page.mimetype, page.status_code) == ("text/html", 200)
     assert text.status_code == 200
@@ -50,12 +50,12 @@ def test_a_browser_gets_a_page_and_others_what_they_always_got(client, browser, 
         ("image/png", "text/plain"),
     ],
 )
-def test_who_gets_which_form(client, accept, form):
+def test_the_accept_header_selects_page_json_or_text(client, accept, form):
     assert client.get("/pools", headers={"Accept": accept} if accept else {}).mimetype == form
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nope"])
-def test_a_page_may_do_nothing_that_is_not_ours(browser, farm, path):
+def test_pages_have_a_strict_content_security_policy(browser, farm, path):
     headers = browser.get(path).headers
     policy: dict[str, str] = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
     assert policy.pop("default-src") == policy.pop("base-uri") == policy.pop("frame-ancestors") == "'none'"
@@ -66,7 +66,7 @@ def test_a_page_may_do_nothing_that_is_not_ours(browser, farm, path):
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/nope"])
-def test_pages_name_no_other_host_and_hold_no_scripts_or_styles(browser, farm, path):
+def test_pages_have_no_links_to_other_hosts_and_no_inline_scripts_or_styles(browser, farm, path):
     page = browser.get(path).text
     for address in re.findall(r'(?:src|href|action)="([^"]*)"', page):
         assert address.startswith(("/", "#", "?")), address
@@ -74,7 +74,7 @@ def test_pages_name_no_other_host_and_hold_no_scripts_or_styles(browser, farm, p
     assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", page)
 
 
-def test_nothing_that_others_wrote_is_html(client, browser, scheduler, settings):
+def test_text_from_users_is_escaped(client, browser, scheduler, settings):
     """Given HTML in every text that a client, a hook or an operator can set, when pages show it, then it is text."""
     options = {"max": 1, "description": EVIL, "tags": {EVIL: 0}}
     scheduler.record(EVIL, options=options, paused_until=9e9, pause_reason=EVIL, start_failures=1)
@@ -107,14 +107,14 @@ def test_nothing_that_others_wrote_is_html(client, browser, scheduler, settings)
             assert "\"'&" not in page, path
 
 
-def test_a_farm_of_500_resources_fits_into_pages_of_100_kb(browser, store, settings):
+def test_pages_with_500_resources_are_at_most_100_kb(browser, store, settings):
     Demo(store)
     write_logs(settings.log_dir, 3)
     for path in ("/", "/pools", "/resources", "/tickets", "/resources/3", "/pools/rdu-x86-64-00"):
         assert len(browser.page(path).encode()) < 100_000, path
 
 
-def test_errors_are_pages_too(browser, farm):
+def test_errors_are_pages(browser, farm):
     reply = browser.get("/nope/%3Cb%3E")
     assert (reply.status_code, reply.mimetype) == (404, "text/html")
     assert "There is nothing at &#39;/nope/&lt;b&gt;&#39;." in reply.text
@@ -142,19 +142,19 @@ def test_errors_are_pages_too(browser, farm):
         ("/?x=1", 400),
     ],
 )
-def test_what_cannot_be_shown_is_told_on_a_page(browser, farm, path, status):
+def test_wrong_requests_are_reported_on_a_page(browser, farm, path, status):
     reply = browser.get(path)
     assert (reply.status_code, reply.mimetype) == (status, "text/html")
     assert re.search(r"<h1>[A-Z].*\.</h1>", reply.text)
 
 
-def test_a_store_that_cannot_be_read_is_told_on_a_page(browser, store, farm):
+def test_an_unreadable_store_is_reported_on_a_page(browser, store, farm):
     store.resources.folder.rename(store.root / "away")
     reply = browser.get("/resources")
     assert (reply.status_code, reply.mimetype) == (503, "text/html")
 
 
-def test_what_is_wrong_with_the_server_stands_on_each_page(browser, scheduler, farm):
+def test_faults_of_the_server_are_on_each_page(browser, scheduler, farm):
     scheduler.show_pools(faults=["pools.yaml:3: wrong"], quarantine=["tickets/open/9: damaged"])
     for path in PAGES:
         page = browser.page(path)
@@ -165,7 +165,7 @@ def test_what_is_wrong_with_the_server_stands_on_each_page(browser, scheduler, f
         assert "No scheduler is running" not in browser.page("/")
 
 
-def test_files_of_pages_are_kept_for_good_by_their_version(client, browser):
+def test_assets_are_cached_by_their_version(client, browser):
     addresses = set(re.findall(r'"(/assets/[^"]+)"', browser.page("/")))
     assert {address.partition("?")[0] for address in addresses} == {
         "/assets/style.css",
@@ -184,5 +184,5 @@ def test_files_of_pages_are_kept_for_good_by_their_version(client, browser):
     ("path", "status"),
     [("/assets/nope.css", 404), ("/assets/..%2Fassets.py", 404), ("/assets/style.css?v=0", 400)],
 )
-def test_other_files_are_not_served(client, path, status):
+def test_unknown_assets_are_not_served(client, path, status):
     assert client.get(path).status_code == status

@@ -40,7 +40,7 @@ def test_nothing_needs_attention(browser, client, scheduler):
     assert "Nothing: no pool is failing" in page
 
 
-def test_a_pool_whose_starts_fail_says_why_and_when_it_tries_again(browser, scheduler, now):
+def test_a_pool_with_failing_starts_shows_the_reason_and_the_next_attempt(browser, scheduler, now):
     scheduler.record(start_failures=2, paused_until=now + 90, pause_reason="cmd_new exited 1: no quota")
     page = browser.page("/")
     (entry,) = urgent(page)
@@ -48,7 +48,7 @@ def test_a_pool_whose_starts_fail_says_why_and_when_it_tries_again(browser, sche
     assert conditions(page) == "failing idle"
 
 
-def test_a_resource_that_cannot_be_deleted_leaks(browser, scheduler):
+def test_a_pool_with_a_failing_delete_is_leaking(browser, scheduler):
     scheduler.record(options={"max": 3})
     scheduler.resource(1, state=ResourceState.DELETE_REQUEST, delete_failures=2)
     page = browser.page("/")
@@ -68,7 +68,7 @@ def test_abandoned_resources_are_shown_for_a_day_and_counted_without_limit(brows
     assert "Abandoned resources" in browser.page("/pools/p")
 
 
-def test_a_pool_is_full_which_is_urgent_when_tickets_wait(browser, client, scheduler, now):
+def test_a_full_pool_is_urgent_when_tickets_wait(browser, client, scheduler, now):
     scheduler.record(**FULL)
     scheduler.resource(1, tags={"A": 0})
     client.post("/tickets", data={"tag": "A"})
