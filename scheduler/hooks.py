@@ -1,5 +1,6 @@
-"""Starts and adopts hook runs, ends them when they must end, and tells how they ended: the only subprocess of the
-server.
+"""Starts and adopts hook runs, ends them when they must end, and returns their outcomes.
+
+This is the only file that starts subprocesses. `runfiles.py` knows the files of a run.
 """
 
 import logging
@@ -24,16 +25,21 @@ log = logging.getLogger(__name__)
 
 SUPERVISOR = Path(__file__).with_name("run-hook.sh")
 KILL_AFTER = 5.0
-"""Seconds between asking a process group to end and killing it."""
+"""Seconds from SIGTERM to SIGKILL."""
 STARTS_IN_A_ROW = 4
+"""How many runs one call of `launch` starts."""
 LOG_LIMIT = 256 * 1024 * 1024
-"""Bytes that one run may write to its log, so that a hook that prints without end fills no disk."""
+"""Bytes that one run may write to its log, so that an endless hook cannot fill the disk."""
 PROBE_PERIOD = 1.0
-"""Seconds between two looks at whether supervisors live, limits hold and outputs stay small."""
+"""Seconds between two checks of supervisors, time limits and sizes of outputs."""
 
 
 class Hooks:
-    """Runs hooks below `runs`, logging to `log_dir`/hooks, in the folder `directory`, with `environment` as a base."""
+    """Runs hooks: their files are in `runs`, their logs in `log_dir`/hooks, their working directory is `directory`.
+
+    `environment` is the base of their variables, `clock` gives Unix seconds, `at_once` bounds the runs at one time
+    except livechecks. `on_end` is called at the end of each run.
+    """
 
     def __init__(
         self,
@@ -61,12 +67,12 @@ class Hooks:
         """Ids of ended runs, in the order in which they ended."""
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._cuts: dict[str, tuple[float, str]] = {}
-        """Runs that this process ended: when (uptime) and why."""
+        """Runs that this process ended: when (uptime in seconds) and why."""
         self._ending: list[subprocess.Popen[bytes]] = []
-        """Supervisors in their last instants: the results of their runs are written."""
+        """Supervisors that are about to exit: the results of their runs are written."""
 
     def adopt(self) -> None:
-        """Take over the runs that an earlier scheduler left; those without a living supervisor count as ended.
+        """Adopt the runs that an earlier scheduler started; those without a living supervisor count as ended.
 
         Raises StoreUnavailable.
         """
@@ -79,16 +85,21 @@ class Hooks:
             except OSError as error:
                 self._give_up(run_id, error)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                # Killed before it wrote what it was about to start: the document that names the run tells the rest.
-                log.warning("run %s: unreadable (%s), ended and dropped", run_id, error, extra=of_run_id(run_id))
+                # The scheduler was killed before it wrote the file. The document that names the run decides.
+                log.warning(
+                    "run %s: its file is unreadable (%s); it is killed and dropped",
+                    run_id,
+                    error,
+                    extra=of_run_id(run_id),
+                )
                 self._files.kill_group(run_id)
                 self._files.remove(run_id)
         self._drop_strays()
         self.probe()
 
     def _give_up(self, run_id: str, error: OSError) -> None:
-        """End a run whose first file the system refuses to read. It did start, so it must not be started again."""
-        log.error("run %s: cannot be read (%s), so it is ended", run_id, error, extra=of_run_id(run_id))
+        """Kill a run whose first file the system refuses to read. It did start, so it must not be started again."""
+        log.error("run %s: its file cannot be read (%s); it is killed", run_id, error, extra=of_run_id(run_id))
         self._files.kill_group(run_id)
         found = find_run_id(run_id)
         kind = found.hook if found and isinstance(found.hook, HookKind) else None
@@ -97,24 +108,24 @@ class Hooks:
         self._end(run_id, exit_status=None, cut_off=f"cannot be read: {error.strerror or error}", lost=True)
 
     def _drop_strays(self) -> None:
-        """End and remove what is left of runs whose first file is gone, so that nobody will ever ask for them."""
+        """Kill runs whose first file was deleted, and delete their other files: no function will ask for them."""
         parts = [name.rpartition(".") for name in self._files.names()]
         runs = {run_id for run_id, _, ending in parts if ending in ENDINGS}
         for run_id in sorted(runs - self._active.keys()):
             if not os.path.lexists(self._files.path(run_id, "run")):
-                log.warning("run %s: its first file is gone, so it is ended", run_id, extra=of_run_id(run_id))
+                log.warning("run %s: its first file was deleted; it is killed", run_id, extra=of_run_id(run_id))
                 self._files.kill_group(run_id)
                 self._files.remove(run_id)
 
     def start(self, run: HookRun) -> None:
-        """Take a run that is to be started by the next calls of `launch`."""
+        """Queue a run; the next calls of `launch` start it."""
         (self._waiting_checks if run.kind is HookKind.WATCH else self._waiting).append(run)
 
     def launch(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
-        """Start a few waiting runs, within the bound on runs at once; tells whether there is more to do now.
+        """Start a few queued runs, within the bound on runs at once; returns whether more can be started now.
 
-        A few only, fewer when it is `interrupted`: each costs a fork, and grants must not wait for a hundred of them.
-        Livechecks have a bound of their own, kept by who asks for them.
+        Only a few, and fewer when it is `interrupted`: each costs a fork, and grants must not wait for a hundred forks.
+        The bound on livechecks is kept by `functions.timed.livecheck`.
         """
         for begun in range(STARTS_IN_A_ROW):
             if begun and interrupted():
@@ -133,7 +144,7 @@ class Hooks:
         )
 
     def _launch(self, run: HookRun) -> None:
-        """Start a run, detached. What keeps it from starting becomes its outcome."""
+        """Start a run, detached. If it cannot be started, the reason becomes its outcome."""
         file = RunFile(run=run, started_at=self._clock(), boot=boot_id(), uptime=uptime())
         self._active[run.id] = file
         try:
@@ -167,7 +178,7 @@ class Hooks:
         return [(self._active[run_id].run, self._ended[run_id]) for run_id in ended]
 
     def forget(self, run: str) -> None:
-        """Remove a run's files: its outcome has been written down."""
+        """Delete a run's files: its outcome has been recorded."""
         self._active.pop(run, None)
         self._ended.pop(run, None)
         if (found := find_run_id(run)) is not None:
@@ -188,14 +199,14 @@ class Hooks:
         return waiting + [run_id for run_id, file in self._active.items() if kind in (None, file.run.kind)]
 
     def notice(self, names: Collection[str]) -> None:
-        """Look at the results among these changed names."""
+        """Read the results among these changed file names."""
         for name in names:
             run_id, dot, ending = name.rpartition(".")
             if dot and ending == "result" and run_id in self._active and run_id not in self._ended:
-                self._look_for_result(run_id)
+                self._read_result(run_id)
 
     def probe(self) -> None:
-        """Look at every run: ended, its supervisor gone, over its time or its output limit."""
+        """Check every run: whether it ended, lost its supervisor, or exceeded its time or output limit."""
         self._reap()
         for run_id in [run_id for run_id in self._active if run_id not in self._ended]:
             file = self._active[run_id]
@@ -203,12 +214,12 @@ class Hooks:
             if child is not None:
                 child.poll()
             held = self._files.is_supervised(run_id)
-            if self._look_for_result(run_id):
+            if self._read_result(run_id):
                 continue
             if not held:
                 self._kill(run_id, signal.SIGKILL)
                 restarted = file.boot != boot_id()
-                # A supervisor goes with its group when this server kills that.
+                # When this server kills a run, its supervisor dies with the group.
                 cut = None if restarted else self._why_cut(run_id)
                 why = cut or ("the machine was restarted" if restarted else "its supervisor was killed")
                 self._end(run_id, exit_status=None, cut_off=why, lost=cut is None)
@@ -216,7 +227,7 @@ class Hooks:
                 self._enforce_limits(run_id, file)
 
     def needs_probe(self) -> bool:
-        """Whether something runs that has to be looked at now and then."""
+        """Whether a run is active, so that `probe` must be called regularly."""
         return len(self._active) > len(self._ended) or bool(self._ending)
 
     def _enforce_limits(self, run_id: str, file: RunFile) -> None:
@@ -240,15 +251,15 @@ class Hooks:
         self._kill(run_id, how)
 
     def _why_cut(self, run_id: str) -> str | None:
-        """Why the run was ended, by this process or by an earlier one."""
+        """Why this process or an earlier one ended the run; None when neither did."""
         return self._cuts[run_id][1] if run_id in self._cuts else self._files.why_cut(run_id)
 
-    def _look_for_result(self, run_id: str) -> bool:
+    def _read_result(self, run_id: str) -> bool:
         exit_status = self._files.result(run_id)
         if exit_status is None:
             return False
         if self._active[run_id].boot != boot_id():
-            # Nothing of it was synced, so after a power cut its output may be half there.
+            # Its files were not synced: after a power cut its output may be incomplete.
             self._end(run_id, exit_status=None, cut_off="the machine was restarted", lost=True)
             return True
         limit = self._active[run_id].run.output_limit
@@ -272,7 +283,7 @@ class Hooks:
                 cut_off = cut_off or f"what it printed cannot be read: {error.strerror or error}"
             else:
                 output = printed if cut_off is None else None
-                # An earlier scheduler that was killed since may have done so.
+                # An earlier scheduler, killed since, may have logged it already.
                 self._files.log_output(file, printed, unless_there=run_id not in self._children)
         self._ended[run_id] = outcome = Outcome(
             run=run_id,

@@ -3,17 +3,18 @@
 #
 #   run-hook.sh RUN OUTPUT LOG COMMAND
 #
-# RUN is the path of the run's files without their endings. Standard input is RUN.run, locked by the server before it
-# forked: the lock lasts as long as this process and tells that the run is supervised. The hook gets /dev/null instead.
-# This process leads the group that the hook is in, too. Writes RUN.group (that group) before COMMAND starts, so that who
-# finds the lock free can end the hook, and RUN.result (its exit status and a newline; without the newline it does not
-# count) after it ended. Standard output is appended to OUTPUT, standard error to LOG.
+# RUN is the path of the run's files without their endings. Standard input is RUN.run, which the server locked before it
+# forked: the lock is held as long as this process lives, and shows that the run is supervised. The hook gets /dev/null.
+# This process and the hook are in one process group, which this process leads. It writes RUN.group (the group's id)
+# before COMMAND starts, so that a server that finds the lock free can kill the hook, and RUN.result (the exit status and
+# a newline; without the newline it does not count) after COMMAND ended. Standard output is appended to OUTPUT, standard
+# error to LOG.
 #
-# Each program that is started here costs as much as a grant, so there is none but the hook's own shell, and that only
-# where there is something to be understood: plain words that begin with a program's are run as they are.
+# Starting one more program takes as long as a grant. So a COMMAND of plain words is run directly, without a second
+# shell; any other is run by /bin/sh.
 run=$1 output=$2 log=$3 command=$4
 
-# A trap of ":" survives what is meant for the hook and, unlike ignoring it, is not inherited by it.
+# The supervisor survives signals for the hook. Unlike an ignored signal, a trap is not inherited by the hook.
 trap : HUP INT QUIT TERM USR1 USR2 ALRM PIPE
 
 { echo $$ >"$run.group"; } 2>>"$log" || { echo 1 >"$run.result"; exit; }
@@ -21,13 +22,13 @@ case $command in
 *[!A-Za-z0-9_./,:@%+=\ -]*) plain='' ;;
 *) plain=${command%% *} ;;
 esac
-# Of what cannot be run the hook's own shell tells, in words that people know.
+# If the command cannot be run, /bin/sh prints its usual error.
 case $plain in
-*=*) plain='' ;; # a variable
+*=*) plain='' ;; # an assignment
 */*) [ -f "$plain" ] && [ -x "$plain" ] || plain='' ;;
 *-*) command -v "$plain" >/dev/null || plain='' ;;
 echo | true | false | sleep) ;;
-*) plain='' ;; # it may be a word of the shell
+*) plain='' ;; # it may be a builtin or a keyword of the shell
 esac
 if [ -n "$plain" ]; then
     # shellcheck disable=SC2086 # words

@@ -1,7 +1,7 @@
-"""The files of hook runs, and their logs; hooks.py decides what becomes of a run.
+"""The files and logs of hook runs; `hooks.py` decides when a run starts and ends.
 
 Each run has files in `runs/`: ID.run (what was started; locked while its supervisor lives), ID.group (the process group
-of both), ID.out (captured standard output), ID.cut (why the server ended it), ID.result (its exit status).
+of both), ID.out (captured standard output), ID.cut (why the server ended the run), ID.result (its exit status).
 """
 
 import logging
@@ -20,11 +20,11 @@ from state.files import locks
 log = logging.getLogger(__name__)
 
 ENDINGS = ("out", "cut", "group", "result")
-"""Of the files of a run, but for its first."""
+"""Of the files of a run, except for its first."""
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What ID.run holds. `uptime` is the machine's at the start: wall clocks jump. `log_size` is what others wrote."""
+    """What ID.run holds. `uptime` is the machine's at the start (wall clocks jump), `log_size` that before the run."""
 
     run: HookRun
     started_at: float
@@ -38,7 +38,7 @@ class RunFiles:
 
     def __init__(self, runs: Path, logs: Path) -> None:
         self.folder = runs
-        # Joined as strings: some dozen names are made for each run.
+        # Strings, not Paths: each run takes about a dozen names.
         self._prefix = f"{runs}/"
         self._logs = logs
         logs.mkdir(parents=True, exist_ok=True)
@@ -54,14 +54,14 @@ class RunFiles:
         return self._logs / name
 
     def names(self) -> list[str]:
-        """Of all files. Raises StoreUnavailable."""
+        """The names of all files. Raises StoreUnavailable."""
         try:
             return os.listdir(self.folder)
         except OSError as error:
             raise StoreUnavailable(self.folder, error) from error
 
     def read(self, run_id: str) -> RunFile:
-        """What was started. Raises OSError, and msgspec.DecodeError and UnicodeDecodeError when that is not told."""
+        """What was started. Raises OSError, msgspec.DecodeError and UnicodeDecodeError."""
         return msgspec.json.decode(_content(self.path(run_id, "run")), type=RunFile)
 
     def begin(self, file: RunFile) -> int:
@@ -75,9 +75,9 @@ class RunFiles:
         return lock
 
     def make_log(self, name: str) -> int:
-        """Make the log if it is not there, and its folder; returns its size (bytes). Raises OSError.
+        """Create the log and its folder if they are missing; returns its size (bytes). Raises OSError.
 
-        A hook without a log would fail before it ran.
+        Without a log the hook would fail before it ran.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._logs / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -87,7 +87,7 @@ class RunFiles:
             os.close(descriptor)
 
     def result(self, run_id: str) -> int | None:
-        """The exit status that the supervisor wrote down, None as long as it has not."""
+        """The exit status that the supervisor wrote; None before that."""
         try:
             content = _content(self.path(run_id, "result"))
         except OSError:
@@ -96,12 +96,12 @@ class RunFiles:
         return int(status) if content.endswith(b"\n") and status.isdigit() else None
 
     def output(self, run_id: str, limit: int) -> bytes:
-        """What the hook printed, up to so many bytes. Raises OSError."""
+        """What the hook printed, up to `limit` bytes. Raises OSError."""
         with open(self.path(run_id, "out"), "rb") as printed:
             return printed.read(limit)
 
     def log_output(self, file: RunFile, printed: bytes, unless_there: bool) -> None:
-        """Add what a hook printed to its log, `unless_there` only if the run's part of that does not end with it."""
+        """Append what a hook printed to its log; with `unless_there` only if the log does not end with it already."""
         try:
             with open(self._logs / file.run.log, "ab+") as run_log:
                 run_log.seek(max(file.log_size, run_log.seek(0, os.SEEK_END) - len(printed)))
@@ -109,7 +109,7 @@ class RunFiles:
                     run_log.write(printed)
         except OSError as error:
             log.warning(
-                "run %s: what it printed cannot be logged: %s",
+                "run %s: its output cannot be logged: %s",
                 file.run.id,
                 error,
                 extra=of_run(file.run),
@@ -122,7 +122,7 @@ class RunFiles:
         return _size(self._logs / name)
 
     def last_line(self, log_name: str) -> str:
-        """The last line of a log that says anything, without what a terminal would obey."""
+        """The last non-empty line of a log, at most 200 characters, without control characters."""
         try:
             with open(self._logs / log_name, "rb") as run_log:
                 run_log.seek(max(0, run_log.seek(0, os.SEEK_END) - 2000))
@@ -133,7 +133,7 @@ class RunFiles:
         return next((word[:200] for word in words if word), "")
 
     def note_cut(self, run: HookRun, why: str) -> None:
-        """Write down why the server ends this run, for a later scheduler and for who reads the log."""
+        """Record why the server ends this run, for a later scheduler and in the log."""
         try:
             with open(self.path(run.id, "cut"), "w") as cut:
                 cut.write(why)
@@ -142,10 +142,10 @@ class RunFiles:
                 line = f"{why}\n".encode()
                 run_log.write(line if run_log.read() in (b"", b"\n") else b"\n" + line)
         except OSError as error:
-            log.error("run %s: why it was ended cannot be written down: %s", run.id, error, extra=of_run_id(run.id))
+            log.error("run %s: the reason of its end cannot be written: %s", run.id, error, extra=of_run_id(run.id))
 
     def why_cut(self, run_id: str) -> str | None:
-        """Why a server ended the run, None when none did."""
+        """Why a server ended the run; None when none did."""
         path = self.path(run_id, "cut")
         if not os.path.lexists(path):
             return None
@@ -155,14 +155,14 @@ class RunFiles:
             return "ended by the server"
 
     def is_supervised(self, run_id: str) -> bool:
-        """Whether its supervisor lives, as far as its first file tells."""
+        """Whether its supervisor lives: it holds the lock of the first file."""
         try:
             return locks.is_held(self.path(run_id, "run"))
         except OSError:
             return False
 
     def kill_group(self, run_id: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to the hook, its supervisor, and what they started, if that is still there."""
+        """Send a signal to the hook, its supervisor and their children, if they still run."""
         try:
             group = int(_content(self.path(run_id, "group")))
         except (OSError, ValueError):
@@ -173,10 +173,10 @@ class RunFiles:
         except ProcessLookupError:
             pass
         except OSError as error:
-            log.warning("run %s: its process group cannot be ended: %s", run_id, error, extra=of_run_id(run_id))
+            log.warning("run %s: its process group cannot be killed: %s", run_id, error, extra=of_run_id(run_id))
 
     def remove(self, run_id: str) -> None:
-        """Remove all files of a run, its first file last: as long as that is there, somebody asks for the others."""
+        """Delete all files of a run, its first file last: while that exists, a scheduler adopts the others."""
         for ending in (*ENDINGS, "run"):
             path = self.path(run_id, ending)
             try:
