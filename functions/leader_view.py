@@ -24,8 +24,11 @@ class ShownPool(msgspec.Struct, frozen=True):
 
 
 class Leader(msgspec.Struct, frozen=True):
+    """The process that leads, since when (Unix seconds), and where its hook runs are (a boot and a folder)."""
+
     pid: int
     since: float
+    runs: str | None = None
 
 
 class Pools(msgspec.Struct, frozen=True, eq=False):
@@ -93,13 +96,16 @@ class Waiting(msgspec.Struct, frozen=True, eq=False):
     own: tuple[Own, ...] = ()
 
 
+MetricSample = tuple[str, dict[str, str], float]
+
+
 class Family(NamedTuple):
     """One family of metrics; a sample is its name, its labels and its value."""
 
     name: str
     help: str
     type: str
-    samples: tuple[tuple[str, dict[str, str], float], ...]
+    samples: tuple[MetricSample, ...]
 
 
 class Metrics(msgspec.Struct, frozen=True):

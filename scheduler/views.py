@@ -1,4 +1,4 @@
-"""When the leader shows what to the web functions; and what the one before it has shown last."""
+"""When the leader writes which view for the web functions; and what the leader before it wrote last."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from functions import leader_view as shown
 from functions.timed.leader import Leader
 from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.waiting_view import SHORTEST_PAUSE, show
@@ -17,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class Views:
-    """Renews the views of one leader, which leads from now on. `monotonic` gives seconds."""
+    """Writes the views of one leader, which leads from now on. `monotonic` gives seconds."""
 
     def __init__(self, leader: Leader, monotonic: Callable[[], float]) -> None:
         self._leader = leader
         self._since = leader.clock()
-        self._shown_leader = {"pid": os.getpid(), "since": self._since, "runs": _place_of_runs(leader)}
+        self._identity = shown.Leader(pid=os.getpid(), since=self._since, runs=_place_of_runs(leader))
         self._pace = Pace(SHORTEST_PAUSE, monotonic)
         self._outdated_at = float("inf")
         self._metrics_pace = Pace(METRICS_PAUSE, monotonic)
@@ -31,26 +32,26 @@ class Views:
 
     @property
     def shown_at(self) -> float:
-        """When `show` renewed the view last, by `monotonic`."""
+        """When `show` wrote the view last, by `monotonic`."""
         return self._pace.done_at
 
     def show(self) -> float:
-        """Renew the view when it is outdated; returns when it may be renewed next (seconds from now)."""
+        """Write the view when it is outdated; returns when it may be written next (seconds from now)."""
         leader = self._leader
         if not leader.mirror.changed and leader.clock() < self._outdated_at:
             return float("inf")
         wait = self._pace.wait()
         if wait:
             return wait
-        self._outdated_at = show(leader, self._shown_leader)
+        self._outdated_at = show(leader, self._identity)
         self._pace.done()
         leader.mirror.changed = False
         return float("inf")
 
     def show_metrics(self) -> float:
-        """Renew what is shown for Prometheus, if it is time; returns when it must be renewed next (seconds from now).
+        """Write the metrics if it is time; returns when they must be written next (seconds from now).
 
-        Also when nothing changed: that a pass was made is told, but nobody is woken up for that.
+        They are written also when nothing changed, to show that a pass ended; but that wakes no process up.
         """
         self._metrics_outdated |= self._leader.mirror.changed
         wait = self._metrics_pace.wait()
@@ -61,9 +62,9 @@ class Views:
         try:
             show_metrics(self._leader, self._since)
         except StoreUnavailable as error:
-            # The mirror is in no doubt for that: only a fact that cannot be written would be a reason to read all anew.
+            # No document is concerned, so the mirror is still right.
             if not self._metrics_refused:
-                log.error("metrics cannot be shown: %s", error)
+                log.error("metrics cannot be written: %s", error)
             self._metrics_refused = True
         else:
             self._metrics_refused = False
@@ -71,27 +72,19 @@ class Views:
 
 
 def runs_stayed(leader: Leader) -> bool:
-    """Whether the runs are still where they were when a leader last showed what it knew.
+    """Whether the runs are still where they were when a leader last wrote the view.
 
-    If so, every run that a document waits for was decided for this place: who leads first elsewhere, or after a boot,
-    counts all others as lost before it shows anything.
+    If so, every run that a document waits for was planned in this place: the first leader elsewhere, or after a boot,
+    counts all other runs as lost before it writes a view.
     """
     try:
-        last = msgspec.json.decode(leader.store.read_view("pools.json") or b"{}", type=_Shown).leader.runs
+        last = msgspec.json.decode(leader.store.read_view("pools.json") or b"{}", type=shown.Pools).leader
     except (StateError, msgspec.DecodeError):
         return False
-    return last == _place_of_runs(leader)
+    return last is not None and last.runs == _place_of_runs(leader)
 
 
 def _place_of_runs(leader: Leader) -> str:
-    """Tells this folder of runs, in this boot of the machine, from every other: a later one, or a copy."""
+    """Names this folder of runs in this boot of the machine; a copy or a later boot has another name."""
     status = leader.store.runs.stat()
     return f"{boot_id()} {status.st_dev} {status.st_ino}"
-
-
-class _ShownLeader(msgspec.Struct):
-    runs: str | None = None
-
-
-class _Shown(msgspec.Struct):
-    leader: _ShownLeader = msgspec.field(default_factory=_ShownLeader)

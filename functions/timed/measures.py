@@ -15,16 +15,11 @@ from itertools import accumulate
 from math import inf
 
 from config.pools import Pool
+from functions.leader_view import Family, MetricSample
 from functions.policy.snapshot.offers import Tags
 from functions.policy.transitions.outcome import Outcome
 from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, Ticket
-
-Labels = dict[str, str]
-Sample = tuple[str, Labels, float]
-"""A name, labels and a value."""
-Family = tuple[str, str, str, list[Sample]]
-"""A name, help, a type and samples."""
 
 _WAITS = (0.05, 0.2, 1, 5, 15, 60, 300, 900, 1800, 3600, 10800)
 _STARTS = (0.2, 1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600)
@@ -51,8 +46,8 @@ class _Numbers:
     def family(self) -> Family:
         """The family with its present samples."""
         name = self._name + self.suffix
-        samples = [(name, _labelled(self._labels, series), value) for series, value in self._values.items()]
-        return (self._name, self._about, self.type, samples)
+        samples = ((name, _labelled(self._labels, series), value) for series, value in self._values.items())
+        return Family(self._name, self._about, self.type, tuple(samples))
 
 
 class Gauge(_Numbers):
@@ -105,7 +100,7 @@ class Histogram:
 
     def family(self) -> Family:
         """The family with its present samples."""
-        samples: list[Sample] = []
+        samples: list[MetricSample] = []
         for series, buckets in self._series.items():
             labels = _labelled(self._labels, series)
             totals = [*accumulate(buckets.counts)]
@@ -113,7 +108,7 @@ class Histogram:
                 samples.append((f"{self._name}_bucket", {**labels, "le": bound}, total))
             samples.append((f"{self._name}_count", labels, totals[-1]))
             samples.append((f"{self._name}_sum", labels, buckets.sum))
-        return (self._name, self._about, "histogram", samples)
+        return Family(self._name, self._about, "histogram", tuple(samples))
 
     def _of(self, series: tuple[str, ...]) -> "_Buckets":
         buckets = self._series.get(series)
@@ -251,5 +246,5 @@ def _result(outcome: Outcome) -> str:
     return "lost" if outcome.lost else "cut_off"
 
 
-def _labelled(names: tuple[str, ...], values: tuple[str, ...]) -> Labels:
+def _labelled(names: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
     return dict(zip(names, values, strict=True))

@@ -1,19 +1,19 @@
-"""`view/metrics.json`: what the leader has counted and what it knows of pools and tickets, for `GET /metrics`.
+"""Writes `view/metrics.json`: what the leader counted, and the state of pools and tickets, for `GET /metrics`.
 
-Written behind the grants, as a whole, without reading a document. It is the sign of life of the leader, too: written at
-least each `sleeptime`, it says when the last pass ended.
+Written behind the grants, as a whole, from memory. It also shows that the leader is alive: it is written at least each
+`sleeptime` and says when the last pass ended.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
+from functions.leader_view import Family, Metrics
 from functions.policy.order import ticket_of
 from functions.policy.snapshot.offers import Tags
 from functions.policy.waits.demand import OTHER, named, waiting_for
 from functions.timed.leader import Leader
-from functions.timed.measures import Counter, Family, Gauge
+from functions.timed.measures import Counter, Gauge
 from state.documents import PoolMode, ResourceState
 
 METRICS_PAUSE = 2.0
@@ -27,21 +27,21 @@ _STATES = {
 
 
 def show_metrics(leader: Leader, leader_since: float) -> None:
-    """Write the view."""
+    """Write the view; `leader_since` is in Unix seconds. Raises StoreUnavailable."""
     leader.store.write_view("metrics.json", msgspec.json.encode(metrics_view(leader, leader_since)) + b"\n")
 
 
-def metrics_view(leader: Leader, leader_since: float) -> dict[str, Any]:
-    """When the last pass ended, since when the oldest ticket waits for each tag set, and all families of metrics."""
+def metrics_view(leader: Leader, leader_since: float) -> Metrics:
+    """The view: when the last pass ended, since when the oldest ticket of each tag set waits, and all metrics."""
     names = _names_of_waiting(leader)
     families = [*_of_pools(leader), *_of_leader(leader, leader_since), _waiting(leader, names), _waiting_for(leader)]
     for pool in leader.mirror.snapshot.pools.values():
         leader.measures.know(pool)
-    return {
-        "last_pass": leader.measures.last_pass,
-        "oldest": _oldest(leader, names),
-        "families": [*families, *leader.measures.families()],
-    }
+    return Metrics(
+        last_pass=leader.measures.last_pass,
+        oldest=_oldest(leader, names),
+        families=(*families, *leader.measures.families()),
+    )
 
 
 def _of_pools(leader: Leader) -> Iterator[Family]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from functions.integrity.fsck import examine
 from functions.integrity.invariants import Kind
+from functions.leader_view import Leader
 from functions.timed.waiting_view import show
 from state.documents import Agent, ResourceState, Ticket
 from state.files.keys import Keys
@@ -141,7 +142,7 @@ def copied(template: World, folder: Path) -> World:
 def at_rest(world: World) -> None:
     world.until(lambda: up(world) == 3 and not world.hooks.under_way(), "three resources")
     world.turn()
-    show(world.leader, {"pid": 1, "since": 0.0})
+    show(world.leader, Leader(pid=1, since=0.0))
 
 
 def up(world: World) -> int:

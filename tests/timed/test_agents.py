@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.leader_view import Leader
 from functions.timed.agents import agents
 from functions.timed.waiting_view import pools_view
 from state.documents import AgentState, ResourceState, Ticket, TicketState
@@ -283,13 +284,13 @@ def test_a_broken_file_keeps_the_last_good_groups_and_is_told(world: AgentWorld)
     world.work(1)
     world.set_groups("agent_groups: {workers: {tags: 3}}")
     world.turn()
-    assert "agents.yaml:1" in pools_view(world.leader, {})["faults"][0]
+    assert "agents.yaml:1" in pools_view(world.leader, Leader(1, 0.0)).faults[0]
     world.work(2)
     world.restart()
     world.work(3)
     world.set_groups(GROUPS)
     world.turn()
-    assert pools_view(world.leader, {})["faults"] == ()
+    assert pools_view(world.leader, Leader(1, 0.0)).faults == ()
 
 
 def test_a_group_of_the_old_file_is_kept(world: AgentWorld) -> None:

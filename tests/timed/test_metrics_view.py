@@ -14,7 +14,7 @@ POOL = "p: {max: 3, max_prealloc: 1, cmd_new: echo $RESALLOC_ID, cmd_delete: 'tr
 def shown(world: World) -> dict[tuple[str, ...], float]:
     """The samples of the view, by name and label values."""
     found: dict[tuple[str, ...], float] = {}
-    for _, _, _, samples in metrics_view(world.leader, 5.0)["families"]:
+    for _, _, _, samples in metrics_view(world.leader, 5.0).families:
         for name, labels, value in samples:
             assert (name, *labels.values()) not in found
             found[name, *labels.values()] = value
@@ -120,7 +120,7 @@ def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_pa
     found = shown(world)
     waiting = {key[1]: value for key, value in found.items() if key[0] == "resalloc_tickets_waiting"}
     assert waiting == {"x": 1, "x,y": 2, "other": 2}
-    assert metrics_view(world.leader, 5.0)["oldest"] == {"x": 2.0, "x,y": 3.0, "other": 5.0}
+    assert metrics_view(world.leader, 5.0).oldest == {"x": 2.0, "x,y": 3.0, "other": 5.0}
 
 
 def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: Path) -> None:

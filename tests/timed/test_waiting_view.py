@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from functions.leader_view import View
+from functions.leader_view import Leader, View
 from functions.policy.waits.explain import explain
 from functions.policy.waits.sentences import why_briefly
 from functions.timed.waiting_view import show
@@ -26,7 +26,7 @@ def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
     world.until(lambda: [r.state for r in world.resources() if r.pool == "vms"] == ["RELEASING"], "the release")
     world.turn()
 
-    show(world.leader, {"pid": 1, "since": 1.0})
+    show(world.leader, Leader(pid=1, since=1.0))
 
     shown = View(world.store).waiting()
     assert shown is not None
