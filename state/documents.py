@@ -158,7 +158,8 @@ class Ticket(Document, frozen=True, kw_only=True):
     """A client's request for one resource that has all of `tags`.
 
     `resource` is the only place that says which resource the ticket has; `output` records what was handed over
-    and never changes afterwards. `bad` is why its client, on closing it, called the resource bad.
+    and never changes afterwards. `bad` is why its client, on closing it, called the resource bad. `turn` is how often
+    the resource had been released when the ticket got it; tickets of older versions have none.
     """
 
     NEEDED: ClassVar[tuple[str, ...]] = ("state", "tags", "resource")
@@ -177,11 +178,24 @@ class Ticket(Document, frozen=True, kw_only=True):
     failed_at: float | None = None
     reason: str | None = None
     bad: str | None = None
+    turn: int | None = None
 
     @property
     def waiting(self) -> bool:
         """Open and without a resource so far."""
         return self.state is TicketState.OPEN and self.resource is None
+
+    def holds(self, resource: "Resource") -> bool:
+        """Whether the ticket, which names this resource, still has it.
+
+        A CLOSED ticket has it until the release after its own turn. A resource that was restored from an old copy may
+        count fewer releases; then the ticket has it, too. Without a turn, only the last release is known.
+        """
+        if self.state is not TicketState.CLOSED:
+            return self.state is TicketState.OPEN
+        if resource.released_ticket == self.id:
+            return False
+        return self.turn is None or resource.releases_counter <= self.turn
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -55,7 +55,19 @@ def resource_to_delete(key: int, content: bytes) -> Resource | None:
     fields = fields_of(Resource, content)
     if not {"name", "pool", "id_in_pool", "counters"} <= fields.keys():
         return None
-    kept = ("name", "pool", "tags", "id_in_pool", "counters", "data", "user", "created_at", "up_at", "history")
+    kept = (
+        "name",
+        "pool",
+        "tags",
+        "id_in_pool",
+        "counters",
+        "data",
+        "user",
+        "created_at",
+        "up_at",
+        "releases_counter",
+        "history",
+    )
     return Resource(
         id=key,
         state=ResourceState.DELETE_REQUEST,
@@ -68,6 +80,8 @@ def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool
     """Whether ticket `number`, of which `content` was left at that time, may have this resource, which no other has."""
     fields = fields_of(Ticket, content)
     if fields.get("state") is TicketState.FAILED or resource.released_ticket == number:
+        return False
+    if fields.get("turn") is not None and resource.releases_counter > fields["turn"]:
         return False
     if "resource" in fields:
         return bool(fields["resource"] == resource.id)
@@ -90,6 +104,7 @@ def failed_ticket(key: int, content: bytes, now: float) -> Ticket:
         "output",
         "closed_at",
         "bad",
+        "turn",
     )
     state = TicketState.CLOSED if fields.get("state") is TicketState.CLOSED else TicketState.FAILED
     return Ticket(

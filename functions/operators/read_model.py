@@ -210,20 +210,26 @@ class ReadModelCache:
 
 
 def tickets_by_resource(tickets: Iterable[Ticket]) -> dict[int, Ticket]:
-    """By resource id, the ticket that has or last had it: an OPEN one rather than a CLOSED one, the oldest first."""
+    """By resource id, the ticket that has or last had it: an OPEN one rather than a CLOSED one, the last turn first."""
     found: dict[int, Ticket] = {}
     for ticket in tickets:
         if ticket.resource is not None and ticket.state is not TicketState.FAILED:
             known = found.get(ticket.resource)
-            if known is None or (known.state is not TicketState.OPEN and ticket.state is TicketState.OPEN):
+            if known is None or _is_later(ticket, known):
                 found[ticket.resource] = ticket
     return found
+
+
+def _is_later(ticket: Ticket, known: Ticket) -> bool:
+    if TicketState.OPEN in (ticket.state, known.state):
+        return known.state is not TicketState.OPEN
+    return (ticket.turn or 0) > (known.turn or 0)
 
 
 def holder(resource: Resource, by_resource: Mapping[int, Ticket]) -> Ticket | None:
     """The ticket that has the resource: a CLOSED one only until its resource is released."""
     ticket = by_resource.get(resource.id)
-    return None if ticket is None or ticket.id == resource.released_ticket else ticket
+    return ticket if ticket is not None and ticket.holds(resource) else None
 
 
 def count_pools(

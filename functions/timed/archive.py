@@ -1,13 +1,13 @@
-"""Archive: finished documents leave the folders of what lives.
+"""Archive: finished documents are moved to the archive.
 
-Triggered behind the grants, now and then, since two folders have to be synced for however many there are. What is not
-archived when the scheduler stops, the next one does. What cannot be moved stays where it is and is tried again, and
-nothing waits for it but a resource that another ticket is to let go.
+Triggered behind the grants, some times a second, since each time two folders have to be synced. What is not archived
+when the scheduler stops, the next one archives. What cannot be moved stays where it is and is tried again; nothing
+waits for it.
 """
 
 import logging
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from functions.logfields import of_file
@@ -39,13 +39,9 @@ class Archivist:
         wait = self._due - self._monotonic()
         if wait > 0:
             return wait
-        kept = leader.mirror.snapshot.kept_taken
         archive(leader)
         pause = REFUSED_PAUSE if leader.mirror.not_archived else ARCHIVE_PAUSE
         self._due = self._monotonic() + pause
-        if kept - leader.mirror.snapshot.kept_taken:
-            # Tickets that had to keep their resources so far can let them go.
-            return 0.0
         return pause if leader.mirror.not_archived else math.inf
 
 
@@ -53,37 +49,14 @@ def archive(leader: Leader) -> None:
     """Move all that is finished; what cannot be moved is told, and stays where it is. Raises StoreFrozen."""
     tickets, refused = leader.store.tickets.archive_all(leader.mirror.finished_tickets)
     resources, others = leader.store.resources.archive_all(leader.mirror.finished_resources)
-    for ticket in tickets:
-        del leader.mirror.finished_tickets[ticket]
+    leader.mirror.finished_tickets -= tickets
     leader.mirror.finished_resources -= resources
     _tell(leader, refused | others)
-    leader.mirror.snapshot.keep_taken(
-        number for number in leader.mirror.finished_tickets.values() if number is not None
-    )
 
 
-def archive_earlier(leader: Leader, resources: Collection[int]) -> bool:
-    """Move the finished tickets that had these resources; tells whether none is left. Raises StoreFrozen.
-
-    A resource tells which ticket let it go last. An earlier one that stood beside that would let it go again, so that
-    the resource stays taken until it can be moved.
-    """
-    earlier = {ticket: had for ticket, had in leader.mirror.finished_tickets.items() if had in resources}
-    if not earlier:
-        return True
-    moved, refused = leader.store.tickets.archive_all(earlier)
-    for ticket in moved:
-        del leader.mirror.finished_tickets[ticket]
-    if refused:
-        _tell(leader, refused, at_least=leader.mirror.not_archived)
-        left = {number for ticket, number in earlier.items() if number is not None and ticket not in moved}
-        leader.mirror.snapshot.keep_taken(leader.mirror.snapshot.kept_taken | left)
-    return not refused
-
-
-def _tell(leader: Leader, refused: Mapping[Path, StoreUnavailable], at_least: Mapping[str, str] | None = None) -> None:
+def _tell(leader: Leader, refused: Mapping[Path, StoreUnavailable]) -> None:
     """Log what is new about where nothing can be moved to, and have it shown."""
-    before, now = leader.mirror.not_archived, dict(at_least or {})
+    before, now = leader.mirror.not_archived, dict[str, str]()
     for folder, error in refused.items():
         name = str(folder.relative_to(leader.store.root))
         now[name] = error.error.strerror or str(error.error)

@@ -15,8 +15,8 @@ class Mirror:
     def __init__(self) -> None:
         self.snapshot = Snapshot()
         self.agents: dict[int, Agent] = {}
-        self.finished_tickets: dict[int, int | None] = {}
-        """Settled tickets that are not archived yet, each with the resource that it had."""
+        self.finished_tickets: set[int] = set()
+        """Settled tickets that are not archived yet."""
         self.finished_resources: set[int] = set()
         """ENDED resources that are not archived yet."""
         self.not_archived: dict[str, str] = {}
@@ -66,5 +66,5 @@ class Mirror:
 
     def finish_tickets(self, tickets: Sequence[int]) -> None:
         """Remove settled tickets from the snapshot; only their archiving is left to do."""
-        self.finished_tickets |= {ticket: self.snapshot.tickets[ticket].resource for ticket in tickets}
+        self.finished_tickets.update(tickets)
         self.forget_tickets(tickets)

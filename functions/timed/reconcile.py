@@ -29,7 +29,7 @@ from functions.policy.plan.steps import (
 )
 from functions.policy.transitions.history import reason_of
 from functions.policy.transitions.run_id import Consumer, RunId
-from functions.timed.archive import archive_earlier
+from functions.policy.transitions.ticket import TURN_OVER
 from functions.timed.hook_runs import resource_run
 from functions.timed.leader import Leader
 from functions.timed.outcomes import fold_outcomes, missing_runs
@@ -60,7 +60,7 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
         leader.mirror.loaded_anew = False
     for left in reversed(range(ROUNDS)):
         decided = plan(leader.mirror.snapshot, leader.clock())
-        leader.mirror.finish_tickets([step.ticket for step in decided.steps if isinstance(step, Settle)])
+        _settle(leader, [step.ticket for step in decided.steps if isinstance(step, Settle)])
         if not decided.steps:
             return decided.next_due
         # The last plan is made whole, or a stream of tickets would hold up all else.
@@ -71,16 +71,12 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
 def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
     """Write a plan, in an order in which each part can be done again after a crash, and start its hooks.
 
-    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those; likewise when
-    a resource must not be let go yet.
+    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those.
     """
     steps = decided.steps
     grants, later_grants = _grants_of(decided)
     _apply_to_tickets(leader, grants)
     if interrupted():
-        return
-    if not archive_earlier(leader, {step.resource for step in steps if isinstance(step, Release)}):
-        # Decided anew, without those.
         return
     _apply_to_documents(leader, steps)
     if interrupted():
@@ -101,6 +97,20 @@ def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambd
         leader.store.commit(Batch(removed_intents=dropped))
         for intent in dropped:
             leader.mirror.snapshot.drop_intent(intent)
+
+
+def _settle(leader: Leader, tickets: Sequence[int]) -> None:
+    """Let these tickets be archived.
+
+    A ticket of an older version has no turn: it gets one that is over, or it would seem to hold its resource again once
+    another ticket has released that, until it is archived.
+    """
+    snapshot = leader.mirror.snapshot
+    found = [snapshot.tickets[id] for id in tickets]
+    without = [ticket for ticket in found if ticket.turn is None and ticket.resource in snapshot.resources]
+    if without:
+        leader.store.commit(Batch([Update(ticket, ticket.replace(turn=TURN_OVER)) for ticket in without]))
+    leader.mirror.finish_tickets(tickets)
 
 
 def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:

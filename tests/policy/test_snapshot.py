@@ -31,8 +31,15 @@ def test_an_open_ticket_has_its_resource() -> None:
     assert holder(an_assigned_ticket(4, 1), a_resource(1)) == 4
 
 
-def test_a_closed_ticket_has_its_resource_until_it_let_it_go() -> None:
-    """Given a CLOSED ticket, when the resource says that it was let go, then nobody has it."""
+def test_a_closed_ticket_has_its_resource_until_the_release_of_its_turn() -> None:
+    """Given a CLOSED ticket with a turn, when the resource was released more often, then the ticket has it no more."""
+    assert holder(a_resource(1, releases_counter=2), a_closed_ticket(4, 1, turn=2)) == 4
+    assert holder(a_resource(1, releases_counter=3, released_ticket=9), a_closed_ticket(4, 1, turn=2)) is None
+    assert holder(a_resource(1, releases_counter=1, released_ticket=9), a_closed_ticket(4, 1, turn=2)) == 4
+
+
+def test_a_closed_ticket_without_a_turn_has_its_resource_until_it_is_the_last_that_released_it() -> None:
+    """Given a CLOSED ticket of an older version, when the resource names it, then the ticket has it no more."""
     assert holder(a_resource(1), a_closed_ticket(4, 1)) == 4
     assert holder(a_resource(1, released_ticket=4), a_closed_ticket(4, 1)) is None
     assert holder(a_resource(1, released_ticket=3), a_closed_ticket(4, 1)) == 4

@@ -91,3 +91,20 @@ def test_what_is_bad_goes_although_others_had_it_a_moment_ago(world: World) -> N
     world.until(lambda: bad.id not in world.leader.mirror.snapshot.resources, what="the end of the bad one")
     ended = world.store.resources.read(bad.id)
     assert (ended.releases_counter, ended.released_ticket) == (3, third.id)
+
+
+def test_a_ticket_of_an_older_version_is_released_once(world: World) -> None:
+    """Given a released ticket without a turn, when another one has the resource and the scheduler is killed, then each
+    of them has released it once.
+    """
+    (first,) = one_after_the_other(world, 1)
+    world.store.tickets.update(first, lambda found: found.replace(turn=None))
+    second = world.take("a", sandbox="s").id
+    hear(world, first, second)
+    world.close(second)
+    hear(world, second)
+    assert {first, second} <= {*world.store.tickets.living()}
+    world.restart()
+    world.leader.reload_pools()
+    reconcile(world.leader)
+    assert (the_resource(world).releases_counter, the_resource(world).released_ticket) == (2, second)

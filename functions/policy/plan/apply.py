@@ -74,7 +74,7 @@ class World:
     def holder(self, resource: Resource) -> Ticket | None:
         """The ticket that has this resource, unless an earlier step released it."""
         holder = self.snapshot.holder(resource.id)
-        return None if holder is None or holder.id == resource.released_ticket else holder
+        return holder if holder is not None and holder.holds(resource) else None
 
 
 def apply_step(step: Step, world: World) -> tuple[Changed, ...]:

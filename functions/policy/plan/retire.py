@@ -28,8 +28,6 @@ def release_closed(draft: Draft) -> list[Step]:
         if resource is None or resource.state is not ResourceState.UP or snapshot.holder(resource.id) is not ticket:
             steps.append(Settle(id))
             continue
-        if resource.id in snapshot.kept_taken:
-            continue
         options = snapshot.options_of(resource.pool)
         hook = options is not None and options.cmd_release is not None
         free = release_resource(resource, ticket, hook, draft.now)

@@ -41,8 +41,6 @@ class Snapshot:
         """Ids of resources that exist although their documents cannot be read."""
         self.doubtful: frozenset[int] = frozenset()
         """Ids of resources that a ticket with an unreadable document may have."""
-        self.kept_taken: frozenset[int] = frozenset()
-        """Ids of resources that no closed ticket can release for now."""
 
         self._on_demand_tags: Tags = frozenset()
         self._draining: set[str] = set()
@@ -141,10 +139,6 @@ class Snapshot:
         for id in before ^ self.doubtful:
             self._index(id)
 
-    def keep_taken(self, resources: Iterable[int]) -> None:
-        """Let closed tickets keep these resources, instead of those of an earlier call."""
-        self.kept_taken = frozenset(resources)
-
     # Questions
 
     def is_free(self, resource_id: int) -> bool:
@@ -160,12 +154,11 @@ class Snapshot:
         if claims is None:
             return None
         resource = self.resources.get(resource_id)
-        released = resource.released_ticket if resource else None
         tickets = [self.tickets[id] for id in sorted(claims)]
         for ticket in tickets:
             if ticket.state is TicketState.OPEN:
                 return ticket
-        return next((ticket for ticket in tickets if ticket.id != released), None)
+        return next((ticket for ticket in tickets if resource is None or ticket.holds(resource)), None)
 
     def options_of(self, pool_name: str) -> Pool | None:
         """The options of a pool: the configured ones, or for a pool that vanished the last good ones, if known."""

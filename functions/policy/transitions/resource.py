@@ -21,7 +21,7 @@ def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float)
 
     One that its client called bad is to be deleted.
     """
-    if resource.released_ticket == ticket.id:
+    if not ticket.holds(resource):
         return resource
     event = ResourceEvent.RELEASE_BEGAN if hook else ResourceEvent.RELEASED
     releases = resource.releases_counter + 1

@@ -4,6 +4,9 @@ from functions.policy.transitions.history import BY_CLIENT
 from state.documents import Resource, Ticket
 from state.lifecycle import TicketEvent, after_ticket_event
 
+TURN_OVER = -1
+"""The turn of a ticket that holds nothing any more, however often its resource was released."""
+
 
 def assign_ticket(ticket: Ticket, resource: Resource, sandbox: str, now: float) -> Ticket:
     """The ticket with this resource; `sandbox` is a random text for a ticket that has no sandbox."""
@@ -14,6 +17,7 @@ def assign_ticket(ticket: Ticket, resource: Resource, sandbox: str, now: float) 
         pool=resource.pool,
         output=resource.data or b"",
         assigned_at=now,
+        turn=resource.releases_counter,
         sandbox=sandbox if ticket.sandbox is None else ticket.sandbox,
     )
 
