@@ -55,19 +55,8 @@ def resource_to_delete(key: int, content: bytes) -> Resource | None:
     fields = fields_of(Resource, content)
     if not {"name", "pool", "id_in_pool", "counters"} <= fields.keys():
         return None
-    kept = (
-        "name",
-        "pool",
-        "tags",
-        "id_in_pool",
-        "counters",
-        "data",
-        "user",
-        "created_at",
-        "up_at",
-        "releases_counter",
-        "history",
-    )
+    numbers = ("id_in_pool", "counters", "releases_counter")
+    kept = ("name", "pool", "tags", *numbers, "data", "user", "created_at", "up_at", "history")
     return Resource(
         id=key,
         state=ResourceState.DELETE_REQUEST,
