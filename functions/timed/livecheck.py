@@ -1,4 +1,4 @@
-"""Livecheck: start the checks of UP resources that are due, so many side by side, none waiting for another.
+"""Livecheck: starts the due checks of UP resources, a limited number at one time; none waits for another.
 
 Triggered by due times and by resources that came UP. Reads the mirror; writes nothing: how a check ended is
 folded in by reconcile.
@@ -16,7 +16,7 @@ SHORTEST_PERIOD = 1.0
 
 
 class Checks:
-    """When each resource is to be checked next. Entries may be outdated: they are judged when they come up.
+    """When each resource is checked next. Entries may be outdated; each is verified when it is due.
 
     A check that says nothing (it could not be started, or its supervisor was killed) is repeated a period after it
     was begun, which only this process remembers.
@@ -29,21 +29,21 @@ class Checks:
         self._latest = float("-inf")
 
     def plan_all(self, leader: Leader) -> None:
-        """Plan for every resource anew: at the start and when periods may have changed."""
+        """Schedule the checks of all resources again: at the start and when periods may have changed."""
         self._due.clear()
         self._known.clear()
         for resource in leader.mirror.snapshot.resources.values():
             self.plan(leader, resource)
 
     def plan(self, leader: Leader, resource: Resource) -> None:
-        """Plan the next check of one resource, if it is to be checked at all."""
+        """Schedule the next check of one resource, if it needs checks."""
         due = self.due(leader, resource)
         if due is not None and self._known.get(resource.id) != due:
             self._known[resource.id] = due
             heapq.heappush(self._due, (due, resource.id))
 
     def due(self, leader: Leader, resource: Resource) -> float | None:
-        """When a resource is to be checked (Unix seconds); None while it is not to be checked at all."""
+        """When a resource is due for a check (Unix seconds); None while it needs no checks."""
         pool = leader.mirror.snapshot.options_of(resource.pool)
         if resource.state is not ResourceState.UP or pool is None or pool.cmd_livecheck is None:
             self._began.pop(resource.id, None)
@@ -56,11 +56,11 @@ class Checks:
         return due if began is None else max(due, due_at(began + period, period, now))
 
     def begin(self, number: int, now: float) -> None:
-        """Take note that a check of this resource begins."""
+        """Note that a check of this resource starts now (Unix seconds)."""
         self._began[number] = now
 
     def is_outdated(self, now: float) -> bool:
-        """Whether the clock was set back, so that all is to be planned anew."""
+        """Whether the clock was set back, so that all checks must be scheduled again."""
         before, self._latest = self._latest, now
         return now < before - SLACK
 
@@ -79,7 +79,7 @@ class Checks:
 
 
 def livecheck(leader: Leader, checks: Checks) -> float | None:
-    """Start what is due, within the bound; returns when the next one is due, None while the bound is reached."""
+    """Start due checks within the bound; returns when the next one is due (Unix seconds), None at the bound."""
     now = leader.clock()
     if checks.is_outdated(now):
         checks.plan_all(leader)

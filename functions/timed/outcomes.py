@@ -1,7 +1,7 @@
-"""How hooks ended, written down: of resources, and of the pools whose statistics that changes.
+"""Records the outcomes of hooks of resources, in the resources and in the statistics of their pools.
 
-Reconcile does so before it decides. Documents may wait for runs that nobody knows: these were lost, which is an
-outcome, too. Where it is sure that they never started, they are started instead.
+Reconcile does so before it plans. After a restart, documents may name runs that do not exist: these were lost, which is
+an outcome too; or, if they certainly never started, they are started.
 """
 
 import logging
@@ -40,7 +40,7 @@ def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -
             leader.mirror.touch(resource)
             continue
         resources[number] = folded
-        _tell(leader, resource, folded, outcome)
+        _log_outcome(leader, resource, folded, outcome)
         record = leader.mirror.snapshot.records.get(resource.pool)
         if outcome.kind is HookKind.TERMINATE and folded.state is ResourceState.ENDED and not outcome.good:
             leader.measures.gave_up(resource.pool)
@@ -62,7 +62,7 @@ def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -
         leader.hooks.forget(run_id)
 
 
-def _tell(leader: Leader, before: Resource, after: Resource, outcome: Outcome) -> None:
+def _log_outcome(leader: Leader, before: Resource, after: Resource, outcome: Outcome) -> None:
     if outcome.kind is HookKind.WATCH:
         if after.check_failed_count:
             log.warning(
@@ -87,7 +87,7 @@ def _tell(leader: Leader, before: Resource, after: Resource, outcome: Outcome) -
 
 
 def missing_runs(leader: Leader) -> list[tuple[HookRun, Outcome]]:
-    """Outcomes for documents that wait for a run that nobody knows: the machine or the scheduler stopped before it."""
+    """Outcomes for runs that documents name and that do not exist: the machine or the scheduler stopped before them."""
     missing = []
     for resource, hook_run in _unknown_runs(leader):
         started_at = resource.run.started_at if resource.run else 0.0
@@ -106,16 +106,15 @@ def missing_runs(leader: Leader) -> list[tuple[HookRun, Outcome]]:
 
 
 def start_missing_runs(leader: Leader) -> None:
-    """Start what documents wait for and nobody knows.
+    """Start the runs that documents name and that do not exist.
 
-    Only where it is sure that these runs never started: each leaves a file from before its start until its outcome is
-    written down, and only a restart of the machine can lose that. So it is when their turn had not come when the
-    scheduler was stopped.
+    Only call it when these runs certainly never started, because the scheduler stopped before. A run has a file from
+    before its start until its outcome is recorded; only a restart of the machine can lose that file.
     """
     unknown = _unknown_runs(leader)
     if not unknown:
         return
-    # Written once more, for who wrote it may have been stopped before it was on the disk.
+    # Written again, since the scheduler that wrote them may have been killed before they were durable.
     leader.store.commit(Batch([Put(resource) for resource, _ in unknown]))
     for _, hook_run in unknown:
         leader.hooks.start(hook_run)

@@ -1,7 +1,7 @@
-"""Records of pools: statistics are written behind the grants, now and then, all else with what it is decided for.
+"""Records of pools: statistics are written in batches behind the grants, everything else at once.
 
-Statistics change with each start, and are the only thing that a start changes in most pools. What was not written yet
-when a scheduler is killed, or reads all anew, is a fraction of a second of them; nothing is decided by it.
+Each start changes statistics, and in most pools nothing else. When a scheduler is killed or loads everything again, the
+statistics of a fraction of a second are lost; no decision depends on them.
 """
 
 from collections.abc import Iterable
@@ -24,13 +24,13 @@ _STATISTICS = (
 
 
 def keep_records(leader: Leader, records: Iterable[PoolRecord]) -> list[Put]:
-    """Take changed records into the mirror; returns those that have to be written now."""
+    """Put changed records into the mirror; returns the writes that must be made now."""
     decisive = []
     for record in records:
         before = leader.mirror.snapshot.records.get(record.name)
         written = leader.mirror.written_records.get(record.name, before)
         leader.keep(record)
-        if before is not None and written is not None and _only_counts(leader, before, record):
+        if before is not None and written is not None and _is_statistics_only(leader, before, record):
             leader.mirror.written_records[record.name] = written
         else:
             decisive.append(Put(record))
@@ -38,7 +38,7 @@ def keep_records(leader: Leader, records: Iterable[PoolRecord]) -> list[Put]:
 
 
 def write_records(leader: Leader) -> None:
-    """Write the statistics that have not been written. Raises StoreUnavailable and StoreFrozen."""
+    """Write the unwritten statistics. Raises StoreUnavailable and StoreFrozen."""
     records = [
         leader.mirror.snapshot.records[name]
         for name in sorted(leader.mirror.written_records)
@@ -49,8 +49,8 @@ def write_records(leader: Leader) -> None:
     leader.mirror.written_records.clear()
 
 
-def _only_counts(leader: Leader, before: PoolRecord, after: PoolRecord) -> bool:
-    """Whether nothing is decided by what is different. With a `start_delay` the last start is."""
+def _is_statistics_only(leader: Leader, before: PoolRecord, after: PoolRecord) -> bool:
+    """Whether no decision depends on the difference. With a `start_delay` one depends on the last start."""
     options = leader.mirror.snapshot.options_of(after.name)
     if options is None or options.start_delay > 0:
         return False

@@ -1,7 +1,7 @@
-"""Reconcile: fold in how hooks ended, decide, write, start hooks.
+"""Reconcile: records the outcomes of hooks, plans, writes the documents that the plan changes, and starts hooks.
 
-Triggered by changed tickets, intents, results and configuration, and by due times. Reads what changed; writes
-resources, pool records and assignments. Everything that it starts stands in a document first.
+Triggered by changed tickets, intents, hook results and configuration, and by due times. Reads the mirror; writes
+resources, pool records and assignments. A hook starts only after a document that names its run was written.
 """
 
 import logging
@@ -41,20 +41,20 @@ log = logging.getLogger(__name__)
 
 
 def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) -> float | None:
-    """Bring the farm to where its tickets and pools want it; returns when something is due next (Unix seconds).
+    """Do what tickets, pools and intents ask for; returns when something is due next (Unix seconds).
 
-    `more_tickets` takes in those that came meanwhile and tells whether there were any: they need not wait for the
-    rest of a plan. Raises StoreUnavailable or StoreFrozen when the state folder cannot be written; the mirror must be
-    loaded anew then.
+    `more_tickets` reads new tickets into the mirror and returns whether there are any: they need not wait for the rest
+    of a plan. Raises StoreUnavailable or StoreFrozen when the store cannot be written; then the mirror must be loaded
+    again.
     """
     ended = leader.hooks.finished(Consumer.RECONCILE)
     if ended:
-        # Who waits for a resource of which nothing new is known need not wait until all that is written down.
+        # Tickets whose resources are not concerned need not wait until the outcomes are written.
         changed = {RunId.parse(run.id).subject for run, _ in ended}
         grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
         sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
         _apply_to_tickets(leader, sure)
-    fold_outcomes(leader, ended)
+        fold_outcomes(leader, ended)
     if leader.mirror.loaded_anew:
         fold_outcomes(leader, missing_runs(leader))
         leader.mirror.loaded_anew = False
@@ -63,7 +63,7 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
         _settle(leader, [step.ticket for step in decided.steps if isinstance(step, Settle)])
         if not decided.steps:
             return decided.next_due
-        # The last plan is made whole, or a stream of tickets would hold up all else.
+        # The last plan is applied completely: otherwise a stream of tickets would block everything else.
         apply(leader, decided, more_tickets if left else lambda: False)
     return leader.clock()
 
@@ -114,7 +114,7 @@ def _settle(leader: Leader, tickets: Sequence[int]) -> None:
 
 
 def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
-    """The assignments of what is free already, and those of what this plan lets go."""
+    """The assignments of free resources, and those of resources that this plan releases first."""
     freed = {step.resource for step in decided.steps if isinstance(step, Release)}
     grants = [step for step in decided.steps if isinstance(step, Assign)]
     return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
@@ -154,7 +154,7 @@ def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
         leader.keep(resource)
         run = resource.run
         if run is not None and (number in begun or run != under_way[number]):
-            _tell_start(leader, resource, run)
+            _log_start(leader, resource, run)
             _start_hook(leader, resource, run)
 
 
@@ -190,7 +190,7 @@ def _log_resource(leader: Leader, resource: Resource, message: str, *facts: obje
     log.info(f"resource %d (%s): {message}", resource.id, resource.name, *facts, extra=_about(leader, resource))
 
 
-def _tell_start(leader: Leader, resource: Resource, run: Run) -> None:
+def _log_start(leader: Leader, resource: Resource, run: Run) -> None:
     about = _about(leader, resource)
     if run.kind is HookKind.ALLOC:
         log.info("resource %d (%s): starting", resource.id, resource.name, extra=about)
@@ -225,7 +225,7 @@ def _apply_to_tickets(leader: Leader, steps: Sequence[FailTicket | Assign]) -> N
                 leader.measures.ticket_failed(update.document)
             elif update.base.waiting and not update.document.waiting:
                 leader.measures.granted(update.document)
-                _tell_assignment(update.document)
+                _log_assignment(update.document)
 
 
 def _start_hook(leader: Leader, resource: Resource, run: Run) -> None:
@@ -242,7 +242,7 @@ def _start_hook(leader: Leader, resource: Resource, run: Run) -> None:
     leader.hooks.start(resource_run(resource, pool, run.kind, run.id, leader.settings.output_limit))
 
 
-def _tell_assignment(ticket: Ticket) -> None:
+def _log_assignment(ticket: Ticket) -> None:
     log.info(
         "ticket %d: got resource %s (%s)", ticket.id, ticket.resource, ticket.resource_name, extra=of_ticket(ticket)
     )

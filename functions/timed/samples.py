@@ -1,7 +1,7 @@
-"""Samples: once a minute, behind the grants, how each pool does, for the charts of the pages.
+"""Samples: once a minute, the numbers of each pool, for the charts of the pages.
 
-Triggered by time. Reads the mirror and what was measured since the last call; appends a line for each pool to
-`samples/`.
+Triggered by time, behind the grants. Reads the mirror and what was measured since the last call; appends one sample per
+pool to the store.
 """
 
 import logging
@@ -20,18 +20,18 @@ _GOING = (ResourceState.RELEASING, ResourceState.DELETE_REQUEST, ResourceState.D
 
 
 def take_samples(leader: Leader) -> None:
-    """Write a sample of each pool that stands in the file or has resources. A failure is told and does no harm."""
+    """Write a sample of each pool that is configured or has resources. A failure is logged and does no harm."""
     minute = leader.measures.minute
     try:
         for name in leader.mirror.snapshot.pool_names():
             leader.store.samples.add(name, sample_of(leader, name, minute))
     except StoreUnavailable as error:
-        log.warning("No samples of this minute: %s", error)
+        log.warning("the samples of this minute are lost: %s", error)
     minute.clear()
 
 
 def sample_of(leader: Leader, name: str, minute: Minute) -> Sample:
-    """One pool as it is now."""
+    """The sample of one pool now."""
     snapshot = leader.mirror.snapshot
     now = leader.clock()
     pool = snapshot.pools.get(name)

@@ -76,4 +76,4 @@ def test_a_disk_that_takes_no_samples_does_no_harm(tmp_path: Path, caplog: pytes
     world.leader.reload_pools()
     (world.store.root / "samples" / "p.jsonl").mkdir()
     assert samples(world, "p") == []
-    assert "No samples of this minute" in caplog.text
+    assert "the samples of this minute are lost" in caplog.text
