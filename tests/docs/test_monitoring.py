@@ -61,7 +61,7 @@ def test_the_example_of_a_line_of_the_log_is_how_one_looks(monkeypatch):
     lines = []
     monkeypatch.setattr(reconcile.log, "handle", lambda record: lines.append(JsonFormatter().format(record)))
     monkeypatch.setattr(reconcile.log, "isEnabledFor", lambda _level: True)
-    reconcile._tell_assignment(ticket)
+    reconcile._log_assignment(ticket)
     (line,) = map(json.loads, lines)
     told = json.loads(example)
     assert [*line] == [*told]
