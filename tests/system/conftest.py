@@ -20,6 +20,14 @@ def shared_farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) ->
     yield from _farm(xprocess, tmp_path_factory)
 
 
+@pytest.fixture
+def running(shared_farm: Farm) -> Iterator[Farm]:
+    """The module's server, running, without resources and open tickets. Ids go on from test to test."""
+    shared_farm.start()
+    yield shared_farm
+    shared_farm.clear()
+
+
 def _farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     farm = Farm(xprocess, tmp_path_factory.mktemp("server") / "farm")
     try:

@@ -140,6 +140,22 @@ class Farm:
             except (ValueError, ProcessLookupError):
                 pass
 
+    def clear(self) -> None:
+        """Close all tickets and delete all resources: what one test leaves behind must not serve the next one."""
+        self.set_pools("none: {max: 0, cmd_new: 'true', cmd_delete: 'true'}")
+        for ticket in self.get("/tickets")["tickets"]:
+            self.close(ticket["id"])
+
+        def is_empty() -> bool:
+            return not self.resources() or not self.curl("-d", "all=1", "/resources/delete")
+
+        until(is_empty, what="a server without resources")
+
+    def last_id(self) -> int:
+        """The highest id of a resource so far, 0 before the first one."""
+        found = self._documents(self.state / "resources" / "live") + self.ended()
+        return max([int(document["id"]) for document in found], default=0)
+
     def _answers(self) -> bool:
         return (
             subprocess.run(
@@ -196,7 +212,7 @@ class Farm:
         return sorted(
             (
                 document
-                for folder in (self.state / "resources" / "ended").iterdir()
+                for folder in (self.state / "resources" / "ended").glob("*")
                 for document in self._documents(folder)
             ),
             key=lambda document: int(document["id"]),

@@ -39,6 +39,11 @@ def printed(farm: Farm, *arguments: str) -> str:
     return done.stdout.decode()
 
 
+def ended_since(farm: Farm, id: int) -> set[int]:
+    """The ids above this one of resources that have ended."""
+    return {found["id"] for found in farm.ended() if found["id"] > id}
+
+
 @pytest.fixture
 def start(farm: Farm) -> Iterator[Start]:
     """Starts it in a session of its own, which ends with the test."""
@@ -85,25 +90,26 @@ class Reader:
         return self.got
 
 
-def test_resources_and_tickets_are_listed(farm: Farm) -> None:
-    farm.set_pools(ECHO)
-    farm.start()
-    until(lambda: len(farm.up()) == 2, what="two spares")
-    farm.wait(farm.take("B", "A"))
-    waiting = farm.take("NOSUCH")
-    until(lambda: len(farm.up()) == 3, what="another spare")
-    assert printed(farm, "resource-list", "--up") == (
-        "1 - echo-00000001 pool=echo tags=A,B status=UP releases=0 ticket=1\n"
-        "2 - echo-00000002 pool=echo tags=A,B status=UP releases=0 ticket=NULL\n"
-        "3 - echo-00000003 pool=echo tags=A,B status=UP releases=0 ticket=NULL\n"
+def test_resources_and_tickets_are_listed(running: Farm) -> None:
+    first = running.last_id() + 1
+    running.set_pools(ECHO)
+    until(lambda: len(running.up()) == 2, what="two spares")
+    ticket = running.take("B", "A")
+    running.wait(ticket)
+    waiting = running.take("NOSUCH")
+    until(lambda: len(running.up()) == 3, what="another spare")
+    assert printed(running, "resource-list", "--up") == "".join(
+        f"{id} - echo-{id:08d} pool=echo tags=A,B status=UP releases=0 ticket={holder}\n"
+        for id, holder in ((first, ticket), (first + 1, "NULL"), (first + 2, "NULL"))
     )
-    assert printed(farm, "resource-list") == printed(farm, "resource-list", "--up")
-    assert printed(farm, "ticket-list") == (
-        f"1 - state=OPEN tags=B,A resource=echo-00000001\n{waiting} - state=OPEN tags=NOSUCH\n"
+    assert printed(running, "resource-list") == printed(running, "resource-list", "--up")
+    assert printed(running, "ticket-list") == (
+        f"{ticket} - state=OPEN tags=B,A resource=echo-{first:08d}\n{waiting} - state=OPEN tags=NOSUCH\n"
     )
-    resources = json.loads(printed(farm, "resource-list", "--up", "--json"))["resources"]
-    assert [resource["ticket_id"] for resource in resources] == [1, None, None]
-    assert [ticket["id"] for ticket in json.loads(printed(farm, "ticket-list", "--json"))["tickets"]] == [1, 2]
+    resources = json.loads(printed(running, "resource-list", "--up", "--json"))["resources"]
+    assert [resource["ticket_id"] for resource in resources] == [ticket, None, None]
+    tickets = json.loads(printed(running, "ticket-list", "--json"))["tickets"]
+    assert [found["id"] for found in tickets] == [ticket, waiting]
 
 
 def test_what_is_not_up_is_in_the_list_of_all_only(farm: Farm) -> None:
@@ -115,23 +121,24 @@ def test_what_is_not_up_is_in_the_list_of_all_only(farm: Farm) -> None:
     assert printed(farm, "resource-list", "--up") == ""
 
 
-def test_a_resource_is_described_also_when_it_has_ended(farm: Farm) -> None:
-    farm.set_pools(ECHO)
-    farm.start()
-    ticket = farm.take("A", sandbox="mine")
-    farm.wait(ticket)
-    info = json.loads(printed(farm, "resource-info", "1"))
-    assert info == json.loads(printed(farm, "resource-info", "echo-00000001"))
-    wanted = {"id": 1, "name": "echo-00000001", "user": None, "data": "10.0.0.1", "pool": "echo", "state": "UP"}
+def test_a_resource_is_described_also_when_it_has_ended(running: Farm) -> None:
+    running.set_pools(ECHO)
+    ticket = running.take("A", sandbox="mine")
+    running.wait(ticket)
+    id = running.ticket(ticket)["resource"]
+    name = f"echo-{id:08d}"
+    info = json.loads(printed(running, "resource-info", str(id)))
+    assert info == json.loads(printed(running, "resource-info", name))
+    wanted = {"id": id, "name": name, "user": None, "data": f"10.0.0.{id}", "pool": "echo", "state": "UP"}
     wanted |= {"ticket_id": ticket, "sandbox": "mine", "releases_counter": 0, "released_at": None}
     wanted |= {"check_last_time": None, "check_failed_count": 0}
     assert info.items() >= wanted.items()
-    assert info["sandboxed_since"] == farm.ticket(ticket)["assigned_at"]
-    farm.close(ticket)
-    until(farm.ended, what="the end of resource 1")
-    info = json.loads(printed(farm, "resource-info", "echo-00000001"))
+    assert info["sandboxed_since"] == running.ticket(ticket)["assigned_at"]
+    running.close(ticket)
+    until(lambda: ended_since(running, id - 1) == {id}, what="the end of the resource")
+    info = json.loads(printed(running, "resource-info", name))
     assert (info["state"], info["ticket_id"], info["releases_counter"]) == ("ENDED", None, 1)
-    assert maint(farm, "resource-info", "77").returncode == 1
+    assert maint(running, "resource-info", "77777").returncode == 1
 
 
 def test_deleting_a_taken_resource_fails_its_ticket_at_once(farm: Farm) -> None:
@@ -149,36 +156,41 @@ def test_deleting_a_taken_resource_fails_its_ticket_at_once(farm: Farm) -> None:
     assert b"unknown" in maint(farm, "resource-delete", "1").stderr
 
 
-def test_unused_ones_are_deleted_and_taken_ones_stay(farm: Farm) -> None:
-    farm.set_pools(ECHO)
-    farm.start()
-    farm.wait(farm.take("A"))
-    until(lambda: {document["id"] for document in farm.up()} == {1, 2, 3}, what="two spares")
-    assert printed(farm, "resource-delete", "--unused") == ""
-    until(lambda: {document["id"] for document in farm.ended()} == {2, 3}, what="the end of the spares")
-    assert farm.ticket(1)["state"] == "OPEN"
-    assert [document["state"] for document in farm.resources() if document["id"] == 1] == ["UP"]
+def test_unused_resources_are_deleted_and_taken_ones_stay(running: Farm) -> None:
+    before = running.last_id()
+    running.set_pools(ECHO)
+    ticket = running.take("A")
+    running.wait(ticket)
+    until(lambda: len(running.up()) == 3, what="two spares")
+    taken = running.ticket(ticket)["resource"]
+    spares = {document["id"] for document in running.up()} - {taken}
+    assert printed(running, "resource-delete", "--unused") == ""
+    until(lambda: ended_since(running, before) == spares, what="the end of the spares")
+    assert running.ticket(ticket)["state"] == "OPEN"
+    assert [document["state"] for document in running.resources() if document["id"] == taken] == ["UP"]
 
 
-def test_one_whose_last_check_failed_is_not_unused(farm: Farm) -> None:
-    check = "cmd_livecheck: 'test $RESALLOC_ID != 1'\n  livecheck_attempts: 1000"
-    farm.set_pools(ECHO.replace("cmd_delete", f"{check}\n  cmd_delete"))
-    farm.start()
-    until(lambda: [d["check_failed_count"] for d in farm.up() if d["id"] == 1] == [1], what="a failed check")
-    until(lambda: len(farm.up()) == 2, what="a second one")
-    printed(farm, "resource-delete", "--unused")
-    until(lambda: [document["id"] for document in farm.ended()] == [2], what="the end of resource 2")
-    assert 1 in [document["id"] for document in farm.up()]
+def test_a_resource_whose_last_check_failed_is_not_unused(running: Farm) -> None:
+    bad = running.last_id() + 1
+    check = f"cmd_livecheck: 'test $RESALLOC_ID != {bad}'\n  livecheck_attempts: 1000"
+    running.set_pools(ECHO.replace("cmd_delete", f"{check}\n  cmd_delete"))
+    until(lambda: [d["check_failed_count"] for d in running.up() if d["id"] == bad] == [1], what="a failed check")
+    until(lambda: len(running.up()) == 2, what="a second one")
+    printed(running, "resource-delete", "--unused")
+    until(lambda: ended_since(running, bad - 1) == {bad + 1}, what="the end of the other one")
+    assert bad in [document["id"] for document in running.up()]
 
 
-def test_all_are_deleted_the_taken_ones_too(farm: Farm) -> None:
-    farm.set_pools(ECHO)
-    farm.start()
-    farm.wait(farm.take("A"))
-    until(lambda: len(farm.up()) == 3, what="two spares")
-    assert printed(farm, "resource-delete", "--all") == ""
-    until(lambda: {document["id"] for document in farm.ended()} >= {1, 2, 3}, what="the end of all")
-    assert farm.ticket(1)["state"] == "FAILED"
+def test_all_resources_are_deleted_taken_ones_too(running: Farm) -> None:
+    before = running.last_id()
+    running.set_pools(ECHO)
+    ticket = running.take("A")
+    running.wait(ticket)
+    until(lambda: len(running.up()) == 3, what="two spares")
+    there = {document["id"] for document in running.up()}
+    assert printed(running, "resource-delete", "--all") == ""
+    until(lambda: ended_since(running, before) >= there, what="the end of all")
+    assert running.ticket(ticket)["state"] == "FAILED"
 
 
 def test_a_starting_resource_is_deleted_when_its_start_ends(farm: Farm) -> None:
@@ -247,25 +259,25 @@ noisy:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-def test_foreach_is_not_fooled_by_what_hooks_print(farm: Farm, tmp_path: Path, shell: str) -> None:
+def test_foreach_is_not_fooled_by_what_hooks_print(running: Farm, tmp_path: Path, shell: str) -> None:
     nasty = b'it\'s "x"  $(touch fooled) `touch fooled`; touch fooled\n\n\t{name} \\0101 %s \xff\xfe\x01 * #\n'
-    (farm.folder / "data").write_bytes(b"\0" + nasty)
-    farm.set_pools(
+    (running.folder / "data").write_bytes(b"\0" + nasty)
+    running.set_pools(
         f"""
 nasty:
   max: 2
   max_prealloc: 1
-  cmd_new: cat {farm.folder}/data
+  cmd_new: cat {running.folder}/data
   cmd_delete: 'true'
   name_pattern: '{{pool_name}}-{{id}}'
 """
     )
-    farm.start()
-    until(farm.up, what="a spare")
+    until(running.up, what="a spare")
+    name = running.up()[0]["name"].encode()
     command = "printf '<%s>' {name} {state} {data_utf8}; echo {{}}"
     done = subprocess.run(
         [*shell.split(), SHIM / "resalloc-maint", "foreach-resource", "--command", command],
-        env={**os.environ, "RESALLOC_URL": farm.url},
+        env={**os.environ, "RESALLOC_URL": running.url},
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -273,7 +285,7 @@ nasty:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == b"<nasty-00000001><UP><%s>{}\n" % nasty.removesuffix(b"\n")
+    assert done.stdout == b"<%s><UP><%s>{}\n" % (name, nasty.removesuffix(b"\n"))
     assert not list(tmp_path.glob("fooled"))
 
 
