@@ -43,7 +43,7 @@ def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
     try:
         # As if it had been so for long.
         (farm.state / "view" / "metrics.json").write_text('{"last_pass": 5.0}')
-        assert "problem: The scheduler made its last pass" in told(farm)
+        assert "problem: The scheduler completed its last pass" in told(farm)
         assert farm.status("/readyz") == 503
     finally:
         os.kill(farm.pid("scheduler"), signal.SIGCONT)
