@@ -13,7 +13,7 @@ from typing import Any
 
 from state.files import locks
 from tests.bench import processes
-from tests.system.farm import children_of, free_port
+from tests.system.farm import children_of, environment_of, free_port
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -35,16 +35,7 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RESALLOC_", "COV_"))}
-        return {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(PROJECT),
-            "CONFIG_DIR": str(self.config),
-            "RESALLOC_STATE_DIR": str(self.folder / "state"),
-            "RESALLOC_LOG_DIR": str(self.folder / "log"),
-            "PORT": str(self.port),
-        }
+        return environment_of(self.config, self.folder / "state", self.folder / "log", self.port)
 
     def spawn(self, name: str, *arguments: str) -> None:
         """Start `python ARGUMENTS`; what it prints goes to NAME.out."""

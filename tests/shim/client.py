@@ -11,9 +11,17 @@ import pytest
 
 SHIM = Path(__file__).parents[2] / "shim"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "bash-posix": ["bash", "--posix"], "busybox": ["busybox", "sh"]}
-PORTABLE = ("dash", "busybox")
+THOROUGH = ("bash-posix", "busybox")
+"""Shells that `make test` leaves out."""
+
+
+def _params(*shells: str) -> list[object]:
+    return [pytest.param(shell, marks=[pytest.mark.thorough] if shell in THOROUGH else []) for shell in shells]
+
+
+PORTABLE = _params("dash", "busybox")
 """The shells of each test that names no others: the two that know nothing but POSIX sh."""
-every_shell = pytest.mark.parametrize("resalloc", SHELLS, indirect=True)
+every_shell = pytest.mark.parametrize("resalloc", _params(*SHELLS), indirect=True)
 """For signals, traps, job control and `run`, and for odd bytes: there bash differs from the others."""
 one_shell = pytest.mark.parametrize("resalloc", ["dash"], indirect=True)
 """For texts that no shell can change."""

@@ -20,7 +20,7 @@ import pytest
 
 SHIM = Path(__file__).parents[2] / "shim"
 SHELLS = {"dash": ["dash"], "bash": ["bash"], "busybox": ["busybox", "sh"]}
-PORTABLE = ("dash", "busybox")
+PORTABLE = ("dash", pytest.param("busybox", marks=pytest.mark.thorough))
 """The shells of each test that names no others: the two that know nothing but POSIX sh."""
 every_shell = pytest.mark.parametrize("shell", SHELLS, indirect=True)
 """For signals and traps: there bash differs from the others."""

@@ -51,16 +51,7 @@ class Farm:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RESALLOC_", "COV_"))}
-        return {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(PROJECT),
-            "CONFIG_DIR": str(self.config),
-            "RESALLOC_STATE_DIR": str(self.state),
-            "RESALLOC_LOG_DIR": str(self.logs),
-            "PORT": str(self.port),
-        }
+        return environment_of(self.config, self.state, self.logs, self.port)
 
     # Processes
 
@@ -239,6 +230,22 @@ class Farm:
             except FileNotFoundError:
                 continue
         return sorted(documents, key=lambda document: int(document["id"]))
+
+
+def environment_of(config: Path, state: Path, logs: Path, port: int) -> dict[str, str]:
+    """The environment of a server's processes, with what the Procfile sets for the C library."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RESALLOC_", "COV_"))}
+    words = (PROJECT / "Procfile").read_text().split()
+    return {
+        **kept,
+        **dict(word.split("=", 1) for word in words if word.startswith("MALLOC_")),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(PROJECT),
+        "CONFIG_DIR": str(config),
+        "RESALLOC_STATE_DIR": str(state),
+        "RESALLOC_LOG_DIR": str(logs),
+        "PORT": str(port),
+    }
 
 
 def children_of(pid: int) -> list[int]:

@@ -181,7 +181,7 @@ def test_who_had_this_machine_is_one_command(farm: Farm) -> None:
         sentence = printed(farm, "history", name, "--at", str(ticket["assigned_at"] + 0.001))
         assert sentence.startswith(f"ticket {ticket['id']} had resource {ticket['resource']} {name} from 20")
     assert printed(farm, "history", name, "--at", str(farm.ticket(now)["assigned_at"] + 0.001)).endswith(
-        " and has it still\n"
+        " and still has it\n"
     )
     assert printed(farm, "history", name, "--at", str(had[0]["created_at"] - 60)).startswith("no ticket had ")
     story = printed(farm, "history", name)

@@ -63,9 +63,9 @@ def test_what_is_told_to_be_stranded_is(farm: Farm, tmp_path: Path) -> None:
         [
             "pool other is new; starts 2 at once instead of 0; has 3 in the end instead of 0",
             "pool echo is not in the file; has 3 in the end",
-            "stranded: ticket 1 would keep a resource that would no longer be replaced: the pool echo is not in the file",
-            "stranded: resources 2, 3 of pool echo would stay until they are taken or deleted: "
-            "pool-drain echo first",
+            "stranded: ticket 1 would keep a resource that would no longer be replaced: "
+            "the pool echo is not in the file",
+            "stranded: resources 2, 3 of pool echo would stay until they are taken or deleted: pool-drain echo first",
         ],
     )
     farm.set_pools(file.read_text())

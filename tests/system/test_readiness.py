@@ -54,7 +54,7 @@ def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
 def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) -> None:
     farm.set_pools("p: {max: none}")
     farm.start()
-    until(lambda: "there are no last good pools" in told(farm), what="the fault")
+    until(lambda: "there are no earlier valid pools" in told(farm), what="the fault")
     assert farm.status("/readyz") == 503
     farm.set_pools(POOL)
     becomes(farm, "ready")
