@@ -34,7 +34,7 @@ DEFECTS = (
     Defect(
         "early-free",
         "a resource is free as soon as its ticket is closed, before it is released",
-        r"for ticket in tickets if ticket\.id != released\b",
+        r"for ticket in tickets if resource is None or ticket\.holds\(resource\)",
         "for ticket in tickets if False",
     ),
     Defect(
