@@ -1,4 +1,4 @@
-"""create_app(): the application that gunicorn serves. It wires routes and the error handler, and decides nothing."""
+"""create_app() builds the application that gunicorn serves: routes, functions, pages and the error handler."""
 
 import os
 import time
@@ -103,7 +103,7 @@ PAGES: dict[tuple[str, str], Any] = {
     ("POST", "/pools/<name>/retry"): redirecting(pool_verbs.retry, "/pools/{name}", "retry"),
     ("POST", "/pools/<name>/delete-unused"): redirecting(resource_verbs.delete_unused, "/pools/{name}", "unused"),
 }
-"""What browsers get at these routes; everybody else gets what `ROUTES` says."""
+"""The pages that browsers get at these routes. Other clients get the replies of `ROUTES`."""
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Flask:

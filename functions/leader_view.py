@@ -1,5 +1,7 @@
-"""What the leading scheduler shows to everybody else: the pools, and who waits and why. Read from `view/`, kept
-until the file is another one.
+"""The views of the leading scheduler: the pools in force, which tickets wait and why, and metrics.
+
+The leader writes these structs as `view/*.json` (functions/timed); web processes read them through `View`, which parses
+a file again only when it was replaced.
 """
 
 from pathlib import Path
@@ -15,7 +17,7 @@ V = TypeVar("V", bound=msgspec.Struct)
 
 
 class ShownPool(msgspec.Struct, frozen=True):
-    """A pool of the file: its tags with priorities, plain and on-demand ones."""
+    """A pool in force. `offers` maps its tags, plain and on-demand ones, to their priorities."""
 
     name: str
     offers: dict[str, int] = {}
@@ -32,7 +34,7 @@ class Leader(msgspec.Struct, frozen=True):
 
 
 class Pools(msgspec.Struct, frozen=True, eq=False):
-    """`view/pools.json`: the pools in force, and what is wrong with the configuration or with documents."""
+    """`view/pools.json`: the pools in force, and faults of the configuration and of documents."""
 
     at: float = 0.0
     leader: Leader | None = None
@@ -44,7 +46,7 @@ class Pools(msgspec.Struct, frozen=True, eq=False):
 
 
 class Prospect(msgspec.Struct, frozen=True):
-    """A pool that could serve a ticket: what holds it, in words and as facts, and how full it is."""
+    """A pool that could serve a ticket: its limits, as a sentence and as facts, and how many resources it has."""
 
     pool: str
     sentence: str = ""
@@ -57,10 +59,10 @@ class Prospect(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """Why tickets of one kind wait.
+    """Why tickets wait for which the same pools may come.
 
-    `pools` are those that could serve them; without any, `missing` are the tags that no pool has. `on_demand` tickets
-    come before the others.
+    `pools` are those that could serve them; if there are none, `missing` are the tags that no pool has. `why` is a
+    clause, `brief` a shorter one. Tickets that are `on_demand` are served before the others.
     """
 
     on_demand: bool = False
@@ -72,7 +74,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Tickets that wait for the same tags, ids ascending, and the place of their case."""
+    """Tickets that wait for the same tags: their ids, ascending, and the index of their case."""
 
     tags: tuple[str, ...]
     ids: tuple[int, ...]
@@ -80,7 +82,7 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Own(msgspec.Struct, frozen=True):
-    """What a sandbox has of its own for tickets with these tags, a clause."""
+    """Resources of a sandbox that will become free for its own tickets with these tags, as a clause."""
 
     tags: tuple[str, ...]
     sandbox: str
@@ -88,7 +90,7 @@ class Own(msgspec.Struct, frozen=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, eq=False):
-    """`view/waiting.json`."""
+    """`view/waiting.json`: why tickets wait, and the order of those with the same tags."""
 
     at: float = 0.0
     cases: tuple[Case, ...] = ()
@@ -109,15 +111,15 @@ class Family(NamedTuple):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """`view/metrics.json`: what the leader counts. `oldest` is by tag set when its oldest waiting ticket was taken."""
+    """`view/metrics.json`: what the leader counts. `oldest` maps tag sets to when their oldest waiting ticket came."""
 
     last_pass: float | None = None
     oldest: dict[str, float] = {}
     families: tuple[Family, ...] = ()
 
 
-class _Shown(Generic[V]):
-    """One shown file, parsed again only when it was replaced."""
+class _CachedView(Generic[V]):
+    """One view; its file is parsed again only when it was replaced."""
 
     def __init__(self, path: Path, form: type[V]) -> None:
         self._path = path
@@ -136,33 +138,33 @@ class _Shown(Generic[V]):
             try:
                 self._value = msgspec.json.decode(self._path.read_bytes(), type=self._form)
             except (OSError, msgspec.DecodeError):
-                # Made anew by the next pass; until then it is as if nothing was shown.
+                # The next pass writes it again; until then it counts as missing.
                 self._value = None
             self._seen = seen
         return self._value
 
 
 class View:
-    """Reads what the leader shows."""
+    """Reads the views of the leader."""
 
     def __init__(self, store: Store) -> None:
         self._leader_lock = store.root / "locks" / "leader"
-        self._pools = _Shown(store.root / "view" / "pools.json", Pools)
-        self._waiting = _Shown(store.root / "view" / "waiting.json", Waiting)
-        self._metrics = _Shown(store.root / "view" / "metrics.json", Metrics)
+        self._pools = _CachedView(store.root / "view" / "pools.json", Pools)
+        self._waiting = _CachedView(store.root / "view" / "waiting.json", Waiting)
+        self._metrics = _CachedView(store.root / "view" / "metrics.json", Metrics)
 
     def pools(self) -> Pools | None:
-        """None when no scheduler has shown any."""
+        """None if no scheduler has written the view."""
         return self._pools.read()
 
     def metrics(self) -> Metrics | None:
-        """None when no scheduler has shown any."""
+        """None if no scheduler has written the view."""
         return self._metrics.read()
 
     def has_leader(self) -> bool:
-        """Whether a scheduler leads at this moment."""
+        """Whether there is a leader now."""
         return locks.is_held(self._leader_lock)
 
     def waiting(self) -> Waiting | None:
-        """None when no scheduler has shown who waits."""
+        """None if no scheduler has written the view."""
         return self._waiting.read()

@@ -30,7 +30,7 @@ def ticket(ticket_id: str) -> Response:
     context = current()
     number = read_id(ticket_id, "ticket")
     parse_query(NoFields)
-    found = read_promised(context, number)
+    found = read_ticket(context, number)
     fields = described(found)
     if found.waiting:
         fields |= fields_of(wait_of(context, found))
@@ -42,13 +42,13 @@ def output(ticket_id: str) -> Response:
     context = current()
     number = read_id(ticket_id, "ticket")
     query = parse_query(OutputQuery)
-    found = read_promised(context, number)
+    found = read_ticket(context, number)
     if found.waiting:
         raise StillWaiting(found, wait_of(context, found).summary)
     return output_reply(found, query.closed)
 
 
-def read_promised(context: Context, number: int) -> Ticket:
+def read_ticket(context: Context, number: int) -> Ticket:
     """The ticket, durable unless it still waits. Raises NotFound.
 
     A reply with a grant or an end is a promise, so what another process wrote a moment ago is synced first.

@@ -6,7 +6,7 @@ from flask import Response
 from msgspec import Meta
 
 from functions.text import rough_span, utc
-from functions.tickets.check import read_promised
+from functions.tickets.check import read_ticket
 from functions.tickets.waiting import fields_of, lines_of, wait_for_pass, wait_of
 from functions.web import replies
 from functions.web.context import current
@@ -25,9 +25,9 @@ def ticket(ticket_id: str) -> Response:
     context = current()
     number = read_id(ticket_id, "ticket")
     query = parse_query(ExplainQuery)
-    found = read_promised(context, number)
+    found = read_ticket(context, number)
     if wait_for_pass(context, found):
-        found = read_promised(context, number)
+        found = read_ticket(context, number)
     fields: dict[str, Any] = {"id": found.id, "state": found.state}
     if found.waiting:
         wait = wait_of(context, found)

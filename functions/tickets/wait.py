@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from flask import Response, request
 from msgspec import Meta
 
-from functions.tickets.check import Closed, output_reply, read_promised
+from functions.tickets.check import Closed, output_reply, read_ticket
 from functions.tickets.waiting import wait_of
 from functions.web import lifetime, replies
 from functions.web.context import Context, current
@@ -63,4 +63,4 @@ def until_served(context: Context, number: int, seconds: float, client: Any) -> 
                 if left <= 0:
                     break
                 spot.wait(min(left, LONGEST))
-    return ticket if ticket.waiting else read_promised(context, number)
+    return ticket if ticket.waiting else read_ticket(context, number)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from defusedxml.xmlrpc import DefusedExpatParser  # type: ignore[import-untyped]
 from flask import Response, request
 
-from functions.tickets.check import read_promised
+from functions.tickets.check import read_ticket
 from functions.tickets.close import close
 from functions.tickets.create import create
 from functions.tickets.validation import fault_of_name, fault_of_tags
@@ -97,7 +97,7 @@ def take_ticket(caller: Caller, tags: Any = None, sandbox: Any = None) -> int:
 def collect_ticket(caller: Caller, ticket_id: Any) -> dict[str, Any]:
     """collectTicket(id) returns {ready, output, closed, failed} at once; all are nil if there is no such ticket."""
     try:
-        ticket = read_promised(caller.context, _number(ticket_id))
+        ticket = read_ticket(caller.context, _number(ticket_id))
     except (BadField, NotFound):
         return dict.fromkeys(("ready", "output", "closed", "failed"))
     ready = ticket.resource is not None

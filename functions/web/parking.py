@@ -41,7 +41,7 @@ class Spot:
 class Parking:
     """All parked requests of this process, by the name of the file that they wait for.
 
-    The label of a folder stands for any file in it.
+    The label of a folder means any file in it.
     """
 
     def __init__(self, open_watch: Callable[[], Watch]) -> None:

@@ -164,7 +164,7 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], error: type[BadP
 
 
 def _value(kind: inspect.Type, text: str) -> Any:
-    """The value that a text stands for, the text itself when it stands for none."""
+    """The value of this type that a text denotes; the text itself if it denotes none."""
     match kind:
         case inspect.BoolType() if text.lower() in _YES | _NO:
             return text.lower() in _YES

@@ -110,7 +110,7 @@ POOLS = (
     ],
 )
 def test_a_notice_names_tags_that_no_pool_has_and_the_nearest_ones(client, scheduler, tags, notice):
-    """Given tags that no pool can ever serve, when a ticket is taken, then it is told which are the trouble."""
+    """Given tags that no pool can ever serve, then the reply names them and the nearest known ones."""
     scheduler.show_pools(*POOLS)
     reply = client.post("/tickets", json={"tags": tags})
     assert (reply.status_code, reply.json["notice"]) == (201, notice)

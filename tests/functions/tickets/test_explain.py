@@ -46,14 +46,14 @@ def test_a_waiting_ticket_is_explained_for_people(client, scheduler):
 def test_programs_get_the_same_as_json(client, scheduler, ticket):
     scheduler.show_waiting({"tags": ["A"], "ids": [1], **FULL}, at=5.0)
     with scheduler.leading():
-        told = client.get("/tickets/1/explain", headers=JSON).json
+        explained = client.get("/tickets/1/explain", headers=JSON).json
         shown = client.get("/tickets/1").json
-    for fields in (told, shown):
+    for fields in (explained, shown):
         assert (fields["place"], fields["before"], fields["why"]) == (1, 0, FULL["why"])
         assert (fields["pools"], fields["nearest_tags"], fields["as_of"]) == ([VMS], {}, 5.0)
         assert fields["estimate"] == {"seconds": None, "low": None, "high": None, "confidence": "none"}
-    assert (told["id"], told["state"]) == (1, "OPEN")
-    assert told["text"][-1].startswith("The scheduler reported this ")
+    assert (explained["id"], explained["state"]) == (1, "OPEN")
+    assert explained["text"][-1].startswith("The scheduler reported this ")
 
 
 def test_tickets_with_other_tags_for_the_same_pools_count_as_ahead(client, scheduler):

@@ -61,7 +61,7 @@ def test_a_parked_wait_does_not_delay_others_and_its_connection_stays_usable(ser
 @pytest.mark.parametrize("protocol", ["http", "xmlrpc"])
 def test_an_abandoned_wait_frees_its_connection_and_its_place(server, store, protocol):
     number = new_ticket(store)
-    until(lambda: server.connections() == 0, what="a server that nobody is connected to")
+    until(lambda: server.connections() == 0, what="a server without connections")
     body = xmlrpc.client.dumps((number,), "waitTicket").encode()
     request = {
         "http": f"GET /tickets/{number}/wait?timeout=3600 HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
@@ -179,7 +179,7 @@ def test_bodies_in_chunks(server, body, status):
 
 
 def test_concurrent_calls_of_many_clients_are_each_answered(server, store):
-    """Given clients that take, look at and close tickets side by side, also such that do not exist, then each gets its
+    """Given clients that create, check and close tickets concurrently, also unknown ones, then each gets its
     own answer.
     """
 
