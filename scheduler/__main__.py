@@ -7,6 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from config import logs
@@ -147,7 +148,7 @@ def make_hooks(store: Store, settings: Settings, measures: Measures) -> Hooks:
 
 def make_leader(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Leader:
     """The mirror of this state folder, with the real clock and real randomness."""
-    return Leader(store, settings, hooks, time.time, lambda: secrets.token_hex(8), measures)
+    return Leader(store, settings, hooks, time.time, partial(secrets.token_hex, 8), measures)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _wait_for_spare(process: Process) -> None:
     """Take turns until the pool has a spare and nothing is left to be done."""
     deadline = time.monotonic() + PATIENCE
     pause = 0.0
-    while not process.leader.mirror.snapshot.spares["machines"] or pause < 0.1:
+    while not process.leader.mirror.snapshot.by_pool.spares["machines"] or pause < 0.1:
         if time.monotonic() > deadline:
             raise TimeoutError("the pool has no spare")
         pause = process._turn(process.changes(min(pause, 0.1)))
