@@ -1,4 +1,4 @@
-"""The migration guide: each test that it names exists, every feature stands in it, its commands can be run."""
+"""The migration guide: each test that it names exists, it has every feature, and its commands exist."""
 
 import ast
 import importlib.util
@@ -25,7 +25,7 @@ ROWS = [
 FEATURES = [cells for cells in ROWS if cells[0] not in ("feature", "---")]
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 SERVER_OPTIONS = ("hostname", "host", "port", "logdir", "loglevel", "sleeptime", "db_url", "state_dir")
-"""What server.yaml of resalloc 6.3 may hold, and where the state goes."""
+"""The options of server.yaml of resalloc 6.3, and the folder of the state."""
 MAINT_OPTIONS = ("--up", "--all", "--unused", "--command")
 
 
@@ -35,8 +35,8 @@ def collected(path: Path) -> set[str]:
     return {name for name in names if path.name.startswith("test_") and name.startswith("test_")}
 
 
-def told(word: str) -> bool:
-    """Whether a feature names this in code marks, by itself or as the beginning of a command line."""
+def is_named(word: str) -> bool:
+    """Whether a feature has this word in code marks, alone or at the beginning of a command line."""
     return any(re.search(rf"`{re.escape(word)}(`|[ (])", feature) for feature, _ in FEATURES)
 
 
@@ -53,7 +53,7 @@ def test_every_named_test_exists() -> None:
     assert sorted(f"{file}::{name}" for file, name in named if name not in files.get(file, ())) == []
 
 
-def test_no_feature_stands_twice_in_a_section() -> None:
+def test_no_feature_is_twice_in_a_section() -> None:
     for section in TABLES.split("\n### ")[1:]:
         features = re.findall(r"^\| (.*?) \| `", section, re.MULTILINE)
         continued = [feature for feature in features if not feature.startswith("…")]
@@ -74,22 +74,22 @@ def default_of(option: FieldInfo) -> str:
 @pytest.mark.parametrize(
     "option", [field for field in fields(Pool) if field.name != "name"], ids=lambda field: field.name
 )
-def test_every_option_of_a_pool_stands_in_it_with_its_default(option: FieldInfo) -> None:
+def test_every_option_of_a_pool_is_there_with_its_default(option: FieldInfo) -> None:
     assert f"| `{option.name}` ({default_of(option)})" in TABLES
 
 
 @pytest.mark.parametrize("option", SERVER_OPTIONS)
-def test_every_option_of_server_yaml_stands_in_it_with_its_default(option: str) -> None:
-    assert told(option)
+def test_every_option_of_server_yaml_is_there_with_its_default(option: str) -> None:
+    assert is_named(option)
     default = getattr(Settings, option, None)
     assert default is None or f"| `{option}` ({default})" in TABLES
 
 
-def test_every_method_of_the_old_protocol_stands_in_it() -> None:
-    assert [name for name in METHODS if not told(name)] == []
+def test_every_method_of_the_old_protocol_is_there() -> None:
+    assert [name for name in METHODS if not is_named(name)] == []
 
 
-def test_every_state_and_every_kind_of_log_stands_in_it() -> None:
+def test_every_state_and_every_kind_of_log_is_there() -> None:
     words = [*ResourceState, *TicketState, *HookKind]
     assert [word for word in words if f"`{word}`" not in TABLES and f"_{word}`" not in TABLES] == []
 
@@ -102,12 +102,12 @@ def commands_of(program: str) -> set[str]:
     return set(re.findall(r"^((?:ticket|resource|foreach)[a-z-]*) ", text, re.MULTILINE))
 
 
-def test_every_command_of_the_shims_stands_in_it() -> None:
+def test_every_command_of_the_shims_is_there() -> None:
     assert commands_of("resalloc") == {"ticket", "ticket-check", "ticket-wait", "ticket-close", "ticket-explain"}
     assert len(commands_of("resalloc-maint")) == 8
     for program in ("resalloc", "resalloc-maint"):
-        assert [command for command in commands_of(program) if not told(f"{program} {command}")] == []
-    assert [path.name for path in (ROOT / "shim").iterdir() if path.is_file() and not told(path.name)] == []
+        assert [command for command in commands_of(program) if not is_named(f"{program} {command}")] == []
+    assert [path.name for path in (ROOT / "shim").iterdir() if path.is_file() and not is_named(path.name)] == []
     assert [option for option in MAINT_OPTIONS if option not in TABLES] == []
 
 

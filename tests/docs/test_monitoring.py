@@ -26,7 +26,7 @@ p: {max: 2, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', cmd_livecheck:
 
 
 def scraped(folder: Path) -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and labels of each metric that a server tells once it has done something of everything."""
+    """Type and labels of each metric of a server that has done each kind of work once."""
     world = World(folder, POOL)
     world.take("x")
     world.until(lambda: not world.leader.mirror.snapshot.waiting and world.leader.mirror.snapshot.tickets, "the grant")
@@ -41,21 +41,21 @@ def scraped(folder: Path) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
-def test_every_metric_is_told_with_its_type_and_labels(tmp_path):
+def test_every_metric_is_described_with_its_type_and_labels(tmp_path):
     rows = re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE)
-    told = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
-    assert len(told) == len(rows)
-    assert told == scraped(tmp_path)
+    described = {name: (kind, frozenset(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert len(described) == len(rows)
+    assert described == scraped(tmp_path)
 
 
-def test_the_example_of_readiness_is_what_is_answered(tmp_path):
+def test_the_example_of_readiness_is_the_reply(tmp_path):
     example = TEXT.partition("$ curl -sS http://localhost:49100/readyz\n")[2].partition("\n\n")[0]
     world = World(tmp_path, POOL)
     reply = create_app(world.settings, world.store).test_client().get("/readyz")
     assert [line.strip() for line in example.splitlines()] == reply.text.splitlines()
 
 
-def test_the_example_of_a_line_of_the_log_is_how_one_looks(monkeypatch):
+def test_the_example_of_a_log_line_has_the_form_of_a_real_one(monkeypatch):
     (example,) = re.findall(r'^\{"time".*$', TEXT, re.MULTILINE)
     ticket = Ticket(id=42, resource=17, resource_name="vms_00000017_20260301_101500", pool="vms")
     lines = []
@@ -63,9 +63,9 @@ def test_the_example_of_a_line_of_the_log_is_how_one_looks(monkeypatch):
     monkeypatch.setattr(reconcile.log, "isEnabledFor", lambda _level: True)
     reconcile._log_assignment(ticket)
     (line,) = map(json.loads, lines)
-    told = json.loads(example)
-    assert [*line] == [*told]
-    assert line | {"time": told["time"]} == told
+    described = json.loads(example)
+    assert [*line] == [*described]
+    assert line | {"time": described["time"]} == described
 
 
 def test_the_command_on_the_log_finds_the_lines_of_the_ticket():
@@ -78,9 +78,9 @@ def test_the_command_on_the_log_finds_the_lines_of_the_ticket():
     ]
 
 
-def test_every_field_of_a_line_is_told():
+def test_every_field_of_a_log_line_is_described():
     table = TEXT.partition("| field | of |")[2].partition("\n\n")[0]
-    told = set(re.findall(r"`(\w+)`", table))
+    described = set(re.findall(r"`(\w+)`", table))
     run = HookRun(id="000017_alloc_1", kind=HookKind.ALLOC, pool="p", command="", environment={}, limit=1, log="")
     asked = {"m": "GET", "U": "/resources/vms_1", "s": "200"}
     access = logging.makeLogRecord({"name": "gunicorn.access", "args": asked})
@@ -93,4 +93,4 @@ def test_every_field_of_a_line_is_told():
         *(json.loads(JsonFormatter().format(access)).keys() - usual),
         "exception",
     }
-    assert told == fields
+    assert described == fields

@@ -1,6 +1,6 @@
-"""The Grafana dashboard and the alert rules ask for nothing but what `/metrics` tells.
+"""The Grafana dashboard and the alert rules use only metrics that exist.
 
-What that is, docs/monitoring.md says, which test_monitoring.py holds against a real server.
+docs/monitoring.md lists these; test_monitoring.py compares the list with a real server.
 """
 
 import json
@@ -30,8 +30,8 @@ VALUES = {
 }
 
 
-def told() -> dict[str, set[str]]:
-    """The labels of each series that there is. That of Prometheus itself says whether a server answers."""
+def series_and_labels() -> dict[str, set[str]]:
+    """The labels of each series. `up` is the one of Prometheus itself, which says whether a server answers."""
     series: dict[str, set[str]] = {"up": TARGET}
     for name, kind, labels in re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE):
         known = set(re.findall(r"`(\w+)`", labels)) | TARGET
@@ -43,7 +43,7 @@ def told() -> dict[str, set[str]]:
 
 
 def parts(expression: Any) -> Iterator[Any]:
-    """An expression and all that it is made of."""
+    """An expression and all parts of it."""
     yield expression
     for name in ("lhs", "rhs", "expr", "param", "vector_selector"):
         part = getattr(expression, name, None)
@@ -54,8 +54,8 @@ def parts(expression: Any) -> Iterator[Any]:
 
 
 def faults(query: str) -> list[str]:
-    """What a query asks for that nobody tells."""
-    series = told()
+    """The series, labels and values in a query that do not exist."""
+    series = series_and_labels()
     found = []
     labels: set[str] = set()
     for part in parts(promql_parser.parse(query.replace("$__rate_interval", "5m"))):
@@ -82,9 +82,9 @@ def labels_of(part: Any) -> set[str] | None:
         case promql_parser.NumberLiteral():
             return None
         case promql_parser.VectorSelector():
-            return told()[part.name]
+            return series_and_labels()[part.name]
         case promql_parser.MatrixSelector():
-            return told()[part.vector_selector.name]
+            return series_and_labels()[part.vector_selector.name]
         case promql_parser.AggregateExpr():
             inner = labels_of(part.expr)
             # topk and its like choose, all others sum up.
@@ -98,7 +98,7 @@ def labels_of(part: Any) -> set[str] | None:
         case promql_parser.ParenExpr():
             return labels_of(part.expr)
         case promql_parser.Call() if part.func.name == "absent":
-            # Nothing is there that could have others.
+            # An absent series has only the labels of the query.
             return {one.name for one in part.args[0].matchers.matchers if one.op == promql_parser.MatchOp.Equal}
         case promql_parser.Call():
             inner = [labels_of(argument) for argument in part.args]
@@ -112,17 +112,17 @@ def queries() -> list[str]:
 
 
 @pytest.mark.parametrize("query", queries())
-def test_a_query_asks_for_what_there_is(query):
+def test_a_query_uses_existing_series_and_labels(query):
     assert faults(query) == []
     labels_of(promql_parser.parse(query.replace("$__rate_interval", "5m")))
 
 
-def test_two_sides_that_never_match_are_found():
+def test_two_sides_that_never_match_are_noticed():
     with pytest.raises(AssertionError):
         labels_of(promql_parser.parse("resalloc_pool_livecheck_failing > sum by (pool) (resalloc_pool_resources)"))
 
 
-def test_what_is_not_there_is_found():
+def test_a_wrong_query_is_noticed():
     wrong = 'sum by (pol) (rate(resalloc_hook_failures_total{kid="x", kind="start"}[5m])) / resalloc_nothing'
     assert faults(wrong) == [
         "resalloc_hook_failures_total has no label kid",
@@ -132,17 +132,17 @@ def test_what_is_not_there_is_found():
     ]
 
 
-def test_the_variables_of_the_dashboard_ask_for_what_there_is():
+def test_the_variables_of_the_dashboard_use_existing_labels():
     asked = {}
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             query = variable["query"]["query"]
             metric, label = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", query).groups()
-            asked[variable["name"]] = label in told()[metric]
+            asked[variable["name"]] = label in series_and_labels()[metric]
     assert asked == {"instance": True, "pool": True}
 
 
-def test_every_panel_has_a_place_of_its_own_and_the_data_source_that_is_chosen():
+def test_panels_do_not_overlap_and_use_the_chosen_data_source():
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
@@ -158,19 +158,19 @@ def test_every_panel_has_a_place_of_its_own_and_the_data_source_that_is_chosen()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_it_is_and_uses_labels_that_it_has(rule):
+def test_an_alert_has_its_texts_and_uses_labels_that_it_has(rule):
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
     texts = rule["annotations"]["summary"] + rule["annotations"]["description"]
     labels = set[str]()
     for part in parts(promql_parser.parse(rule["expr"])):
         if isinstance(part, promql_parser.VectorSelector):
-            labels |= told()[part.name]
+            labels |= series_and_labels()[part.name]
     assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_tells_which_server(rule):
+def test_an_alert_names_its_server(rule):
     """Given several servers, when one of them is in trouble, then the alert is about that one."""
     labels = labels_of(promql_parser.parse(rule["expr"]))
     assert labels is not None
@@ -178,8 +178,8 @@ def test_an_alert_tells_which_server(rule):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_about_a_pool_looks_at_no_other_pool(rule):
-    """Given several pools, when one of them is in trouble, then what happens to the others changes nothing."""
+def test_an_alert_about_a_pool_ignores_other_pools(rule):
+    """Given several pools, when one of them is in trouble, then the others do not change the alert."""
     whole = promql_parser.parse(rule["expr"])
     if "pool" in labels_of(whole):
         for part in parts(whole):
@@ -188,5 +188,5 @@ def test_an_alert_about_a_pool_looks_at_no_other_pool(rule):
                 assert "pool" in (labels_of(part.lhs) if matching is None else matching.labels), part.prettify()
 
 
-def test_every_alert_is_told():
+def test_every_alert_is_series_and_labels():
     assert re.findall(r"^\| `(Resalloc\w+)` \|", TEXT, re.MULTILINE) == [rule["alert"] for rule in RULES]
