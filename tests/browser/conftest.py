@@ -64,7 +64,7 @@ class Window:
         return self.page
 
     def check(self) -> None:
-        """Nothing was asked of another host, and nothing complained about."""
+        """Assert that no request went to another host and the console has no messages."""
         others = [url for url in self.requests if not url.startswith(self.farm.url + "/")]
         assert (others, self.complaints) == ([], [])
 
@@ -82,7 +82,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A farm with a ready resource, one that starts until `go` and `up` are there, and a pool whose starts fail.
+    """A server with a ready resource, one that starts until the files `go` and `up` exist, and a pool whose starts fail.
 
     Ticket 1 has a resource, ticket 2 waits.
     """
@@ -108,7 +108,7 @@ def slow_one(farm: Farm) -> int:
 
 @pytest.fixture
 def windows(chromium: Browser, farm: Farm) -> Iterator[Any]:
-    """Opens windows, each as in a browser that was just installed."""
+    """Opens windows, each with a fresh profile."""
     contexts = []
 
     def open_window(**options: Any) -> Window:

@@ -1,4 +1,4 @@
-"""GET /events: the newest that fit, what follows, what came before, and the stream."""
+"""GET /events: the newest matching events, later and earlier ones, and the stream."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ NOW = float(int(time.time()))
 
 
 def an_event(number: int, **fields: object) -> Event:
-    """The `number`-th one, as many seconds after the first; of resource 1 or 2 in turn, for a ticket of its own."""
+    """The event with this number, as many seconds after the first; of resource 1 or 2 in turn, each with its ticket."""
     resource = number % 2 + 1
     defaults: dict[str, object] = {
         "at": NOW - 1000 + number,
@@ -106,7 +106,7 @@ def test_each_event_is_a_line(client: FlaskClient, write: Callable[..., None]) -
 
 
 def test_json_has_all_fields_of_the_line(client: FlaskClient, store: Store) -> None:
-    """Given a line with a field of a newer version, when asked, then it is there with the id."""
+    """Given a line with a field of a newer version, then the JSON has this field and the id."""
     line = b'{"at":1.5,"kind":"ticket","event":"taken","ticket":7,"actor":"client","colour":"red"}'
     store.events.path("2026-03-01").write_bytes(line + b"\n")
     (event,) = ask(client)["events"]
@@ -114,7 +114,7 @@ def test_json_has_all_fields_of_the_line(client: FlaskClient, store: Store) -> N
 
 
 def test_reading_continues_where_it_ended(client: FlaskClient, write: Callable[..., None], twenty: None) -> None:
-    """Given the end of a reply, when asked for what follows, then all of it comes in turn, once."""
+    """Given the end of a reply, when asked for what follows, then each later event is listed once, in order."""
     reply = ask(client)
     assert tickets(ask(client, after=reply["next"])) == []
     write(*map(an_event, range(21, 26)))
@@ -126,7 +126,7 @@ def test_reading_continues_where_it_ended(client: FlaskClient, write: Callable[.
 
 
 def test_reading_backwards_continues_where_it_ended(client: FlaskClient, twenty: None) -> None:
-    """Given more than fit, when asked for what came before, then all of it comes, until there is no more."""
+    """Given more events than fit, when asked for earlier ones again and again, then all are listed."""
     found: list[int] = []
     place: dict[str, object] = {}
     while place.get("before", "") is not None:
@@ -158,7 +158,7 @@ def test_corrupt_lines_are_skipped(client: FlaskClient, store: Store, write: Cal
 def test_one_reply_searches_a_limited_part_of_the_files(
     client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given files that are large, when nothing fits for long, then the reply says from where to look on."""
+    """Given large files, when nothing matches for long, then the reply says where to continue the search."""
     monkeypatch.setattr("state.files.events._CHUNK", 100)
     monkeypatch.setattr("functions.operators.events.MOST_PIECES", 5)
     reply = ask(client, ticket=1)
@@ -202,7 +202,7 @@ def test_an_unknown_name_finds_nothing(client: FlaskClient, twenty: None, resour
 def test_a_wait_ends_with_the_next_matching_event(
     client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
 ) -> None:
-    """Given a request that waits, when others happen, then it waits on; when one fits, then it is told."""
+    """Given a waiting request, when other events happen, then it keeps waiting; a matching event ends the wait."""
     place = ask(client)["next"]
     replies: list[dict] = []
     waiting = threading.Thread(
@@ -238,7 +238,7 @@ def messages(reply, count: int) -> list[dict]:
 def test_a_stream_has_past_events_then_new_ones(
     client: FlaskClient, app: Flask, write: Callable[..., None], twenty: None
 ) -> None:
-    """Given `since`, when followed, then what was comes first, and then what happens, also in JSON of its own."""
+    """Given `since`, when followed, then past events come first, and then new ones."""
     stream = client.get(
         "/events", query_string={"follow": 1, "since": f"{NOW - 3600:.0f}", "limit": 2, "resource": "1"}
     )
@@ -258,7 +258,7 @@ def test_a_stream_has_past_events_then_new_ones(
 
 
 def test_a_stream_continues_after_the_last_event_that_was_received(client: FlaskClient, twenty: None) -> None:
-    """Given the id of an event, when a browser asks again, then it gets what follows, whatever `since` says."""
+    """Given the id of an event, when a browser reconnects, then it gets the events after it, whatever `since` is."""
     seen = ask(client, ticket=15)["events"][0]["id"]
     stream = client.get("/events", headers={"Accept": "text/event-stream", "Last-Event-ID": seen})
     assert [message["ticket"] for message in messages(stream.response, 5)] == [16, 17, 18, 19, 20]
@@ -268,7 +268,7 @@ def test_a_stream_continues_after_the_last_event_that_was_received(client: Flask
 def test_a_stream_without_events_sends_signs_of_life(
     client: FlaskClient, twenty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given nothing that fits, when some time passed, then the stream says where it is."""
+    """Given no matching events, when some time has passed, then the stream sends its position."""
     monkeypatch.setattr("functions.operators.events.HEARTBEAT", 0.05)
     stream = client.get("/events", query_string={"pool": "other", "follow": 1})
     assert list(islice(stream.response, 2)) == [

@@ -1,4 +1,4 @@
-"""`GET /fsck`: what a check beside the running server tells."""
+"""`GET /fsck`: a check of the state folder while the server runs."""
 
 import pytest
 

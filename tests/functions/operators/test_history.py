@@ -1,4 +1,4 @@
-"""GET /resources/ID|NAME/history: what became of a resource, and who had it when."""
+"""GET /resources/ID|NAME/history: the events of a resource and the tickets that had it."""
 
 import time
 from typing import Any
@@ -18,7 +18,7 @@ BEGIN = float(int(time.time())) - 10_000
 
 
 def a_life(tickets: int) -> Resource:
-    """A resource that each of so many tickets (101, 102, ...) had for 50 s, one every 100 s."""
+    """A resource that this many tickets (101, 102, ...) had for 50 s each, one every 100 s."""
     resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
     for number in range(1, tickets + 1):
         at = BEGIN + number * 100
@@ -80,7 +80,7 @@ def test_the_ticket_that_has_it_now_is_shown(client: FlaskClient, scheduler: Sch
 def test_the_ticket_that_had_it_at_a_time_is_found(
     client: FlaskClient, scheduler: Scheduler, at: float, expected: int | None
 ) -> None:
-    """Given two tickets that had it, when asked for a time, then it is the one that had it then, or nobody."""
+    """Given two tickets that had it, when asked for a time, then the reply is the ticket that had it then, or none."""
     scheduler.put(a_life(2))
     assert holder(client, at) == expected
 
@@ -110,7 +110,7 @@ def test_a_ticket_has_its_resource_until_the_delete(client: FlaskClient, schedul
 def test_events_that_the_document_no_longer_has_are_read_from_the_files(
     client: FlaskClient, store: Store, scheduler: Scheduler
 ) -> None:
-    """Given more tickets than a document lists, when asked, then the first ones are told, too."""
+    """Given more tickets than a document lists, when asked, then the first ones are found as well."""
     resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
     told = 0
     for number in range(1, 41):
@@ -125,7 +125,7 @@ def test_events_that_the_document_no_longer_has_are_read_from_the_files(
 
 
 def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskClient, store: Store) -> None:
-    """Given no document any more, when asked by number or name, then its lines tell."""
+    """Given a resource without document, when asked by id or name, then its events are found in the files."""
     store.events.append(lines_of(a_life(3)), BEGIN)
     for id_or_name in ("17", "vm_17"):
         assert ask(client, id_or_name)["name"] == "vm_17"
@@ -146,7 +146,7 @@ def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskC
 def test_events_far_back_in_the_files_are_found(
     client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
-    """Given a resource long gone and more lines after it than one search reads, when asked, then it is found."""
+    """Given a resource removed long ago and more later lines than one search reads, then it is found."""
     monkeypatch.setattr(events, "MOST_PIECES", 1)
     noise = [Event(at=BEGIN, kind="leader", event="leads", actor="leader", reason="x" * 200)] * 3000
     store.events.append(noise if busy else [], BEGIN)
@@ -160,7 +160,7 @@ def test_events_far_back_in_the_files_are_found(
 
 
 def test_events_of_corrupt_documents_are_not_in_the_history(client: FlaskClient, store: Store) -> None:
-    """Given a document of a resource that was moved to quarantine, when asked, then its life is told, and only that."""
+    """Given a resource whose document was quarantined, when asked, then only the events of its life are listed."""
     store.events.append(lines_of(a_life(1)), BEGIN)
     aside = QuarantinedFile(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})
     store.events.append(lines_of(aside), BEGIN)

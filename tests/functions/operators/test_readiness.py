@@ -87,7 +87,7 @@ def test_a_faulty_file_without_earlier_valid_pools_is_a_problem(client, shown):
 
 
 def test_a_server_file_that_would_prevent_a_restart_is_a_warning(client, shown, settings):
-    """Given a server.yaml that was broken since the start, when asked, then that is told, until it is mended."""
+    """Given a server.yaml that became faulty after the start, then a warning is reported until it is corrected."""
     settings.config_dir.mkdir(exist_ok=True)
     file = settings.config_dir / "server.yaml"
     with shown.leading():

@@ -90,7 +90,7 @@ def test_held_resources_are_not_deleted(client, store):
 
 
 def test_a_pending_hold_counts_as_held(client, store):
-    """Given a wish to hold 1 that no pass has decided yet, when it is to be deleted, then that is refused."""
+    """Given an intent to hold resource 1 that no pass has decided yet, when it is deleted, then this is refused."""
     client.post("/resources/1/hold", data={"reason": "mine"})
     assert client.delete("/resources/1").text == "Resource 1 is held (mine). Release it first: resource-release 1.\n"
     assert client.post("/resources/delete", data={"resource": "1"}).text == "held 1 p_00000001: mine\n"
@@ -114,7 +114,7 @@ def test_the_operator_of_a_hold_is_shown(client):
 
 
 def test_only_unused_resources_of_the_pool_are_deleted(client, scheduler, store):
-    """Given taken, starting, held, sick and free ones, and a free one elsewhere, then only the pool's free one goes."""
+    """Given taken, starting, held, failing and free resources, then only the free one of this pool is deleted."""
     scheduler.resource(5)
     scheduler.resource(6, check_failed_count=1)
     scheduler.resource(7, pool="q")

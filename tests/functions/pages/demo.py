@@ -1,4 +1,4 @@
-"""A farm to look at: 30 pools, 500 resources, tickets that have one, that wait and that failed. The same each time.
+"""A demo state folder: 30 pools, 500 resources, and tickets that have one, wait or failed. The same each time.
 
 `python -m tests.functions.pages.demo FOLDER` writes one below FOLDER, to be shown by a web server.
 """

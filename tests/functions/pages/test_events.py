@@ -1,4 +1,4 @@
-"""The page of events, and what the page of a resource tells of those who had it."""
+"""The page of events, and the tickets on the page of a resource."""
 
 import time
 from datetime import UTC, datetime
