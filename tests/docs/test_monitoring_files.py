@@ -1,8 +1,9 @@
-"""The Grafana dashboard and the alert rules use only metrics that exist.
+"""The Grafana dashboard and the alert rules use only series that `/metrics` has.
 
-docs/monitoring.md lists these; test_monitoring.py compares the list with a real server.
+docs/monitoring.md lists these series, which test_monitoring.py compares with a real server.
 """
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ VALUES = {
 }
 
 
-def series_and_labels() -> dict[str, set[str]]:
-    """The labels of each series. `up` is the one of Prometheus itself, which says whether a server answers."""
+@functools.cache
+def known_series() -> dict[str, set[str]]:
+    """The labels of each series; `up` is made by Prometheus itself."""
     series: dict[str, set[str]] = {"up": TARGET}
     for name, kind, labels in re.findall(r"^\| `(resalloc_\w+)` \| (\w+) \| (.*?) ?\|", TEXT, re.MULTILINE):
         known = set(re.findall(r"`(\w+)`", labels)) | TARGET
@@ -43,7 +45,7 @@ def series_and_labels() -> dict[str, set[str]]:
 
 
 def parts(expression: Any) -> Iterator[Any]:
-    """An expression and all parts of it."""
+    """An expression and all its parts."""
     yield expression
     for name in ("lhs", "rhs", "expr", "param", "vector_selector"):
         part = getattr(expression, name, None)
@@ -54,8 +56,8 @@ def parts(expression: Any) -> Iterator[Any]:
 
 
 def faults(query: str) -> list[str]:
-    """The series, labels and values in a query that do not exist."""
-    series = series_and_labels()
+    """The unknown series, labels and values in a query."""
+    series = known_series()
     found = []
     labels: set[str] = set()
     for part in parts(promql_parser.parse(query.replace("$__rate_interval", "5m"))):
@@ -77,17 +79,17 @@ def faults(query: str) -> list[str]:
 
 
 def labels_of(part: Any) -> set[str] | None:
-    """The labels that an expression has in its result; None for a number. Fails on two sides that never match."""
+    """The labels of the result of an expression; None for a number. Fails on two sides that never match."""
     match part:
         case promql_parser.NumberLiteral():
             return None
         case promql_parser.VectorSelector():
-            return series_and_labels()[part.name]
+            return known_series()[part.name]
         case promql_parser.MatrixSelector():
-            return series_and_labels()[part.vector_selector.name]
+            return known_series()[part.vector_selector.name]
         case promql_parser.AggregateExpr():
             inner = labels_of(part.expr)
-            # topk and its like choose, all others sum up.
+            # topk and the like keep all labels, other aggregations only those that they group by.
             return inner if part.param else set(part.modifier.labels if part.modifier else ())
         case promql_parser.BinaryExpr():
             left, right = labels_of(part.lhs), labels_of(part.rhs)
@@ -98,7 +100,7 @@ def labels_of(part: Any) -> set[str] | None:
         case promql_parser.ParenExpr():
             return labels_of(part.expr)
         case promql_parser.Call() if part.func.name == "absent":
-            # An absent series has only the labels of the query.
+            # The result has only the labels of its matchers.
             return {one.name for one in part.args[0].matchers.matchers if one.op == promql_parser.MatchOp.Equal}
         case promql_parser.Call():
             inner = [labels_of(argument) for argument in part.args]
@@ -111,18 +113,19 @@ def queries() -> list[str]:
     return panels + [rule["expr"] for rule in RULES]
 
 
-@pytest.mark.parametrize("query", queries())
-def test_a_query_uses_existing_series_and_labels(query):
-    assert faults(query) == []
-    labels_of(promql_parser.parse(query.replace("$__rate_interval", "5m")))
+def test_queries_use_only_existing_series():
+    wrong = {query: found for query in queries() if (found := faults(query))}
+    assert wrong == {}
+    for query in queries():
+        labels_of(promql_parser.parse(query.replace("$__rate_interval", "5m")))
 
 
-def test_two_sides_that_never_match_are_noticed():
+def test_two_sides_that_never_match_are_found():
     with pytest.raises(AssertionError):
         labels_of(promql_parser.parse("resalloc_pool_livecheck_failing > sum by (pool) (resalloc_pool_resources)"))
 
 
-def test_a_wrong_query_is_noticed():
+def test_unknown_series_labels_and_values_are_found():
     wrong = 'sum by (pol) (rate(resalloc_hook_failures_total{kid="x", kind="start"}[5m])) / resalloc_nothing'
     assert faults(wrong) == [
         "resalloc_hook_failures_total has no label kid",
@@ -133,13 +136,13 @@ def test_a_wrong_query_is_noticed():
 
 
 def test_the_variables_of_the_dashboard_use_existing_labels():
-    asked = {}
+    exists = {}
     for variable in DASHBOARD["templating"]["list"]:
         if variable["type"] == "query":
             query = variable["query"]["query"]
             metric, label = re.fullmatch(r"label_values\((\w+)(?:\{.*\})?, (\w+)\)", query).groups()
-            asked[variable["name"]] = label in series_and_labels()[metric]
-    assert asked == {"instance": True, "pool": True}
+            exists[variable["name"]] = label in known_series()[metric]
+    assert exists == {"instance": True, "pool": True}
 
 
 def test_panels_do_not_overlap_and_use_the_chosen_data_source():
@@ -157,36 +160,36 @@ def test_panels_do_not_overlap_and_use_the_chosen_data_source():
         assert panel["type"] == "row" or panel["datasource"]["uid"] == "${datasource}"
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_has_its_texts_and_uses_labels_that_it_has(rule):
-    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-    assert rule["labels"]["severity"] in ("critical", "warning", "info")
-    texts = rule["annotations"]["summary"] + rule["annotations"]["description"]
-    labels = set[str]()
-    for part in parts(promql_parser.parse(rule["expr"])):
-        if isinstance(part, promql_parser.VectorSelector):
-            labels |= series_and_labels()[part.name]
-    assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels
+def test_alerts_are_complete_and_their_texts_use_existing_labels():
+    for rule in RULES:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}, rule["alert"]
+        assert rule["labels"]["severity"] in ("critical", "warning", "info"), rule["alert"]
+        texts = rule["annotations"]["summary"] + rule["annotations"]["description"]
+        labels = set[str]()
+        for part in parts(promql_parser.parse(rule["expr"])):
+            if isinstance(part, promql_parser.VectorSelector):
+                labels |= known_series()[part.name]
+        assert set(re.findall(r"\$labels\.(\w+)", texts)) <= labels, rule["alert"]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_names_its_server(rule):
-    """Given several servers, when one of them is in trouble, then the alert is about that one."""
-    labels = labels_of(promql_parser.parse(rule["expr"]))
-    assert labels is not None
-    assert "instance" in labels
+def test_each_alert_is_about_one_server():
+    """Given several servers, when one of them has a problem, then the alert names it."""
+    for rule in RULES:
+        assert "instance" in (labels_of(promql_parser.parse(rule["expr"])) or ()), rule["alert"]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_about_a_pool_ignores_other_pools(rule):
-    """Given several pools, when one of them is in trouble, then the others do not change the alert."""
-    whole = promql_parser.parse(rule["expr"])
-    if "pool" in labels_of(whole):
+def test_an_alert_about_a_pool_does_not_depend_on_other_pools():
+    """Given several pools, when one of them has a problem, then the other pools do not hide it."""
+    for rule in RULES:
+        whole = promql_parser.parse(rule["expr"])
+        if "pool" not in labels_of(whole):
+            continue
         for part in parts(whole):
             if isinstance(part, promql_parser.BinaryExpr) and None not in (labels_of(part.lhs), labels_of(part.rhs)):
                 matching = part.modifier.matching if part.modifier else None
-                assert "pool" in (labels_of(part.lhs) if matching is None else matching.labels), part.prettify()
+                labels = labels_of(part.lhs) if matching is None else matching.labels
+                assert "pool" in labels, f"{rule['alert']}: {part.prettify()}"
 
 
-def test_every_alert_is_series_and_labels():
+def test_every_alert_is_documented():
     assert re.findall(r"^\| `(Resalloc\w+)` \|", TEXT, re.MULTILINE) == [rule["alert"] for rule in RULES]
