@@ -82,7 +82,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def farm(xprocess: XProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A server with a ready resource, one that starts until the files `go` and `up` exist, and a pool whose starts fail.
+    """A server with a ready resource, one that starts until `go` and `up` exist, and a pool whose starts fail.
 
     Ticket 1 has a resource, ticket 2 waits.
     """
