@@ -17,7 +17,7 @@ from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
 from functions.web.offload import Few, in_thread
 from functions.web.parking import Parking
-from functions.web.requests import Fields, Id, Wait, parse_query, read_id
+from functions.web.requests import Fields, Id, Wait, client_socket, parse_query, read_id
 from state.documents import Event
 from state.files.events import EventFiles, Line, Piece, Place
 
@@ -154,7 +154,7 @@ def list_events() -> Response:
     last = request.headers.get("Last-Event-ID")
     if last is not None:
         after = place_of("Last-Event-ID", last)
-    client = request.environ.get("gunicorn.socket")
+    client = client_socket()
     if query.follow or STREAM in request.headers.get("Accept", ""):
         return replies.Later(lambda: _stream(context, wanted, after, limit, client))
     if after is None:

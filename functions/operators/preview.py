@@ -21,7 +21,7 @@ from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BODY_LIMIT, MOST_FAULTS, AlreadyUnderWay, BadField, FaultyPools, UnsupportedBody
 from functions.web.offload import in_thread
-from functions.web.requests import NoFields, parse_query, read_body
+from functions.web.requests import NoFields, base_url, parse_query, read_body
 from state.documents import PoolMode
 
 FILE = "pools.yaml.new"
@@ -77,10 +77,9 @@ def show_preview() -> Response:
 
 def show_usage() -> Response:
     """200 with the command to send."""
-    url = request.host_url.rstrip("/")
     return replies.text_reply(
         "What another pools.yaml would start, stop or strand, before it is installed:\n\n"
-        f"  curl -fsS {url}/plan --data-binary @pools.yaml\n"
+        f"  curl -fsS {base_url()}/plan --data-binary @pools.yaml\n"
     )
 
 

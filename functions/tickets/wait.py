@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from flask import Response, request
+from flask import Response
 from msgspec import Meta
 
 from functions.tickets.check import Closed, output_reply, read_ticket
@@ -11,7 +11,7 @@ from functions.tickets.waiting import wait_of
 from functions.web import lifetime, replies
 from functions.web.context import Context, current
 from functions.web.errors import WaitedTooLong
-from functions.web.requests import Fields, parse_query, read_id
+from functions.web.requests import Fields, client_socket, parse_query, read_id
 from state.documents import Ticket
 
 LONGEST = 3600
@@ -37,7 +37,7 @@ def output(ticket_id: str) -> Response:
     number = read_id(ticket_id, "ticket")
     query = parse_query(WaitQuery)
     seconds = context.settings.wait_timeout if query.timeout is None else query.timeout
-    client = request.environ.get("gunicorn.socket")
+    client = client_socket()
 
     def answer() -> Response:
         ticket = until_served(context, number, seconds, client)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from defusedxml.xmlrpc import DefusedExpatParser  # type: ignore[import-untyped]
-from flask import Response, request
+from flask import Response
 
 from functions.tickets.check import read_ticket
 from functions.tickets.close import close
@@ -15,7 +15,7 @@ from functions.tickets.wait import until_served
 from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BadField, CutShort, ended, shown
-from functions.web.requests import HIGHEST_ID, read_body
+from functions.web.requests import HIGHEST_ID, client_socket, read_body
 from state.documents import TicketState
 from state.errors import NotFound
 
@@ -27,7 +27,7 @@ Fault = xmlrpc.client.Fault
 
 def call() -> Response:
     """200 with a result or a fault; 503 if a wait is cut short because this process stops."""
-    context, content, client = current(), read_body(), request.environ.get("gunicorn.socket")
+    context, content, client = current(), read_body(), client_socket()
     return replies.Later(lambda: _answer(context, content, client))
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 import yaml
-from flask import Response, request
+from flask import Response
 
 from functions.web import replies
-from functions.web.requests import Field, Fields, NoFields, fields_of, parse_query
+from functions.web.requests import Field, Fields, NoFields, base_url, fields_of, parse_query
 
 _FILE = Path(__file__).with_name("openapi.yaml")
 _COMPONENTS = "#/components/schemas/{name}"
@@ -31,7 +31,7 @@ More: /healthz  /readyz  /metrics  /tickets  /resources  /pools  /api/stats
 
 def start() -> Response:
     """200 with three commands to try."""
-    return replies.text_reply(_START.format(url=request.host_url.rstrip("/")))
+    return replies.text_reply(_START.format(url=base_url()))
 
 
 def openapi() -> Response:

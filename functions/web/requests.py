@@ -214,6 +214,16 @@ def is_json(content_type: str | None) -> bool:
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
+def client_socket() -> Any:
+    """The socket of the request's connection, to notice a hang-up; None if the server does not pass it on."""
+    return request.environ.get("gunicorn.socket")
+
+
+def base_url() -> str:
+    """The URL of this server as the client knows it, without a slash at its end."""
+    return request.host_url.rstrip("/")
+
+
 def read_id(text: str, kind: str) -> int:
     """The number of a ticket or resource out of a path; raises BadParameter."""
     if text.isascii() and text.isdigit() and len(text) <= 17 and 1 <= (number := int(text)) <= HIGHEST_ID:

@@ -131,3 +131,11 @@ def test_deleting_unused_resources_of_an_unknown_pool_is_refused(client, store):
     assert client.post("/pools/p/delete-unused", data={"all": "1"}).status_code == 422
     assert client.post("/pools/p/delete-unused", json={}).json == {"deleted": [], "unknown": [], "held": []}
     assert intents(store) == []
+
+
+@pytest.mark.parametrize("verb", ["hold", "release"])
+def test_an_ended_resource_cannot_be_held_or_released(client, scheduler, verb):
+    scheduler.ended(9)
+    reply = client.post(f"/resources/9/{verb}", json={"reason": "x"})
+    assert (reply.status_code, reply.json["error"]["code"]) == (404, "unknown_resource")
+    assert reply.json["error"]["message"] == "Resource 9 has ended."
