@@ -1,4 +1,4 @@
-"""Is the configuration right, and what does it say?"""
+"""Checks the configuration and shows the settings."""
 
 import argparse
 import json
@@ -12,14 +12,14 @@ from config.errors import ConfigError
 from config.pools import Pool, load_pools
 from config.settings import DEFAULT_CONFIG_DIR, Settings, config_dir, load_settings, pools_file
 
-_EPILOG = f"server.yaml, pools.yaml and agents.yaml are looked for in $CONFIG_DIR, by default {DEFAULT_CONFIG_DIR}."
+_EPILOG = f"server.yaml, pools.yaml and agents.yaml are read from $CONFIG_DIR, by default {DEFAULT_CONFIG_DIR}."
 
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> int:
-    """Run one command; returns the exit status: 0, or 1 when the configuration has faults."""
+    """Run one command. Returns the exit status: 0, or 1 if the configuration has faults."""
     parser = argparse.ArgumentParser(prog="python -m config", description=__doc__, epilog=_EPILOG)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="say what is wrong with the files, and list the pools and groups of agents")
+    commands.add_parser("check", help="report all faults in the files, and list the pools and groups of agents")
     show = commands.add_parser("show", help="print the settings as JSON, or one of them as text")
     names = [field.name for field in fields(Settings)]
     show.add_argument("name", nargs="?", choices=names, metavar="NAME", help=", ".join(names))
@@ -30,7 +30,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _check(environ: Mapping[str, str]) -> int:
-    """Report on all files, so that all faults are seen at once."""
+    """Check all files, even if one has faults, to report all faults at once."""
     faulty = False
     try:
         for notice in load_settings(environ).notices:

@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration file, told so that it can be mended at once."""
+"""Faults of configuration files: each names the file, the line, the pool, the option and what is wrong."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _LONGEST_QUOTE = 60
 
 
 def quoted(text: str) -> str:
-    """`text` in double quotes, on one line, cut when it is long."""
+    """`text` in double quotes, on one line, truncated if it is long."""
     if len(text) > _LONGEST_QUOTE:
         text = text[: _LONGEST_QUOTE - 3] + "..."
     return json.dumps(text, ensure_ascii=not text.isprintable())
@@ -16,10 +16,10 @@ def quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in `file`.
+    """One fault or warning in `file`.
 
-    `line` counts from 1, `where` is the pool it belongs to (or another `part`, as an agent group), `option` the
-    name of the option; each is None when it does not apply.
+    `line` counts from 1, `where` is the name of the pool (or another `part`, such as a group of agents), `option` the
+    name of the option. Each is None if it does not apply.
     """
 
     file: str
@@ -42,7 +42,7 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` holds every fault that was found, `str()` one a line."""
+    """The configuration is not valid. `problems` has every fault; `str()` prints one on each line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)

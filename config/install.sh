@@ -1,13 +1,13 @@
 #!/bin/sh
-# Lays the files of a server where a distribution would, and starts nothing. Run by `make install`.
+# Installs the files of a server where a distribution would put them, and starts nothing. `make install` runs it.
 #
-#   PREFIX   where programs go (default /usr; /usr/local does as well)
-#   DESTDIR  a folder that stands for / while a package is built (default none)
-#   PYTHON   Python 3.11 or newer with the module venv, the one that the server will run with (default python3)
+#   PREFIX   where programs go (default /usr; /usr/local is possible, too)
+#   DESTDIR  a folder to use as / while a package is built (default none)
+#   PYTHON   the Python of the server: 3.11 or newer with the module venv (default python3)
 #   EXTRAS   optional dependencies of pyproject.toml, separated by spaces (default none)
 #
-# The server gets a Python environment of its own, filled by pip, whose settings apply (PIP_INDEX_URL, PIP_FIND_LINKS
-# and so on). Files in /etc that exist already are kept.
+# The server has its own Python environment, which pip fills with its usual settings (PIP_INDEX_URL, PIP_FIND_LINKS and
+# so on). Existing files in /etc are kept.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -25,8 +25,8 @@ share=$destdir$prefix/share
 doc=$share/doc/resalloc-functions
 etc=$destdir/etc
 
-# Builds the environment and the rooms beside those in use, then takes their place: a server that runs meanwhile, or a
-# pip that fails, meets nothing half done.
+# Builds the environment and the program in a new folder, then replaces the old one: a running server, or a failing pip,
+# never sees a partial installation.
 install_server() {
     new=$destdir$home.new
     trap 'rm -rf "$new"' EXIT
@@ -50,7 +50,7 @@ PYTHON
     "$@" uninstall --yes pip setuptools 2>/dev/null
     rm "$new/requirements.txt"
 
-    # What names the folder that it was built in would be wrong in its final place.
+    # Remove the files that contain the path of the folder in which they were built.
     find "$new/venv/bin" -mindepth 1 ! -name 'python*' -exec rm {} +
     sed -i '/^command = /d' "$new/venv/pyvenv.cfg"
     site=$(echo "$new"/venv/lib/python3*/site-packages)
@@ -68,8 +68,8 @@ PYTHON
     mv "$new" "$destdir$home"
 }
 
-# install_text FILE TARGET: with the paths that it tells changed to this PREFIX. The example of server.yaml keeps its
-# log beside the state, to run anywhere; an installed server logs to the default, where logrotate looks.
+# install_text FILE TARGET: installs a file with its paths changed to this PREFIX. The example server.yaml keeps the log
+# with the state, so that it runs anywhere; an installed server logs to the default, which logrotate knows.
 install_text() {
     mkdir -p "${2%/*}"
     sed -e "s|/usr/lib/resalloc-functions|$home|g" -e "s|/usr/share/doc/|$prefix/share/doc/|g" \
@@ -77,7 +77,7 @@ install_text() {
     if [ -x "$1" ]; then chmod 755 "$2"; else chmod 644 "$2"; fi
 }
 
-# install_config FILE TARGET: unless it exists.
+# install_config FILE TARGET: installs a file unless the target exists.
 install_config() {
     if [ -e "$2" ]; then
         echo "install: $2 is kept as it is" >&2
@@ -112,12 +112,12 @@ for file in docs/ci/*; do
     install_text "$file" "$doc/ci/${file##*/}"
 done
 
-# Only these: other files there would switch on what they configure.
+# No other files: agents.yaml, for example, would start agents.
 for file in server.yaml pools.yaml; do
     install_config "config/$file" "$etc/resallocserver/$file"
 done
 for file in config/hooks/*; do
     install_config "$file" "$etc/resallocserver/hooks/${file##*/}"
 done
-# The name that resalloc's own package uses: two files for one log would be an error.
+# This is the name that resalloc's own package uses, because logrotate refuses two files for one log.
 install_config config/logrotate "$etc/logrotate.d/resalloc-server"

@@ -1,6 +1,6 @@
 """The server's own log: LOGDIR/main.log (appended to, so that logrotate may truncate it) and standard error.
 
-A line is text for people, or one JSON object for programs, with what the call passes as `extra` in fields of their own.
+A line is text for people, or one JSON object for programs, with the `extra` of the call as fields.
 """
 
 import json
@@ -15,12 +15,12 @@ from typing import Any
 TEXT, JSON = FORMATS = ("text", "json")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _ABOUT = re.compile(r"/(ticket|resource|pool)s/([A-Za-z0-9._-]{1,255})(?:/|$)", re.ASCII)
-"""What the path of a request is about, by its number or name."""
+"""The ticket, resource or pool in the path of a request."""
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """One line of ASCII for each record: time (UTC), level, logger, message, its own fields, exception."""
+    """Formats a record as one line of ASCII: time (UTC), level, logger, message, extra fields, exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _of_access(record: logging.LogRecord) -> dict[str, Any]:
-    """What a line of gunicorn's access log is about: the request, its status, and the ticket, resource or pool."""
+    """Fields for a line of gunicorn's access log: the request, its status, and its ticket, resource or pool."""
     if record.name != "gunicorn.access" or not isinstance(record.args, Mapping):
         return {}
     path = str(record.args.get("U"))
@@ -55,7 +55,7 @@ def _of_access(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:
-    """Send all logging of this process to standard error and to main.log; a folder that cannot be used is told."""
+    """Log to standard error and to main.log; if the folder cannot be used, log a warning to standard error only."""
     root = logging.getLogger()
     root.setLevel(level.upper())
     for handler in list(root.handlers):
@@ -71,7 +71,7 @@ def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:
         handler.setFormatter(JsonFormatter() if form == JSON else logging.Formatter(FORMAT))
         root.addHandler(handler)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    # What no format shows, gunicorn's neither, is not looked up for each line: where the call stands, in which thread.
+    # Do not look up the file, line and thread of each call, because no format shows them, not even gunicorn's.
     logging._srcfile = None  # as the HOWTO of logging advises
     logging.logThreads = logging.logMultiprocessing = False
     if problem is not None:
@@ -79,7 +79,7 @@ def set_up(log_dir: Path, level: str, form: str = TEXT) -> None:
 
 
 def json_of_gunicorn(level: str) -> dict[str, Any]:
-    """gunicorn's `logconfig_dict` that makes its own lines JSON, too, where it writes them anyway."""
+    """gunicorn's `logconfig_dict` for JSON lines, on the same streams as its text lines."""
     return {
         "root": {"level": level.upper(), "handlers": []},
         "loggers": {

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs the system packages that the tests need, when root runs it; says what is missing otherwise.
+# Installs the system packages that the tests need if root runs it; otherwise it says which ones are missing.
 set -eu
 
-# Each line: what is there when the package is installed (a command or a path), and the package.
+# Each line: a command or path of the package, and the package. Playwright's own node needs libatomic1.
 missing=
 while read -r wanted package; do
     # shellcheck disable=SC2086 # a path may be a pattern
@@ -23,6 +23,7 @@ systemd-analyze systemd
 systemd-nspawn systemd-container
 chromium chromium
 /usr/lib/postgresql/*/bin/initdb postgresql
+/usr/lib/*/libatomic.so.1 libatomic1
 LIST
 [ -n "$missing" ] || exit 0
 

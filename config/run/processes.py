@@ -1,7 +1,7 @@
-"""Keeps the processes of a Procfile running: starts what ends again, and stops all of them in time.
+"""Keeps the processes of a Procfile running: restarts those that end, and stops all of them in time.
 
-honcho reads the Procfile, starts each process and prints its output. Its own Manager stops everything when one
-process ends, which is right for development and wrong for a server whose processes may be killed at any moment.
+honcho reads the Procfile, starts each process and prints its output. Its own Manager is not used, because it stops all
+processes when one of them ends.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from honcho.printer import Message, Printer
 from honcho.process import Popen
 
 RESTART_PAUSE = 0.5
-"""Seconds from the end of a process to its next start; doubled each time that it ends soon after by itself."""
+"""Seconds from the end of a process to its restart; doubled each time that it fails soon after a start."""
 LONGEST_RESTART_PAUSE = 10.0
 STOP_TIME = 7.0
-"""Seconds that processes have to stop by themselves before they are killed."""
+"""Seconds from SIGTERM to SIGKILL."""
 _SOON = 5.0
 _LEFTOVERS_TIME = 0.5
 _PR_SET_PDEATHSIG = 1
@@ -37,8 +37,8 @@ _libc = ctypes.CDLL(None)
 class Processes:
     """The processes of `procfile`, run in its folder with the environment `environ`.
 
-    `run` blocks until `stop` was called and all have ended; `stop` may be called from a signal handler or another
-    thread, and more than once. Output goes to `output`, a line of a process at a time.
+    `run` blocks until `stop` was called and all have ended. `stop` may be called from a signal handler or another
+    thread, and more than once. Output goes to `output` line by line.
     """
 
     def __init__(self, procfile: Path, environ: Mapping[str, str], output: TextIO = sys.stdout) -> None:
@@ -56,7 +56,7 @@ class Processes:
         self._ended: SimpleQueue[str | None] = SimpleQueue()  # None: stop was called
 
     def run(self) -> None:
-        """Start all, start again what ends, until `stop`."""
+        """Start all processes, and restart those that end, until `stop`."""
         due = dict.fromkeys(self._commands, 0.0)
         while True:
             for name in [name for name, at in due.items() if at <= time.monotonic()]:
@@ -71,33 +71,33 @@ class Processes:
                 break
             process = self._running.pop(ended)
             pause = self._restart_pause(ended, process.returncode)
-            self._say(f"{ended} ended ({_outcome(process.returncode)}); it is started again in {pause:g} s")
+            self._say(f"{ended} ended ({_outcome(process.returncode)}); restart in {pause:g} s")
             due[ended] = time.monotonic() + pause
             _end_group(process.pid)
         self._stop_all()
         for forward in self._forwards.values():
-            # What they said last; a child that goes on may keep its output open.
+            # Wait for the last output, but not for long: a child that is still running may keep the output open.
             forward.join(1)
 
     def stop(self) -> None:
-        """Make `run` stop all processes. A second signal changes nothing: make passes on what its group got too."""
+        """Make `run` stop all processes. A second call changes nothing: make sends the signal of its group again."""
         self._ended.put(None)
 
     def show(self, text: str) -> None:
-        """Print `text` as it is, between the lines of the processes."""
+        """Print `text` unchanged, between the lines of the processes."""
         with self._printing, contextlib.suppress(OSError):
             self._output.write(text)
             self._output.flush()
 
     def _restart_pause(self, name: str, returncode: int) -> float:
-        """A process that was killed is back at once; one that cannot run must not flood the log."""
+        """Seconds until a restart: short for a process that was killed, growing for one that fails at its start."""
         failed_soon = returncode >= 0 and time.monotonic() - self._started_at[name] < _SOON
         pause = self._pauses.get(name, RESTART_PAUSE) if failed_soon else RESTART_PAUSE
         self._pauses[name] = min(2 * pause, LONGEST_RESTART_PAUSE) if failed_soon else RESTART_PAUSE
         return pause
 
     def _start(self, name: str) -> None:
-        # exec: the process that is told to stop, or is killed, is the command itself and no shell around it.
+        # exec replaces the shell, so that signals reach the command itself.
         process = Popen(
             "exec " + self._commands[name],
             env=self._environ,
@@ -123,7 +123,7 @@ class Processes:
                 ended = self._ended.get(timeout=max(0.0, kill_at - time.monotonic()))
             except Empty:
                 for name, process in self._running.items():
-                    self._say(f"{name} is killed")
+                    self._say(f"killing {name}")
                     _send_group(process.pid, signal.SIGKILL)
                 kill_at = time.monotonic() + STOP_TIME
                 continue
@@ -137,7 +137,7 @@ class Processes:
         self._ended.put(name)
 
     def _forward(self, name: str, process: Popen) -> None:
-        """Print what the process prints; go on reading when nobody listens, so that it never blocks."""
+        """Print the output of the process. Keep reading even if printing fails, so that the process never blocks."""
         for line in process.stdout:
             self._print(name, line)
 
@@ -151,7 +151,7 @@ class Processes:
 
 
 def _die_with_parent() -> None:
-    """Runs in the new process: it is told to stop when the one that started it is gone, even killed."""
+    """In the new process: receive SIGTERM when the parent process ends, even if it is killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -162,7 +162,7 @@ def _outcome(returncode: int) -> str:
 
 
 def _end_group(group: int) -> None:
-    """End what a process left behind in its group: workers of a killed gunicorn would keep the port."""
+    """End the remaining processes of a group: workers of a killed gunicorn would keep the port."""
     deadline = time.monotonic() + _LEFTOVERS_TIME
     left = _send_group(group, signal.SIGTERM)
     while left and time.monotonic() < deadline:
@@ -172,7 +172,7 @@ def _end_group(group: int) -> None:
 
 
 def _send_group(group: int, number: int) -> bool:
-    """Send a signal to a process group; returns whether there is anything left in it."""
+    """Send a signal to a process group; returns False if it has no more processes."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

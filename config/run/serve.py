@@ -1,4 +1,4 @@
-"""Runs the whole server in the foreground, with what Procfile names; Ctrl-C or SIGTERM stops it."""
+"""Runs the whole server, the processes of the Procfile, in the foreground; Ctrl-C or SIGTERM stops it."""
 
 import argparse
 import errno
@@ -24,8 +24,8 @@ _READY_TIME = 30.0
 
 
 def main() -> int:
-    """Serve until a signal; returns the exit status: 1 when the server cannot start."""
-    epilog = "The configuration is read from $CONFIG_DIR; $PORT and $RESALLOC_STATE_DIR win over it."
+    """Serve until a signal. Returns the exit status: 1 if the server cannot start."""
+    epilog = "The configuration is read from $CONFIG_DIR; $PORT and $RESALLOC_STATE_DIR override it."
     argparse.ArgumentParser(prog="python -m config.run.serve", description=__doc__, epilog=epilog).parse_args()
     try:
         settings = load_settings(os.environ)
@@ -41,10 +41,10 @@ def main() -> int:
     processes = Processes(PROCFILE, _environment(settings))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: processes.stop())
-    threading.Thread(target=_tell_when_ready, args=(settings, processes), daemon=True).start()
+    threading.Thread(target=_show_when_ready, args=(settings, processes), daemon=True).start()
     processes.run()
     print(
-        "Stopped. Resources and running hooks were left alone; the next start finds them.",
+        "Stopped. Resources and running hooks continue; the next start finds them.",
         file=sys.stderr,
         flush=True,
     )
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def how_to_try(settings: Settings) -> str:
-    """The URL, and commands that take a ticket, wait for its resource and close it."""
+    """The text with the URL, and with commands that take a ticket, wait for its resource and close it."""
     url = settings.url
     connection = "" if url == "http://localhost:49100" else f" --connection {url}"
     resalloc = f"shim/resalloc{connection}"
@@ -76,7 +76,7 @@ or the same with nothing but curl:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The caller's environment, made so that every process finds the same settings and this Python's programs."""
+    """The caller's environment with the settings for all processes, and with this Python's programs on PATH."""
     programs = str(Path(sys.executable).parent)
     return {
         **os.environ,
@@ -89,7 +89,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _port_problem(settings: Settings) -> str | None:
-    """Why the server could not listen; a server that was just stopped gets some seconds to let the port go."""
+    """Why the server cannot listen; None if it can. Waits some seconds for a port that is in use."""
     deadline = time.monotonic() + _PORT_TIME
     while True:
         try:
@@ -102,18 +102,18 @@ def _port_problem(settings: Settings) -> str | None:
         except OSError as error:
             busy = error.errno == errno.EADDRINUSE
             if not busy or time.monotonic() > deadline:
-                advice = "; is the server running already? PORT=N make run takes another port" if busy else ""
+                advice = "; is the server already running? PORT=N make run uses another port" if busy else ""
                 return f"cannot listen on {settings.hostname} port {settings.port}: {error.strerror}{advice}"
         time.sleep(0.2)
 
 
-def _tell_when_ready(settings: Settings, processes: Processes) -> None:
-    """Print how to use the server as soon as it answers."""
+def _show_when_ready(settings: Settings, processes: Processes) -> None:
+    """Print how to use the server as soon as it replies."""
     late_at = time.monotonic() + _READY_TIME
     while not _answers(settings):
         if time.monotonic() > late_at:
             processes.show(
-                f"Still no answer from {settings.url} after {_READY_TIME:g} s; the lines above may say why.\n"
+                f"No reply from {settings.url} after {_READY_TIME:g} s; the lines above may show the reason.\n"
             )
             late_at = float("inf")
         time.sleep(0.1)
@@ -134,7 +134,7 @@ def _answers(settings: Settings) -> bool:
 
 
 def _first_tag(pools_file: Path) -> str | None:
-    """A tag that a ticket can ask for; None when pools.yaml is unusable, which the server itself reports."""
+    """A tag for the example; None if pools.yaml is not valid, which the server itself reports."""
     try:
         pools = load_pools(pools_file).pools
     except ConfigError:

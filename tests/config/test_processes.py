@@ -116,16 +116,16 @@ def test_a_killed_process_is_back_within_two_seconds_and_a_line_says_so(start, n
     second = until(lambda: running.pids("one")[1:], 2)[0]
     assert alive(second)
     assert alive(other)
-    assert running.printed(f"one ended (killed by signal {number:d}); it is started again in 0.5 s")
+    assert running.printed(f"one ended (killed by signal {number:d}); restart in 0.5 s")
     running.stop()
 
 
 def test_a_process_that_cannot_run_is_tried_again_after_growing_pauses(start):
     running = start("one: sh -c 'exit 3'\n")
 
-    until(lambda: running.printed("one ended (exit status 3); it is started again in 0.5 s"))
-    until(lambda: running.printed("one ended (exit status 3); it is started again in 1 s"))
-    until(lambda: running.printed("one ended (exit status 3); it is started again in 2 s"))
+    until(lambda: running.printed("one ended (exit status 3); restart in 0.5 s"))
+    until(lambda: running.printed("one ended (exit status 3); restart in 1 s"))
+    until(lambda: running.printed("one ended (exit status 3); restart in 2 s"))
     running.stop()
 
 
@@ -170,7 +170,7 @@ def test_a_process_that_does_not_stop_is_killed(start, tmp_path):
 
     assert running.stop() < 5
 
-    assert running.printed("one is killed")
+    assert running.printed("killing one")
     assert running.printed("one stopped (killed by signal 9)")
 
 

@@ -66,7 +66,7 @@ def test_it_starts_everything_tells_how_to_try_it_and_stops_everything(tmp_path,
     assert time.monotonic() - started < 5
     assert f"ready at http://localhost:{free_port} " in printed
     last = (tmp_path / "errors").read_text().splitlines()[-1]
-    assert last == "Stopped. Resources and running hooks were left alone; the next start finds them."
+    assert last == "Stopped. Resources and running hooks continue; the next start finds them."
     given = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines() if "=" in line)
     assert given["PORT"] == str(free_port)
     assert given["CONFIG_DIR"] == str(tmp_path)
@@ -87,7 +87,7 @@ def test_a_port_that_is_in_use_is_told_in_a_sentence(tmp_path, free_port, monkey
 
     assert capsys.readouterr().err == (
         f"cannot listen on localhost port {free_port}: Address already in use; "
-        "is the server running already? PORT=N make run takes another port\n"
+        "is the server already running? PORT=N make run uses another port\n"
     )
 
 

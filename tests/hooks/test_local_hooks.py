@@ -63,7 +63,7 @@ def test_livecheck_fails_when_another_server_has_the_port(farm: Farm) -> None:
             foreign.shutdown()
 
     assert done.returncode == 1
-    assert 'does not give "local_1"' in done.stderr
+    assert 'does not return "local_1"' in done.stderr
 
 
 def test_livecheck_fails_in_time_when_the_server_hangs(farm: Farm) -> None:

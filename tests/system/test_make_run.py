@@ -145,7 +145,7 @@ def test_a_killed_piece_comes_back(server: Server, name: str) -> None:
 def test_stopping_leaves_resources_alone_and_the_next_start_finds_them(server: Server, number: signal.Signals) -> None:
     before = until(lambda: len(server.file_servers()) == 2 and server.file_servers(), 30, "two spares")
     assert server.stop(number) < 10
-    assert "left alone" in server.output.read_text()
+    assert "Resources and running hooks continue" in server.output.read_text()
     assert server.file_servers() == before
     server.start()
     resalloc = f"shim/resalloc --connection {server.url}"
