@@ -1,4 +1,4 @@
-"""agents.yaml: what each option may be, that all faults are told at once, and that resalloc's own file is one."""
+"""agents.yaml: what each option may be, that all faults are reported at once, and that resalloc's own file is accepted."""
 
 import os
 import re
@@ -78,12 +78,12 @@ def test_options_are_read(option: str, written: str, value: object) -> None:
     assert getattr(one_group(f"    {option}: {written}\n"), option) == value
 
 
-def test_a_tag_that_stands_twice_counts_once() -> None:
+def test_a_repeated_tag_counts_once() -> None:
     text = "agent_groups: {workers: {tags: [b, a, b, 3.10]}}"
     assert parse_agents(text, "agents.yaml").groups["workers"].tags == ("b", "a", "3.10")
 
 
-def test_every_fault_is_told_at_once_with_its_line() -> None:
+def test_every_fault_is_reported_at_once_with_its_line() -> None:
     text = """\
 period: soon
 agent_groups:
@@ -128,7 +128,7 @@ def test_what_is_unknown_is_a_warning() -> None:
     assert "agent_groups" in str(parse_agents("period: 1\n", "f").warnings[0])
 
 
-def test_the_file_of_resallocs_agent_spawner_is_taken_and_what_is_not_needed_is_told() -> None:
+def test_the_file_of_resallocs_agent_spawner_is_accepted_and_ignored_options_are_reported() -> None:
     file = parse_agents(OLD_FILE, "config.yaml")
     assert file.groups == {
         "workers": AgentGroup(
@@ -184,7 +184,7 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_the_check_command_lists_groups_and_tells_faults(tmp_path: Path) -> None:
+def test_the_check_command_lists_groups_and_reports_faults(tmp_path: Path) -> None:
     (tmp_path / "pools.yaml").write_text("")
     (tmp_path / "server.yaml").write_text("")
     (tmp_path / "agents.yaml").write_text("agent_groups: {workers: {tags: [a, b], cmd_converge_to: count}}\nx: 1\n")

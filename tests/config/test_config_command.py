@@ -44,7 +44,7 @@ def test_check_prints_warnings_and_still_succeeds(tmp_path):
     ]
 
 
-def test_check_tells_the_faults_of_both_files_and_fails(tmp_path):
+def test_check_reports_the_faults_of_both_files_and_fails(tmp_path):
     (tmp_path / "server.yaml").write_text("port: x\n")
     (tmp_path / "pools.yaml").write_text("one: {cmd_new: a, max: y}\n")
 

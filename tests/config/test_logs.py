@@ -29,7 +29,7 @@ log = logging.getLogger("here")
 
 
 def test_the_lines_of_gunicorn_are_written_in_its_own_form(tmp_path: Path) -> None:
-    """Given a web process, to whose log gunicorn adds, when that tells something, then it is told with its pid."""
+    """Given a web process with the settings of gunicorn's log, when gunicorn logs a line, then it has the pid."""
     code = """from gunicorn.config import Config
 from gunicorn.glogging import Logger
 Logger(Config()).info("booted %s", "well")
@@ -40,7 +40,7 @@ print(__import__("os").getpid(), file=sys.stderr)"""
 
 
 def test_text_is_as_it_always_was(tmp_path: Path) -> None:
-    code = "log.info('resource %d: %s', 7, 'gone', extra={'resource': 7})\nlog.debug('not told')"
+    code = "log.info('resource %d: %s', 7, 'gone', extra={'resource': 7})\nlog.debug('too detailed')"
     main_log, stderr = written(tmp_path, "text", code)
     assert main_log == stderr
     date, time, line = main_log.split(" ", 2)
@@ -90,7 +90,7 @@ def test_a_field_can_hide_nothing() -> None:
         ("/pools/7", {"pool": "7"}),
     ],
 )
-def test_a_line_of_the_access_log_tells_what_the_request_was_about(path: str, fields: dict[str, object]) -> None:
+def test_a_line_of_the_access_log_has_fields_for_its_request(path: str, fields: dict[str, object]) -> None:
     atoms = {"m": "GET", "U": path, "s": "200", "h": "127.0.0.1"}
     record = logging.LogRecord("gunicorn.access", logging.INFO, "", 0, "%(h)s %(m)s", (atoms,), None)
     line = json.loads(JsonFormatter().format(record))

@@ -1,4 +1,4 @@
-"""pools.yaml: what each option may be, and that every fault is told at once, with its line."""
+"""pools.yaml: what each option may be, and that all faults are reported at once, with their lines."""
 
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def test_every_option_has_examples_here():
     assert set(pools_module.OPTIONS) == set(Pool.__struct_fields__) - {"name"}
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file():
+def test_all_faults_are_reported_at_once_in_the_order_of_the_file():
     text = "one:\n  max: many\n  cmd_new: ''\ntwo: [1]\nthree:\nfour: {cmd_new: a, cmd_delete: b, tags: [{}, x, '']}\n"
 
     assert faults_of(text) == [
@@ -196,7 +196,7 @@ def test_a_pool_must_have_a_name_that_a_file_can_have(name, message):
     assert faults_of(f"{name}:\n{COMMANDS}") == [f"pools.yaml:1: {message}"]
 
 
-def test_names_that_stand_twice_are_faults():
+def test_repeated_names_are_faults():
     text = f"local:\n{COMMANDS}  max: 1\n  max: 2\nlocal:\n{COMMANDS}"
 
     assert faults_of(text) == [
@@ -227,7 +227,7 @@ def test_a_tag_with_more_than_name_and_priority_warns():
     ]
 
 
-def test_a_tag_that_stands_twice_warns_and_its_last_priority_counts():
+def test_a_repeated_tag_warns_and_its_last_priority_counts():
     text = f"local:\n{COMMANDS}  tags: [a, {{name: a, priority: 3}}]\n"
 
     assert parse_pools(text, "pools.yaml").pools[0].tags == {"a": 3}

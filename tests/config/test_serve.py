@@ -38,7 +38,7 @@ def settings(folder: Path, server: str = ""):
     return load_settings({"CONFIG_DIR": str(folder)})
 
 
-def test_it_starts_everything_tells_how_to_try_it_and_stops_everything(tmp_path, free_port):
+def test_it_starts_everything_shows_how_to_try_it_and_stops_everything(tmp_path, free_port):
     (tmp_path / "Procfile").write_text(PROCFILE)
     (tmp_path / "pools.yaml").write_text(POOLS)
     (tmp_path / "server.yaml").write_text(f"port: {free_port}\n")
@@ -76,7 +76,7 @@ def test_it_starts_everything_tells_how_to_try_it_and_stops_everything(tmp_path,
     assert given["MINE"] == "kept"
 
 
-def test_a_port_that_is_in_use_is_told_in_a_sentence(tmp_path, free_port, monkeypatch, capsys):
+def test_a_port_that_is_in_use_is_reported_in_a_sentence(tmp_path, free_port, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["serve"])
     monkeypatch.setattr(serve, "_PORT_TIME", 0)
     monkeypatch.setenv("CONFIG_DIR", str(tmp_path))
@@ -91,7 +91,7 @@ def test_a_port_that_is_in_use_is_told_in_a_sentence(tmp_path, free_port, monkey
     )
 
 
-def test_a_broken_server_yaml_is_told_and_nothing_starts(tmp_path, monkeypatch, capsys):
+def test_a_broken_server_yaml_is_reported_and_nothing_starts(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["serve"])
     monkeypatch.setenv("CONFIG_DIR", str(tmp_path))
     (tmp_path / "server.yaml").write_text("workers: none\n")
@@ -103,7 +103,7 @@ def test_a_broken_server_yaml_is_told_and_nothing_starts(tmp_path, monkeypatch, 
     )
 
 
-def test_a_broken_agents_yaml_is_told_and_nothing_starts(tmp_path, monkeypatch, capsys):
+def test_a_broken_agents_yaml_is_reported_and_nothing_starts(tmp_path, monkeypatch, capsys):
     (tmp_path / "agents.yaml").write_text("agent_groups:\n  builders: {cmd_prepare: ready}\n")
     monkeypatch.setenv("CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("RESALLOC_STATE_DIR", str(tmp_path / "state"))
@@ -129,7 +129,7 @@ def test_what_to_try_takes_a_ticket_that_the_pools_can_serve(tmp_path):
 
 
 @pytest.mark.parametrize("pools", ["", "broken: [\n", "one: {cmd_new: a, cmd_delete: b}\n"])
-def test_what_to_try_is_told_without_a_tag_too(tmp_path, pools):
+def test_the_example_works_without_a_tag_too(tmp_path, pools):
     (tmp_path / "pools.yaml").write_text(pools)
 
     text = serve.how_to_try(settings(tmp_path))

@@ -109,7 +109,7 @@ def test_a_wrong_value_is_a_fault_with_its_line(folder, option, written, message
     assert faults_of(folder, f"# comment\n{option}: {written}\n") == [f'server.yaml:2: option "{option}": {message}']
 
 
-def test_all_faults_are_told_at_once(folder):
+def test_all_faults_are_reported_at_once(folder):
     assert faults_of(folder, "port: x\nworkers: 0\n", PORT="y") == [
         'server.yaml:1: option "port": must be a whole number of at least 1, not "x"',
         'server.yaml:2: option "workers": must be a whole number of at least 1, not 0',
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_mapping_is_a_fault(folder, text):
     assert fault.startswith("server.yaml:1: must be a mapping, not ")
 
 
-def test_a_syntax_error_is_told_with_its_line(folder):
+def test_a_syntax_error_is_reported_with_its_line(folder):
     (fault,) = faults_of(folder, "port: 1\nworkers: [\n")
     assert fault.startswith("server.yaml:3: is not valid YAML: ")
 
@@ -151,7 +151,7 @@ def test_variables_win_over_the_file(folder):
     assert settings.log_format == "json"
 
 
-def test_all_variables_that_are_wrong_are_told(folder):
+def test_all_variables_that_are_wrong_are_reported(folder):
     with pytest.raises(ConfigError) as caught:
         load(folder, "", PORT="x", RESALLOC_LOG_FORMAT="xml")
     assert str(caught.value).splitlines() == [
@@ -223,7 +223,7 @@ def test_the_example_is_right_and_keeps_the_log_with_the_state():
     assert settings.log_dir == Path("/s/log")
 
 
-def test_every_option_stands_in_the_example_with_its_default(folder):
+def test_every_option_is_in_the_example_with_its_default(folder):
     text = EXAMPLE.read_text()
     commented = re.findall(r"^#([a-z_]+: \S+)$", text, re.MULTILINE)
     named = {line.split(":")[0] for line in commented}

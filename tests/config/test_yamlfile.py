@@ -62,7 +62,7 @@ def test_a_list_and_a_command_may_be_shared_by_an_alias():
     assert two.tags == one.tags == {"x": 0, "y": 0}
 
 
-def test_a_fault_in_a_merged_value_is_told_for_each_pool_at_the_line_of_the_value():
+def test_a_fault_in_a_merged_value_is_reported_for_each_pool_at_the_line_of_the_value():
     with pytest.raises(ConfigError) as caught:
         parse_pools(f"one: &one\n  <<: {COMMANDS}\n  max: x\ntwo: {{<<: *one}}\n", "pools.yaml")
 
@@ -98,7 +98,7 @@ def test_a_key_that_is_no_text_is_a_fault():
         ('one: "no end', 1),
     ],
 )
-def test_a_syntax_error_is_told_with_its_line(text, line):
+def test_a_syntax_error_is_reported_with_its_line(text, line):
     assert fault_of(text).startswith(f"pools.yaml:{line}: is not valid YAML: ")
 
 

@@ -63,7 +63,7 @@ class Farm:
         data: str | None = None,
         **settings: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one hook until it has ended and nobody holds its stdout and stderr any more."""
+        """Run one hook until it has ended and its stdout and stderr are closed."""
         with self.start(command, name, id_in_pool, data, **settings) as hook:
             try:
                 stdout, stderr = hook.communicate(timeout=30)

@@ -19,7 +19,7 @@ def test_the_network_can_be_chosen(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("id_in_pool", [254, 1000, 10**20, "None", "", "-1"])
-def test_a_number_outside_of_the_range_is_told(farm: Farm, id_in_pool: int | str) -> None:
+def test_a_number_outside_of_the_range_is_reported(farm: Farm, id_in_pool: int | str) -> None:
     done = farm.run("hooks/address-new", "addresses_1", id_in_pool)
 
     assert done.returncode == 1

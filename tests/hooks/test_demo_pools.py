@@ -22,8 +22,8 @@ HOOKS = [
 
 
 @pytest.mark.parametrize("option", [field.name for field in msgspec.structs.fields(Pool) if field.name != "name"])
-def test_every_option_is_told(option: str) -> None:
-    """An option stands in the file, set or as a comment that only wants its `# ` removed."""
+def test_every_option_is_in_the_example(option: str) -> None:
+    """An option is in the file, set or in a comment that works without its `# `."""
     assert re.search(rf"^(# )?  (# )?{option}:", TEXT, re.MULTILINE)
 
 

@@ -77,7 +77,7 @@ def test_livecheck_fails_in_time_when_the_server_hangs(farm: Farm) -> None:
     assert "within 2 seconds" in done.stderr
 
 
-def test_livecheck_without_data_is_told(farm: Farm) -> None:
+def test_livecheck_without_data_is_reported(farm: Farm) -> None:
     done = farm.run("hooks/local-livecheck", "local_1", 0)
 
     assert done.returncode == 1
@@ -131,7 +131,7 @@ def test_release_puts_the_marker_back(farm: Farm, marker: str) -> None:
     assert farm.run("hooks/local-livecheck", "local_1", 0, data).returncode == 0
 
 
-def test_release_of_what_is_gone_fails(farm: Farm) -> None:
+def test_release_of_a_deleted_resource_fails(farm: Farm) -> None:
     done = farm.run("hooks/local-release", "local_1", 0, "127.0.0.1:1\n")
 
     assert done.returncode == 1
@@ -268,7 +268,7 @@ def test_the_folder_can_be_chosen(farm: Farm, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("variable", "value"), [("LOCAL_BASE_PORT", "28000x"), ("LOCAL_POOL_DIR", "relative/folder")])
-def test_a_bad_setting_is_told(farm: Farm, variable: str, value: str) -> None:
+def test_a_bad_setting_is_reported(farm: Farm, variable: str, value: str) -> None:
     done = farm.run("hooks/local-new", "local_1", 0, **{variable: value})
 
     assert done.returncode == 1

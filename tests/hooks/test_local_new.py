@@ -47,7 +47,7 @@ def test_resources_side_by_side_have_their_own_port_and_folder(farm: Farm) -> No
 def test_the_server_outlives_the_hooks_process_group_and_holds_nothing_of_it_open(farm: Farm) -> None:
     """Given a hook with pipes, when it has ended, then the server has its own session and files."""
     hook = farm.start("hooks/local-new", "local_1", 0)
-    stdout, _ = hook.communicate(timeout=30)  # ends only when nobody holds the pipes any more
+    stdout, _ = hook.communicate(timeout=30)  # ends only when every process has closed the pipes
 
     (server,) = farm.servers()
     assert os.getsid(server) == server != hook.pid
@@ -62,7 +62,7 @@ def test_only_the_own_user_may_look_into_the_folders(farm: Farm) -> None:
     assert stat.S_IMODE(farm.root.stat().st_mode) == 0o700
 
 
-def test_a_taken_port_is_told_and_leaves_nothing(farm: Farm) -> None:
+def test_a_taken_port_is_reported_and_leaves_nothing(farm: Farm) -> None:
     """Given another program on the port, when a resource is started there, then one sentence and nothing else."""
     with socket.create_server(("127.0.0.1", farm.base_port)):
         done = farm.run("hooks/local-new", "local_1", 0)
@@ -88,7 +88,7 @@ def test_a_name_that_exists_is_refused_and_stays_as_it_was(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("id_in_pool", ["None", "", "1x", "-1"])
-def test_an_id_in_the_pool_that_is_no_number_is_told(farm: Farm, id_in_pool: str) -> None:
+def test_an_id_in_the_pool_that_is_no_number_is_reported(farm: Farm, id_in_pool: str) -> None:
     done = farm.run("hooks/local-new", "local_1", id_in_pool)
 
     assert done.returncode == 1

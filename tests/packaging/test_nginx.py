@@ -244,7 +244,7 @@ def test_wait_longer_than_the_limit_of_the_proxy(nginx, server):
     assert 504 not in nginx.statuses
 
 
-def test_client_that_asks_for_a_wait_beyond_the_limit_gets_in_all_the_same(nginx, server):
+def test_a_client_that_requests_a_wait_beyond_the_limit_is_served_all_the_same(nginx, server):
     ticket = take_ticket(nginx)
     wait = subprocess.Popen(
         [ROOT / "shim/resalloc", f"--connection={nginx.url}", "ticket-wait", ticket],
@@ -299,7 +299,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def echo_nginx(tmp_path: Path) -> Iterator[Nginx]:
-    """nginx in front of a server that tells what it got."""
+    """nginx in front of a server that returns the request."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo) as upstream:
         threading.Thread(target=upstream.serve_forever, args=(0.01,), daemon=True).start()
         nginx = Nginx(tmp_path / "nginx", upstream.server_address[1])

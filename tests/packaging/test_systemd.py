@@ -118,7 +118,7 @@ class Machine:
         return process
 
     def status_of(self, process: int) -> dict[str, str]:
-        """What /proc tells of a process."""
+        """The fields of /proc/PID/status."""
         lines = self.do(f"cat /proc/{process}/status").splitlines()
         return dict(line.split(":\t", 1) for line in lines)
 

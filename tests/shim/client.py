@@ -101,5 +101,5 @@ class Client:
     ) -> subprocess.CompletedProcess[bytes]:
         """Run the shim to its end."""
         shim = self.start(*arguments, env=env, stdin=stdin, stdout=stdout, stderr=stderr, prepare=prepare)
-        printed, told = shim.communicate(timeout=SECONDS)
-        return subprocess.CompletedProcess(arguments, shim.returncode, printed, told)
+        stdout, stderr = shim.communicate(timeout=SECONDS)
+        return subprocess.CompletedProcess(arguments, shim.returncode, stdout, stderr)

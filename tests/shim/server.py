@@ -78,7 +78,7 @@ class ScriptedServer:
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
     def kill(self) -> None:
-        """End like a killed process: every connection is reset and nobody listens."""
+        """End like a killed process: every connection is reset and the port is closed."""
         if self.http is None:
             return
         self.http.shutdown()

@@ -115,7 +115,7 @@ def test_a_file_is_completed_as_one(shell: str, tmp_path: Path) -> None:
     assert completed(shell, "http://127.0.0.1:1", tmp_path, "resalloc-maint", "plan", "--j") == ["--json"]
 
 
-def test_a_folder_on_the_way_to_a_file_is_gone_into_and_names_are_quoted(tmp_path: Path) -> None:
+def test_a_folder_in_a_path_is_completed_and_names_are_quoted(tmp_path: Path) -> None:
     """Given a folder and a file with a space, when bash completes them as typed, then it goes on behind a slash."""
     if shutil.which("bash") is None:
         pytest.skip("bash IS NOT INSTALLED: its completion is NOT tested; install bash")

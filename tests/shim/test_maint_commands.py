@@ -84,7 +84,7 @@ def test_delete_names_what_to_delete_and_prints_nothing(
     assert request.form == (form or {"resource": arguments})
 
 
-def test_unknown_resources_are_told_and_are_no_failure(maint: Client, server: ScriptedServer) -> None:
+def test_unknown_resources_are_reported_and_are_no_failure(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(202, b"deleted 7 a\nunknown 'x y'\nunknown '9'\n"))
     done = maint.run("resource-delete", "x y", "7", "9")
     assert (done.returncode, done.stdout) == (0, b"")
@@ -94,7 +94,7 @@ def test_unknown_resources_are_told_and_are_no_failure(maint: Client, server: Sc
     ]
 
 
-def test_what_is_held_is_told_and_is_a_failure(maint: Client, server: ScriptedServer) -> None:
+def test_held_resources_are_reported_and_are_a_failure(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(202, b"deleted 7 a\nheld 9 b: odd network\n"))
     done = maint.run("resource-delete", "7", "9")
     assert (done.returncode, done.stdout) == (1, b"")

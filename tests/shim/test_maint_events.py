@@ -120,7 +120,7 @@ def test_follow_in_json_is_a_line_for_each_news(maint: Client, server: ScriptedS
     interrupt(following)
 
 
-def test_an_old_server_is_told(maint: Client, server: ScriptedServer) -> None:
+def test_a_server_without_events_is_reported(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(404, b"There is nothing at '/events'.\n"))
     done = maint.run("events", "--follow")
     assert (done.returncode, done.stderr) == (1, b"resalloc-maint: There is nothing at '/events'.\n")
@@ -145,7 +145,7 @@ def test_history_asks_for_this_very_resource(maint: Client, server: ScriptedServ
     assert server.requests[0].path.endswith("/history")
 
 
-def test_what_is_refused_is_told(maint: Client, server: ScriptedServer) -> None:
+def test_a_refusal_is_reported(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(400, b"The at must be a time.\n"))
     done = maint.run("history", "17", "--at", "x")
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"resalloc-maint: The at must be a time.\n")

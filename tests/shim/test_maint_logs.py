@@ -113,7 +113,7 @@ def test_an_unknown_resource_ends_it_before_anything_is_printed(maint: Client, s
     assert done.stderr == b"resalloc-maint: There is no resource 'b'.\n"
 
 
-def test_a_reply_without_a_resource_is_told(maint: Client, server: ScriptedServer) -> None:
+def test_a_reply_without_a_resource_is_reported(maint: Client, server: ScriptedServer) -> None:
     server.script(reply(200, b"<html>\n", Content_Type="text/html"))
     done = maint.run("resource-logs", "1")
     assert (done.returncode, done.stdout) == (1, b"")

@@ -67,7 +67,7 @@ def test_nothing_stranded_is_0_in_json_too(maint: Client, server: ScriptedServer
     assert (done.returncode, done.stdout) == (0, whole)
 
 
-def test_all_faults_are_told(maint: Client, server: ScriptedServer, file: str) -> None:
+def test_all_faults_are_reported(maint: Client, server: ScriptedServer, file: str) -> None:
     faults = b"pools.yaml.new:1: a\npools.yaml.new:2: \\b %s\n"
     error = b'{"error":{"code":"faulty_pools"}}\n'
     server.script(reply(422, faults), reply(422, error, Content_Type="application/json"))
@@ -77,13 +77,13 @@ def test_all_faults_are_told(maint: Client, server: ScriptedServer, file: str) -
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", error)
 
 
-def test_other_refusals_are_told(maint: Client, server: ScriptedServer, file: str) -> None:
+def test_other_refusals_are_reported(maint: Client, server: ScriptedServer, file: str) -> None:
     server.script(reply(413, b"The body is over 1088 KiB.\n"))
     done = maint.run("plan", file)
     assert (done.returncode, done.stderr) == (1, b"resalloc-maint: The body is over 1088 KiB.\n")
 
 
-def test_a_file_that_cannot_be_read_is_told(maint: Client, server: ScriptedServer, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(maint: Client, server: ScriptedServer, tmp_path: Path) -> None:
     for name in (str(tmp_path / "nowhere"), str(tmp_path)):
         done = maint.run("plan", name)
         assert (done.returncode, done.stdout) == (1, b"")
@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_read_is_told(maint: Client, server: ScriptedServe
 def test_a_signal_leaves_nothing_behind(
     maint: Client, server: ScriptedServer, hold: Step, file: str, while_it: str
 ) -> None:
-    """Given a run that reads stdin or waits for the server, when it is told to end, then it does, and cleans up."""
+    """Given a run that reads stdin or waits for the server, when SIGTERM comes, then it ends and cleans up."""
     server.script(hold)
     if while_it == "reads":
         shim = maint.start("plan", "-", stdin=subprocess.PIPE)

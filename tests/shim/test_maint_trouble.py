@@ -33,7 +33,7 @@ def named(arguments: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_trouble_that_passes_is_only_told(maint: Client, server: ScriptedServer, trouble: Step) -> None:
+def test_a_temporary_error_is_only_reported(maint: Client, server: ScriptedServer, trouble: Step) -> None:
     server.script(trouble, reply(200, b"1 - a\n"))
     done = maint.run("resource-list")
     assert (done.returncode, done.stdout) == (0, b"1 - a\n")

@@ -88,7 +88,7 @@ def test_malformed_retry_variables_are_usage_errors(maint: Client) -> None:
 
 
 @one_shell
-def test_help_tells_of_every_command_and_how_the_server_is_found(maint: Client) -> None:
+def test_help_describes_every_command_and_how_the_server_is_found(maint: Client) -> None:
     for option in ("--help", "-h"):
         done = maint.run(option)
         assert (done.returncode, done.stderr) == (0, b"")
@@ -113,7 +113,7 @@ def test_each_command_has_help_of_its_own(maint: Client) -> None:
 
 
 @one_shell
-def test_help_tells_the_commands_in_groups(maint: Client) -> None:
+def test_help_shows_the_commands_in_groups(maint: Client) -> None:
     shown = maint.run("--help").stdout.decode()
     places = [shown.index(f"-- {title} --\n") for title in ("Resources", "Tickets", "Pools", "The server")]
     assert places == sorted(places)
@@ -151,7 +151,7 @@ def test_the_option_wins_over_the_variable(maint: Client, server: ScriptedServer
         "hostname: '::' # everywhere\nport: PORT\n",
     ],
 )
-def test_without_both_server_yaml_tells_where_the_server_is(
+def test_without_both_server_yaml_names_the_server(
     maint: Client, server: ScriptedServer, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "server.yaml").write_bytes(text.replace("PORT", str(server.port)).encode())
@@ -182,7 +182,7 @@ def test_the_address_is_put_together(maint: Client, tmp_path: Path, text: str, a
     assert (tmp_path / "asked").read_text().endswith(f" http://{address}/tickets\n")
 
 
-def test_a_port_that_is_no_number_is_told_with_its_file(maint: Client, tmp_path: Path) -> None:
+def test_a_port_that_is_no_number_is_reported_with_its_file(maint: Client, tmp_path: Path) -> None:
     (tmp_path / "server.yaml").write_text("port: [1]\n")
     done = maint.run("ticket-list", env={"RESALLOC_URL": "", "CONFIG_DIR": str(tmp_path)})
     assert (done.returncode, done.stdout) == (1, b"")

@@ -62,7 +62,7 @@ OUTPUTS = {
 
 @every_shell
 @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
-def test_the_output_stands_in_a_private_file_and_in_a_variable(
+def test_the_output_is_in_a_private_file_and_in_a_variable(
     resalloc: Client, server: ScriptedServer, output: bytes
 ) -> None:
     """The file holds every byte; the variable what a variable can hold, without the newlines at the end."""
@@ -195,7 +195,7 @@ def test_a_refused_ticket_runs_nothing_and_closes_nothing(resalloc: Client, serv
 
 
 @every_shell
-def test_a_server_that_is_away_is_told_once(resalloc: Client, server: ScriptedServer) -> None:
+def test_an_unreachable_server_is_reported_once(resalloc: Client, server: ScriptedServer) -> None:
     server.kill()
     done = resalloc.run(*RUN, "echo", "ran", env={"RESALLOC_RETRY_SECONDS": "0"})
     assert (done.returncode, done.stdout) == (125, b"")
@@ -230,14 +230,14 @@ def test_a_close_is_repeated_until_it_is_done_and_changes_no_status(resalloc: Cl
 
 
 @every_shell
-def test_a_close_that_is_refused_is_told_and_changes_no_status(resalloc: Client, server: ScriptedServer) -> None:
+def test_a_close_that_is_refused_is_reported_and_changes_no_status(resalloc: Client, server: ScriptedServer) -> None:
     server.script(*given()[:2], reply(404, b"There is no ticket 42.\n"))  # type: ignore[arg-type]
     done = resalloc.run(*RUN, "sh", "-c", "exit 3")
     assert (done.returncode, done.stderr) == (3, b"resalloc: unknown: There is no ticket 42.\n")
 
 
 @every_shell
-def test_what_no_pool_provides_is_told_unless_quiet(resalloc: Client, server: ScriptedServer) -> None:
+def test_tags_that_no_pool_has_are_reported_unless_quiet(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(201, b"42\n", Resalloc_Notice="No pool has b."), *given()[1:])  # type: ignore[arg-type]
     server.script(reply(201, b"42\n", Resalloc_Notice="No pool has b."), *given()[1:])  # type: ignore[arg-type]
     assert resalloc.run(*RUN, "true").stderr == b"resalloc: No pool has b.\n"

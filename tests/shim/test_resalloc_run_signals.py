@@ -27,7 +27,7 @@ echo ready
 until [ -e "$0" ]; do sleep 0.05; done
 exit 9
 """
-"""A command that tells each signal, until there is the file that it is called after."""
+"""A command that prints each signal, until the file in its $0 exists."""
 
 
 def line_of(shim: subprocess.Popen[bytes]) -> bytes:
@@ -36,7 +36,7 @@ def line_of(shim: subprocess.Popen[bytes]) -> bytes:
 
 
 def settle(shim: subprocess.Popen[bytes]) -> None:
-    """Wait until the shim waits for its command, with the process that tells it who else was sent a signal."""
+    """Wait until the shim waits for its command, with its sentinel started."""
 
     def rests() -> bool:
         lines = processes_of(shim.pid)
@@ -50,7 +50,7 @@ def settle(shim: subprocess.Popen[bytes]) -> None:
 @every_shell
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("send", TO.values(), ids=TO)
-def test_a_running_command_gets_each_signal_once_and_is_waited_for(
+def test_a_running_command_receives_each_signal_once_and_is_waited_for(
     resalloc: Client,
     server: ScriptedServer,
     tmp_path: Path,
@@ -134,7 +134,7 @@ def test_an_interrupt_from_the_terminal_comes_once(resalloc: Client, server: Scr
 def test_a_signal_while_the_ticket_is_taken_learns_its_id_and_closes_it(
     resalloc: Client, server: ScriptedServer, hold: Step, number: signal.Signals
 ) -> None:
-    """Given a take whose reply has not come, when a signal ends it, then the same key tells which ticket to close."""
+    """Given a take whose reply has not come, when a signal ends it, then the same key returns the ticket to close."""
     server.script(hold, TAKEN, CLOSED)
     shim = resalloc.start(*RUN, "echo", "ran")
     server.await_requests(1)

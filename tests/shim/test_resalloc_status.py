@@ -27,7 +27,7 @@ class Terminal:
         while True:
             try:
                 text += os.read(self.ours, 65536)
-            except OSError:  # nobody holds the other end any more
+            except OSError:  # the other end is closed
                 break
         os.close(self.ours)
         return text.decode()
@@ -53,7 +53,7 @@ def test_a_wait_on_a_terminal_shows_why_and_how_long_in_place(
     assert [request.query["timeout"] for request in server.requests] == [["1"]] * 3, "renewed about every second"
 
 
-def test_trouble_gets_a_line_of_its_own(resalloc: Client, server: ScriptedServer, terminal: Terminal) -> None:
+def test_an_error_is_on_its_own_line(resalloc: Client, server: ScriptedServer, terminal: Terminal) -> None:
     server.script(WAITS, reply(503, b"Stopping.\n"), SERVED)
     resalloc.run("ticket-wait", "42", stderr=terminal.theirs, env={"TERM": "xterm"})
     assert "\r\x1b[Kresalloc: Stopping.; trying again\r\n" in terminal.shown()
@@ -140,7 +140,9 @@ def test_explain_of_an_unknown_ticket(resalloc: Client, server: ScriptedServer) 
 @pytest.mark.parametrize(
     "arguments", [["--bad", "no disk & no = network", "42"], ["42", "--bad=no disk & no = network"]]
 )
-def test_a_bad_resource_is_told_with_the_close(resalloc: Client, server: ScriptedServer, arguments: list[str]) -> None:
+def test_a_bad_resource_is_reported_with_the_close(
+    resalloc: Client, server: ScriptedServer, arguments: list[str]
+) -> None:
     server.script(reply(200, b"closed\n"))
     done = resalloc.run("ticket-close", *arguments)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -39,7 +39,7 @@ def read_line(shim: subprocess.Popen[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_trouble_that_may_pass_is_tried_again(resalloc: Client, server: ScriptedServer, trouble: Step) -> None:
+def test_a_temporary_error_is_retried(resalloc: Client, server: ScriptedServer, trouble: Step) -> None:
     server.script(trouble, good("ticket-wait"))
     done = resalloc.run("ticket-wait", "42")
     assert (done.returncode, done.stdout) == (0, b"ip\n")
@@ -74,7 +74,7 @@ def test_a_create_is_repeated_with_the_same_key_and_form(resalloc: Client, serve
 
 
 @one_shell
-def test_pauses_grow_and_trouble_is_told_once(resalloc: Client, server: ScriptedServer) -> None:
+def test_pauses_grow_and_an_error_is_reported_once(resalloc: Client, server: ScriptedServer) -> None:
     server.script(empty, reply(503), empty, good("ticket-close"))
     done = resalloc.run("ticket-close", "42", env={"RESALLOC_RETRY_DELAYS": ""})
     assert done.returncode == 0
@@ -118,7 +118,7 @@ def test_a_wait_survives_a_killed_server(resalloc: Client, server: ScriptedServe
     server.start()
     server.await_requests(3)
     server.kill()
-    assert read_line(shim).endswith(b"; trying again\n"), "the second outage is told, too"
+    assert read_line(shim).endswith(b"; trying again\n"), "the second outage is reported, too"
     server.start()
     stdout, stderr = shim.communicate(timeout=20)
     assert (shim.returncode, stdout, stderr) == (0, b"ip\n", b"")
@@ -133,7 +133,7 @@ def test_a_ticket_is_taken_as_soon_as_the_server_comes_up(resalloc: Client, serv
     assert shim.communicate(timeout=20)[0] == b"42\n"
 
 
-def test_trouble_that_stays_is_not_tried_again(resalloc: Client) -> None:
+def test_a_permanent_error_is_not_retried(resalloc: Client) -> None:
     done = resalloc.run("--connection", "http://a b", "ticket-check", "1")
     assert done.returncode == 1
     assert done.stderr.startswith(b"resalloc: curl: (3) ")
@@ -175,7 +175,7 @@ def test_a_signal_ends_a_pause_at_once(
 
 
 @every_shell
-def test_a_signal_ends_an_output_that_nobody_takes(resalloc: Client, server: ScriptedServer) -> None:
+def test_a_signal_ends_an_output_that_is_not_read(resalloc: Client, server: ScriptedServer) -> None:
     server.script(reply(200, b"x" * 1_000_000))
     shim = resalloc.start("ticket-wait", "42")
     until(lambda: any("cat" in line for line in processes_of(shim.pid)), what="the output is being written")

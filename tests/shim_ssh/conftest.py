@@ -133,7 +133,7 @@ def port() -> int:
 
 @pytest.fixture
 def stopped_sshd(port: int) -> Iterator[Sshd]:
-    """An sshd that was not started yet; nobody may log in yet."""
+    """An sshd that is not started; no user may log in yet."""
     program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("sshd IS NOT INSTALLED: the ssh helpers are NOT tested; install openssh-server")
@@ -149,7 +149,7 @@ def stopped_sshd(port: int) -> Iterator[Sshd]:
 
 @pytest.fixture
 def sshd(stopped_sshd: Sshd) -> Sshd:
-    """A running sshd; nobody may log in yet."""
+    """A running sshd; no user may log in yet."""
     stopped_sshd.start()
     return stopped_sshd
 

@@ -121,9 +121,9 @@ def test_what_lasts_ten_seconds(wait_for_ssh, check_vm_ip, silent_host):
     assert 9 < time.monotonic() - began < 15
 
     lines = refused.communicate(timeout=SECONDS)[1].splitlines()
-    told = [line for line in lines if "waiting for 127.0.0.2 for" in line]
-    assert len(told) == 2, lines
-    assert "Connection refused" in told[1]
+    reasons = [line for line in lines if "waiting for 127.0.0.2 for" in line]
+    assert len(reasons) == 2, lines
+    assert "Connection refused" in reasons[1]
 
 
 @pytest.mark.parametrize("exit_status", [142, 0], ids=["as images do", "as old images do"])
@@ -213,7 +213,7 @@ def test_standard_input_is_not_read(wait_for_ssh, sshd):
     assert "Accepted publickey" in sshd.log
 
 
-def test_what_waiting_cannot_heal_is_told_at_once(wait_for_ssh):
+def test_errors_that_waiting_cannot_fix_are_reported_at_once(wait_for_ssh):
     no_file = wait_for_ssh.run("127.0.0.1", SSH_CONFIG="/nonexistent/ssh_config")
     assert no_file.returncode == 1
     assert "ssh cannot be used: " in no_file.stderr
