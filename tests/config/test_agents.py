@@ -1,4 +1,4 @@
-"""agents.yaml: what each option may be, that all faults are reported at once, and that resalloc's own file is accepted."""
+"""agents.yaml: what each option may be, that all faults are reported at once, and that resalloc's own file is read."""
 
 import os
 import re
