@@ -147,7 +147,7 @@ def test_tags_that_no_pool_gives_any_more_strand_who_waits_and_who_has_one() -> 
     waits, has = a_ticket(8, "b"), an_assigned_ticket(7, 1).replace(tags=("b",))
     found = look(before, after, a_resource(1, before[0]), has, waits, a_ticket(9, "z"))
     assert found.waiting == (Waiting(("b",), (8,), "no configured pool has the tag b"),)
-    assert found.taken == (Taken(7, 1, "vm_1", "vm", False, "the pool vm no longer gives b"),)
+    assert found.taken == (Taken(7, 1, "vm_1", "vm", False, "the pool vm no longer offers b"),)
     assert pool_of(found).old_tags == 1
 
 

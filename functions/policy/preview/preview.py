@@ -282,7 +282,7 @@ def _taken(start: Snapshot, pools: Mapping[str, Pool], current: _Rehearsal, then
         elif resource.pool not in pools:
             why = f"the pool {resource.pool} is not in the file"
         elif missing := (frozenset(ticket.tags) & old.offers.keys()) - pools[resource.pool].offers.keys():
-            why = f"the pool {resource.pool} no longer gives {', '.join(sorted(missing))}"
+            why = f"the pool {resource.pool} no longer offers {', '.join(sorted(missing))}"
         else:
             continue
         yield Taken(ticket.id, resource.id, resource.name, resource.pool, resource.id in failing, why)
