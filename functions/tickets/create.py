@@ -6,8 +6,7 @@ import msgspec
 from flask import Response, request
 from msgspec import Meta
 
-from functions.tickets.matching_pools import notice_for
-from functions.tickets.validation import Name, fault_of_name, fault_of_tags
+from functions.tickets.validation import Name, fault_of_name, fault_of_tags, notice_for
 from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BadField, BadParameter, KeyReused

@@ -12,7 +12,7 @@ from functions.leader_view import Group, Prospect, Waiting
 from functions.policy.order import Queue, Turn, before, rivals, turn_of
 from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.text import ordinal, plural, rough_span
-from functions.tickets.matching_pools import nearest_known
+from functions.tickets.validation import nearest_known
 from functions.web import lifetime
 from functions.web.context import Context
 from state.documents import Ticket

@@ -53,18 +53,14 @@ class Context:
         self._store = store
         self._probed_at = -math.inf
         self._lock = threading.Lock()
-        self._lock_of_shared = threading.RLock()
         self._shared: dict[Any, Any] = {}
 
     def shared(self, make: "Callable[[Context], T]") -> T:
         """What `make` (a class or a function) makes of this context: one object per application, made on first use."""
-        found = self._shared.get(make)
-        if found is None:
-            with self._lock_of_shared:
-                found = self._shared.get(make)
-                if found is None:
-                    found = self._shared[make] = make(self)
-        made: T = found
+        if make not in self._shared:
+            # Without a lock, since it is called in native threads and in the event loop: all use what is stored first.
+            self._shared.setdefault(make, make(self))
+        made: T = self._shared[make]
         return made
 
     @property
