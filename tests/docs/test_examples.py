@@ -3,12 +3,15 @@
 import os
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import yaml
 
+from config.settings import Settings
 from tests.docs.test_links import PAGES, ROOT
 
 PLACEHOLDERS = {
@@ -116,3 +119,19 @@ def test_options_of_the_long_runs_exist(package: str) -> None:
 def test_a_wrong_option_is_noticed(server: str) -> None:
     with pytest.raises(AssertionError):
         test_a_command_is_no_usage_error("resalloc-maint events --folow", server)
+
+
+def test_the_options_of_the_import_exist() -> None:
+    usage = subprocess.check_output([sys.executable, "-m", "scheduler.importer", "--help"], cwd=ROOT, text=True)
+    text = (ROOT / "docs" / "import.md").read_text() + (ROOT / "docs" / "from-resalloc.md").read_text()
+    lines = re.findall(r"(?:resalloc-import|scheduler\.importer) [^`\n]*", text)
+    options = {option for line in lines for option in re.findall(r"--[a-z-]+", line)}
+    assert options
+    assert [option for option in options if option not in usage] == []
+
+
+def test_the_scrape_configuration_asks_the_port_of_the_server() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (job,) = yaml.safe_load(example)["scrape_configs"]
+    assert job["static_configs"] == [{"targets": [f"localhost:{Settings.port}"]}]
