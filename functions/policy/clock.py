@@ -1,16 +1,15 @@
-"""What to make of stored times when the wall clock may have been set back since."""
+"""Judges stored times, which may be in the future because the wall clock was set back."""
 
 from collections.abc import Sequence
 
 SLACK = 60.0
-"""Seconds that the clock may be set back without anything being cut short: then it only lasts so much longer."""
+"""Seconds by which the clock may be set back without shortening a pause; the pause is that much longer then."""
 
 
 def due_at(at: float, longest: float, now: float) -> float:
-    """When something is due that was put off until `at`, for `longest` seconds at most.
+    """When something is due that was postponed until `at`, by `longest` seconds at most.
 
-    That is now, when `at` lies further ahead than can have been meant: the clock was set back since, nobody knows how
-    long ago.
+    It is due now if `at` is further ahead than that: then the clock was set back in the meantime.
     """
     return now if at > now + longest + SLACK else at
 
@@ -18,9 +17,9 @@ def due_at(at: float, longest: float, now: float) -> float:
 def due_ids(
     entries: Sequence[tuple[float, int]], after: float, longest: float, now: float
 ) -> tuple[list[int], float | None]:
-    """Of sorted (time, id) entries those that are due `after` seconds after their times, and when the next one is.
+    """The ids of those sorted (time, id) entries that are due `after` seconds after their times, and when the next is.
 
-    Each is due as `due_at` says.
+    Each is due as `due_at` returns.
     """
     ids: list[int] = []
     following = None
@@ -40,5 +39,5 @@ def due_ids(
 
 
 def later(known: float | None, now: float) -> float:
-    """The later of two times; a known one that lies ahead of `now` by more than the slack does not count."""
+    """The later of two times; a known time that is ahead of `now` by more than the slack does not count."""
     return now if known is None or known > now + SLACK else max(known, now)

@@ -25,8 +25,8 @@ from functions.policy.plan.agents import (
     StartHook,
     TakeTicket,
     Wanted,
+    agent_after,
     fold_agent,
-    moved,
     new_agent,
     number_printed,
     plan_agents,
@@ -236,7 +236,7 @@ def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], write_eve
     for step in steps:
         match step:
             case Move(agent=number, event=event, reason=reason):
-                changed.append(moved(leader.mirror.agents[number], event, now, reason))
+                changed.append(agent_after(leader.mirror.agents[number], event, now, reason))
             case NewAgents(group=name, count=count):
                 options = _plain(groups.in_force[name])
                 log.info(

@@ -17,8 +17,8 @@ from functions.policy.plan.agents import (
     StartHook,
     TakeTicket,
     Wanted,
+    agent_after,
     fold_agent,
-    moved,
     plan_agents,
 )
 from functions.policy.transitions.outcome import Outcome
@@ -99,7 +99,7 @@ class Farm:
     def apply(self, step: object) -> None:
         match step:
             case Move(agent=number, event=event):
-                self.put(moved(self.agents[number], event, self.now))
+                self.put(agent_after(self.agents[number], event, self.now))
             case TakeTicket(agent=number):
                 assert number not in self.tickets, "a ticket is taken twice"
                 self.tickets[number] = Ticket(id=number, tags=self.groups[self.agents[number].group].tags)

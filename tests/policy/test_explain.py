@@ -94,7 +94,7 @@ def test_what_is_kept_for_other_sandboxes_is_told() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, reuse_opportunity_time=60)]
     case = case_of(farm, a_released_resource(1, farm[0], "theirs"), a_ticket(2, "a", sandbox="mine"))
     assert reasons(case, "vm")[Reason.OTHER_SANDBOXES].count == 1
-    assert why_waiting(case).endswith("and keeps 1 free one for other sandboxes")
+    assert why_waiting(case).endswith("and keeps 1 free resource for other sandboxes")
 
 
 def test_a_failing_livecheck_is_told() -> None:
@@ -151,7 +151,7 @@ def test_what_a_sandbox_has_of_its_own_is_told() -> None:
     releasing = a_released_resource(1, farm[0], "mine", state=ResourceState.RELEASING)
     told = explain(a_snapshot(farm, releasing, a_ticket(2, "a", sandbox="mine")), NOW)
     assert [(own.sandbox, own.releasing) for own in told.own] == [("mine", 1)]
-    assert own_sentence(told.own[0]) == "1 of its own sandbox is being released"
+    assert own_sentence(told.own[0]) == "1 resource of its own sandbox is being released"
 
 
 def test_what_operators_stopped_says_so_and_why() -> None:
@@ -277,14 +277,14 @@ def test_a_pool_starts_once_all_that_holds_it_is_gone_and_not_before(
 
 
 def grow(snapshot: Snapshot, now: float) -> None:
-    """Let every pool start whatever it can, let all starts succeed, and give out what comes."""
+    """Let every pool start whatever it can, let all starts and releases succeed, and assign what comes."""
     snapshot.set_pools([without(pool, [Limit(reason) for reason in START_LIMITS]) for pool in snapshot.pools.values()])
     for record in list(snapshot.records.values()):
         snapshot.put_record(record.replace(paused_until=None, mode=PoolMode.ACTIVE))
     for _ in range(4):
         apply(snapshot, plan(snapshot, now), now)
         for resource in list(snapshot.resources.values()):
-            if resource.state is ResourceState.STARTING:
+            if resource.state in (ResourceState.STARTING, ResourceState.RELEASING):
                 snapshot.put_resource(came_up(resource))
 
 

@@ -45,4 +45,4 @@ def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
         )
         assert not case.pools or case.brief == why_briefly(expected)
     assert ("a",) in {own.tags for own in shown.own}
-    assert {own.sentence for own in shown.own} == {"1 of its own sandbox is being released"}
+    assert {own.sentence for own in shown.own} == {"1 resource of its own sandbox is being released"}

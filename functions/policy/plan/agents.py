@@ -1,7 +1,7 @@
-"""Agents: what follows from how their hooks ended, and what to do next. Pure; SEMANTICS section 9 tells the rules.
+"""Agents: what follows from how their hooks ended, and what to do next, by the rules of docs/semantics.md (Agents).
 
-An agent's hooks never run side by side. Whether `cmd_prepare` or `cmd_terminate` is to run stands in the agent's
-state alone: such an agent without a run has its hook started, also after a restart, and when its supervisor vanished.
+An agent's hooks never run side by side. The agent's state alone decides whether `cmd_prepare` or `cmd_terminate` is to
+run: if an agent in such a state has no run, its hook is started, also after a restart or a lost run.
 """
 
 import re
@@ -19,9 +19,9 @@ from state.documents import Actor, Agent, AgentState, Event, Ticket, TicketState
 from state.lifecycle import AgentEvent, after_agent_event
 
 MOST_NEW = 100
-"""Agents that one answer of `cmd_converge_to` brings; the next answer brings more."""
+"""How many agents are made after one answer of `cmd_converge_to` at most; the next answer makes more."""
 MOST_LOST_RUNS = 3
-"""Runs of `cmd_prepare` or `cmd_terminate` that may vanish without a result, before that counts as its end."""
+"""How many runs of `cmd_prepare` or `cmd_terminate` may vanish without a result before that counts as their end."""
 _WHOLE_NUMBER = re.compile(rb"\s*([+-]?[0-9]{1,9})\s*")
 
 
@@ -29,7 +29,7 @@ _HOOK_OF = {AgentState.PREPARING: AgentHook.PREPARE, AgentState.TERMINATING: Age
 
 
 class Move(msgspec.Struct, frozen=True):
-    """The agent goes on to another state."""
+    """The agent changes its state."""
 
     agent: int
     event: AgentEvent
@@ -56,14 +56,14 @@ class AskGroup(msgspec.Struct, frozen=True):
 
 
 class NewAgents(msgspec.Struct, frozen=True):
-    """So many agents are made for the group."""
+    """`count` agents are made for the group."""
 
     group: str
     count: int
 
 
 class Drop(msgspec.Struct, frozen=True):
-    """The agent's ticket is closed, and the agent forgotten."""
+    """The agent's ticket is closed, and the agent is removed."""
 
     agent: int
 
@@ -72,19 +72,19 @@ AgentStep = Move | TakeTicket | StartHook | AskGroup | NewAgents | Drop
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """How many agents a group should have; `answer` numbers the answers, later ones higher."""
+    """How many agents a group should have; `answer` is the number of the answer, later ones are higher."""
 
     count: int
     answer: int
 
 
 class Agents(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a decision needs.
+    """Everything that a decision needs.
 
-    `groups` are those in force, `tickets` those of the agents by number (None: never taken), `busy` the agents with a
-    hook under way and `asking` the groups with `cmd_converge_to` under way. `wanted` holds for this period, `answered`
-    are the groups whose answer was not acted on so far. `asked` tells for the sake of which answer an agent was asked
-    to go last. `due`: a new period begins.
+    `groups` are those in force, `tickets` those of the agents by number (None: never taken), `busy` the agents whose
+    hook runs and `asking` the groups whose `cmd_converge_to` runs. `wanted` is for this period, `answered` are the
+    groups with an answer that was not acted on yet. `asked` is the number of the answer after which an agent was last
+    asked to leave. `due`: a new period begins.
     """
 
     agents: Mapping[int, Agent]
@@ -104,12 +104,14 @@ def new_agent(number: int, group: str, options: dict[str, Any], now: float) -> A
     return Agent(id=number, group=group, options=options, created_at=now, changed_at=now, history=(made,))
 
 
-def moved(agent: Agent, event: AgentEvent, now: float, reason: str | None = None, actor: Actor = Actor.LEADER) -> Agent:
+def agent_after(
+    agent: Agent, event: AgentEvent, now: float, reason: str | None = None, actor: Actor = Actor.LEADER
+) -> Agent:
     """The agent after `event`, with it at the end of its history; raises ImpossibleTransition."""
     state = after_agent_event(agent.state, event)
     number = last_number(agent.history) + 1
-    told = Event(at=now, n=number, event=event, before=agent.state, after=state, actor=actor, reason=reason)
-    history = with_event(agent.history, told)
+    made = Event(at=now, n=number, event=event, before=agent.state, after=state, actor=actor, reason=reason)
+    history = with_event(agent.history, made)
     return agent.replace(state=state, changed_at=now, lost_runs=0, reason=reason, history=history)
 
 
@@ -120,15 +122,15 @@ def fold_agent(agent: Agent, hook: AgentHook, outcome: Outcome) -> Agent:
         return agent.replace(lost_runs=agent.lost_runs + 1)
     if agent.state is AgentState.PREPARING and hook is AgentHook.PREPARE:
         if outcome.good:
-            return moved(agent, AgentEvent.PREPARED, now, actor=Actor.HOOK)
-        return moved(agent, AgentEvent.PREPARE_FAILED, now, f"cmd_prepare {outcome.how}", Actor.HOOK)
+            return agent_after(agent, AgentEvent.PREPARED, now, actor=Actor.HOOK)
+        return agent_after(agent, AgentEvent.PREPARE_FAILED, now, f"cmd_prepare {outcome.how}", Actor.HOOK)
     if agent.state is AgentState.TERMINATING and hook is AgentHook.TERMINATE:
-        return moved(agent, AgentEvent.TERMINATED, now, agent.reason, Actor.HOOK)
+        return agent_after(agent, AgentEvent.TERMINATED, now, agent.reason, Actor.HOOK)
     if agent.state is AgentState.WORKING and outcome.good:
         if hook is AgentHook.CHECK:
-            return moved(agent, AgentEvent.FINISHED, now, "cmd_check_finished said so", Actor.HOOK)
+            return agent_after(agent, AgentEvent.FINISHED, now, "cmd_check_finished said so", Actor.HOOK)
         if hook is AgentHook.RELEASE:
-            return moved(agent, AgentEvent.RELEASED, now, "cmd_try_release agreed", Actor.HOOK)
+            return agent_after(agent, AgentEvent.RELEASED, now, "cmd_try_release agreed", Actor.HOOK)
     return agent
 
 
@@ -185,9 +187,9 @@ def _one(seen: Agents, agent: Agent) -> Iterator[AgentStep]:
 
 
 def _ask_to_go(seen: Agents, group: str, wanted: Wanted, taken: Set[int]) -> Iterator[AgentStep]:
-    """Ask as many working agents as there are too many, each once an answer, the one not asked for longest first.
+    """Ask as many working agents to leave as there are too many, each once an answer, the longest unasked first.
 
-    Those that are about to go, or being asked, are not asked for again.
+    Agents that are about to leave, or are being asked, are not replaced by others.
     """
     members = [agent for agent in seen.agents.values() if agent.group == group]
     working = [agent for agent in members if agent.state is AgentState.WORKING]

@@ -1,4 +1,4 @@
-"""What keeps a pool from starting one more resource: the plan asks it, and so does the explanation of a wait."""
+"""What keeps a pool from starting one more resource. Both the plan and the explanation of a wait use it."""
 
 from enum import StrEnum
 
@@ -12,45 +12,45 @@ from state.documents import PoolMode, PoolRecord, ResourceState
 
 
 class Reason(StrEnum):
-    """Why a pool does not serve a ticket now: the first ones keep it from starting, the others tell of the rest."""
+    """Why a pool does not serve a ticket now: the first ones limit its starts, the others its free resources."""
 
     PAUSED = "paused"
     """Operators paused it."""
     DRAINING = "draining"
-    """Operators let it drain: it gives nothing either."""
+    """Operators drain it: it assigns nothing either."""
     FAILING = "failing"
-    """It pauses because starts failed."""
+    """It pauses after failed starts."""
     AT_MAX = "at_max"
-    """It has as many resources as it may."""
+    """It has as many resources as `max` allows."""
     MAX_STARTING = "max_starting"
-    """As many start as may at the same time."""
+    """As many resources start as `max_starting` allows."""
     START_DELAY = "start_delay"
-    """Its last start was too short a time ago."""
+    """Its last start was less than `start_delay` ago."""
     ENOUGH_SPARES = "enough_spares"
-    """It has the spares that it is to keep ready, those that start included. Of pools that are not on-demand."""
+    """It has or starts all its spares. For pools that are not on-demand."""
     ON_DEMAND_ONLY = "on_demand_only"
     """It starts only for tickets with an on-demand tag, and this one has none."""
     ENOUGH_COMING = "enough_coming"
-    """For each ticket with these tags something is on its way already. Of on-demand pools."""
+    """A resource is on its way for each ticket with these tags. For on-demand pools."""
     BETTER_POOL = "better_pool"
-    """Starts for all with these tags are planned where the priority is higher. Of on-demand pools."""
+    """Starts for all tickets with these tags are planned where the priority is higher. For on-demand pools."""
     OLD_TAGS = "old_tags"
     """Only resources that it started before its tags were changed can serve the ticket."""
     NOT_CONFIGURED = "not_configured"
-    """It does not stand in pools.yaml any more: it starts nothing."""
+    """It is no longer in pools.yaml: it starts nothing."""
     OTHER_SANDBOXES = "other_sandboxes"
-    """What is free there was used in other sandboxes, and is kept for those."""
+    """Its free resources were used in other sandboxes, and are kept for those."""
     HELD = "held"
-    """Operators hold some of what it has, to look at it."""
+    """Operators hold some of its resources, to inspect them."""
     LIVECHECK_FAILING = "livecheck_failing"
-    """What is free there did not pass its last livecheck."""
+    """Its free resources did not pass their last livecheck."""
 
 
 class Limit(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One thing that keeps a pool from serving a ticket, with its facts.
 
-    `count` is the limit for the limits, else how many resources it is about; `until` (Unix seconds) is given where
-    time ends it.
+    `count` is the value of the option, or how many resources are concerned; `until` (Unix seconds) is set where time
+    ends the limit.
     """
 
     reason: Reason
@@ -63,7 +63,7 @@ _STOPPED = {PoolMode.PAUSED: Reason.PAUSED, PoolMode.DRAINING: Reason.DRAINING}
 
 
 def start_limits(draft: Draft, pool: Pool) -> list[Limit]:
-    """All that keeps this configured pool from starting one more now; with nothing in the list it can."""
+    """All that keeps this configured pool from starting one more resource now; if the list is empty, it can start."""
     snapshot, now = draft.snapshot, draft.now
     record = draft.record(pool.name)
     limits = []
@@ -96,20 +96,20 @@ def room(draft: Draft, pool: Pool) -> int:
 
 
 def missing_spares(draft: Draft, pool: Pool) -> int:
-    """How many fresh spares the pool has to start; those assigned in the same plan are replaced by the next."""
+    """How many fresh spares the pool has to start; the next plan replaces those that this plan assigns."""
     snapshot = draft.snapshot
     spares = len(snapshot.by_pool.spares[pool.name]) + len(snapshot.by_pool.starting[pool.name])
     return pool.max_prealloc - (spares - draft.lost_spares[pool.name])
 
 
 def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
-    """Until when a pool starts nothing because starts failed; 0 when none did."""
+    """Until when a pool starts nothing because starts failed (Unix seconds); 0 when none did."""
     until = (record.paused_until if record else None) or 0.0
     return due_at(until, max(pool.start_delay, LONGEST_PAUSE), now)
 
 
 def delayed_until(record: PoolRecord | None, pool: Pool, now: float) -> float:
-    """Until when a pool starts nothing because of its `start_delay`; 0 when it has none or never started anything."""
+    """Until when a pool starts nothing because of its `start_delay` (Unix seconds); 0 without a delay or a start."""
     if record is None or record.last_start is None or not pool.start_delay:
         return 0.0
     return due_at(record.last_start + pool.start_delay, pool.start_delay, now)

@@ -63,7 +63,7 @@ def _best(choice: Choice[B] | None) -> B | None:
 
 
 class _Line:
-    """Resources that are all the same to every ticket, lowest id first; `head` is None when none is left."""
+    """Equivalent resources, lowest id first; `head` is the next one, None when none is left."""
 
     __slots__ = ("_ids", "head")
 

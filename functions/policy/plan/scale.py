@@ -10,7 +10,7 @@ from functions.policy.snapshot.offers import Tags
 
 
 class _Stock:
-    """What is left in one pool: resources that are the same to every ticket, or (`start`) room to start more."""
+    """What is left in one pool: equivalent resources, or (`start`) room to start more."""
 
     __slots__ = ("left", "pool", "start")
 
@@ -21,7 +21,7 @@ class _Stock:
 
 
 class _Demand:
-    """Where tickets with the same tags look, best first: what covers them, then where a start has room."""
+    """The stocks for tickets with the same tags, best first: what covers them, then where a start has room."""
 
     __slots__ = ("_stocks",)
 
@@ -30,7 +30,7 @@ class _Demand:
 
     def best(self) -> _Stock | None:
         stocks = self._stocks
-        # What is used up never comes back within a plan, so it is dropped for good.
+        # An empty stock is never refilled within a plan, so it is dropped.
         while stocks and stocks[-1].left <= 0:
             stocks.pop()
         return stocks[-1] if stocks else None
@@ -39,11 +39,11 @@ class _Demand:
 def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
     """Step 2: the waiting tickets for which a start is planned, by pool.
 
-    Capable are configured on-demand pools that have all the ticket's tags. A ticket is covered by the first capable
-    pool, by name, that does not drain and has a resource for it which is not yet counted: one that is STARTING, or
-    RELEASING, or UP and free, is not to be deleted, has the ticket's tags itself, and is bound to no sandbox or to the
-    ticket's (in one pool those bound to it count first). Otherwise the capable pool with room, paused neither by
-    operators nor by failed starts, with the highest sum of priorities gets a start; among equals the first by name.
+    Capable pools are configured on-demand pools that have all the ticket's tags. The first capable pool, by name, that
+    does not drain and has a resource for the ticket that is not counted yet covers it: a resource that is STARTING,
+    RELEASING, or UP and free, is not to be deleted, has the ticket's tags, and belongs to no sandbox or to the ticket's
+    (within one pool the ticket's own count first). Otherwise a start is planned in the capable pool with the highest
+    sum of priorities that has room and is paused neither by operators nor by failed starts; among equals, by name.
     """
     snapshot = draft.snapshot
     tag_sets = [tags for tags in snapshot.waiting if snapshot.wants_on_demand(tags)]
@@ -108,7 +108,7 @@ def _fitting(covers: Iterable[tuple[Tags, _Stock]], tags: Tags, capable: list[st
 
 
 def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
-    """Where starts have room; a `start_delay` does not count here."""
+    """The pools where starts have room; a `start_delay` does not matter here."""
     rooms = {}
     for name in names:
         pool = draft.snapshot.pools[name]
@@ -121,7 +121,7 @@ def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
 
 
 def _all_over(limits: Iterable[Limit]) -> float | None:
-    """When time has ended all of these; None when it does not."""
+    """When all of these limits are over (Unix seconds); None if one of them does not end by time."""
     ends = [limit.until for limit in limits]
     return None if None in ends else max(end for end in ends if end is not None)
 

@@ -1,7 +1,7 @@
-"""What happened to a document: its short history, and the lines that become of it in the files of events.
+"""The history of a document, and the lines of the event files that are made from it.
 
-A resource, an agent and the record of a pool list their last transitions. A ticket makes each of its transitions once
-at most, so that its fields tell them all. What lies in quarantine was moved there, and tells that while it lies there.
+A resource, an agent and the record of a pool list their last transitions. A ticket makes each of its transitions at
+most once, so that its fields contain them all. A file in quarantine has one event: that it was moved there.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from state.documents import Actor, Agent, Document, Event, Intent, PoolRecord, R
 from state.lifecycle import PoolEvent, ResourceEvent, TicketEvent, after_resource_event
 
 KEPT_EVENTS = 16
-"""How many transitions a document lists. Those before stand in the files of events only."""
+"""How many transitions a document lists. Earlier ones are in the event files only."""
 
 BY_CLIENT = "its client closed it"
 """The reason of a ticket that ended as it should."""
@@ -21,13 +21,13 @@ BY_CLIENT = "its client closed it"
 MOVED_TO_QUARANTINE = "moved to quarantine"
 
 Key = tuple[str, int | str]
-"""Whose events: a kind (ticket, resource, pool, agent or document) and a number or name."""
+"""What an event is about: a kind (ticket, resource, pool, agent or document) and a number or name."""
 
 
 class QuarantinedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that could not be used where it stood (`place`) and is `now` in quarantine; `about` names what it was.
+    """A file that was moved from `place` to `now`, in quarantine; both are paths below the state folder.
 
-    Both are paths below the state folder.
+    `about` holds the fields of an event that name what the file was.
     """
 
     place: str
@@ -38,11 +38,11 @@ class QuarantinedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EventSource = Document | QuarantinedFile
-"""What tells of events."""
+"""What events are read from."""
 
 
 def closed_by(ticket: Ticket) -> Actor:
-    """Who closed this closed ticket: its client, or the leader for a reason of its own."""
+    """Which actor closed this closed ticket: its client, or the leader for a reason of its own."""
     by_client = ticket.failed_at is not None or ticket.reason in (None, BY_CLIENT)
     return Actor.CLIENT if by_client else Actor.LEADER
 
@@ -60,11 +60,11 @@ def resource_after(
 ) -> Resource:
     """The resource after this event, with it at the end of its history; raises ImpossibleTransition.
 
-    `why` is told with the event, and so is `until`, when a hold ends (Unix seconds). `holder` is the ticket that has
-    the resource, or had it until now.
+    `why` and `until` (when a hold ends, Unix seconds) become fields of the event. `holder` is the ticket that has the
+    resource, or had it until now. `changes` are other fields of the resource.
     """
     state = after_resource_event(resource.state, event)
-    told = Event(
+    made = Event(
         at=at,
         n=last_number(resource.history) + 1,
         event=event,
@@ -76,7 +76,7 @@ def resource_after(
         actor=actor,
         reason=why,
     )
-    return resource.replace(state=state, history=with_event(resource.history, told), **changes)
+    return resource.replace(state=state, history=with_event(resource.history, made), **changes)
 
 
 def record_after(
@@ -89,16 +89,17 @@ def record_after(
     why: str | None = None,
     until: float | None = None,
 ) -> PoolRecord:
-    """The record of a pool with this event at the end of its history; `before` and `after` say in words how it was,
-    `until` is the deadline of a drain (Unix seconds).
+    """The record of a pool with this event at the end of its history.
+
+    `before` and `after` are words for its state, `until` is the deadline of a drain (Unix seconds).
     """
     number = last_number(record.history) + 1
-    told = Event(at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=why)
-    return record.replace(history=with_event(record.history, told))
+    made = Event(at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=why)
+    return record.replace(history=with_event(record.history, made))
 
 
 def reason_of(intent: Intent) -> str | None:
-    """Who asked and for what reason, in words."""
+    """By whom and for what reason an operator asked, like "alice: new image"; None if neither is known."""
     return ": ".join(word for word in (intent.by, intent.reason) if word) or None
 
 
@@ -113,7 +114,7 @@ def last_number(history: tuple[Event, ...]) -> int:
 
 
 def key_of(document: EventSource) -> Key | None:
-    """Whose events a document tells; None for those that tell none."""
+    """What the events of a document are about; None for documents without events."""
     match document:
         case Ticket():
             return "ticket", document.id
@@ -130,7 +131,7 @@ def key_of(document: EventSource) -> Key | None:
 
 
 def key_of_line(line: Event) -> Key | None:
-    """Whose event a line of a file of events is; None for one that no document tells."""
+    """What a line of an event file is about; None for a line that belongs to no document."""
     keys: dict[str | None, int | str | None] = {
         "ticket": line.ticket,
         "resource": line.resource,
@@ -143,7 +144,7 @@ def key_of_line(line: Event) -> Key | None:
 
 
 def began_at(document: EventSource, otherwise: float) -> float:
-    """When the first event happened that a document tells."""
+    """When the first event of a document happened (Unix seconds); `otherwise` if it has none."""
     match document:
         case Ticket():
             return document.created_at
@@ -156,7 +157,7 @@ def began_at(document: EventSource, otherwise: float) -> float:
 
 
 def lines_of(document: EventSource, beyond: int = 0) -> list[Event]:
-    """The events with a number above `beyond` that a document tells, as lines for the files of events."""
+    """The events of a document with a number above `beyond`, as lines for the event files."""
     match document:
         case Ticket():
             return [line for line in _of_ticket(document) if line.n > beyond]
@@ -176,9 +177,9 @@ def lines_of(document: EventSource, beyond: int = 0) -> list[Event]:
 def _of_ticket(ticket: Ticket) -> Iterator[Event]:
     opened, closed, failed = TicketState.OPEN, TicketState.CLOSED, TicketState.FAILED
     mine: dict[str, Any] = {"kind": "ticket", "ticket": ticket.id}
-    wish = f"wants {', '.join(ticket.tags)}" if ticket.tags else "wants any resource"
+    wanted = f"wants {', '.join(ticket.tags)}" if ticket.tags else "wants any resource"
     at, event, actor = ticket.created_at, TicketEvent.TAKE, Actor.CLIENT
-    yield Event(at=at, n=1, event=event, after=opened, actor=actor, reason=wish, **mine)
+    yield Event(at=at, n=1, event=event, after=opened, actor=actor, reason=wanted, **mine)
     mine |= {"pool": ticket.pool, "resource": ticket.resource, "name": ticket.resource_name}
     if ticket.assigned_at is not None:
         at, event = ticket.assigned_at, TicketEvent.ASSIGN
@@ -194,15 +195,15 @@ def _of_ticket(ticket: Ticket) -> Iterator[Event]:
         yield Event(at=at, n=4, event=event, after=closed, actor=actor, reason=why, **mine)
 
 
-def _of_moved(aside: QuarantinedFile) -> Event:
+def _of_moved(moved: QuarantinedFile) -> Event:
     return Event(
-        at=aside.at,
+        at=moved.at,
         kind="document",
         n=1,
         event=MOVED_TO_QUARANTINE,
-        before=aside.place,
-        after=aside.now,
+        before=moved.place,
+        after=moved.now,
         actor=Actor.LEADER,
-        reason=aside.why,
-        **aside.about,
+        reason=moved.why,
+        **moved.about,
     )

@@ -1,4 +1,4 @@
-"""What follows from how a hook run ended, for its resource and for the statistics and the pause of its pool."""
+"""The resource after one of its hook runs ended."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _CHECKED_STATES = (ResourceState.UP, ResourceState.RELEASING)
 def fold_resource(resource: Resource, outcome: Outcome, pool: Pool | None) -> Resource:
     """The resource after this outcome; the same object when the outcome does not belong to it (any more).
 
-    `pool` holds the options of its pool; None, when they are lost, means that deletes are never given up.
+    `pool` are the options of its pool; without them (None: they are lost) a failing delete is never abandoned.
     """
     if outcome.kind is HookKind.WATCH:
         return _after_livecheck(resource, outcome)

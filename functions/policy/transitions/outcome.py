@@ -12,10 +12,10 @@ LONGEST_PAUSE = 300
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one hook run ended. Times are Unix seconds.
 
-    `cut_off` says in words why the run did not end by itself (time limit, signal, too much output, ...); None when it
-    did. `lost`: its supervisor vanished without a result. `output` is what the hook printed, `last_line` the last line
-    of its log. `kind` is None for the hooks of agents. `seconds` tells how long it ran where a clock that never jumps
-    was looked at; the two times are those of the wall clock.
+    `cut_off` is why the run did not end by itself (time limit, signal, too much output, ...); None when it did. `lost`:
+    its supervisor vanished without a result. `output` is what the hook printed, `last_line` the last line of its log.
+    `kind` is None for the hooks of agents. `seconds` is how long it ran by the monotonic clock, if known; the two
+    times are those of the wall clock.
     """
 
     run: str
@@ -31,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def took(self) -> float:
-        """How many seconds it ran, as far as anybody knows."""
+        """How many seconds it ran, by the best clock known."""
         return max(0.0, self.ended_at - self.started_at) if self.seconds is None else self.seconds
 
     @property
@@ -41,12 +41,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def by_itself(self) -> bool:
-        """Whether nobody cut the hook off, so that its exit status is its own word."""
+        """Whether the hook was not cut off, so that its exit status is its own."""
         return self.exit is not None and self.cut_off is None and not self.lost
 
     @property
     def how(self) -> str:
-        """How it ended, as what stands after the name of the hook: "exited 3: no quota left"."""
+        """How it ended, to be read after the name of the hook: "exited 3: no quota left"."""
         if self.by_itself:
             ending = f"exited {self.exit}"
         elif self.cut_off is not None:
@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def precedes(outcome: Outcome, at: float) -> bool:
-    """Whether the run began before this; one that is over before it, too, tells that the clock was set back."""
+    """Whether the run began before this time and ended after it; if it ended before, too, the clock was set back."""
     return outcome.started_at < at <= outcome.ended_at + SLACK
 
 

@@ -25,7 +25,7 @@ _WEIGHT_OF_DEVIATION = 0.02
 
 
 def updated_records(known: Mapping[str, PoolRecord], pools: Iterable[Pool], now: float) -> list[PoolRecord]:
-    """The records, of those that are known and new ones, that are different once these pools stand in the file."""
+    """The records that change, and new ones, when these pools are in pools.yaml; `now` is in Unix seconds."""
     records = {
         pool.name: record_in_file(known.get(pool.name), pool, position, now) for position, pool in enumerate(pools)
     }
@@ -34,11 +34,11 @@ def updated_records(known: Mapping[str, PoolRecord], pools: Iterable[Pool], now:
 
 
 def record_in_file(record: PoolRecord | None, pool: Pool, position: int, now: float) -> PoolRecord:
-    """The record of a pool that stands in the file, at this place."""
+    """The record of a pool that is in the file, at this position."""
     known = record or PoolRecord(name=pool.name, configured=False, first_seen_at=now)
     # Options that only a newer version knows stay.
     newer = {name: value for name, value in known.options.items() if name not in Pool.__struct_fields__}
-    # As they come back from JSON, so that the record compares with what stands on the disk.
+    # As read back from JSON, so that the record equals the one on disk.
     options = newer | msgspec.json.decode(msgspec.json.encode(pool))
     if not known.configured:
         known = record_after(known, PoolEvent.CONFIGURED, now, Actor.OPERATOR, _OUT, _IN)
@@ -49,7 +49,7 @@ def record_in_file(record: PoolRecord | None, pool: Pool, position: int, now: fl
 
 
 def record_not_in_file(record: PoolRecord, now: float) -> PoolRecord:
-    """The record of a pool that does not stand in the file any more."""
+    """The record of a pool that is no longer in the file."""
     if not record.configured:
         return record
     return record_after(record, PoolEvent.LEFT, now, Actor.OPERATOR, _IN, _OUT).replace(configured=False)
@@ -61,11 +61,11 @@ def changed_options(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
 
 
 def change_mode(record: PoolRecord, intent: Intent, now: float) -> PoolRecord:
-    """The record after an operator's wish; the same object when nothing is to be changed (any more)."""
+    """The record after an operator's intent; the same object when it changes nothing (any more)."""
     if intent.kind is IntentKind.RETRY_POOL:
         return _retry(record, intent, now)
     mode = _WANTED.get(intent.kind)
-    # A pool that drains starts nothing anyhow: to pause it must not end that.
+    # A draining pool starts nothing anyhow: pausing it must not end the drain.
     if mode is None or (mode is PoolMode.PAUSED and record.mode is PoolMode.DRAINING):
         return record
     if mode is PoolMode.ACTIVE and record.mode is PoolMode.ACTIVE:
@@ -88,9 +88,9 @@ def change_mode(record: PoolRecord, intent: Intent, now: float) -> PoolRecord:
 
 
 def note_drained(record: PoolRecord, now: float) -> PoolRecord:
-    """The record of a DRAINING pool that has no resource left."""
-    told = record_after(record, PoolEvent.DRAINED, now, Actor.LEADER, record.mode, record.mode)
-    return told.replace(drained_at=now)
+    """The record of a DRAINING pool whose last resource has ended."""
+    changed = record_after(record, PoolEvent.DRAINED, now, Actor.LEADER, record.mode, record.mode)
+    return changed.replace(drained_at=now)
 
 
 def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> PoolRecord:
@@ -133,7 +133,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
 
 
 def note_abandoned(record: PoolRecord, outcome: Outcome) -> PoolRecord:
-    """The pool's record after a delete that was given up: what it was to delete may still exist."""
+    """The pool's record after a delete was abandoned: the resource may still exist."""
     lost = record.abandoned_resources + 1
     return record.replace(abandoned_resources=lost, last_abandoned_at=later(record.last_abandoned_at, outcome.ended_at))
 
@@ -141,7 +141,7 @@ def note_abandoned(record: PoolRecord, outcome: Outcome) -> PoolRecord:
 def fold_taken_times(record: PoolRecord, seconds: Iterable[float]) -> PoolRecord:
     """The pool's record after tickets kept its resources for so long.
 
-    These times differ much, so that each counts less than one of a start, but for the first ones.
+    These times differ much, so that each counts less than the time of a start, except for the first ones.
     """
     average, samples = record.taken_time_avg or 0.0, record.taken_samples
     for taken in seconds:
@@ -151,7 +151,7 @@ def fold_taken_times(record: PoolRecord, seconds: Iterable[float]) -> PoolRecord
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """What is different, numbers with what they were and are: "cmd_new, max 4 → 5"."""
+    """The options that differ, numbers with both values: "cmd_new, max 4 → 5"."""
     return ", ".join(_change(name, before.get(name), after.get(name)) for name in changed_options(before, after))
 
 
@@ -163,8 +163,8 @@ def _change(name: str, before: Any, after: Any) -> str:
 def _retry(record: PoolRecord, intent: Intent, now: float) -> PoolRecord:
     if not record.start_failures and record.paused_until is None:
         return record
-    told = record_after(record, PoolEvent.RETRIED, now, Actor.OPERATOR, "paused", "starting", reason_of(intent))
-    return told.replace(start_failures=0, paused_until=None, pause_reason=None)
+    changed = record_after(record, PoolEvent.RETRIED, now, Actor.OPERATOR, "paused", "starting", reason_of(intent))
+    return changed.replace(start_failures=0, paused_until=None, pause_reason=None)
 
 
 def _average(average: float | None, sample: float) -> float:
@@ -172,10 +172,7 @@ def _average(average: float | None, sample: float) -> float:
 
 
 def _deviation(record: PoolRecord, took: float) -> float | None:
-    """By how much starts miss their average, after one more: the root of the mean of the squares.
-
-    So one that takes many times as long counts, also if that happens rarely.
-    """
+    """By how much starts miss their average, after one more: the root mean square, so that rare long starts count."""
     usual, deviation = record.startup_time_avg, record.startup_time_deviation
     if usual is None:
         return deviation

@@ -1,4 +1,4 @@
-"""The documents after one step of a plan: pure functions, one a step, each through the table of states."""
+"""What becomes of a resource: it starts, is released, held and deleted. Changes go through the table of states."""
 
 from datetime import datetime
 
@@ -10,16 +10,16 @@ from state.documents import Actor, Event, HookKind, Intent, Resource, ResourceSt
 from state.lifecycle import ResourceEvent
 
 LONGEST_HOLD = 7 * 86400.0
-"""Seconds that a hold may last; it can be renewed."""
+"""Seconds that a hold may last. A hold can be renewed."""
 HOLDABLE = (ResourceState.UP, ResourceState.RELEASING)
 DELETABLE_AFTER_RUN = (ResourceState.STARTING, ResourceState.RELEASING)
 """States in which a resource can be asked to be deleted once its hook run has ended."""
 
 
 def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float) -> Resource:
-    """The resource after its CLOSED ticket let it go: free, or RELEASING with `hook`; once only for each ticket.
+    """The resource after its CLOSED ticket released it: free, or RELEASING with `hook`; once only for each ticket.
 
-    One that its client called bad is to be deleted.
+    A resource that its client called bad is to be deleted.
     """
     if not ticket.holds(resource):
         return resource
@@ -82,7 +82,7 @@ def begin_delete(resource: Resource, now: float) -> Resource:
 
 
 def new_resource(id: int, pool: Pool, id_in_pool: int, counters: dict[str, int], now: float) -> Resource:
-    """A resource whose `cmd_new` begins now, with the tags that its pool has now; its name tells local time."""
+    """A resource whose `cmd_new` begins now, with the tags that its pool has now; its name contains the local time."""
     name = pool.name_pattern.format(
         pool_name=pool.name, id=f"{id:08d}", datetime=datetime.fromtimestamp(now).strftime("%Y%m%d_%H%M%S")
     )
@@ -120,7 +120,7 @@ def hold_resource(resource: Resource, intent: Intent, now: float) -> Resource:
 
 
 def end_hold(resource: Resource, reason: str | None, now: float, actor: Actor = Actor.LEADER) -> Resource:
-    """The held resource, held no more."""
+    """The held resource after its hold ended."""
     return resource_after(
         resource,
         ResourceEvent.HOLD_ENDED,

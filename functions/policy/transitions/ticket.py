@@ -23,13 +23,14 @@ def assign_ticket(ticket: Ticket, resource: Resource, sandbox: str, now: float) 
 
 
 def fail_ticket(ticket: Ticket, reason: str, now: float) -> Ticket:
-    """The ticket after its resource went away. It keeps the resource's name, but holds it no more."""
+    """The ticket after its resource was lost. It keeps the resource's name, but no longer has it."""
     return ticket.replace(state=after_ticket_event(ticket.state, TicketEvent.FAIL), failed_at=now, reason=reason)
 
 
 def close_ticket(ticket: Ticket, now: float, why: str = BY_CLIENT, bad: str | None = None) -> Ticket:
-    """The ticket after it was closed; closing again changes nothing. Why it failed before says more than `why`; `bad`
-    is what its client says against the resource.
+    """The ticket after it was closed; closing again changes nothing. `bad` is why its client calls the resource bad.
+
+    A ticket that failed keeps the reason of its failure instead of `why`.
     """
     state = after_ticket_event(ticket.state, TicketEvent.CLOSE)
     if state is ticket.state:
@@ -38,5 +39,5 @@ def close_ticket(ticket: Ticket, now: float, why: str = BY_CLIENT, bad: str | No
 
 
 def called_bad(ticket: Ticket) -> str | None:
-    """Why the resource that this ticket lets go is to be deleted; None when it may be used again."""
+    """Why the resource that this ticket releases is to be deleted; None when it may be used again."""
     return None if ticket.bad is None else f"its client called it bad: {ticket.bad}"

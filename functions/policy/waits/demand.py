@@ -8,11 +8,11 @@ from functions.policy.snapshot.offers import Tags
 from functions.policy.snapshot.snapshot import Snapshot
 
 MOST_NAMED = 20
-"""Tag sets that have a name of their own at the same time."""
+"""How many tag sets have a name of their own at the same time."""
 MOST_EVER = 200
-"""Tag sets that are named one after the other: Prometheus keeps each that there ever was."""
+"""How many tag sets are ever named: Prometheus keeps every label that there ever was."""
 LONGEST_NAME = 120
-"""Characters of a name; what is longer goes without."""
+"""Characters of a name; longer tag sets get no name."""
 OTHER = "other"
 """The name of all others together."""
 _LOOKED_AT = 5 * MOST_NAMED
@@ -29,7 +29,7 @@ def having(tags_of: Mapping[str, Tags], tags: Tags) -> tuple[str, ...]:
 
 
 def starts_for(pool: Pool, on_demand: bool) -> bool:
-    """Whether a pool that has a ticket's tags ever starts something for it; `on_demand`: it wants an on-demand tag."""
+    """Whether a pool that has a ticket's tags ever starts one for it; `on_demand`: the ticket has an on-demand tag."""
     return on_demand or not pool.on_demand
 
 
@@ -56,10 +56,10 @@ def waiting_for(snapshot: Snapshot) -> dict[str, int]:
 def named(
     sizes: Mapping[Tags, int], can_serve: Callable[[Tags], bool], before: Collection[Tags] = ()
 ) -> dict[Tags, str]:
-    """Names for the largest of these groups of tickets; those that are not in the result are `OTHER`.
+    """Names for the largest of these groups of tickets; groups that are not in the result are called `OTHER`.
 
-    Only tag sets that a pool can serve are named: clients can make up any number of others. Of equal ones, the first.
-    `before` are those that were named earlier; when there were very many, no new ones are named.
+    Only tag sets that a pool can serve are named, since clients can invent any number of others. Among groups of the
+    same size the first is named. `before` are the tag sets named earlier; after `MOST_EVER` no new ones are named.
     """
     new = MOST_EVER - len(before)
     names: dict[Tags, str] = {}

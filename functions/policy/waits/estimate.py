@@ -1,4 +1,4 @@
-"""How long a ticket will wait, as far as the history of its pools tells."""
+"""How long a ticket will wait, judged by the history of its pools."""
 
 from enum import StrEnum
 
@@ -6,23 +6,23 @@ import msgspec
 
 
 class Confidence(StrEnum):
-    """How sure an estimate is. It is as sure as the least sure of the resources that go into it."""
+    """How reliable an estimate is: as the least reliable of the resources that go into it."""
 
     NONE = "none"
     """Nothing is known to estimate from."""
     LOW = "low"
-    """Something is known, but little: a young pool, one whose starts often fail, or a place far behind in the queue."""
+    """Little is known: a young pool, a pool whose starts often fail, or a place far behind in the queue."""
     MEDIUM = "medium"
-    """At least 5 starts are known, of which at least 70 % were good of late, and 20 uses if it waits for one to end."""
+    """At least 5 starts are known, at least 70 % of the recent ones succeeded, and 20 uses if it waits for one."""
     HIGH = "high"
-    """At least 20 starts are known, of which at least 90 % were good of late, they take much the same time, and what it
-    waits for needs no place.
+    """At least 20 starts are known, at least 90 % of the recent ones succeeded, they take about the same time, and the
+    ticket waits for a start that already has a place in its pool.
     """
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """When (Unix seconds) one more resource can be expected, how sure that is, and by how many seconds starts usually
-    miss their time.
+    """When (Unix seconds) one more resource is expected, how reliable that is, and by how many seconds starts usually
+    miss their average time.
     """
 
     at: float
@@ -31,14 +31,14 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
-    """When the resources come that tickets of one kind wait for: the first ones, then one each so many seconds."""
+    """When the resources come that tickets of one kind wait for: the first ones, then one every `each` seconds."""
 
     arrivals: tuple[Arrival, ...] = ()
     each: float | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """The expected wait from now on, and a range that it should be in, in seconds; null when nothing is known."""
+    """The expected wait from now on, and its likely range, in seconds; null when nothing is known."""
 
     seconds: float | None = None
     low: float | None = None
@@ -47,13 +47,13 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _RANGES = {Confidence.LOW: (0.1, 2.5), Confidence.MEDIUM: (0.25, 1.8), Confidence.HIGH: (0.4, 1.6)}
-"""By confidence: the range is the estimate times these, and reaches as far as starts usually miss their time at least.
-tests/load holds that four of five waits or more lie within.
+"""By confidence: the range is the estimate times these, and at least as wide as starts usually miss their time.
+tests/load checks that at least four of five waits are in the range.
 """
 
 
 def estimate(forecast: Forecast, before: int, now: float) -> Estimate:
-    """The wait of a ticket with so many others before it."""
+    """The wait of a ticket that has `before` others ahead of it, from `now` (Unix seconds) on."""
     arrivals, spread = forecast.arrivals, 0.0
     if before < len(arrivals):
         at, confidence, spread = arrivals[before].at, arrivals[before].confidence, arrivals[before].spread

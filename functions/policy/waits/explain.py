@@ -1,7 +1,7 @@
-"""Why tickets wait: the plan is made once more, and what it saw is told, so that nothing else can be said.
+"""Why tickets wait: the plan is made once more, and what limited it is reported, so that both always agree.
 
-Tickets with the same tags wait for the same, but for what belongs to their sandboxes. Tag sets that see the same pools
-and the same resources share one explanation, so that the cost is that of the kinds of tickets, not of the tickets.
+Tickets with the same tags wait for the same, except for resources of their own sandboxes. Tag sets that the same pools
+and the same resources can serve share one explanation, so that the cost is that of the kinds of tickets.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from functions.policy.waits.forecast import Coming, coming_to, forecast, reuse_r
 from state.documents import PoolMode, ResourceState
 
 MOST_OWN = 1000
-"""How many pairs of tags and sandbox are explained one by one."""
+"""How many pairs of tags and sandbox are explained at most."""
 
 
 _NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED)
@@ -32,8 +32,8 @@ _NOTHING_STARTS = (Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED
 class Prospect(msgspec.Struct, frozen=True, kw_only=True, rename={"limits": "holds"}):
     """One pool that could serve a kind of tickets: how full it is, what is on its way, and what limits it.
 
-    `starting` are those on their way that can serve the tickets, `about_to_start` those that this very plan starts in
-    the pool. `living` are all its resources, `taken` those that a ticket has.
+    `starting` are its starting resources that can serve the tickets, `about_to_start` those that this plan starts.
+    `living` are all its resources, `taken` those that a ticket has.
     """
 
     pool: str
@@ -48,8 +48,8 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True, rename={"limits": "hol
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Why tickets of one kind wait.
 
-    Without `prospects` no pool can ever serve them: `missing` are the tags that no pool has; when there are none of
-    those either, no pool has all of the tags together. `on_demand` tickets come before the others.
+    Without `prospects` no pool can ever serve them: `missing` are the tags that no pool has; if that is empty, too, no
+    pool has all of the tags together. `on_demand` tickets are served before the others.
     """
 
     on_demand: bool
@@ -59,14 +59,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sandbox has of its own that serves its tickets with these tags as soon as it can."""
+    """Resources of a sandbox that will serve its own tickets with these tags as soon as they can."""
 
     tags: Tags
     sandbox: str
     releasing: int = 0
-    """Their `cmd_release` runs."""
+    """How many of them run `cmd_release`."""
     failing: int = 0
-    """Their last livecheck failed."""
+    """How many of them failed their last livecheck."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,32 +82,31 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(snapshot: Snapshot, now: float) -> Explanation:
     """Explain all waiting tickets at `now` (Unix seconds)."""
     draft = Draft(snapshot, now)
-    look = _Look(draft, decide(draft))
+    explainer = _Explainer(draft, decide(draft))
     cases: dict[object, Case] = {}
     by_tags = {}
     for tags in snapshot.waiting:
-        kind = look.kind(tags)
-        missing = () if kind.pools or kind.found else tuple(sorted(tags - look.known_tags))
+        kind = explainer.kind(tags)
+        missing = () if kind.pools or kind.found else tuple(sorted(tags - explainer.known_tags))
         key = (kind, missing)
         if key not in cases:
-            prospects = tuple(look.prospects(kind))
+            prospects = tuple(explainer.prospects(kind))
             cases[key] = Case(
-                on_demand=kind.on_demand, prospects=prospects, missing=missing, forecast=look.forecast(prospects)
+                on_demand=kind.on_demand, prospects=prospects, missing=missing, forecast=explainer.forecast(prospects)
             )
         by_tags[tags] = cases[key]
     own = []
     for tags, sandbox in draft.kept_pairs()[:MOST_OWN]:
         if tags in by_tags:
-            own.append(look.own(tags, sandbox))
+            own.append(explainer.own(tags, sandbox))
     return Explanation(at=now, cases=by_tags, own=tuple(own), pools=bool(snapshot.pools))
 
 
 class _Kind(NamedTuple):
-    """What tickets with some tags can count on; those of equal kinds have equal explanations.
+    """What can serve tickets with some tags; tags of equal kinds have equal explanations.
 
-    `pools` are the configured ones that have the tags, `found` the offers of resources that do and that no sandbox has.
-    `covered`: whether nothing need start for any of the tickets. `worse` are pools that start nothing for them because
-    those that are better do.
+    `pools` are the configured pools that have the tags, `found` the offers of resources that have them and belong to no
+    sandbox. `covered`: no ticket of them needs a start. `worse` are pools that start nothing because better ones do.
     """
 
     pools: tuple[str, ...]
@@ -117,8 +116,8 @@ class _Kind(NamedTuple):
     worse: frozenset[str]
 
 
-class _Look:
-    """What is asked again and again while one explanation is made."""
+class _Explainer:
+    """One plan, and what is derived from it again and again while one explanation is made."""
 
     def __init__(self, draft: Draft, decided: Plan) -> None:
         snapshot = draft.snapshot
@@ -134,7 +133,7 @@ class _Look:
                 self.planned[tag_set(snapshot.tickets[ticket].tags)][pool] += 1
         self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
         self.found: dict[Offer, tuple[int, int]] = {}
-        """By offer, of the resources that no sandbox has: how many are on their way, how many fail their livecheck."""
+        """By offer, of the resources of no sandbox: how many are on their way, how many fail their livecheck."""
         shelf = snapshot.by_sandbox.covers[None]
         for offer, ready in shelf:
             if draft.mode(offer.pool) is PoolMode.DRAINING:
@@ -158,7 +157,7 @@ class _Look:
         )
 
     def _worse(self, tags: Tags, pools: Iterable[str]) -> frozenset[str]:
-        """If a start is planned for all of these tickets that need one: the pools that all of those win against."""
+        """The pools that lose against those of all planned starts; none if one of these tickets still needs a start."""
         planned = self.planned[tags]
         if self.covered[tags] + planned.total() < len(self.snapshot.waiting[tags]):
             return frozenset()
@@ -170,7 +169,7 @@ class _Look:
         return -sum(offers[tag] for tag in tags), name
 
     def prospects(self, kind: _Kind) -> Iterator[Prospect]:
-        """Of the pools that have the tags, then of those that only have resources with them."""
+        """The prospects of the pools that have the tags, then of those that only have resources with the tags."""
         starting: Counter[str] = Counter()
         failing: Counter[str] = Counter()
         others: list[str] = []
@@ -182,10 +181,10 @@ class _Look:
         for name in kind.pools:
             pool = self.snapshot.pools[name]
             limits = self._not_starting(pool, kind)
-            yield self._prospect(name, starting[name], [*limits, *self._not_given(name, failing[name])])
+            yield self._prospect(name, starting[name], [*limits, *self._not_assigned(name, failing[name])])
         for name in sorted(others):
             reason = Reason.OLD_TAGS if name in self.snapshot.pools else Reason.NOT_CONFIGURED
-            yield self._prospect(name, starting[name], [Limit(reason), *self._not_given(name, failing[name])])
+            yield self._prospect(name, starting[name], [Limit(reason), *self._not_assigned(name, failing[name])])
 
     def own(self, tags: Tags, sandbox: str) -> Own:
         shelf = self.snapshot.by_sandbox.covers[sandbox]
@@ -197,7 +196,7 @@ class _Look:
         return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)
 
     def forecast(self, prospects: Iterable[Prospect]) -> Forecast:
-        """What comes from these pools, but those that start nothing for the tickets."""
+        """What comes from these pools, except those that start nothing for the tickets."""
         pools = [p.pool for p in prospects if not any(limit.reason in _NOTHING_STARTS for limit in p.limits)]
         return forecast([self._coming_to(self.snapshot.pools[name]) for name in pools])
 
@@ -223,7 +222,7 @@ class _Look:
             return [*limits, Limit(Reason.ENOUGH_COMING)]
         return [*limits, Limit(Reason.BETTER_POOL)] if pool.name in kind.worse else limits
 
-    def _not_given(self, name: str, failing: int) -> Iterator[Limit]:
+    def _not_assigned(self, name: str, failing: int) -> Iterator[Limit]:
         if idle := len(self.snapshot.by_pool.idle[name]):
             yield Limit(Reason.OTHER_SANDBOXES, idle)
         if held := len(self.snapshot.by_pool.held[name]):

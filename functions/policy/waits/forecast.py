@@ -1,9 +1,9 @@
-"""When resources can be expected for those who wait, from what a pool does now and what its history tells.
+"""When resources are expected for waiting tickets, from what a pool does now and from its history.
 
-A pool is followed ahead as it would go on if each start took its average time and each ticket kept its resource for
-the average time: what starts now ends, then a start follows whenever there is a place, a slot of `max_starting`, and
-`start_delay` and pauses allow it. Places come free as deletes end, as what waits for its sandbox runs out of time, and
-as tickets are closed.
+A pool is simulated as if each start took its average time and each ticket kept its resource for the average time:
+current starts end, then a start follows whenever there is a place, a slot of `max_starting`, and `start_delay` and
+pauses allow it. Places become free when deletes end, when idle resources of sandboxes expire, and when tickets are
+closed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,22 +19,22 @@ from functions.policy.waits.estimate import Arrival, Confidence, Forecast
 from state.documents import PoolMode, PoolRecord, ResourceState
 
 MOST = 64
-"""How many arrivals are foreseen one by one."""
+"""How many arrivals are forecast one by one."""
 _SAMPLE = 200
-"""How many resources are looked at, at most, to judge the rate of reuse."""
-_PLACE, _LET_GO = 0, 1
+"""How many resources are sampled at most for the rate of reuse."""
+_PLACE, _RELEASE = 0, 1
 _OVERDUE = 0.2
-"""Which part of the average a start that has taken longer than that is thought to take still."""
+"""An overdue start is expected to take this part of the average time more."""
 _LEVELS = (Confidence.NONE, Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
 _KNOWN_WELL, _KNOWN = 20, 5
-"""How many samples make an average of much worth, and of some."""
+"""How many samples make an average reliable, and usable."""
 _STEADY = 0.6
-"""Which part of their average starts may miss it by, so that the time of the next one is known well."""
+"""Starts whose deviation is at most this part of their average are predictable."""
 
 
 class Coming(NamedTuple):
-    """What should come at this time: how likely that is, as starts may fail (`worth`), how sure the time is, and by how
-    many seconds starts of the pool usually miss theirs.
+    """A resource expected at this time: how likely it is, as starts may fail (`worth`), how reliable the time is, and
+    by how many seconds starts of the pool usually miss theirs.
     """
 
     at: float
@@ -44,9 +44,9 @@ class Coming(NamedTuple):
 
 
 def reuse_rate(snapshot: Snapshot) -> float:
-    """Which part of the resources that tickets have would go, once let go, to somebody of the same sandbox who waits.
+    """Which part of the taken resources would, once released, serve a waiting ticket of the same sandbox (0 to 1).
 
-    Judged by a sample, so that it costs the same for any number of resources.
+    Judged by a sample, so that the cost is the same for any number of resources.
     """
     step = 1 + len(snapshot.resources) // _SAMPLE
     found = taken = 0
@@ -60,9 +60,9 @@ def reuse_rate(snapshot: Snapshot) -> float:
 
 
 def coming_to(draft: Draft, pool: Pool, limits: Iterable[Limit], reused: float) -> list[Coming]:
-    """The next resources that may come to those who wait for a pool, soonest first; `reused` is the `reuse_rate`.
+    """The next resources that a pool may have for waiting tickets, soonest first; `reused` is the `reuse_rate`.
 
-    None when no start in it has ever succeeded, or it drains.
+    Empty if no start in it ever succeeded, or if it drains.
     """
     record = draft.record(pool.name)
     if record is None or record.startup_time_avg is None or record.mode is PoolMode.DRAINING:
@@ -73,7 +73,7 @@ def coming_to(draft: Draft, pool: Pool, limits: Iterable[Limit], reused: float) 
 
 
 def forecast(pools: Iterable[list[Coming]]) -> Forecast:
-    """What comes from all of these pools together; the more a start may fail, the more of them make one resource."""
+    """The forecast for several pools together; starts that often fail count as less than one resource."""
     arrivals: list[Arrival] = []
     expected, least = 0.0, len(_LEVELS) - 1
     for at, worth, level, spread in merge(*pools):
@@ -87,13 +87,13 @@ def forecast(pools: Iterable[list[Coming]]) -> Forecast:
 
 
 _FORESEEN = (Reason.FAILING, Reason.AT_MAX, Reason.MAX_STARTING, Reason.START_DELAY, Reason.ENOUGH_SPARES)
-"""What ends by itself, sooner or later."""
+"""Limits that end without an operator, sooner or later."""
 
 
 class _Ahead:
-    """One pool, followed ahead: places come free, starts take them, tickets take what came up, and let it go.
+    """The simulation of one pool: places become free, starts take them, tickets take resources and release them.
 
-    Events are (time, what, how sure the time is); the slots are when the pool may start one more beside the others.
+    Events are (time, what, how reliable the time is); a slot is when the pool may start one more beside the others.
     """
 
     def __init__(self, draft: Draft, pool: Pool, record: PoolRecord, took: float, starts: bool, reused: float) -> None:
@@ -110,7 +110,7 @@ class _Ahead:
         self._ends = sorted(max(at + took, now + _OVERDUE * took) for at in began)
         most = pool.max_starting
         if not pool.on_demand:
-            # What is free and not given to those who wait is of no use to them, and no reason to start more.
+            # Free resources that were not assigned to waiting tickets are of no use to them.
             most = min(most, pool.max_prealloc - len(snapshot.by_pool.spares[name]))
         self._slots = ([now] * most + self._ends)[-most:] if most > 0 else []
         heapify(self._slots)
@@ -118,12 +118,12 @@ class _Ahead:
         self._events = [(at, _PLACE, self._level) for at in _free_places(draft, pool)]
         taken = snapshot.taken(name)
         first = range(1, min(taken, MOST) + 1)
-        self._events += self._let_go([now + number * (self._kept or 0.0) / taken for number in first])
-        self._events += self._let_go([end + (self._kept or 0.0) for end in self._ends])
+        self._events += self._releases([now + number * (self._kept or 0.0) / taken for number in first])
+        self._events += self._releases([end + (self._kept or 0.0) for end in self._ends])
         heapify(self._events)
 
     def coming(self) -> Iterator[Coming]:
-        """What comes, without end if tickets let go what they have; not quite in order."""
+        """What comes, without end if tickets release their resources; not strictly in order."""
         for end in self._ends:
             yield Coming(end, self._worth, self._level, self._spread)
         share = 0.5
@@ -133,13 +133,13 @@ class _Ahead:
                 if self._starts and self._slots:
                     end = self._start(at)
                     yield Coming(end, self._worth, level, self._spread)
-                    self._later(self._let_go([end + (self._kept or 0.0)]))
+                    self._later(self._releases([end + (self._kept or 0.0)]))
                 continue
             share += self._reused
             if share >= 1.0:
                 share -= 1.0
                 yield Coming(at, 1.0, level)
-                self._later(self._let_go([at + (self._kept or 0.0)]))
+                self._later(self._releases([at + (self._kept or 0.0)]))
             else:
                 self._later([(at + self._pool.reuse_opportunity_time, _PLACE, level)])
 
@@ -149,8 +149,8 @@ class _Ahead:
         heappush(self._slots, begin + self._took)
         return begin + self._took
 
-    def _let_go(self, times: Iterable[float]) -> list[tuple[float, int, int]]:
-        return [(at, _LET_GO, self._level_of_uses) for at in times] if self._kept is not None else []
+    def _releases(self, times: Iterable[float]) -> list[tuple[float, int, int]]:
+        return [(at, _RELEASE, self._level_of_uses) for at in times] if self._kept is not None else []
 
     def _later(self, events: Iterable[tuple[float, int, int]]) -> None:
         for event in events:
@@ -158,7 +158,7 @@ class _Ahead:
 
 
 def _free_places(draft: Draft, pool: Pool) -> list[float]:
-    """When the pool may have one more, as far as that can be seen now; not more often than is foreseen."""
+    """When the pool may have one more resource, as far as known now, at most `MOST` times."""
     snapshot, now, name = draft.snapshot, draft.now, pool.name
     deleting = (
         snapshot.by_pool.states[name, ResourceState.DELETING]
