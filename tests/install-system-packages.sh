@@ -22,6 +22,9 @@ ssh openssh-client
 systemd-analyze systemd
 systemd-nspawn systemd-container
 chromium chromium
+/usr/lib/*/libatomic.so.1 libatomic1
+/sbin/mkfs.ext4 e2fsprogs
+losetup mount
 /usr/lib/postgresql/*/bin/initdb postgresql
 /usr/lib/*/libatomic.so.1 libatomic1
 LIST

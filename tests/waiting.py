@@ -7,8 +7,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], seconds: float = 15.0, what: str = "the condition") -> T:
-    """The first true result of `condition`; fails when there is none within `seconds`."""
+def until(condition: Callable[[], T], seconds: float = 60.0, what: str = "the condition") -> T:
+    """The first true result of `condition`; fails when there is none within `seconds` (enough on a busy machine)."""
     end = time.monotonic() + seconds
     while True:
         result = condition()

@@ -77,7 +77,7 @@ def test_time_out_exits_1(wait_for_ssh):
         _, stderr = process.communicate(timeout=SECONDS)
         assert process.returncode == 1
         assert "timeout: root could not log in to 127.0.0.1 within 1 s: ssh: connect to host" in stderr
-        assert 1 <= time.monotonic() - began < 4
+        assert 1 <= time.monotonic() - began < 20
 
 
 def test_time_out_ends_a_connection_to_a_host_that_says_nothing(wait_for_ssh, silent_host):
@@ -85,7 +85,7 @@ def test_time_out_ends_a_connection_to_a_host_that_says_nothing(wait_for_ssh, si
     done = wait_for_ssh.run("--timeout=1", "127.0.0.1")
 
     assert done.returncode == 1
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
     assert "no answer within 1 s" in done.stderr
 
 
@@ -96,7 +96,7 @@ def test_time_out_ends_a_login_that_hangs(wait_for_ssh, sshd):
     done = wait_for_ssh.run("--timeout=2", "127.0.0.1")
 
     assert done.returncode == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert "Accepted publickey for root" in sshd.log
 
 
@@ -112,13 +112,13 @@ def test_what_lasts_ten_seconds(wait_for_ssh, check_vm_ip, silent_host):
     checks = check_vm_ip.start(RESALLOC_NAME="vm_1", RESALLOC_RESOURCE_DATA="MTI3LjAuMC4xCg==")
 
     await_line(waits, "cannot log in as root: Connection timed out")
-    assert 9 < time.monotonic() - began < 15
+    assert 9 < time.monotonic() - began < 40
     waits.send_signal(signal.SIGINT)
     waits.communicate(timeout=SECONDS)
 
     assert "vm_1 is not alive" in checks.communicate(timeout=SECONDS)[1]
     assert checks.returncode == 1
-    assert 9 < time.monotonic() - began < 15
+    assert 9 < time.monotonic() - began < 40
 
     lines = refused.communicate(timeout=SECONDS)[1].splitlines()
     reasons = [line for line in lines if "waiting for 127.0.0.2 for" in line]
@@ -165,7 +165,7 @@ def test_signal_ends_it_at_once_while_ssh_runs(wait_for_ssh, silent_host, number
 
     process.send_signal(number)
 
-    assert seconds_of(process.communicate) < 2
+    assert seconds_of(process.communicate) < 8  # ssh would try for 10 s
     assert process.returncode == status
     connection.close()
 

@@ -147,6 +147,15 @@ class Farm:
         found = self._documents(self.state / "resources" / "live") + self.ended()
         return max([int(document["id"]) for document in found], default=0)
 
+    def requests_read(self) -> int:
+        """How many connections the web has accepted, and has read all that they sent so far."""
+        found = 0
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, _, state, queues, *_, inode = line.split()[:10]
+            is_open = state == "01" and int(local.partition(":")[2], 16) == self.port
+            found += is_open and inode != "0" and int(queues.partition(":")[2], 16) == 0
+        return found
+
     def _answers(self) -> bool:
         return (
             subprocess.run(

@@ -85,7 +85,7 @@ def test_a_stopping_web_lets_go_of_parked_waits(farm: Farm) -> None:
     statuses: list[int] = []
     waiting = threading.Thread(target=lambda: statuses.append(farm.status(f"/tickets/{ticket}/wait?timeout=50")))
     waiting.start()
-    time.sleep(0.5)
+    until(lambda: farm.requests_read() == 1, what="the parked wait")
     began = time.monotonic()
     farm.terminate("web")
     waiting.join(20)

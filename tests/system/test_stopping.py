@@ -62,7 +62,7 @@ def test_all_processes_end_within_ten_seconds_and_the_next_server_goes_on(slow: 
     calls = ThreadPoolExecutor(4)
     waits: list[Future[object]] = [calls.submit(slow.status, f"/tickets/{ticket}/wait?timeout=3600") for _ in range(2)]
     waits += [calls.submit(xmlrpc.client.ServerProxy(slow.url).waitTicket, ticket) for _ in range(2)]
-    time.sleep(0.5)  # nothing tells from outside that a request is parked
+    until(lambda: slow.requests_read() == 4, what="the parked waits")
 
     began = time.monotonic()
     for pid in (web, scheduler):
@@ -102,7 +102,7 @@ def test_an_old_client_that_repeats_its_wait_gets_over_a_restart_of_the_web(slow
 
     waiting = threading.Thread(target=wait_as_the_old_client_does)
     waiting.start()
-    time.sleep(0.5)
+    until(lambda: slow.requests_read() == 1, what="the parked wait")
     slow.terminate("web")
     slow.start_web()
     (slow.folder / "go").touch()
