@@ -8,25 +8,12 @@ from flask import Flask
 
 from config import logs as server_log
 from config.settings import Settings, load_settings
-from functions.operators import (
-    events,
-    fsck,
-    health,
-    history,
-    logs,
-    metrics,
-    pool_verbs,
-    pools,
-    preview,
-    resource_verbs,
-    resources,
-)
-from functions.pages import api, layout, overview, pool, resource
+from functions.operators import events, health, history, logs, metrics, pools, preview, resources, verbs
+from functions.pages import api, layout
 from functions.pages import events as events_page
 from functions.pages import pools as pools_page
 from functions.pages import preview as preview_page
 from functions.pages import resources as resources_page
-from functions.pages import ticket as ticket_page
 from functions.pages import tickets as tickets_page
 from functions.pages.verbs import redirecting
 from functions.tickets import check, close, create, explain, wait, xmlrpc
@@ -51,25 +38,25 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("GET", "/tickets/<ticket_id>/output", check.output),
     ("GET", "/tickets/<ticket_id>/wait", wait.output),
     ("GET", "/resources", resources.list_resources),
-    ("POST", "/resources/delete", resource_verbs.delete_some),
+    ("POST", "/resources/delete", verbs.delete_some),
     ("GET", "/resources/<id_or_name>", resources.show_resource),
-    ("DELETE", "/resources/<id_or_name>", resource_verbs.delete),
-    ("POST", "/resources/<id_or_name>/delete", resource_verbs.delete_by_post),
-    ("POST", "/resources/<id_or_name>/hold", resource_verbs.hold),
-    ("POST", "/resources/<id_or_name>/release", resource_verbs.release),
+    ("DELETE", "/resources/<id_or_name>", verbs.delete),
+    ("POST", "/resources/<id_or_name>/delete", verbs.delete_by_post),
+    ("POST", "/resources/<id_or_name>/hold", verbs.hold),
+    ("POST", "/resources/<id_or_name>/release", verbs.release),
     ("GET", "/resources/<id_or_name>/logs", logs.list_logs),
     ("GET", "/resources/<id_or_name>/logs/<kind>", logs.read_log),
     ("GET", "/resources/<id_or_name>/history", history.show_history),
     ("GET", "/logs", logs.list_logs_of_several),
     ("GET", "/events", events.list_events),
-    ("GET", "/fsck", fsck.check),
+    ("GET", "/fsck", health.check_state),
     ("GET", "/pools", pools.list_pools),
     ("GET", "/pools/<name>", pools.show_pool),
-    ("POST", "/pools/<name>/pause", pool_verbs.pause),
-    ("POST", "/pools/<name>/resume", pool_verbs.resume),
-    ("POST", "/pools/<name>/drain", pool_verbs.drain),
-    ("POST", "/pools/<name>/retry", pool_verbs.retry),
-    ("POST", "/pools/<name>/delete-unused", resource_verbs.delete_unused),
+    ("POST", "/pools/<name>/pause", verbs.pause),
+    ("POST", "/pools/<name>/resume", verbs.resume),
+    ("POST", "/pools/<name>/drain", verbs.drain),
+    ("POST", "/pools/<name>/retry", verbs.retry),
+    ("POST", "/pools/<name>/delete-unused", verbs.delete_unused),
     ("GET", "/plan", preview.show_usage),
     ("POST", "/plan", preview.show_preview),
     ("GET", "/api", api.list_functions),
@@ -78,30 +65,26 @@ ROUTES: tuple[tuple[str, str, Any], ...] = (
 )
 
 PAGES: dict[tuple[str, str], Any] = {
-    ("GET", "/"): overview.show,
+    ("GET", "/"): pools_page.show_overview,
     ("GET", "/api"): api.show,
-    ("GET", "/tickets"): tickets_page.show,
-    ("GET", "/tickets/<ticket_id>"): ticket_page.show,
-    ("GET", "/resources"): resources_page.show,
-    ("GET", "/resources/<id_or_name>"): resource.show,
-    ("GET", "/pools"): pools_page.show,
-    ("GET", "/pools/<name>"): pool.show,
+    ("GET", "/tickets"): tickets_page.show_list,
+    ("GET", "/tickets/<ticket_id>"): tickets_page.show_one,
+    ("GET", "/resources"): resources_page.show_list,
+    ("GET", "/resources/<id_or_name>"): resources_page.show_one,
+    ("GET", "/pools"): pools_page.show_list,
+    ("GET", "/pools/<name>"): pools_page.show_one,
     ("GET", "/events"): events_page.show,
     ("GET", "/plan"): preview_page.show_form,
     ("POST", "/plan"): preview_page.show,
     ("POST", "/tickets/<ticket_id>/close"): redirecting(close.by_post, "/tickets/{ticket_id}", "close"),
-    ("POST", "/resources/<id_or_name>/delete"): redirecting(
-        resource_verbs.delete_by_post, "/resources/{id_or_name}", "delete"
-    ),
-    ("POST", "/resources/<id_or_name>/hold"): redirecting(resource_verbs.hold, "/resources/{id_or_name}", "hold"),
-    ("POST", "/resources/<id_or_name>/release"): redirecting(
-        resource_verbs.release, "/resources/{id_or_name}", "release"
-    ),
-    ("POST", "/pools/<name>/pause"): redirecting(pool_verbs.pause, "/pools/{name}", "pause"),
-    ("POST", "/pools/<name>/resume"): redirecting(pool_verbs.resume, "/pools/{name}", "resume"),
-    ("POST", "/pools/<name>/drain"): redirecting(pool_verbs.drain, "/pools/{name}", "drain"),
-    ("POST", "/pools/<name>/retry"): redirecting(pool_verbs.retry, "/pools/{name}", "retry"),
-    ("POST", "/pools/<name>/delete-unused"): redirecting(resource_verbs.delete_unused, "/pools/{name}", "unused"),
+    ("POST", "/resources/<id_or_name>/delete"): redirecting(verbs.delete_by_post, "/resources/{id_or_name}", "delete"),
+    ("POST", "/resources/<id_or_name>/hold"): redirecting(verbs.hold, "/resources/{id_or_name}", "hold"),
+    ("POST", "/resources/<id_or_name>/release"): redirecting(verbs.release, "/resources/{id_or_name}", "release"),
+    ("POST", "/pools/<name>/pause"): redirecting(verbs.pause, "/pools/{name}", "pause"),
+    ("POST", "/pools/<name>/resume"): redirecting(verbs.resume, "/pools/{name}", "resume"),
+    ("POST", "/pools/<name>/drain"): redirecting(verbs.drain, "/pools/{name}", "drain"),
+    ("POST", "/pools/<name>/retry"): redirecting(verbs.retry, "/pools/{name}", "retry"),
+    ("POST", "/pools/<name>/delete-unused"): redirecting(verbs.delete_unused, "/pools/{name}", "unused"),
 }
 """The pages that browsers get at these routes. Other clients get the replies of `ROUTES`."""
 

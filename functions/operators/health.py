@@ -1,17 +1,24 @@
-"""Health: `GET /healthz` (is this server well) and `GET /readyz` (can it do its work).
+"""Health of the server: `GET /healthz` (is it well), `GET /readyz` (can it work), `GET /fsck` (is its state whole).
 
-Both try to write to the state folder and read what the leader shows.
+The first two try to write to the state folder and read what the leader shows. The check of the state folder reads all
+documents without a lock and changes nothing.
 """
 
 import functools
+import threading
+import time
 from pathlib import Path
 
 from flask import Response
 
 from config.errors import ConfigError
 from config.settings import load_settings
+from functions.integrity.fsck import as_json, as_lines, examine, examine_living
+from functions.integrity.invariants import Fault
 from functions.web import replies
 from functions.web.context import Context, current
+from functions.web.errors import AlreadyUnderWay
+from functions.web.offload import in_thread
 from functions.web.requests import NoFields, parse_query
 from state.errors import StateError, StoreFrozen, StoreUnavailable, UnknownFormat
 
@@ -26,11 +33,12 @@ def report_health() -> Response:
     parse_query(NoFields)
     context.probe()
     pools = context.view.pools()
+    leader = pools.leader if pools else None
     facts = {
         "web": "ok",
         "store": "ok",
         "scheduler": "ok" if context.view.has_leader() else "not running",
-        "leader": pools.leader if pools else None,
+        "leader": {"pid": leader.pid, "since": leader.since} if leader else None,
         "shown_at": pools.at if pools else None,
         "faults": pools.faults if pools else (),
         "warnings": pools.warnings if pools else (),
@@ -131,3 +139,29 @@ def _configuration_problems(context: Context) -> tuple[list[str], list[str]]:
     if not shown.pools:
         return [f"{fault}; there are no earlier valid pools, so nothing is started." for fault in faults], warnings
     return [], [f"{fault}; the last valid pools stay in force." for fault in faults] + warnings
+
+
+_one_check_at_a_time = threading.Lock()
+
+
+def check_state() -> Response:
+    """200 with a line for each fault and note and their numbers in the last line, or JSON.
+
+    Documents that change during the check look wrong for a moment, so only what is still wrong a second later is
+    reported. Each process runs one check at a time: 429 otherwise.
+    """
+    context = current()
+    parse_query(NoFields)
+
+    def examine_once() -> list[Fault]:
+        return examine(context.store.root, context.settings.log_dir, context.clock())
+
+    if not _one_check_at_a_time.acquire(blocking=False):
+        raise AlreadyUnderWay("a check of the state folder")
+    try:
+        faults = in_thread(examine_living, examine_once, time.sleep)
+    finally:
+        _one_check_at_a_time.release()
+    if replies.wants_json():
+        return replies.json_reply(as_json(faults))
+    return replies.text_reply("".join(f"{line}\n" for line in as_lines(faults)))

@@ -1,12 +1,18 @@
-"""The page of all resources: `GET /resources`, filtered by `?pool=`, `?state=` and the text `?q=`."""
+"""The pages of resources: all of them at `GET /resources`, filtered by `?pool=`, `?state=` and the text `?q=`; one at
+`GET /resources/ID|NAME`.
+"""
 
 from typing import Any
 
 from flask import Response
 
-from functions.operators.read_model import ReadModel
+from functions.operators.history import read_history
+from functions.operators.logs import tails_of
+from functions.operators.read_model import ReadModel, ReadModelCache
 from functions.pages.layout import Rows, page_reply, read_list_query
+from functions.pages.verbs import read_verb_query, verb_facts, verbs_of_resource
 from functions.text import text
+from functions.web.context import current
 from state.documents import Resource, ResourceState, Ticket
 
 _MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")
@@ -14,7 +20,7 @@ STATES = (*(state.value for state in ResourceState if state is not ResourceState
 """What can be chosen: the states; UP with and without a ticket; held; with a failed livecheck or delete."""
 
 
-def show() -> Response:
+def show_list() -> Response:
     """200 with the resources that are not ENDED; 400 when the query cannot be taken."""
     wanted, number = read_list_query(STATES)
 
@@ -55,3 +61,28 @@ def _words(resource: Resource, ticket: Ticket | None) -> tuple[str, ...]:
     sandbox = resource.sandbox or (ticket.sandbox if ticket else None) or ""
     numbers = (str(resource.id), str(ticket.id) if ticket else "")
     return (*numbers, resource.name, resource.user or "", sandbox, *resource.tags, text(resource.data))
+
+
+EVENTS = 50
+"""Events that the page shows, the last ones."""
+
+
+def show_one(id_or_name: str) -> Response:
+    """200 with its state, tickets, events and the logs of its hooks; 404 when it is unknown."""
+    query = read_verb_query()
+    context = current()
+
+    def make(model: ReadModel) -> dict[str, Any]:
+        resource = context.shared(ReadModelCache).find_resource(id_or_name)
+        history = read_history(context, str(resource.id), EVENTS)
+        ticket = None if resource.state is ResourceState.ENDED else model.holder(resource)
+        return {
+            "resource": resource,
+            "ticket": ticket,
+            "logs": tails_of(context, resource.id),
+            "events": history.events[::-1],
+            "holdings": history.holdings[::-1],
+            **verb_facts(verbs_of_resource(resource, ticket, model.at), query),
+        }
+
+    return page_reply("resource.html", make, searches=True)

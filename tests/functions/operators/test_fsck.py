@@ -3,7 +3,7 @@
 import pytest
 
 from functions.integrity import fsck as checker
-from functions.operators import fsck
+from functions.operators import health
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_faults_and_notes_come_as_json(client, store, ticket):
 
 
 def test_one_check_at_a_time(client):
-    with fsck._one_at_a_time:
+    with health._one_check_at_a_time:
         reply = client.get("/fsck")
     assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
     assert client.get("/fsck").status_code == 200
