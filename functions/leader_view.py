@@ -1,16 +1,16 @@
 """The views of the leading scheduler: the pools in force, which tickets wait and why, and metrics.
 
-The leader writes these structs as `view/*.json` (functions/timed); web processes read them through `View`, which parses
-a file again only when it was replaced.
+The leader writes these structs as `view/*.json` (functions/timed); web processes read them through `View`, which
+decodes a view again only when it was replaced.
 """
 
-from pathlib import Path
+from collections.abc import Hashable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from functions.policy.waits.estimate import Forecast
-from state.files import locks
+from state.errors import StoreUnavailable
 from state.store import Store
 
 V = TypeVar("V", bound=msgspec.Struct)
@@ -119,28 +119,29 @@ class Metrics(msgspec.Struct, frozen=True):
 
 
 class _CachedView(Generic[V]):
-    """One view; its file is parsed again only when it was replaced."""
+    """One view, decoded again only when it was replaced."""
 
-    def __init__(self, path: Path, form: type[V]) -> None:
-        self._path = path
+    def __init__(self, store: Store, name: str, form: type[V]) -> None:
+        self._store = store
+        self._name = name
         self._form = form
-        self._seen: tuple[int, int, int] | None = None
+        self._stamp: Hashable = None
         self._value: V | None = None
 
     def read(self) -> V | None:
         try:
-            status = self._path.stat()
-        except OSError:
-            self._seen = self._value = None
-            return None
-        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen != self._seen:
+            shown = self._store.shown(self._name, self._stamp)
+        except StoreUnavailable:
+            shown = None
+        if shown is None:
+            self._stamp = self._value = None
+        elif shown.content is not None:
             try:
-                self._value = msgspec.json.decode(self._path.read_bytes(), type=self._form)
-            except (OSError, msgspec.DecodeError):
+                self._value = msgspec.json.decode(shown.content, type=self._form)
+            except msgspec.DecodeError:
                 # The next pass writes it again; until then it counts as missing.
                 self._value = None
-            self._seen = seen
+            self._stamp = shown.stamp
         return self._value
 
 
@@ -148,10 +149,10 @@ class View:
     """Reads the views of the leader."""
 
     def __init__(self, store: Store) -> None:
-        self._leader_lock = store.root / "locks" / "leader"
-        self._pools = _CachedView(store.root / "view" / "pools.json", Pools)
-        self._waiting = _CachedView(store.root / "view" / "waiting.json", Waiting)
-        self._metrics = _CachedView(store.root / "view" / "metrics.json", Metrics)
+        self._store = store
+        self._pools = _CachedView(store, "pools.json", Pools)
+        self._waiting = _CachedView(store, "waiting.json", Waiting)
+        self._metrics = _CachedView(store, "metrics.json", Metrics)
 
     def pools(self) -> Pools | None:
         """None if no scheduler has written the view."""
@@ -163,7 +164,7 @@ class View:
 
     def has_leader(self) -> bool:
         """Whether there is a leader now."""
-        return locks.is_held(self._leader_lock)
+        return self._store.has_leader()
 
     def waiting(self) -> Waiting | None:
         """None if no scheduler has written the view."""

@@ -1,6 +1,5 @@
 """What a line of the log is about, in fields for programs: `log.info("ticket %d: ...", extra=of_ticket(ticket))`."""
 
-from pathlib import Path
 from typing import Protocol
 
 from config.errors import Problem
@@ -70,12 +69,13 @@ def of_problem(problem: Problem) -> Fields:
     return of_pool(problem.where) if problem.part == "pool" else of_group(problem.where)
 
 
-def of_file(path: Path) -> Fields:
-    """The document that a file holds, or should hold."""
-    folder = next((part for part in reversed(path.parts[:-1]) if part in _FOLDERS), None)
+def of_place(place: str) -> Fields:
+    """The document that is, or should be, at a place of the store such as `tickets/open/42`."""
+    *folders, key = place.split("/")
+    folder = next((part for part in reversed(folders) if part in _FOLDERS), None)
     if folder == "pools":
-        return of_pool(path.stem)
-    number = _number(path.stem)
+        return of_pool(key)
+    number = _number(key)
     if folder is None or not number:
         return {}
     return {"agent": number, "ticket": number} if folder == "agents" else {_FOLDERS[folder]: number}

@@ -16,12 +16,14 @@ from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown
-from functions.timed.leader import OWN, Leader
+from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
 from scheduler.process import Process
+from scheduler.watch import Watch
+from state import open_store
 from state.errors import LockTimeout, StateError
 from state.store import Store
 
@@ -60,7 +62,7 @@ def main(arguments: list[str]) -> int:
     for notice in settings.notices:
         log.warning("%s", notice)
     try:
-        store = Store(settings.state_dir)
+        store = open_store(settings.state_dir)
         if options.command == "once":
             return call_once(store, settings, options.function)
         return lead(store, settings)
@@ -71,21 +73,18 @@ def main(arguments: list[str]) -> int:
 
 def lead(store: Store, settings: Settings) -> int:
     """Wait for the leader's role, then lead until a signal comes."""
-    if (wrong := store.mend_lease()) is not None:
-        log.error("%s: %s", store.root, wrong)
-    lease = store.leader_lease()
+    lease = store.lead()
     try:
         lease.acquire()
     except LockTimeout:
         log.info("another scheduler leads; standing by")
         lease.acquire(seconds=-1)
-    log.info("leading the farm in %s", store.root)
-    for wrong in store.mend():
-        log.error("%s: %s", store.root, wrong)
-    with_pools_folder = {"config": settings.config_dir} if settings.config_dir.is_dir() else {}
-    watch = store.watch("tickets", "intents", "runs", "quarantine", own=OWN, **with_pools_folder)
+    log.info("leading the farm in %s", store.name)
+    for wrong in store.corruption.mend() if store.corruption else ():
+        log.error("%s: %s", store.name, wrong)
+    watch = Watch(store, runs_of(settings), settings.config_dir if settings.config_dir.is_dir() else None)
     measures = Measures()
-    hooks = make_hooks(store, settings, measures)
+    hooks = make_hooks(settings, measures)
     hooks.adopt()
     try:
         return Process(make_leader(store, settings, hooks, measures), hooks, watch, lease).run()
@@ -96,7 +95,7 @@ def lead(store: Store, settings: Settings) -> int:
 
 def call_once(store: Store, settings: Settings, function: str) -> int:
     """Call one timed function, with what it needs folded in before."""
-    lease = store.leader_lease()
+    lease = store.lead()
     try:
         # Who only looks whether somebody leads holds the lock for an instant, too.
         lease.acquire(seconds=0.3, poll=0.05)
@@ -104,7 +103,7 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
         print("another scheduler leads; it calls the timed functions itself", file=sys.stderr)
         return EXIT_BUSY
     measures = Measures()
-    hooks = make_hooks(store, settings, measures)
+    hooks = make_hooks(settings, measures)
     hooks.adopt()
     leader = make_leader(store, settings, hooks, measures)
     leader.load()
@@ -136,14 +135,19 @@ def livecheck_all(leader: Leader) -> None:
     livecheck(leader, checks)
 
 
-def make_hooks(store: Store, settings: Settings, measures: Measures) -> Hooks:
+def runs_of(settings: Settings) -> Path:
+    """The folder of hook runs, which are local to this host."""
+    return settings.state_dir / "runs"
+
+
+def make_hooks(settings: Settings, measures: Measures) -> Hooks:
     """The hook runner of this server, measured; its helpers stand on the hooks' PATH."""
     environment = dict(os.environ)
     if SHIMS.is_dir():
         environment["PATH"] = f"{SHIMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
     directory = settings.config_dir if settings.config_dir.is_dir() else Path("/")
     at_once, on_end = settings.hooks_at_once, measures.hook_ended
-    return Hooks(store.runs, settings.log_dir, directory, environment, time.time, at_once, on_end)
+    return Hooks(runs_of(settings), settings.log_dir, directory, environment, time.time, at_once, on_end)
 
 
 def make_leader(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Leader:

@@ -15,9 +15,10 @@ from functions.integrity.invariants import Fault
 from functions.integrity.repair import repair
 from state.errors import LockTimeout, StateError
 from state.files import layout as tree
-from state.files import locks
+from state.files.check.survey import survey
+from state.files.disk import Disk
+from state.files.leader import LeaderLease, has_leader
 from state.files.quarantine import Quarantine
-from state.files.staging import Files
 
 CLEAN, FAULTS, CANNOT = 0, 1, 2
 
@@ -50,20 +51,18 @@ def _folders(options: argparse.Namespace) -> tuple[Path, Path | None]:
 
 def _examine(root: Path, log_dir: Path | None) -> list[Fault]:
     def look() -> list[Fault]:
-        return examine(root, log_dir, time.time())
+        return examine(survey(root, time.time()), log_dir)
 
-    return examine_living(look, time.sleep) if locks.is_held(root / "locks" / "leader") else look()
+    return examine_living(look, time.sleep) if has_leader(Disk(root)) else look()
 
 
 def _repair(root: Path, log_dir: Path | None) -> list[str]:
     """Raises LockTimeout while a scheduler leads."""
     _become_owner(root)
-    files = Files(root)
+    disk = Disk(root)
     if tree.in_the_way(root, "locks") is not None:
-        tree.mend_folders(files, Quarantine(files), ["locks"])
-    if not tree.is_file(root / "locks" / "leader"):
-        Quarantine(files).take(root / "locks" / "leader")
-    lease = locks.Lease(root / "locks" / "leader")
+        tree.mend_folders(disk, Quarantine(disk), ["locks"])
+    lease = LeaderLease(disk)
     lease.acquire(seconds=0.3, poll=0.05)
     try:
         return repair(root, log_dir, time.time())

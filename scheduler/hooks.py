@@ -19,7 +19,7 @@ from functions.policy.transitions.run_id import Consumer, find_run_id
 from functions.timed.hook_runs import HookRun
 from scheduler.runfiles import ENDINGS, RunFile, RunFiles
 from state.documents import HookKind
-from state.files.boot import boot_id, uptime
+from state.host.machine import boot_id, uptime
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class Hooks:
         """Runs that this process ended: when (uptime in seconds) and why."""
         self._ending: list[subprocess.Popen[bytes]] = []
         """Supervisors that are about to exit: the results of their runs are written."""
+
+    def place(self) -> str:
+        """A text that differs for each folder of runs, also for a copy of it, and after each boot of the machine."""
+        return self._files.place()
 
     def adopt(self) -> None:
         """Adopt the runs that an earlier scheduler started; those without a living supervisor count as ended.

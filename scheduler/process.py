@@ -4,7 +4,6 @@ The main thread runs every timed function, so none meets another. It sleeps in p
 (inotify) or the bell rings; APScheduler rings it when something is due.
 """
 
-import errno
 import logging
 import os
 import select
@@ -17,7 +16,7 @@ from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from functions.logfields import of_file
+from functions.logfields import of_place
 from functions.timed.agents import Groups, agents
 from functions.timed.archive import Archivist
 from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
@@ -31,10 +30,10 @@ from functions.timed.samples import take_samples
 from scheduler.hooks import PROBE_PERIOD, Hooks
 from scheduler.timing import Alarm, Bell, Pace
 from scheduler.views import Views, runs_stayed
+from scheduler.watch import Watch
 from state.errors import LockTimeout, StateError, StoreFrozen, StoreUnavailable, UnknownFormat
-from state.files.locks import Lease
-from state.files.samples import PERIOD
-from state.files.watch import Watch
+from state.sample import PERIOD
+from state.store import ChangedKeys, Lease
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +69,10 @@ class Process:
         self._unknown = Unknown()
         self._groups = Groups()
         self._chronicle = Chronicle()
-        self._views = Views(leader, monotonic)
+        runs = hooks.place()
+        self._views = Views(leader, runs, monotonic)
         leader.journal.add("leader", "leads", f"process {os.getpid()} on {os.uname().nodename}")
-        self._no_run_is_lost = runs_stayed(leader)
+        self._no_run_is_lost = runs_stayed(leader, runs)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
@@ -87,7 +87,7 @@ class Process:
         self._records_pace = Pace(RECORDS_PAUSE, monotonic)
         self._events_pace = Pace(EVENTS_PAUSE, monotonic)
         self._in_doubt = True
-        self._heard: dict[str, set[str] | None] = {}
+        self._heard: ChangedKeys = {}
         """What changed and was not taken in yet."""
 
     def run(self) -> int:
@@ -119,8 +119,8 @@ class Process:
 
     def _loop(self, sleep_time: float) -> None:
         poll = select.poll()
-        poll.register(self.watch.fileno(), select.POLLIN)
-        poll.register(self.bell.fileno(), select.POLLIN)
+        for descriptor in (*self.watch.descriptors(), self.bell.fileno()):
+            poll.register(descriptor, select.POLLIN)
         pause = 0.0
         while not self.stopping:
             poll.poll(pause * 1000)
@@ -134,7 +134,7 @@ class Process:
                 self.failed = True
                 return
             except StateError as error:
-                about = of_file(error.path) if isinstance(error, StoreUnavailable) else {}
+                about = of_place(error.place) if isinstance(error, StoreUnavailable) else {}
                 log.error("%s; trying again in %g s", error, RETRY_PAUSE, extra=about)
                 self._in_doubt = True
                 pause = RETRY_PAUSE
@@ -144,14 +144,10 @@ class Process:
             self._write_all_events()
 
     def _keep_leading(self) -> None:
-        """Take the leader's role again when somebody removed its file; raises LockTimeout when another was faster."""
-        if not self.lease.path.parent.is_dir():
-            raise StoreUnavailable(self.lease.path, FileNotFoundError(errno.ENOENT, "the state folder is away"))
-        if self.lease.is_lost():
-            log.error("%s was removed or replaced while this scheduler led", self.lease.path)
+        """Take the leader's role again when it was lost; raises LockTimeout when another scheduler was faster."""
+        if self.lease.held_until() <= self._monotonic():
+            log.error("%s: this scheduler lost the leader's role, and takes it again", self.leader.store.name)
             self.lease.release()
-            if (wrong := self.leader.store.mend_lease()) is not None:
-                log.error("%s: %s", self.leader.store.root, wrong)
             self.lease.acquire()
             self._in_doubt = True
 
@@ -231,20 +227,21 @@ class Process:
 
     def _hear(self, seconds: float = 0.0) -> None:
         """Gather what changed, for the next turn."""
-        for label, names in self.watch.wait(seconds).items():
-            known = self._heard.setdefault(label, set())
-            self._heard[label] = None if names is None or known is None else known | names
+        for kind, keys in self.watch.wait(seconds).items():
+            known = self._heard.setdefault(kind, set())
+            self._heard[kind] = None if keys is None or known is None else known | keys
 
     def _take_in_tickets(self) -> bool:
         """Take in the tickets that came since this turn began, and nothing else; tells whether there are any."""
         self._hear()
-        names = self._heard.get("tickets")
-        if not names:
+        heard = self._heard.get("tickets")
+        if not heard:
             return False
-        known = self.leader.mirror.snapshot.tickets
-        tickets = self.leader.store.tickets
-        new = {name for name in names if (key := tickets.key_of(name)) is not None and key not in known}
-        names -= new
+        new = heard - self.leader.mirror.snapshot.tickets.keys()
+        heard -= new
+        if not heard:
+            # Nothing is left that is worth another turn.
+            del self._heard["tickets"]
         return self.leader.refresh({"tickets": new})
 
     def _take_in(self, changes: Changes) -> bool:
@@ -256,12 +253,12 @@ class Process:
             if self._no_run_is_lost:
                 start_missing_runs(leader)
         else:
-            leader.refresh({label: names for label, names in changes.items() if label not in ("runs", "config")})
-            reloaded |= any(names is None for names in changes.values())
+            leader.refresh({kind: keys for kind, keys in changes.items() if kind not in ("runs", "config")})
+            reloaded |= any(keys is None for keys in changes.values())
         reloaded |= leader.reload_pools()
         results = changes.get("runs")
         if results:
-            self.hooks.notice(results)
+            self.hooks.notice({str(name) for name in results})
         if not self._probe_pace.wait() or ("runs" in changes and results is None):
             self._probe_pace.done()
             self.hooks.probe()

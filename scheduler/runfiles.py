@@ -15,7 +15,8 @@ import msgspec
 from functions.logfields import of_run, of_run_id
 from functions.timed.hook_runs import HookRun
 from state.errors import StoreUnavailable
-from state.files import locks
+from state.host import locks
+from state.host.machine import boot_id
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +54,17 @@ class RunFiles:
     def log_path(self, name: str) -> Path:
         return self._logs / name
 
+    def place(self) -> str:
+        """A text that differs for each folder of runs, also for a copy of it, and after each boot of the machine."""
+        status = self.folder.stat()
+        return f"{boot_id()} {status.st_dev} {status.st_ino}"
+
     def names(self) -> list[str]:
         """The names of all files. Raises StoreUnavailable."""
         try:
             return os.listdir(self.folder)
         except OSError as error:
-            raise StoreUnavailable(self.folder, error) from error
+            raise StoreUnavailable(str(self.folder), error.strerror or str(error)) from error
 
     def read(self, run_id: str) -> RunFile:
         """What was started. Raises OSError, msgspec.DecodeError and UnicodeDecodeError."""

@@ -12,18 +12,20 @@ from functions.timed.metrics_view import METRICS_PAUSE, show_metrics
 from functions.timed.waiting_view import SHORTEST_PAUSE, show
 from scheduler.timing import Pace
 from state.errors import StateError, StoreUnavailable
-from state.files.boot import boot_id
 
 log = logging.getLogger(__name__)
 
 
 class Views:
-    """Writes the views of one leader, which leads from now on. `monotonic` gives seconds."""
+    """Writes the views of one leader, which leads from now on.
 
-    def __init__(self, leader: Leader, monotonic: Callable[[], float]) -> None:
+    `runs` is the place of its hook runs, `monotonic` gives seconds.
+    """
+
+    def __init__(self, leader: Leader, runs: str, monotonic: Callable[[], float]) -> None:
         self._leader = leader
         self._since = leader.clock()
-        self._identity = shown.Leader(pid=os.getpid(), since=self._since, runs=_place_of_runs(leader))
+        self._identity = shown.Leader(pid=os.getpid(), since=self._since, runs=runs)
         self._pace = Pace(SHORTEST_PAUSE, monotonic)
         self._outdated_at = float("inf")
         self._metrics_pace = Pace(METRICS_PAUSE, monotonic)
@@ -71,20 +73,15 @@ class Views:
         return float("inf")
 
 
-def runs_stayed(leader: Leader) -> bool:
-    """Whether the runs are still where they were when a leader last wrote the view.
+def runs_stayed(leader: Leader, runs: str) -> bool:
+    """Whether the hook runs are still in the place where they were when a leader last wrote the view.
 
     If so, every run that a document waits for was planned in this place: the first leader elsewhere, or after a boot,
     counts all other runs as lost before it writes a view.
     """
     try:
-        last = msgspec.json.decode(leader.store.read_view("pools.json") or b"{}", type=shown.Pools).leader
+        view = leader.store.shown("pools.json")
+        last = None if view is None else msgspec.json.decode(view.content or b"{}", type=shown.Pools).leader
     except (StateError, msgspec.DecodeError):
         return False
-    return last is not None and last.runs == _place_of_runs(leader)
-
-
-def _place_of_runs(leader: Leader) -> str:
-    """Names this folder of runs in this boot of the machine; a copy or a later boot has another name."""
-    status = leader.store.runs.stat()
-    return f"{boot_id()} {status.st_dev} {status.st_ino}"
+    return last is not None and last.runs == runs

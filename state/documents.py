@@ -1,8 +1,8 @@
-"""The documents that last: tickets, resources, pool records, intents, agents, and the states they go through.
+"""The durable documents (tickets, resources, pool records, intents, agents) and their states.
 
-Times are Unix seconds. Bytes (`data`, `output`) stand in JSON as base64. Every document keeps the fields that
-this version does not know in `unknown`, so that an older program beside a newer one loses nothing; so do a `Run` and
-an `Event` inside of one. On the disk each begins with its check sum (`checksum.py`), which is no field.
+Times are Unix seconds. Bytes (`data`, `output`) are base64 in JSON. Every document keeps the fields that this version
+does not know in `unknown`, so that an older program beside a newer one loses nothing; so do a `Run` and an `Event`
+inside a document.
 """
 
 import functools
@@ -11,8 +11,6 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
-from state.files import checksum
-
 
 @functools.cache
 def _known(form: type[msgspec.Struct]) -> frozenset[str]:
@@ -20,7 +18,7 @@ def _known(form: type[msgspec.Struct]) -> frozenset[str]:
 
 
 def _gather_unknown(form: type[msgspec.Struct], fields: Any) -> Any:
-    """The fields, with those that this version does not know together under `unknown`."""
+    """The fields, with the unknown ones moved together under `unknown`."""
     if not isinstance(fields, dict):
         return fields
     unknown = fields.keys() - _known(form)
@@ -30,32 +28,41 @@ def _gather_unknown(form: type[msgspec.Struct], fields: Any) -> Any:
     return known | {"unknown": {name: value for name, value in fields.items() if name in unknown}}
 
 
+def is_number(text: str) -> bool:
+    """Whether a text consists of the digits 0 to 9; `str.isdigit` alone accepts more than `int` does."""
+    return text.isascii() and text.isdigit()
+
+
 class TicketState(StrEnum):
+    """The states of a ticket."""
+
     OPEN = "OPEN"
     """Waits for a resource, or has one."""
     CLOSED = "CLOSED"
-    """Its client said that it is done."""
+    """Its client no longer needs it."""
     FAILED = "FAILED"
     """Its resource died or was deleted by an operator."""
 
 
 class ResourceState(StrEnum):
+    """The states of a resource."""
+
     STARTING = "STARTING"
     """`cmd_new` runs, or is about to."""
     UP = "UP"
-    """Ready or taken."""
+    """Free or taken."""
     RELEASING = "RELEASING"
     """`cmd_release` runs after its ticket was closed."""
     DELETE_REQUEST = "DELETE_REQUEST"
-    """To be deleted, as soon as no open ticket has it and a retry is due."""
+    """To be deleted as soon as no open ticket has it and a retry is due."""
     DELETING = "DELETING"
     """`cmd_delete` runs."""
     ENDED = "ENDED"
-    """Gone; its numbers are free again."""
+    """Deleted; its numbers are free again."""
 
 
 class HookKind(StrEnum):
-    """The hooks of a pool, by the word that names their logs."""
+    """The hooks of a pool, by the word in the names of their logs."""
 
     ALLOC = "alloc"
     WATCH = "watch"
@@ -65,24 +72,24 @@ class HookKind(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who made a transition."""
+    """The cause of a transition."""
 
     CLIENT = "client"
     OPERATOR = "operator"
     LEADER = "leader"
-    """The leading scheduler, as its policy decides."""
+    """The leading scheduler, by its policy."""
     HOOK = "hook"
-    """A hook, by how it ended."""
+    """A hook, by its result."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One transition: what a document's `history` holds, and a line of the files in `events/`.
+    """One transition: an item of a document's `history`, and of the log of events.
 
-    `n` counts the transitions of one document, `before` and `after` are its states. `ticket` is the one that the event
-    is about; for a resource, the one that had it `since` then; for an agent, its own. `until` is when what an
-    operator asked for ends, or has to be done. A line also tells what it is about: `kind` (ticket, resource, pool,
-    agent, document, leader or config) and `pool`, `resource`, `name` and `group` of agents, as far as there are any.
-    The words are texts, so that those of a newer version are kept.
+    `n` counts the transitions of one document; `before` and `after` are its states. `ticket` is the ticket of the
+    event; for a resource, the ticket that had it since the time `since`; for an agent, its own ticket. `until` is the
+    end or the deadline of what an operator asked for. In the log, an event also names its object: `kind` (ticket,
+    resource, pool, agent, document, leader or config) and, where they apply, `pool`, `resource`, `name` and the agents'
+    `group`. The words are plain texts, so that those of a newer version are kept.
     """
 
     at: float = 0.0
@@ -107,28 +114,23 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of all documents: conversion from and to JSON that keeps unknown fields, also inside of runs and events."""
 
     KEY: ClassVar[str] = "id"
-    """The field that names its file."""
+    """The field that holds its key."""
     NEEDED: ClassVar[tuple[str, ...]] = ()
-    """What every version has written and nobody may guess: without it, a document is damaged."""
+    """Fields that every version has written and that have no safe default: without them a document is corrupt."""
 
     unknown: dict[str, Any] = {}
 
     @property
     def key(self) -> Any:
-        """What names its file: a number, or the name of a pool."""
+        """Its number, or the name of its pool."""
         return getattr(self, self.KEY)
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:
-        """Read one document; raises `msgspec.DecodeError` or its subclass `msgspec.ValidationError`.
-
-        So does one whose check sum is wrong. One without is taken as it is.
-        """
+        """Decode one document; raises `msgspec.DecodeError` or its subclass `msgspec.ValidationError`."""
         fields = msgspec.json.decode(content)
         if not isinstance(fields, dict):
             raise msgspec.ValidationError("Expected an object")
-        checksum.check(content)
-        fields.pop("sum", None)
         for name in cls.NEEDED:
             if name not in fields:
                 raise msgspec.ValidationError(f"Object missing required field `{name}`")
@@ -140,14 +142,14 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
         return msgspec.convert(fields, cls)
 
     def to_json(self) -> bytes:
-        """One line of JSON: its check sum, then the fields in the order of the class, unknown ones last."""
+        """One line of JSON: the fields in the order of the class, unknown ones last."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         unknown = fields.pop("unknown")
         if fields.get("run") is not None:
             fields["run"] |= fields["run"].pop("unknown", {})
         for event in fields.get("history", ()):
             event.update(event.pop("unknown", {}))
-        return checksum.with_sum(msgspec.json.encode({**fields, **unknown}) + b"\n")
+        return msgspec.json.encode({**fields, **unknown}) + b"\n"
 
     def replace(self, **changes: Any) -> Self:
         """The same document with these fields changed."""
@@ -157,9 +159,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 class Ticket(Document, frozen=True, kw_only=True):
     """A client's request for one resource that has all of `tags`.
 
-    `resource` is the only place that says which resource the ticket has; `output` records what was handed over
-    and never changes afterwards. `bad` is why its client, on closing it, called the resource bad. `turn` is how often
-    the resource had been released when the ticket got it; tickets of older versions have none.
+    `resource` is the only record of which resource the ticket has. `output` is a copy of what was handed over and never
+    changes afterwards. `bad` is the reason for which its client, on closing it, reported the resource as bad. `turn` is
+    how often the resource had been released when it was assigned; tickets of older versions have none.
     """
 
     NEEDED: ClassVar[tuple[str, ...]] = ("state", "tags", "resource")
@@ -182,7 +184,7 @@ class Ticket(Document, frozen=True, kw_only=True):
 
     @property
     def waiting(self) -> bool:
-        """Open and without a resource so far."""
+        """Whether it is open and has no resource yet."""
         return self.state is TicketState.OPEN and self.resource is None
 
     def holds(self, resource: "Resource") -> bool:
@@ -199,7 +201,7 @@ class Ticket(Document, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One hook run that a document waits for. `id` names its files in `runs/`."""
+    """One hook run that a document waits for. `id` is part of the names of its files."""
 
     id: str
     kind: HookKind
@@ -210,11 +212,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Resource(Document, frozen=True, kw_only=True, rename={"delete_after_run": "delete_asked"}):
     """One allocated thing. `tags` (name to priority) are those of its pool when its start began.
 
-    `run` is the alloc, release or terminate run under way (livechecks are not recorded here). `delete_after_run` is
-    the reason for deleting it once the run under way has ended, `delete_began_at` when its last `cmd_delete` began.
-    `released_ticket` is the last ticket that let it go, so that letting go twice changes nothing. While a ticket has
-    it, sandbox and first taking are on that ticket; they are copied here on release. An operator may hold it until
-    `held_until`: since when, who and why stand beside that. `history` holds its last transitions.
+    `run` is the alloc, release or terminate run in progress (livechecks are not recorded here). `delete_after_run` is
+    the reason for deleting the resource once that run has ended; `delete_began_at` is when its last `cmd_delete` began.
+    `released_ticket` is the last ticket that released it, so that a repeated release changes nothing. While a ticket
+    has it, the sandbox and the time of assignment are on that ticket; they are copied here on release. An operator may
+    hold it until `held_until` (`held_since`, `held_by`, `held_reason`). `history` is its last transitions.
     """
 
     NEEDED: ClassVar[tuple[str, ...]] = ("state", "tags", "sandbox", "run")
@@ -252,7 +254,7 @@ class Resource(Document, frozen=True, kw_only=True, rename={"delete_after_run": 
 
     @property
     def held(self) -> bool:
-        """Whether an operator keeps it: nobody gets it and nothing deletes it."""
+        """Whether an operator holds it: it is neither assigned nor deleted."""
         return self.held_until is not None
 
 
@@ -260,11 +262,11 @@ class PoolMode(StrEnum):
     """What operators let a pool do."""
 
     ACTIVE = "ACTIVE"
-    """All that its options say."""
+    """Everything that its options allow."""
     PAUSED = "PAUSED"
-    """Nothing starts; what is there is given, checked, released and deleted as ever."""
+    """Nothing starts; existing resources are assigned, checked, released and deleted as usual."""
     DRAINING = "DRAINING"
-    """Nothing starts and nothing is given; what is free goes, and what is taken goes when it is let go."""
+    """Nothing starts and nothing is assigned; free resources are deleted, and taken ones when they are released."""
 
 
 class PoolRecord(
@@ -273,18 +275,19 @@ class PoolRecord(
     kw_only=True,
     rename={"abandoned_resources": "lost_resources", "last_abandoned_at": "last_lost_at"},
 ):
-    """What is remembered of a pool: statistics, pauses, and the options that it last had. `name` names its file.
+    """What is remembered of the pool `name`: statistics, pauses, and its last good options.
 
-    `options` are those of `config.pools.Pool` as plain values, so that a pool that left the file can still check,
-    release and delete its resources. `position` is its place in the file, `configured` whether it still stands
-    there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages, and so are
-    `startup_time_deviation`, by how much starts missed that average, and `taken_time_avg`, for how long tickets kept
-    its resources; the `..._samples` are how many went into them.
-    `paused_until` is the pause after failed starts. What operators say stands in `mode`: since when, by whom and why
-    the pool is in it; for DRAINING also `drain_until`, when what is still taken is deleted (None: never), and
-    `drained_at`, when its last resource was gone. `bad_resources` counts those that clients called bad,
-    `abandoned_resources` those that could not be deleted, the last one at `last_abandoned_at`: they may still exist.
-    `history` holds what became of it lately.
+    `options` are those of `config.pools.Pool` as plain values, so that a pool that was removed from pools.yaml can
+    still check, release and delete its resources. `position` is its place in the file; `configured` says whether it is
+    still there. `startup_success_rate` (0 to 1) and `startup_time_avg` (seconds) are exponential moving averages, and
+    so are `startup_time_deviation` (how far starts were from that average) and `taken_time_avg` (how long tickets kept
+    its resources); the `..._samples` count the values behind them.
+
+    `paused_until` is the end of the pause after failed starts. `mode` is set by operators (`mode_since`, `mode_by`,
+    `mode_reason`); for DRAINING, `drain_until` is when taken resources are deleted too (None: never) and `drained_at`
+    is when its last resource had been deleted. `bad_resources` counts resources that clients reported as bad;
+    `abandoned_resources` counts those that could not be deleted and may still exist (the last one at
+    `last_abandoned_at`). `history` is its last transitions.
     """
 
     KEY: ClassVar[str] = "name"
@@ -320,27 +323,29 @@ class PoolRecord(
 
 
 class IntentKind(StrEnum):
+    """What an operator can ask for."""
+
     DELETE_RESOURCE = "DELETE_RESOURCE"
     """Delete a resource, taken or not; its open ticket fails."""
     PAUSE_POOL = "PAUSE_POOL"
-    """Let the pool be PAUSED, unless it is DRAINING."""
+    """Set the pool to PAUSED unless it is DRAINING."""
     DRAIN_POOL = "DRAIN_POOL"
-    """Let the pool be DRAINING, with a deadline in `until` if there is one."""
+    """Set the pool to DRAINING, with an optional deadline in `until`."""
     RESUME_POOL = "RESUME_POOL"
-    """Let the pool be ACTIVE."""
+    """Set the pool to ACTIVE."""
     RETRY_POOL = "RETRY_POOL"
-    """Forget the pool's pause after failed starts."""
+    """End the pool's pause after failed starts."""
     HOLD_RESOURCE = "HOLD_RESOURCE"
-    """Keep the resource as it is until `until`: nobody gets it and nothing deletes it."""
+    """Hold the resource until `until`: it is neither assigned nor deleted."""
     RELEASE_RESOURCE = "RELEASE_RESOURCE"
-    """Hold it no longer."""
+    """End the hold of the resource."""
 
 
 class Intent(Document, frozen=True, kw_only=True):
-    """What an operator asked for, until the next reconcile pass has decided it.
+    """An operator's request, until the next reconcile pass has decided it.
 
-    It is about a `resource` or a `pool`; `by` is who asked. With `unused_only`, a delete holds only while the resource
-    is UP, free, and its last livecheck was good.
+    It is about a `resource` or a `pool`; `by` is the operator. With `unused_only`, a delete applies only while the
+    resource is UP and free and its last livecheck was good.
     """
 
     id: int
@@ -355,25 +360,27 @@ class Intent(Document, frozen=True, kw_only=True):
 
 
 class AgentState(StrEnum):
+    """The states of an agent."""
+
     NEW = "NEW"
-    """Its ticket waits, or is about to be taken."""
+    """Its ticket waits, or is about to be created."""
     PREPARING = "PREPARING"
     """`cmd_prepare` runs."""
     WORKING = "WORKING"
-    """Prepared; until it is finished, agrees to go, or loses its resource."""
+    """Prepared, until it finishes, agrees to end, or loses its resource."""
     TERMINATING = "TERMINATING"
     """`cmd_terminate` runs."""
     ENDED = "ENDED"
-    """Its ticket is to be closed, then it is dropped."""
+    """Its ticket is to be closed; then the agent is removed."""
 
 
 class Agent(Document, frozen=True, kw_only=True):
     """One agent of a group.
 
-    `id` is the number of its ticket too: it is reserved, written here, and only then is the ticket taken. `options`
-    are those of `config.agents.AgentGroup` that its group had last, so that a group that left the file can still
-    terminate. `changed_at` is when it came into its state, `reason` why; `lost_runs` counts the runs of the state's
-    hook that a crash of the machine took away. `history` holds its transitions.
+    `id` is also the number of its ticket: the number is reserved, written here, and only then is the ticket created.
+    `options` are the last good ones of its `config.agents.AgentGroup`, so that agents of a removed group can still be
+    terminated. `changed_at` and `reason` say when and why it entered its state; `lost_runs` counts runs of the state's
+    hook that were lost in a crash of the machine. `history` is its transitions.
     """
 
     id: int

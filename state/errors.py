@@ -1,18 +1,8 @@
-"""What can go wrong with documents. Errors carry facts; the edges make sentences of them."""
+"""What can go wrong with documents.
 
-import errno
-from pathlib import Path
-
-_OF_ONE_FILE = (
-    errno.EIO,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ELOOP,
-    errno.ENXIO,
-    errno.EUCLEAN,
-    errno.EBADMSG,
-    errno.EFBIG,
-)
+Errors carry facts (a place, a key, a reason) and no paths; the edges of the program make sentences of them. A place is
+a text that names one thing in the store, such as `tickets/open/42`.
+"""
 
 
 class StateError(Exception):
@@ -40,74 +30,80 @@ class NotFound(StateError):
 class Conflict(StateError):
     """The document is not (or no longer) what the caller expected."""
 
-    def __init__(self, kind: str, key: int | str, why: str) -> None:
-        super().__init__(f"{kind} {key}: {why}")
+    def __init__(self, kind: str, key: int | str, reason: str) -> None:
+        super().__init__(f"{kind} {key}: {reason}")
         self.kind = kind
         self.key = key
-        self.why = why
+        self.reason = reason
 
 
 class CorruptDocument(StateError):
-    """The file does not hold a document of its kind; `quarantined` is where it was moved, if it was."""
+    """What is at `place` is not a document of its kind. `quarantined` is the place that it was moved to, if it was."""
 
-    def __init__(self, path: Path, why: str, quarantined: Path | None = None) -> None:
-        super().__init__(f"{path}: {why}")
-        self.path = path
-        self.why = why
+    def __init__(self, place: str, reason: str, quarantined: str | None = None) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
         self.quarantined = quarantined
 
 
 class UnreadableDocument(StateError):
-    """The operating system refuses to read this one file, which stays where it is."""
+    """This one document cannot be read; it stays where it is."""
 
-    def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path}: {why}")
-        self.path = path
-        self.why = why
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
 
 
 class LockTimeout(StateError):
-    """The lock at `path` was not free within `seconds`."""
+    """Another process held the role at `place` for all of `seconds`."""
 
-    def __init__(self, path: Path, seconds: float) -> None:
-        super().__init__(f"{path}: not free within {seconds:g} s")
-        self.path = path
+    def __init__(self, place: str, seconds: float) -> None:
+        super().__init__(f"{place}: not free within {seconds:g} s")
+        self.place = place
         self.seconds = seconds
 
 
 class StoreUnavailable(StateError):
-    """The operating system refused to read or write `path` (full, read-only, no permission, I/O error)."""
+    """The store cannot read or write `place` now (full, read-only, no permission, I/O error).
 
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(f"{path}: {error.strerror or error}")
-        self.path = path
-        self.error = error
+    With `one_document` the reason concerns this place alone, so that it is worth going on with the others.
+    """
 
-    @property
-    def of_one_file(self) -> bool:
-        """Whether it concerns this file, not the process or the disk (no descriptors left, no space, ...)."""
-        return self.error.errno in _OF_ONE_FILE
+    def __init__(self, place: str, reason: str, one_document: bool = False) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        self.reason = reason
+        self.one_document = one_document
 
 
 class StoreFrozen(StateError):
-    """A sync of `path` failed earlier: this process acknowledges nothing more until it is started again."""
+    """The disk failed to keep a write at `place`: this process confirms no further write until it is restarted."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path}: a sync failed; nothing is written until the process is restarted")
-        self.path = path
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place}: a sync failed; this process writes nothing more until it is restarted")
+        self.place = place
+
+
+class StoreInUse(StateError):
+    """The store `name` has documents or a leader, so that it cannot be filled with others."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}; import into an empty folder that no server uses")
+        self.name = name
+        self.reason = reason
 
 
 class UnknownFormat(StateError):
-    """The folder was written by a newer layout (`found`) than this program knows (`known`)."""
+    """A newer layout (`found`) than this program knows (`known`) is at `place`.
 
-    def __init__(self, path: Path, found: str, known: int) -> None:
-        super().__init__(f"{path}: layout {found}, this program knows up to {known}")
-        self.path = path
+    With `corrupt`, no program can have written what was found.
+    """
+
+    def __init__(self, place: str, found: str, known: int, corrupt: bool = False) -> None:
+        super().__init__(f"{place}: layout {found}, this program knows up to {known}")
+        self.place = place
         self.found = found
         self.known = known
-
-    @property
-    def damaged(self) -> bool:
-        """Whether no program can have meant what was found: it names no layout and no work in progress."""
-        words = self.found.isascii() and self.found.isprintable()
-        return not words or (len(self.found) < 3 and not self.found.isdigit())
+        self.corrupt = corrupt

@@ -6,7 +6,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from state.store import Store
+from state.files.store import FileStore
 from tests import leftovers
 
 # `make test` runs the profile `quick`; `make test-all` also runs the properties with --hypothesis-profile=thorough.
@@ -24,9 +24,9 @@ _left_running = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> FileStore:
     """An empty store in the folder `state`."""
-    return Store(tmp_path / "state")
+    return FileStore(tmp_path / "state")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,24 +5,24 @@ from collections.abc import Iterator
 
 from functions.policy.transitions.history import Key, key_of, key_of_line, last_number, lines_of
 from state.documents import Document, Event, Ticket
-from state.files.events import Place
-from state.store import Store
+from state.files.store import FileStore
+from state.store import Place
 
 
-def lines(store: Store) -> list[Event]:
+def lines(store: FileStore) -> list[Event]:
     """All whole lines, in the order in which they were written; none may be damaged."""
     found = whole_lines(store)
     assert len(found) == sum(len(piece.lines) for piece in store.events.forwards(Place("", 0)))
     return found
 
 
-def whole_lines(store: Store) -> list[Event]:
+def whole_lines(store: FileStore) -> list[Event]:
     """Those that can be read, as readers do it: a power cut may leave others."""
     found = [line.event() for piece in store.events.forwards(Place("", 0)) for line in piece.lines]
     return [event for event in found if event is not None]
 
 
-def documents(store: Store) -> Iterator[Document]:
+def documents(store: FileStore) -> Iterator[Document]:
     """Living and finished ones."""
     contents = store.read_all()
     yield from (*contents.tickets, *contents.resources, *contents.records, *contents.agents)
@@ -31,7 +31,7 @@ def documents(store: Store) -> Iterator[Document]:
             yield archive.read(key)
 
 
-def missing_and_double(store: Store) -> tuple[list[tuple[Key, int]], list[tuple[Key, int]]]:
+def missing_and_double(store: FileStore) -> tuple[list[tuple[Key, int]], list[tuple[Key, int]]]:
     """Transitions without a line, and those with more than one."""
     wanted: set[tuple[Key, int]] = set()
     for document in documents(store):

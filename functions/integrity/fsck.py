@@ -11,10 +11,8 @@ import msgspec
 
 from config.pools import Pool
 from functions.integrity.invariants import Fault, Inventory, Kind, check
-from state.documents import PoolRecord, ResourceState, TicketState
-from state.files.check.survey import Survey, survey
-from state.files.ids import is_number
-from state.files.quarantine import Aside
+from state.documents import PoolRecord, ResourceState, TicketState, is_number
+from state.survey import Survey
 
 PAUSE = 0.5
 """Seconds until what looks wrong beside a living server is looked at again."""
@@ -28,13 +26,9 @@ _WITH_KEYS = {
 }
 
 
-def examine(root: Path, log_dir: Path | None, now: float) -> list[Fault]:
-    """Every fault and note of the folder, faults first. The hooks' logs tell which resources were started.
-
-    Raises StoreUnavailable when it is no state folder or cannot be read, UnknownFormat when a newer program wrote it.
-    """
-    found = survey(root, now)
-    inventory = inventory_of(found, started(root, log_dir))
+def examine(found: Survey, log_dir: Path | None) -> list[Fault]:
+    """Every fault and note of a store, faults first. The hooks' logs show which resources were started."""
+    inventory = inventory_of(found, started(found, log_dir))
     faults = [*_faults_of_files(found), *_missing_pools(found), *_missing_agents(found), *check(inventory)]
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
@@ -82,7 +76,7 @@ def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
         runs=found.runs,
         agents=_agents(found),
         started=was_started,
-        told=found.told,
+        told=found.shown_waiting,
         happened={(kind, number) for kind, number in found.happened if kind != "agents"},
     )
 
@@ -107,14 +101,13 @@ def _options(record: PoolRecord) -> Pool | None:
         return None
 
 
-def started(root: Path, log_dir: Path | None) -> set[int]:
-    """Resources for which `cmd_new` was started since this folder was made: a log is made when its hook starts."""
-    if log_dir is None:
+def started(found: Survey, log_dir: Path | None) -> set[int]:
+    """Resources for which `cmd_new` was started since the store was made: a log is made when its hook starts."""
+    if log_dir is None or found.made_at is None:
         return set()
     try:
-        since = (root / "FORMAT").stat().st_mtime
         logs = [path for path in (log_dir / "hooks").iterdir() if path.name.endswith("_alloc")]
-        return {_number(path.name) for path in logs if path.stat().st_mtime > since} - {0}
+        return {_number(path.name) for path in logs if path.stat().st_mtime > found.made_at} - {0}
     except OSError:
         return set()
 
@@ -129,7 +122,7 @@ def _lost(found: Survey) -> Iterator[tuple[str, int]]:
     for aside in found.quarantined:
         if aside.folder in _WITH_KEYS and is_number(aside.key) and (aside.folder, aside.key) not in present:
             yield _WITH_KEYS[aside.folder], int(aside.key)
-    for file in (*found.damaged, *found.unreadable):
+    for file in (*found.corrupt, *found.unreadable):
         kind, _, rest = file.partition("/")
         number = rest.rpartition("/")[2].removesuffix(".json")
         if kind in ("tickets", "resources") and is_number(number):
@@ -149,7 +142,7 @@ def _present(found: Survey) -> set[tuple[str, str]]:
 
 
 def _faults_of_files(found: Survey) -> Iterator[Fault]:
-    for file, why in found.damaged.items():
+    for file, why in found.corrupt.items():
         yield Fault(Kind.DAMAGED, file, f"it is damaged: {why}", _repair_of_damage(file))
     for file, why in found.unreadable.items():
         repair = "Mend its permissions or the disk; a restored copy can be put in its place."
@@ -168,7 +161,7 @@ def _faults_of_files(found: Survey) -> Iterator[Fault]:
 def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
     present = _present(found)
     for aside in found.quarantined:
-        name, was = f"quarantine/{aside.path.name}", _place(aside)
+        name, was = aside.place, aside.origin
         documents = aside.folder.startswith(("tickets/o", "tickets/d", "resources/", "agents"))
         if not documents or (aside.folder, aside.key) in present:
             sentence = f"it is kept since {was} was damaged, and nothing is missing"
@@ -184,7 +177,7 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
     for resource in found.resources.values():
         if resource.state is not ResourceState.ENDED:
             users.setdefault(f"pools/{resource.pool}.json", resource.id)
-    told = {*found.records, *found.damaged, *found.unreadable}
+    told = {*found.records, *found.corrupt, *found.unreadable}
     told |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
     for file in sorted(users.keys() - told):
         sentence = f"it is gone, although resource {users[file]} is of this pool"
@@ -203,14 +196,10 @@ def _missing_agents(found: Survey) -> Iterator[Fault]:
 
 def _agents(found: Survey) -> set[int]:
     """The agents whose document is somewhere, whether it can be read or not."""
-    files = (*found.agents, *found.damaged, *found.unreadable)
+    files = (*found.agents, *found.corrupt, *found.unreadable)
     names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
     names += [aside.key for aside in found.quarantined if aside.folder == "agents"]
     return {int(name) for name in names if is_number(name)}
-
-
-def _place(aside: Aside) -> str:
-    return f"{aside.folder}/{aside.key}" if aside.folder else aside.key
 
 
 def _kind_of(file: str) -> Kind:

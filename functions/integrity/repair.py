@@ -4,26 +4,29 @@ The original of whatever is changed is kept in `quarantine/`.
 """
 
 from collections.abc import Iterator
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.integrity import salvage
 from functions.integrity.fsck import inventory_of, started
 from functions.integrity.invariants import RUN_OF, Kind, check
 from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import fail_ticket
-from state.documents import HookKind, Resource, Run, Ticket, TicketState
+from state.documents import Document, HookKind, Resource, Run, Ticket, TicketState, is_number
 from state.errors import CorruptDocument, StoreUnavailable
+from state.files import checksum
 from state.files import layout as tree
-from state.files.archive import Archived
+from state.files.archive import ArchivedFolder
 from state.files.check.survey import survey
-from state.files.collection import Collection
-from state.files.ids import is_number
-from state.files.keys import Keys
-from state.files.quarantine import Aside, Quarantine
-from state.files.staging import Files
-from state.store import Batch, Put, Store
+from state.files.disk import Disk
+from state.files.folder import Folder
+from state.files.quarantine import Quarantine
+from state.files.store import FileStore
+from state.store import Batch, Put
+from state.survey import Quarantined
+
+D = TypeVar("D", bound=Document)
 
 
 def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
@@ -33,17 +36,17 @@ def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
 
     Raises StoreUnavailable, and UnknownFormat when a newer program wrote the folder.
     """
-    files = Files(root)
-    done = tree.mend(files, Quarantine(files))
-    repairing = _Repair(Store(root), started(root, log_dir), now)
+    disk = Disk(root)
+    done = tree.mend(disk, Quarantine(disk))
+    repairing = _Repair(FileStore(root), started(survey(root, now), log_dir), now)
     for step in (repairing.move_damaged, repairing.salvage, repairing.mend_counters, repairing.mend_documents):
         done += step()
-    removed = files.remove_orphans(now)
+    removed = disk.remove_orphans(now)
     return done + ([f"{removed} files in tmp/ removed"] if removed else [])
 
 
 class _Repair:
-    def __init__(self, store: Store, started: set[int], now: float) -> None:
+    def __init__(self, store: FileStore, started: set[int], now: float) -> None:
         self.store = store
         self.started = started
         self.now = now
@@ -51,23 +54,12 @@ class _Repair:
     def move_damaged(self) -> Iterator[str]:
         """To quarantine, as a scheduler does with living documents."""
         for fault in (*self.store.read_all().corrupt, *self._damaged_for_good()):
-            aside = fault.quarantined.name if fault.quarantined else "quarantine"
-            yield f"{self._name(fault.path)} was damaged ({fault.why}); moved to quarantine/{aside}"
+            yield f"{fault.place} was corrupt ({fault.reason}); moved to {fault.quarantined or 'quarantine'}"
 
     def _damaged_for_good(self) -> Iterator[CorruptDocument]:
         """What is finished, and keys. What the system refuses to read stays, and keeps nobody from the others."""
-        keys = Keys(self.store)
-        checks = [partial(keys.check, name, before=0) for name in keys.names()]
-        for archive in (self.store.tickets, self.store.resources):
-            checks += [partial(archive.quarantine_archived, key) for key in archive.archived()]
-        for check_one in checks:
-            try:
-                fault = check_one()
-            except StoreUnavailable as refused:
-                if not refused.of_one_file:
-                    raise
-                continue
-            if fault is not None:
+        for fault in chain(self.store.keys.forget_before(0.0), self.store.corruption.check_finished()):
+            if isinstance(fault, CorruptDocument):
                 yield fault
 
     def salvage(self) -> Iterator[str]:
@@ -76,26 +68,26 @@ class _Repair:
             try:
                 content = self.store.quarantine.read(aside)
             except StoreUnavailable as refused:
-                if not refused.of_one_file:
+                if not refused.one_document:
                     raise
-                yield f"quarantine/{aside.path.name} left as it is, since it cannot be read: {refused.error.strerror}"
+                yield f"{aside.place} left as it is, since it cannot be read: {refused.reason}"
                 continue
             if aside.folder.startswith("tickets/") and is_number(aside.key):
-                ticket = salvage.whole(Ticket, content, int(aside.key))
+                ticket = _whole(Ticket, content, int(aside.key))
                 yield from self._put_back(
                     aside, self.store.tickets, ticket or salvage.failed_ticket(int(aside.key), content, self.now)
                 )
             elif aside.folder.startswith("resources/") and is_number(aside.key):
-                resource = salvage.whole(Resource, content, int(aside.key))
+                resource = _whole(Resource, content, int(aside.key))
                 if resource is None and aside.folder == "resources/live":
                     resource = salvage.resource_to_delete(int(aside.key), content)
                 yield from self._put_back(aside, self.store.resources, resource)
 
     def _put_back(
-        self, aside: Aside, collection: Collection[Any, int], document: Ticket | Resource | None
+        self, aside: Quarantined, collection: Folder[Any, int], document: Ticket | Resource | None
     ) -> Iterator[str]:
         if document is not None and collection.put_back(document):
-            yield f"{collection.kind} {document.id} put back as {document.state}, from quarantine/{aside.path.name}"
+            yield f"{collection.kind} {document.id} put back as {document.state}, from {aside.place}"
 
     def mend_counters(self) -> Iterator[str]:
         found = survey(self.store.root, self.now)
@@ -125,9 +117,10 @@ class _Repair:
                     yield f"{fault.file}: {fault.sentence}; moved to quarantine"
                 case Kind.WRONG_PLACE:
                     finished = found.done.get(fault.file) or found.ended.get(fault.file)
-                    collection: Archived[Any] = self.store.tickets if fault.file in found.done else self.store.resources
+                    is_ticket = fault.file in found.done
+                    archive: ArchivedFolder[Any] = self.store.tickets if is_ticket else self.store.resources
                     self.store.quarantine.take(path)
-                    collection.put_back(finished)
+                    archive.put_back(finished)
                     yield f"{fault.file}: {fault.sentence}; put back among the living"
                 case Kind.HALF_GRANTED | Kind.DOUBLE_GRANT:
                     self.store.quarantine.keep(path)
@@ -155,5 +148,11 @@ class _Repair:
         found = survey(self.store.root, self.now)
         return [fault for fault in check(inventory_of(found, self.started)) if fault.kind is kind]
 
-    def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.store.root))
+
+def _whole(form: type[D], content: bytes, key: int) -> D | None:
+    """The document when all of its fields can be read and its check sum, if that is still there, is theirs."""
+    document = salvage.whole(form, content, key)
+    written = checksum.stated(content)
+    if document is not None and written not in (None, checksum.stated(checksum.encode(document))):
+        return None
+    return document

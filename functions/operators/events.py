@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from functions.web.offload import Few, in_thread
 from functions.web.parking import Parking
 from functions.web.requests import Fields, Id, Wait, client_socket, parse_query, read_id
 from state.documents import Event
-from state.files.events import EventFiles, Line, Piece, Place
+from state.store import Events, Line, Piece, Place
 
 DEFAULT_LIMIT = 100
 MOST_AT_ONCE = 1000
@@ -136,7 +135,7 @@ def event_searches(context: Context) -> Few:
 
 def event_waiters(context: Context) -> Parking:
     """The requests that wait for events; one per application."""
-    waiters = Parking(lambda: context.store.watch("events"))
+    waiters = Parking(lambda: context.store.changes("events"))
     lifetime.on_stop(waiters.wake_all)
     return waiters
 
@@ -192,25 +191,25 @@ def place_of(name: str, text: str | None) -> Place | None:
     return place
 
 
-def newest(files: EventFiles, wanted: EventFilter, limit: int, before: Place | None = None) -> Found:
+def newest(files: Events, wanted: EventFilter, limit: int, before: Place | None = None) -> Found:
     """The last `limit` matching events before this place."""
     end = files.end()
-    start = min(end if before is None else before, _day_after(wanted.until), end)
-    first_day = _day(wanted.since)
+    start = min(end if before is None else before, _place_after(wanted.until), end)
+    first = Place.at(wanted.since)
     found: list[EventLine] = []
     for number, piece in enumerate(files.backwards(wanted.needle, start), start=1):
         for line in _matching(piece, wanted):
             if len(found) == limit:
                 return Found(found[::-1], end, found[-1].line.begin if found else start)
             found.append(line)
-        if piece.place.day < first_day:
+        if piece.place < first:
             break
         if number == MOST_PIECES:
             return Found(found[::-1], end, piece.place)
     return Found(found[::-1], end)
 
 
-def following(files: EventFiles, wanted: EventFilter, after: Place, limit: int) -> Found:
+def following(files: Events, wanted: EventFilter, after: Place, limit: int) -> Found:
     """The first `limit` matching events after this place."""
     found: list[EventLine] = []
     for number, piece in enumerate(files.forwards(after, wanted.needle), start=1):
@@ -226,7 +225,7 @@ def following(files: EventFiles, wanted: EventFilter, after: Place, limit: int) 
 
 def first_place(at: float) -> Place:
     """A place before all events since this time (Unix seconds)."""
-    return Place(_day(at), 0)
+    return Place.at(at)
 
 
 def event_text(event: Event) -> str:
@@ -277,13 +276,9 @@ def _matching(piece: Piece, wanted: EventFilter) -> list[EventLine]:
     return [EventLine(line, event) for line, event in parsed if event is not None and wanted.matches(event)]
 
 
-def _day(at: float) -> str:
-    return "0000-00-00" if at == -math.inf else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-
-
-def _day_after(at: float) -> Place:
+def _place_after(at: float) -> Place:
     """A place after all events up to this time, including those that the leader wrote a day late."""
-    return Place("9999-99-99", 0) if at == math.inf else Place(_day(at + 2 * _DAY), 0)
+    return Place.at(at + 2 * _DAY)
 
 
 def _reply(found: Found, json: bool) -> Response:

@@ -21,6 +21,7 @@ from functions.web.errors import AlreadyUnderWay
 from functions.web.offload import in_thread
 from functions.web.requests import NoFields, parse_query
 from state.errors import StateError, StoreFrozen, StoreUnavailable, UnknownFormat
+from state.host.machine import FileStamp, stamp_of
 
 TOLERANCE = 30.0
 """Seconds by which the scheduler may be late: a pass over very many documents takes its time."""
@@ -86,7 +87,7 @@ def _store_problems(context: Context) -> list[str]:
     except UnknownFormat:
         return ["The state folder was written by a newer version."]
     except StoreUnavailable as error:
-        return [f"The state folder cannot be written: {error.error.strerror or error.error}."]
+        return [f"The state folder cannot be written: {error.reason}."]
     except StateError:
         return ["The state folder cannot be used."]
     return []
@@ -108,16 +109,15 @@ def _scheduler_problems(context: Context) -> list[str]:
 
 def _server_file_warnings(folder: Path) -> list[str]:
     """What is wrong with server.yaml as it is now; this process keeps the settings that it read at its start."""
-    try:
-        status = (folder / "server.yaml").stat()
-    except OSError:
+    stamp = stamp_of(folder / "server.yaml")
+    if stamp is None:
         return []
-    faults = _server_file_faults(folder, (status.st_mtime_ns, status.st_ino, status.st_size))
+    faults = _server_file_faults(folder, stamp)
     return [f"{fault}; the server would not start with this file." for fault in faults]
 
 
 @functools.lru_cache(maxsize=1)
-def _server_file_faults(folder: Path, _version: tuple[int, int, int]) -> tuple[str, ...]:
+def _server_file_faults(folder: Path, _stamp: FileStamp) -> tuple[str, ...]:
     try:
         load_settings({"CONFIG_DIR": str(folder)})
     except ConfigError as error:
@@ -154,7 +154,7 @@ def check_state() -> Response:
     parse_query(NoFields)
 
     def examine_once() -> list[Fault]:
-        return examine(context.store.root, context.settings.log_dir, context.clock())
+        return examine(context.store.survey(context.clock()), context.settings.log_dir)
 
     if not _one_check_at_a_time.acquire(blocking=False):
         raise AlreadyUnderWay("a check of the state folder")

@@ -30,8 +30,8 @@ from functions.web.context import Context, current
 from functions.web.requests import Fields, parse_query
 from state.documents import Actor, Event, ResourceState, TicketState
 from state.errors import NotFound
-from state.files.events import EventFiles
 from state.lifecycle import TicketEvent
+from state.store import Events
 
 LONGEST_SEARCH = 5.0
 """Seconds for which the files of events are searched, at most."""
@@ -138,7 +138,7 @@ def _history_from_files(context: Context, id_or_name: str, limit: int, at: float
     return ResourceHistory(last.resource, last.name or "", last.pool, state, events[:limit], holdings, deleted=True)
 
 
-def _last_events(files: EventFiles, wanted: EventFilter, limit: int) -> list[Event]:
+def _last_events(files: Events, wanted: EventFilter, limit: int) -> list[Event]:
     """The last events of a resource and its tickets, as far as they are found within `LONGEST_SEARCH`."""
     found, deadline = newest(files, wanted, limit or 1), time.monotonic() + LONGEST_SEARCH
     while not found.lines and found.earlier is not None and time.monotonic() < deadline:
@@ -146,7 +146,7 @@ def _last_events(files: EventFiles, wanted: EventFilter, limit: int) -> list[Eve
     return [event for event in found.events if event.kind in ("resource", "ticket")]
 
 
-def _next_ended_holdings(files: EventFiles, resource: int, at: float) -> list[Holding]:
+def _next_ended_holdings(files: Events, resource: int, at: float) -> list[Holding]:
     """The holdings that ended first after this time, as far as they are found within `LONGEST_SEARCH`."""
     wanted, place, deadline = (
         EventFilter(since=at, resource=resource),

@@ -16,7 +16,6 @@ from functions.leader_view import Pools
 from functions.web.context import Context
 from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
-from state.files.cache import Reading
 
 COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
 """Names of the counts of a pool, in the order in which lists show them."""
@@ -149,10 +148,6 @@ class ReadModelCache:
         store = context.store
         self._context = context
         self._store = store
-        self._tickets = Reading(store.tickets)
-        self._resources = Reading(store.resources)
-        self._records = Reading(store.pools)
-        self._intents = Reading(store.intents)
 
     def read(self) -> ReadModel:
         """The read model as of now."""
@@ -164,21 +159,19 @@ class ReadModelCache:
 
     def tickets(self) -> tuple[Ticket, ...]:
         """The tickets that are not settled, by id."""
-        return self._tickets.documents()
+        return self._store.tickets.all()
 
     def resources(self) -> tuple[Resource, ...]:
         """The resources that are not ENDED, by id."""
-        return tuple(one for one in self._resources.documents() if one.state is not ResourceState.ENDED)
+        return tuple(one for one in self._store.resources.all() if one.state is not ResourceState.ENDED)
 
     def intents(self) -> tuple[Intent, ...]:
         """What operators asked for and the leader has not decided yet, by id."""
-        return self._intents.documents()
+        return self._store.intents.all()
 
     def records(self) -> list[PoolRecord]:
         """The records of all pools ever seen, in the order of pools.yaml; pools that left the file come last."""
-        return sorted(
-            self._records.documents(), key=lambda record: (not record.configured, record.position, record.name)
-        )
+        return sorted(self._store.pools.all(), key=lambda record: (not record.configured, record.position, record.name))
 
     def find_resource(self, id_or_name: str) -> Resource:
         """The resource with this id or name, a living one rather than an ended one; raises NotFound."""
@@ -202,7 +195,7 @@ class ReadModelCache:
         Only where a pool's `name_pattern` has no `{id}`, which is written with at least 8 digits, must ended resources
         be searched one by one.
         """
-        patterns = [record.options.get("name_pattern", "{id}") for record in self._records.documents()]
+        patterns = [record.options.get("name_pattern", "{id}") for record in self._store.pools.all()]
         if all("{id}" in pattern for pattern in patterns):
             ids = {int(digits) for length in (8, 9) for digits in re.findall(rf"(?=([0-9]{{{length}}}))", name)}
             return sorted(ids, reverse=True)

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from functions.text import clock, percent, plural, span
 from functions.web.context import Context
-from state.files.samples import Sample, Stamp, Use
+from state.sample import Sample, Stamp, Use
 
 DAY = 86400.0
 HEIGHT = 100

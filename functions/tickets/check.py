@@ -12,7 +12,7 @@ from functions.web.context import Context, current
 from functions.web.errors import StillWaiting, TicketOver
 from functions.web.requests import Fields, NoFields, parse_query, read_id
 from state.documents import Ticket, TicketState
-from state.files.archive import Read
+from state.store import Read
 
 Closed = Annotated[
     bool, Meta(description="With 1, also the output of a ticket that is closed or failed, if it ever had a resource.")

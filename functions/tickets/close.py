@@ -14,7 +14,7 @@ from functions.web.context import Context, current
 from functions.web.errors import BadField, BadParameter
 from functions.web.requests import Fields, NoFields, parse_body, parse_query, read_id
 from state.documents import Ticket
-from state.files.archive import Change
+from state.store import Change
 
 Bad = Annotated[
     str,

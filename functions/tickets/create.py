@@ -14,7 +14,7 @@ from functions.web.offload import in_thread
 from functions.web.requests import Fields, label_of, parse_body
 from state.documents import Ticket
 from state.errors import Conflict
-from state.files.archive import Create
+from state.store import Create
 
 LONGEST_KEY = 255
 
@@ -55,7 +55,7 @@ def create(context: Context, tags: tuple[str, ...], sandbox: str | None, key: st
         return context.do(Create(make))
     request_body = msgspec.json.encode((tags, sandbox)).decode()
     try:
-        created, _ = in_thread(context.keys.create_once, key, request_body, make)
+        created, _ = in_thread(context.store.keys.create_once, key, request_body, make)
     except Conflict as conflict:
         raise KeyReused(int(conflict.key)) from conflict
     return created

@@ -57,7 +57,7 @@ def until_served(context: Context, number: int, seconds: float, client: Any) -> 
     until = time.monotonic() + seconds
     ticket = tickets.read(number)
     if ticket.waiting and seconds > 0 and not lifetime.stopping():
-        with context.parking.spot(tickets.path(number).name, client) as spot:
+        with context.parking.spot(number, client) as spot:
             while (ticket := tickets.read(number)).waiting and not lifetime.stopping() and not spot.abandoned:
                 left = until - time.monotonic()
                 if left <= 0:

@@ -117,7 +117,7 @@ def wait_for_pass(context: Context, ticket: Ticket) -> bool:
     if _is_considered(context, ticket):
         return False
     until = time.monotonic() + PATIENCE
-    with context.parking.spot(context.store.tickets.path(ticket.id).name) as spot:
+    with context.parking.spot(ticket.id) as spot:
         while ticket.waiting and not _is_considered(context, ticket) and not lifetime.stopping():
             left = until - time.monotonic()
             if left <= 0:

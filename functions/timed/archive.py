@@ -8,9 +8,8 @@ waits for it.
 import logging
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from functions.logfields import of_file
+from functions.logfields import of_place
 from functions.timed.leader import Leader
 from state.errors import StoreUnavailable
 
@@ -54,19 +53,18 @@ def archive(leader: Leader) -> None:
     _tell(leader, refused | others)
 
 
-def _tell(leader: Leader, refused: Mapping[Path, StoreUnavailable]) -> None:
+def _tell(leader: Leader, refused: Mapping[str, StoreUnavailable]) -> None:
     """Log what is new about where nothing can be moved to, and have it shown."""
     before, now = leader.mirror.not_archived, dict[str, str]()
-    for folder, error in refused.items():
-        name = str(folder.relative_to(leader.store.root))
-        now[name] = error.error.strerror or str(error.error)
+    for name, error in refused.items():
+        now[name] = error.reason
         if before.get(name) != now[name]:
             log.error(
                 "what is finished cannot be moved to %s: %s; it stays where it is, and is tried again every %g s",
                 name,
                 now[name],
                 REFUSED_PAUSE,
-                extra=of_file(error.path),
+                extra=of_place(error.place),
             )
     for name in before.keys() - now.keys():
         log.info("what is finished can be moved to %s again", name)

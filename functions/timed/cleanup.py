@@ -44,8 +44,9 @@ def cleanup(leader: Leader, unknown: Unknown) -> float | None:
     now = leader.clock()
     leader.mend()
     swept = leader.store.sweep(now, leader.settings.ticket_retention, leader.settings.resource_retention)
-    if swept.tickets or swept.resources or swept.staged:
-        log.info("removed %d old tickets, %d old resources, %d leftovers", swept.tickets, swept.resources, swept.staged)
+    if swept.tickets or swept.resources or swept.leftovers:
+        removed = swept.tickets, swept.resources, swept.leftovers
+        log.info("removed %d old tickets, %d old resources, %d leftovers", *removed)
     old_days = leader.store.events.thin_out(now - leader.settings.event_retention)
     if old_days:
         log.info("removed the events of %d days", old_days)
@@ -168,4 +169,4 @@ def _close_forgotten_failures(leader: Leader, now: float) -> None:
     if not forgotten:
         return
     leader.store.commit(Batch([Update(ticket, close_ticket(ticket, now)) for ticket in forgotten]))
-    leader.refresh({"tickets": {f"{ticket.id}.json" for ticket in forgotten}})
+    leader.refresh({"tickets": {ticket.id for ticket in forgotten}})

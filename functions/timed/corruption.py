@@ -6,35 +6,34 @@ and returns what it found; `leader.py` applies that.
 """
 
 import logging
-import os
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.integrity import salvage
-from functions.logfields import of_file
+from functions.logfields import of_place
 from functions.policy.snapshot.numbers import Reservation
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.history import QuarantinedFile
-from state.documents import Document, Resource, ResourceState
+from state.documents import Document, Resource, ResourceState, is_number
 from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
-from state.files.collection import Collection
-from state.files.ids import is_number
-from state.files.quarantine import Aside
-from state.store import Store
+from state.store import Documents, PutBack, Store
+from state.survey import Quarantined
 
 log = logging.getLogger(__name__)
+
+D = TypeVar("D", bound=Document)
+K = TypeVar("K", int, str)
+
 
 SHOWN = 100
 """How many corrupt documents, or archive folders that cannot be written, are listed one by one."""
 _ABOUT = {"tickets": "ticket", "resources": "resource", "pools": "pool", "agents": "ticket"}
-"""By folder: which field of an event names the document. An agent has the number of its ticket."""
+"""By part of a place: which field of an event names the document. An agent has the number of its ticket."""
 
 
 class CorruptionReport:
-    """What is corrupt in one state folder, as of the last look at it."""
+    """What is corrupt in one store, as of the last look at it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,12 +41,12 @@ class CorruptionReport:
         """One sentence for each corrupt file, up to `SHOWN` of them."""
         self.count = 0
         """How many files are corrupt; there may be more than sentences."""
-        self.refused: dict[Path, UnreadableDocument] = {}
-        """Documents that the system refuses to read."""
+        self.refused: dict[str, UnreadableDocument] = {}
+        """Documents that cannot be read, by place."""
         self.quarantined: set[str] = set()
-        """What is in quarantine, as paths below the state folder."""
-        self._why: dict[Path, str | None] = {}
-        """The known reasons, by path in quarantine."""
+        """The places of what is in quarantine."""
+        self._reasons: dict[str, str | None] = {}
+        """The known reasons, by place in quarantine."""
 
     def read_anew(self, corrupt: Iterable[CorruptDocument], unreadable: Iterable[UnreadableDocument]) -> None:
         """Note that all documents were read: these were moved to quarantine, and only these others are refused."""
@@ -60,115 +59,96 @@ class CorruptionReport:
     def moved(self, fault: CorruptDocument) -> None:
         """Note and log that a document was moved to quarantine."""
         log.error(
-            "%s is corrupt (%s); moved to %s", fault.path, fault.why, fault.quarantined, extra=of_file(fault.path)
+            "%s is corrupt (%s); moved to %s", fault.place, fault.reason, fault.quarantined, extra=of_place(fault.place)
         )
         if fault.quarantined is not None:
-            self.explain(fault.quarantined, fault.why)
+            self.explain(fault.quarantined, fault.reason)
 
-    def explain(self, path: Path, why: str) -> None:
-        """Note why this file is in quarantine."""
-        self._why[path] = why
+    def explain(self, place: str, reason: str) -> None:
+        """Note why the thing at this place is in quarantine."""
+        self._reasons[place] = reason
 
     def refuse(self, fault: UnreadableDocument) -> bool:
-        """Note that the system refuses to read a document; returns whether that is new."""
-        if fault.path in self.refused:
+        """Note that a document cannot be read; returns whether that is new."""
+        if fault.place in self.refused:
             return False
-        log.error("%s; the file stays where it is and is tried again", fault, extra=of_file(fault.path))
-        self.refused[fault.path] = fault
+        log.error("%s; it stays where it is and is tried again", fault, extra=of_place(fault.place))
+        self.refused[fault.place] = fault
         return True
 
-    def look(self) -> tuple[list[Aside], list[QuarantinedFile]]:
+    def look(self) -> tuple[list[Quarantined], list[QuarantinedFile]]:
         """List the quarantine: everything in it, and the part that is new."""
-        things = self._store.quarantine.list()
-        before, self._why = self._why, {}
-        for aside in things:
-            known = aside.path in before
-            self._why[aside.path] = before[aside.path] if known else why_quarantined(self._store, aside)
-        moved = [_moved_aside(self._store.root, aside, self._why[aside.path]) for aside in things]
+        corruption = self._store.corruption
+        things = corruption.quarantined() if corruption else []
+        before, self._reasons = self._reasons, {}
+        for thing in things:
+            known = thing.place in before
+            self._reasons[thing.place] = before[thing.place] if known or not corruption else corruption.reason(thing)
+        moved = [_moved_aside(thing, self._reasons[thing.place]) for thing in things]
         new = [each for each in moved if each.now not in self.quarantined]
-        for aside in things:
-            if aside.path not in before:
-                log.error("in quarantine: %s", _sentence(aside, self._why[aside.path]), extra=of_file(aside.path))
+        for thing in things:
+            if thing.place not in before:
+                log.error("in quarantine: %s", _sentence(thing, self._reasons[thing.place]))
         self.quarantined = {each.now for each in moved}
         self._describe(things)
         return things, new
 
-    def _describe(self, things: Iterable[Aside]) -> None:
-        words = [_sentence(aside, self._why[aside.path]) for aside in things]
-        words += [f"{path.relative_to(self._store.root)}: {fault.why}" for path, fault in self.refused.items()]
+    def _describe(self, things: Iterable[Quarantined]) -> None:
+        words = [_sentence(thing, self._reasons[thing.place]) for thing in things]
+        words += [str(fault) for fault in self.refused.values()]
         self.count = len(words)
         if len(words) > SHOWN:
             words[SHOWN:] = [f"and {len(words) - SHOWN} more"]
         self.words = words
 
 
-def _sentence(aside: Aside, why: str | None) -> str:
-    place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
-    return f"{place}: {why or 'damaged'} ({aside.path.name})"
+def _sentence(thing: Quarantined, reason: str | None) -> str:
+    return f"{thing.origin}: {reason or 'corrupt'} ({thing.place.rpartition('/')[2]})"
 
 
-def about_of(folder: Path, key: object) -> dict[str, Any]:
-    """The fields of an event that name the document with this key in a folder."""
-    field = next((_ABOUT[part] for part in reversed(folder.parts) if part in _ABOUT), None)
+def about_of(place: str) -> dict[str, Any]:
+    """The fields of an event that name the document at a place."""
+    *folders, key = place.split("/")
+    field = next((_ABOUT[part] for part in reversed(folders) if part in _ABOUT), None)
     if field is None:
         return {}
     if field == "pool":
-        return {"pool": str(key)}
-    return {field: int(str(key))} if is_number(str(key)) else {}
+        return {"pool": key}
+    return {field: int(key)} if is_number(key) else {}
 
 
-def _moved_aside(root: Path, aside: Aside, why: str | None) -> QuarantinedFile:
-    place = f"{aside.folder}/{aside.key}" if aside.folder else aside.key
-    now = str(aside.path.relative_to(root))
-    return QuarantinedFile(place=place, now=now, at=aside.at, why=why, about=about_of(Path(aside.folder), aside.key))
+def _moved_aside(thing: Quarantined, reason: str | None) -> QuarantinedFile:
+    return QuarantinedFile(place=thing.origin, now=thing.place, at=thing.at, why=reason, about=about_of(thing.origin))
 
 
-def why_quarantined(store: Store, aside: Aside) -> str | None:
-    """Why another process moved this file to quarantine: what is wrong with it as the document that it was.
+def read_document(
+    store: Store, documents: Documents[D, K], key: K, unreadable: bool = False
+) -> tuple[D | None, CorruptDocument | None]:
+    """A living document, if there is one; a corrupt one is quarantined and returned as the fault.
 
-    None when it was no document, or a good one that somebody replaced or changed.
+    With `unreadable` so is one that cannot be read twice. Raises StoreUnavailable.
     """
-    collections: dict[str, Collection[Any, Any]] = {
-        "tickets": store.tickets,
-        "resources": store.resources,
-        "pools": store.pools,
-        "agents": store.agents,
-        "intents": store.intents,
-    }
-    collection = collections.get(aside.folder.partition("/")[0])
-    key = collection.key_of(f"{aside.key}.json") if collection else None
-    if collection is None or key is None:
-        return None
+    if store.corruption is None:
+        return documents.get(key), None
+    return store.corruption.read(documents, key, unreadable)
+
+
+def quarantine(store: Store, documents: Documents[D, K], key: K) -> CorruptDocument | None:
+    """Quarantine a living document that is corrupt or cannot be read; None when it is neither."""
+    return store.corruption.quarantine(documents, key, unreadable=True) if store.corruption else None
+
+
+def put_back(store: Store, documents: Documents[Any, Any], document: Document) -> PutBack:
+    """Write the last good version of a lost or corrupt document again; PENDING also when that fails now."""
+    if store.corruption is None:
+        return PutBack.ARCHIVED
+    what = f"{documents.kind} {document.key}"
+    about = of_place(documents.place(document.key))
     try:
-        collection.parse(aside.path, key)
-    except CorruptDocument as fault:
-        return fault.why
-    except StoreUnavailable as refused:
-        return refused.error.strerror or str(refused.error)
-    return None
-
-
-class PutBack(Enum):
-    """What became of writing a lost document again."""
-
-    WRITTEN = "written"
-    PENDING = "pending"
-    """It could not be written now, or something else came there; either way it is tried or looked at again."""
-    ARCHIVED = "archived"
-    """It was not lost: it is finished and was archived meanwhile."""
-
-
-def put_back(collection: Collection[Any, Any], document: Document) -> PutBack:
-    """Write the last good version of a lost or corrupt document again."""
-    what = f"{collection.kind} {document.key}"
-    about = of_file(collection.path(document.key))
-    try:
-        if collection.put_back(document):
+        result = store.corruption.put_back(documents, document)
+        if result is PutBack.WRITTEN:
             log.error("%s: its document was lost or corrupt; the last good one was written again", what, extra=about)
-            return PutBack.WRITTEN
-        if not os.path.lexists(collection.path(document.key)):
-            return PutBack.ARCHIVED
-        # Something else came there just now. The leader looks at it when the watch reports it.
+        return result
     except StoreUnavailable as error:
         log.error("%s: its document was lost or corrupt and cannot be written again now: %s", what, error, extra=about)
     return PutBack.PENDING
@@ -180,37 +160,36 @@ class Checked:
 
     document: Any = None
     corrupt: CorruptDocument | None = None
-    """Why the file was moved to quarantine, if it could not be read."""
-    foreign: Path | None = None
-    """Where in quarantine a good document is that another program wrote, if it could be moved."""
+    """Why the document was moved to quarantine, if it could not be read."""
+    foreign: str | None = None
+    """The place in quarantine of a good document that another program wrote, if it could be moved."""
     put_back: Any = None
     """The last good version, if it has to be written again."""
 
 
-def check_own(store: Store, collection: Collection[Any, Any], key: Any, known: Any, written: Any) -> Checked:
+def check_own(store: Store, documents: Documents[Any, Any], key: Any, known: Any, written: Any) -> Checked:
     """Compare a document that only the leader writes with what it wrote last; quarantine any other.
 
     `known` is the leader's version (None: it knows none), `written` the one that should be on disk. Raises
     StoreUnavailable.
     """
     try:
-        found, fault = collection.get_or_quarantine(key)
+        found, fault = read_document(store, documents, key)
     except StoreUnavailable as refused:
-        if known is None or not refused.of_one_file:
+        if known is None or not refused.one_document:
             raise
-        found, fault = None, collection.quarantine(key, unreadable=True)
+        found, fault = None, quarantine(store, documents, key)
     if found is None:
         return Checked(corrupt=fault, put_back=known)
     if known is None or found == written:
         return Checked(document=found, corrupt=fault)
-    path = collection.path(key)
-    foreign = store.quarantine.take(path)
+    foreign = store.corruption.displace(documents, key) if store.corruption else None
     log.error(
         "%s %s: another program changed its document; that version was moved to %s",
-        collection.kind,
+        documents.kind,
         key,
         foreign,
-        extra=of_file(path),
+        extra=of_place(documents.place(key)),
     )
     return Checked(document=found, corrupt=fault, foreign=foreign, put_back=known)
 
@@ -235,37 +214,26 @@ def _never_written(document: Document, under_way: Container[str]) -> bool:
 
 
 def lost_resources(
-    store: Store, known: Container[int], quarantined: Iterable[Aside], refused: Iterable[UnreadableDocument]
+    store: Store, known: Container[int], quarantined: Iterable[Quarantined], refused: Iterable[UnreadableDocument]
 ) -> dict[int, bytes]:
     """By id: what is left of the document of each resource that is not `known`, in quarantine or refused."""
-    lost: dict[int, bytes] = {}
-    for aside in quarantined:
-        if aside.folder == "resources/live" and is_number(aside.key) and not store.resources.exists(int(aside.key)):
-            lost[int(aside.key)] = _left_of(store, aside)
-    for fault in refused:
-        number = store.resources.key_of(fault.path.name)
-        if fault.path.parent == store.resources.folder and number is not None:
-            lost[number] = b""
+    lost = {number: _left_of(store, thing) for number, thing in _missing(store, store.resources, quarantined)}
+    lost |= {number: b"" for fault in refused if (number := _number_at(store.resources, fault.place)) is not None}
     return {number: content for number, content in lost.items() if number not in known}
 
 
 def doubtful_resources(
     store: Store,
     snapshot: Snapshot,
-    quarantined: Iterable[Aside],
+    quarantined: Iterable[Quarantined],
     refused: Iterable[UnreadableDocument],
     now: float,
 ) -> set[int]:
     """Free resources that a ticket may have whose document is in quarantine or refused."""
     tickets = store.tickets
-    lost: list[tuple[int, bytes, float]] = []
-    for aside in quarantined:
-        if aside.folder == "tickets/open" and is_number(aside.key) and not tickets.exists(int(aside.key)):
-            lost.append((int(aside.key), _left_of(store, aside), aside.at))
-    for fault in refused:
-        number = tickets.key_of(fault.path.name)
-        if fault.path.parent == tickets.folder and number is not None:
-            lost.append((number, b"", now))
+    missing = _missing(store, tickets, quarantined)
+    lost = [(number, _left_of(store, thing), thing.at) for number, thing in missing]
+    lost += [(number, b"", now) for fault in refused if (number := _number_at(tickets, fault.place)) is not None]
     lost = [ticket for ticket in lost if ticket[0] not in snapshot.tickets]
     if not lost:
         return set()
@@ -274,9 +242,25 @@ def doubtful_resources(
     return {resource.id for resource in free if any(salvage.may_have(*ticket, resource) for ticket in lost)}
 
 
-def _left_of(store: Store, aside: Aside) -> bytes:
+def _missing(
+    store: Store, documents: Documents[Any, int], quarantined: Iterable[Quarantined]
+) -> Iterator[tuple[int, Quarantined]]:
+    """The numbers of quarantined living documents in whose place there is nothing."""
+    for thing in quarantined:
+        number = _number_at(documents, thing.origin)
+        if number is not None and store.corruption and not store.corruption.exists(documents, number):
+            yield number, thing
+
+
+def _number_at(documents: Documents[Any, int], place: str) -> int | None:
+    """The number of the living document at a place, None when it is the place of something else."""
+    number = place.rpartition("/")[2]
+    return int(number) if is_number(number) and documents.place(int(number)) == place else None
+
+
+def _left_of(store: Store, thing: Quarantined) -> bytes:
     try:
-        return store.quarantine.read(aside)
+        return store.corruption.content(thing) if store.corruption else b""
     except StoreUnavailable:
         return b""
 

@@ -14,7 +14,7 @@ from typing import Any
 from functions.policy.transitions.history import EventSource, Key, began_at, key_of, key_of_line, lines_of
 from functions.timed.leader import Leader
 from state.errors import StoreUnavailable
-from state.files.events import EventFiles
+from state.store import Events
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,9 @@ def _write(leader: Leader, chronicle: Chronicle) -> None:
 
 def _begin(leader: Leader, now: float) -> None:
     """Put the files in order after a crash, and look also at documents that were finished shortly before it."""
-    torn = leader.store.events.cut_torn()
-    if torn:
-        log.warning("%s: the last line was torn; %d bytes cut off", leader.store.events.folder, torn)
+    repaired = leader.store.events.recover()
+    if repaired is not None:
+        log.warning("%s: %s", leader.store.name, repaired)
     horizon = _horizon(leader.store.events, now)
     most = MOST_LOOKED_AT if horizon == -math.inf else None
     for collection in (leader.store.tickets, leader.store.resources):
@@ -138,7 +138,7 @@ def _strangers(leader: Leader, chronicle: Chronicle) -> list[EventSource]:
     ]
 
 
-def last_told(files: EventFiles, documents: Iterable[EventSource], now: float) -> dict[Key, int]:
+def last_told(files: Events, documents: Iterable[EventSource], now: float) -> dict[Key, int]:
     """The number of the last event of each document that stands in the files; 0 when there is none.
 
     Only what may be missing is searched: lines are written within one turn, so that older ones are there. Raises
@@ -155,7 +155,7 @@ def last_told(files: EventFiles, documents: Iterable[EventSource], now: float) -
             if events and events[-1].at >= horizon:
                 wanted.add(key)
     oldest = math.inf
-    for number, piece in enumerate(files.backwards() if wanted else ()):
+    for number, piece in enumerate(files.backwards(strict=True) if wanted else ()):
         if not wanted or (number >= _LOOKED_THROUGH and oldest < horizon):
             break
         for line in piece.lines:
@@ -166,18 +166,15 @@ def last_told(files: EventFiles, documents: Iterable[EventSource], now: float) -
                 if found in wanted:
                     told[found] = max(told[found], event.n)
                     wanted.discard(found)
-    files.check_last()
     return told
 
 
-def _horizon(files: EventFiles, now: float) -> float:
+def _horizon(files: Events, now: float) -> float:
     """What happened before this time has its line; all time when there are no lines.
 
     Raises StoreUnavailable when the last file cannot be read.
     """
-    files.unreadable.clear()
-    lines = (line for piece in files.backwards() for line in piece.lines)
+    lines = (line for piece in files.backwards(strict=True) for line in piece.lines)
     events = (line.event() for line in islice(lines, _LAST_LINES))
     last = min((event.at for event in events if event is not None), default=-math.inf)
-    files.check_last()
     return min(last, now) - MARGIN

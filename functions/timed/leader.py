@@ -4,25 +4,26 @@ Every timed function takes one. Only the process that holds the leader's lease m
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from config.errors import Problem
 from config.pools import Pool
 from config.settings import Settings
-from functions.logfields import of_file, of_problem
+from functions.logfields import of_place, of_problem
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.pool import updated_records
 from functions.timed.corruption import (
     CorruptionReport,
-    PutBack,
     about_of,
     check_own,
     doubtful_resources,
     lost_documents,
     lost_resources,
     put_back,
+    quarantine,
+    read_document,
     reservations,
 )
 from functions.timed.hook_runs import HookRunner
@@ -32,15 +33,14 @@ from functions.timed.mirror import Mirror
 from functions.timed.pools_file import Faults, Pools, PoolsFile, Unchanged, last_good
 from state.documents import Agent, Document, ResourceState
 from state.errors import CorruptDocument, UnreadableDocument
-from state.files.collection import Collection, D, K
-from state.store import Batch, Contents, Put, Store
+from state.store import Batch, Contents, Documents, Put, PutBack, Store
 
 log = logging.getLogger(__name__)
 
-Changes = Mapping[str, set[str] | None]
-"""Changed file names by folder label; None stands for all of them."""
+Changes = Mapping[str, Set[int | str] | None]
+"""The keys of changed documents by kind; None stands for all of them."""
 OWN = ("resources", "pools", "agents")
-"""Labels of the folders that only the leader writes."""
+"""Kinds of documents that only the leader writes."""
 SHOWN_FAULTS = 5
 """How many faults of the configuration one event lists."""
 
@@ -134,23 +134,23 @@ class Leader:
         self.check_quarantine()
 
     def refresh(self, changes: Changes) -> bool:
-        """Read the documents with these file names again; returns whether anything is different."""
+        """Read these documents again; returns whether anything is different."""
         different = False
-        for label, names in changes.items():
-            if names is None:
+        for kind, keys in changes.items():
+            if keys is None:
                 self.load()
                 return True
-            if label == "tickets":
-                for key in _keys(self.store.tickets, names):
-                    different |= self._refresh_ticket(key)
-            elif label == "intents":
-                for key in _keys(self.store.intents, names):
-                    different |= self._refresh_intent(key)
-            elif label in OWN:
-                collection = getattr(self.store, label)
-                for key in _keys(collection, names):
-                    self.check_own(collection, key)
-            elif label == "quarantine":
+            if kind == "tickets":
+                for key in keys:
+                    different |= self._refresh_ticket(int(key))
+            elif kind == "intents":
+                for key in keys:
+                    different |= self._refresh_intent(int(key))
+            elif kind in OWN:
+                documents = getattr(self.store, kind)
+                for key in keys:
+                    self.check_own(documents, key)
+            elif kind == "corruption":
                 self.check_quarantine()
                 different = True
         return different
@@ -160,24 +160,24 @@ class Leader:
             # A late notification about a finished ticket that was already processed.
             return False
         known = self.mirror.snapshot.tickets.get(key)
-        ticket, fault = self.store.tickets.get_or_quarantine(key, unreadable=known is not None)
+        ticket, fault = read_document(self.store, self.store.tickets, key, unreadable=known is not None)
         if fault is not None:
             self.report_corrupt(fault)
         if ticket == known:
             return False
         if ticket is None:
-            # A ticket is never forgotten because its file is corrupt or away, only when it was archived.
+            # A ticket is never forgotten because its document is corrupt or missing, only when it was archived.
             if known is None or self._put_back(self.store.tickets, known):
                 return False
             self.mirror.forget_tickets([key])
         else:
             self.keep(ticket)
-            if self.corruption.refused.pop(self.store.tickets.path(key), None) is not None:
+            if self.corruption.refused.pop(self.store.tickets.place(key), None) is not None:
                 self.check_quarantine()
         return True
 
     def _refresh_intent(self, key: int) -> bool:
-        intent, fault = self.store.intents.get_or_quarantine(key, unreadable=True)
+        intent, fault = read_document(self.store, self.store.intents, key, unreadable=True)
         if fault is not None:
             self.report_corrupt(fault)
         if intent is None:
@@ -189,45 +189,45 @@ class Leader:
     # Repair documents
 
     def mend(self) -> None:
-        """Repair the folders of the store, and log what was wrong. Raises StoreUnavailable and UnknownFormat."""
-        for wrong in self.store.mend():
-            log.error("%s: %s", self.store.root, wrong)
+        """Repair the store, and log what was wrong. Raises StoreUnavailable and UnknownFormat."""
+        for wrong in self.store.corruption.mend() if self.store.corruption else ():
+            log.error("%s: %s", self.store.name, wrong)
 
-    def known_own(self, collection: Collection[Any, Any]) -> dict[Any, Any]:
-        """The mirror's documents of a folder that only the leader writes."""
-        if collection is self.store.resources:
+    def known_own(self, documents: Documents[Any, Any]) -> dict[Any, Any]:
+        """The mirror's documents of a kind that only the leader writes."""
+        if documents is self.store.resources:
             return self.mirror.snapshot.resources
-        return self.mirror.snapshot.records if collection is self.store.pools else self.mirror.agents
+        return self.mirror.snapshot.records if documents is self.store.pools else self.mirror.agents
 
-    def check_own(self, collection: Collection[Any, Any], key: Any) -> None:
+    def check_own(self, documents: Documents[Any, Any], key: Any) -> None:
         """Compare a document that only the leader writes with the mirror; rewrite it if it differs.
 
         A document that the mirror does not have was put back by an operator: the mirror takes it.
         """
-        known = self.known_own(collection).get(key)
-        written = self.mirror.written_records.get(key, known) if collection is self.store.pools else known
-        checked = check_own(self.store, collection, key, known, written)
+        known = self.known_own(documents).get(key)
+        written = self.mirror.written_records.get(key, known) if documents is self.store.pools else known
+        checked = check_own(self.store, documents, key, known, written)
         if checked.corrupt is not None:
             self.report_corrupt(checked.corrupt)
         if checked.foreign is not None:
             self.corruption.explain(checked.foreign, "somebody else changed it")
             self.check_quarantine()
         if checked.put_back is not None:
-            self._put_back(collection, checked.put_back)
-        elif known is None and checked.document is not None and not self._is_finished(collection, key):
-            log.info("%s %s: its document was put back", collection.kind, key, extra=of_file(collection.path(key)))
+            self._put_back(documents, checked.put_back)
+        elif known is None and checked.document is not None and not self._is_finished(documents, key):
+            log.info("%s %s: its document was put back", documents.kind, key, extra=of_place(documents.place(key)))
             self.keep(checked.document)
 
-    def _is_finished(self, collection: Collection[Any, Any], key: Any) -> bool:
-        return collection is self.store.resources and key in self.mirror.finished_resources
+    def _is_finished(self, documents: Documents[Any, Any], key: Any) -> bool:
+        return documents is self.store.resources and key in self.mirror.finished_resources
 
-    def _put_back(self, collection: Collection[Any, Any], document: Document) -> bool:
+    def _put_back(self, documents: Documents[Any, Any], document: Document) -> bool:
         """Keep the last good version in force and write it again; returns False when it was archived meanwhile."""
-        result = put_back(collection, document)
+        result = put_back(self.store, documents, document)
         if result is PutBack.ARCHIVED:
             return False
         if result is PutBack.WRITTEN:
-            about = about_of(collection.folder, document.key)
+            about = about_of(documents.place(document.key))
             self.journal.add("document", "last good one written again", **about)
         self.keep(document)
         return True
@@ -235,24 +235,24 @@ class Leader:
     def _put_back_lost(self, before: Snapshot, agents: dict[int, Agent], refused: Iterable[UnreadableDocument]) -> None:
         """After everything was read again: write what was known before and cannot be read now."""
         store, snapshot = self.store, self.mirror.snapshot
-        unreadable = {fault.path for fault in refused}
+        unreadable = {fault.place for fault in refused}
         under_way = set(self.hooks.under_way())
-        places: tuple[tuple[Collection[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
+        places: tuple[tuple[Documents[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
             (store.tickets, before.tickets, snapshot.tickets),
             (store.resources, before.resources, snapshot.resources.keys() | self.mirror.finished_resources),
             (store.pools, before.records, snapshot.records),
             (store.agents, agents, self.mirror.agents),
         )
-        for collection, known, present in places:
+        for documents, known, present in places:
             for document in lost_documents(known, {*present}, under_way):
                 key = document.key
-                if collection.path(key) in unreadable and collection.quarantine(key, unreadable=True) is None:
-                    found = collection.get(key)
+                if documents.place(key) in unreadable and not quarantine(self.store, documents, key):
+                    found = documents.get(key)
                     if found is not None:
                         # The system refused to read it for a moment only.
                         self.keep(found)
                         continue
-                self._put_back(collection, document)
+                self._put_back(documents, document)
 
     # Report corruption
 
@@ -328,8 +328,3 @@ class Leader:
         self.mirror.snapshot.set_pools(pools)
         self.check_quarantine()
         log.info("%s: %d pools in force", self._pools_file.path, len(pools))
-
-
-def _keys(collection: Collection[D, K], names: Iterable[str]) -> list[K]:
-    keys = [collection.key_of(name) for name in names]
-    return [key for key in keys if key is not None]

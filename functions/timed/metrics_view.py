@@ -28,7 +28,7 @@ _STATES = {
 
 def show_metrics(leader: Leader, leader_since: float) -> None:
     """Write the view; `leader_since` is in Unix seconds. Raises StoreUnavailable."""
-    leader.store.write_view("metrics.json", msgspec.json.encode(metrics_view(leader, leader_since)) + b"\n")
+    leader.store.show("metrics.json", msgspec.json.encode(metrics_view(leader, leader_since)) + b"\n")
 
 
 def metrics_view(leader: Leader, leader_since: float) -> Metrics:

@@ -5,11 +5,10 @@ Cleanup walks it. Living documents are compared with the mirror; finished ones a
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 
 from functions.timed.leader import Leader
-from state.errors import StoreUnavailable, UnreadableDocument
-from state.files.keys import Keys
+from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
 
 
 class Patrol:
@@ -37,11 +36,11 @@ def _check_living(leader: Leader) -> Iterator[None]:
     store, mirror = leader.store, leader.mirror
     for key in {*mirror.snapshot.tickets, *store.tickets.living()}:
         with _refusals_noted(leader):
-            leader.refresh({"tickets": {f"{key}.json"}})
+            leader.refresh({"tickets": {key}})
         yield
     for key in sorted({*mirror.snapshot.intents, *store.intents.living()}):
         with _refusals_noted(leader):
-            leader.refresh({"intents": {f"{key}.json"}})
+            leader.refresh({"intents": {key}})
         yield
     for collection in (store.resources, store.pools, store.agents):
         for key in {*leader.known_own(collection), *collection.living()}:
@@ -51,28 +50,23 @@ def _check_living(leader: Leader) -> Iterator[None]:
 
 
 def _check_finished(leader: Leader) -> Iterator[None]:
-    keys = Keys(leader.store)
-    for name in keys.names():
-        with _refusals_noted(leader):
-            fault = keys.check(name, leader.clock() - leader.settings.ticket_retention)
-            if fault is not None:
+    store = leader.store
+    forgotten = store.keys.forget_before(leader.clock() - leader.settings.ticket_retention)
+    for fault in chain(forgotten, store.corruption.check_finished() if store.corruption else ()):
+        match fault:
+            case CorruptDocument():
                 leader.report_corrupt(fault)
+            case UnreadableDocument():
+                leader.report_refused(fault)
         yield
-    for collection in (leader.store.tickets, leader.store.resources):
-        for key in collection.archived():
-            with _refusals_noted(leader):
-                fault = collection.quarantine_archived(key)
-                if fault is not None:
-                    leader.report_corrupt(fault)
-            yield
 
 
 @contextmanager
 def _refusals_noted(leader: Leader) -> Iterator[None]:
-    """Note one file that the system refuses to read, and go on with the others."""
+    """Note one document that cannot be read, and go on with the others."""
     try:
         yield
     except StoreUnavailable as refused:
-        if not refused.of_one_file:
+        if not refused.one_document:
             raise
-        leader.report_refused(UnreadableDocument(refused.path, refused.error.strerror or str(refused.error)))
+        leader.report_refused(UnreadableDocument(refused.place, refused.reason))

@@ -218,7 +218,7 @@ def _apply_to_tickets(leader: Leader, steps: Sequence[FailTicket | Assign]) -> N
     conflicts = {ticket.id for ticket in leader.store.commit(Batch(list(updates.values())))}
     for number, update in updates.items():
         if number in conflicts:
-            leader.refresh({"tickets": {f"{number}.json"}})
+            leader.refresh({"tickets": {number}})
         else:
             leader.keep(update.document)
             if update.document.state is TicketState.FAILED:

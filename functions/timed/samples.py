@@ -12,7 +12,7 @@ from functions.timed.leader import Leader
 from functions.timed.measures import Minute
 from state.documents import ResourceState
 from state.errors import StoreUnavailable
-from state.files.samples import Sample
+from state.sample import Sample
 
 log = logging.getLogger(__name__)
 

@@ -79,7 +79,7 @@ def show(leader: Leader, identity: shown.Leader) -> float:
     Raises StoreUnavailable.
     """
     explanation = explain(leader.mirror.snapshot, leader.clock())
-    leader.store.write_view("pools.json", msgspec.json.encode(pools_view(leader, identity)) + b"\n")
-    leader.store.write_view("waiting.json", msgspec.json.encode(waiting_view(leader, explanation)) + b"\n")
+    leader.store.show("pools.json", msgspec.json.encode(pools_view(leader, identity)) + b"\n")
+    leader.store.show("waiting.json", msgspec.json.encode(waiting_view(leader, explanation)) + b"\n")
     in_vain = all(not case.prospects for case in explanation.cases.values())
     return float("inf") if in_vain else explanation.at + LONGEST_AGE

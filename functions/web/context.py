@@ -17,11 +17,10 @@ from functions.web.errors import Refused
 from functions.web.offload import Batched, in_thread
 from functions.web.parking import Parking
 from functions.web.request_counts import RequestCounts
+from state import open_store
 from state.documents import Ticket
 from state.errors import StateError
-from state.files.archive import Call
-from state.files.keys import Keys
-from state.store import Store
+from state.store import Call, Store
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Context:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    self._store = Store(self.settings.state_dir)
+                    self._store = open_store(self.settings.state_dir)
         return self._store
 
     @functools.cached_property
@@ -82,12 +81,8 @@ class Context:
         return View(self.store)
 
     @functools.cached_property
-    def keys(self) -> Keys:
-        return Keys(self.store)
-
-    @functools.cached_property
     def parking(self) -> Parking:
-        parking = Parking(lambda: self.store.watch("tickets"))
+        parking = Parking(lambda: self.store.changes("tickets"))
         lifetime.on_stop(parking.wake_all)
         return parking
 

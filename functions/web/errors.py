@@ -318,7 +318,7 @@ def _of_store(error: Exception) -> Refused:
         case state_errors.NotFound():
             return Unknown(error.kind, error.key)
         case state_errors.Conflict():
-            return Conflicting(f"The {error.kind} {error.key} has changed: {error.why}.")
+            return Conflicting(f"The {error.kind} {error.key} has changed: {error.reason}.")
         case state_errors.StoreFrozen():
             return StoreFrozen()
         case state_errors.CorruptDocument():

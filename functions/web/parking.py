@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from functions.web import offload
-from state.files.watch import Watch
+from state.store import Changes
 
 log = logging.getLogger(__name__)
 
@@ -39,45 +39,45 @@ class Spot:
 
 
 class Parking:
-    """All parked requests of this process, by the name of the file that they wait for.
+    """All parked requests of this process, by the key of the document that they wait for.
 
-    The label of a folder means any file in it.
+    A kind of documents, such as "events", means any of them.
     """
 
-    def __init__(self, open_watch: Callable[[], Watch]) -> None:
+    def __init__(self, open_watch: Callable[[], Changes]) -> None:
         self._open_watch = open_watch
-        self._spots: dict[str, set[Spot]] = {}
+        self._spots: dict[int | str, set[Spot]] = {}
         self._lock = threading.Lock()
         self._watched = False
 
     @contextmanager
-    def spot(self, name: str, client: Any = None) -> Iterator[Spot]:
-        """Wait for changes of `name` from now on; `client` is the request's socket, watched for a hang-up.
+    def spot(self, key: int | str, client: Any = None) -> Iterator[Spot]:
+        """Wait for changes of `key` from now on; `client` is the request's socket, watched for a hang-up.
 
-        Raises OSError when the folder cannot be watched.
+        Raises OSError when changes cannot be watched.
         """
         spot = Spot()
         with self._lock:
-            self._spots.setdefault(name, set()).add(spot)
+            self._spots.setdefault(key, set()).add(spot)
         try:
             self._watch()
             with _hang_up(client, spot):
                 yield spot
         finally:
             with self._lock:
-                spots = self._spots[name]
+                spots = self._spots[key]
                 spots.discard(spot)
                 if not spots:
-                    del self._spots[name]
+                    del self._spots[key]
 
-    def wake(self, name: str) -> None:
-        """Wake the requests that wait for `name`."""
-        for spot in tuple(self._spots.get(name, ())):
+    def wake(self, key: int | str) -> None:
+        """Wake the requests that wait for `key`."""
+        for spot in tuple(self._spots.get(key, ())):
             spot.wake()
 
     def wake_all(self) -> None:
-        for name in tuple(self._spots):
-            self.wake(name)
+        for key in tuple(self._spots):
+            self.wake(key)
 
     def __len__(self) -> int:
         return sum(map(len, self._spots.values()))
@@ -90,17 +90,17 @@ class Parking:
             self._watched = True
         threading.Thread(target=self._follow, args=(watch,), name="parking", daemon=True).start()
 
-    def _follow(self, watch: Watch) -> None:
+    def _follow(self, watch: Changes) -> None:
         try:
             while True:
-                for label, names in watch.wait().items():
-                    if names is None:
+                for kind, keys in watch.wait().items():
+                    if keys is None:
                         self.wake_all()
                     else:
-                        for name in (names | {label}) & self._spots.keys():
-                            self.wake(name)
+                        for key in (keys | {kind}) & self._spots.keys():
+                            self.wake(key)
         except Exception:
-            log.exception("The watch of the state folder ended; the next request that waits opens another one.")
+            log.exception("The watch of the store ended; the next request that waits opens another one.")
         finally:
             watch.close()
             self._watched = False

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import state
 from config.errors import ConfigError
 from config.settings import load_settings
-from scheduler.importer import target
 from scheduler.importer.convert import convert, summary
 from scheduler.importer.old_database import ImportRefused, read_database
 from state.errors import StateError
@@ -48,7 +48,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def _import(database: str, root: Path, dry_run: bool) -> None:
-    target.check_unused(root)
+    state.check_empty(root)
     converted = convert(read_database(database), time.time())
     for oddity in converted.oddities:
         print(f"odd: {oddity}")
@@ -58,7 +58,7 @@ def _import(database: str, root: Path, dry_run: bool) -> None:
         print(f"dry run: nothing was written to {root}")
         return
     sys.stdout.flush()
-    target.write(root, converted)
+    state.restore(root, converted)
     print(f"imported into {root}")
 
 

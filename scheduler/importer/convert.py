@@ -6,7 +6,7 @@ they are kept for a whole retention).
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,26 +15,16 @@ from config.pools import pool_name_fault
 from scheduler.importer.old_database import OldDatabase, OldPool, OldResource, OldTicket
 from scheduler.importer.rules import BrokenRules, contradictions
 from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.store import Dump
 
 _LOST_BY_A_RESTART = (ResourceState.STARTING, ResourceState.RELEASING, ResourceState.DELETING)
 
 
 @dataclass(frozen=True)
-class Converted:
-    """Documents to write, by the folder where they belong.
+class Converted(Dump):
+    """All documents of the old database, and sentences about what was odd in it or could not be kept."""
 
-    `oddities` are sentences about what was found strange or could not be kept. `highest_ticket` and
-    `highest_resource` are the highest numbers that any row mentions (0: none): new ones go on above.
-    """
-
-    tickets: list[Ticket]
-    settled: list[Ticket]
-    resources: list[Resource]
-    ended: list[Resource]
-    records: list[PoolRecord]
     oddities: list[str]
-    highest_ticket: int
-    highest_resource: int
 
 
 def convert(old: OldDatabase, now: float) -> Converted:
@@ -264,6 +254,6 @@ def _counts(what: str, counts: Counter[str]) -> str:
     return f"{what}: {counts.total()}" + (f" ({parts})" if parts else "")
 
 
-def _counts_by_pool(resources: list[Resource]) -> str:
+def _counts_by_pool(resources: Sequence[Resource]) -> str:
     counts = Counter(resource.pool for resource in resources)
     return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

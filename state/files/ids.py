@@ -1,8 +1,8 @@
 """Numbers for new documents: in order, without gaps within one boot of the machine, never twice.
 
-The next number stands in `ids/NAME.next`, which is written without a sync and trusted only in the boot that wrote
-it. A durable ceiling in `ids/NAME.ceiling` stands above every number ever given; after a reboot, or when the
-counter was lost, numbering goes on above it and above every number in use.
+The next number is in `ids/NAME.next`, which is written without a sync and trusted only in the boot that wrote it. The
+durable ceiling in `ids/NAME.ceiling` is above every number that was ever assigned; after a reboot, or when the counter
+was lost, numbering continues above the ceiling and above every number in use.
 """
 
 import logging
@@ -11,12 +11,11 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from state.documents import is_number
 from state.errors import StoreUnavailable
-from state.files import locks
-from state.files.boot import boot_id
-from state.files.disk import NO_DOCUMENT
+from state.files.disk import NOT_A_DOCUMENT, Disk, Refused
 from state.files.quarantine import Quarantine
-from state.files.staging import Files
+from state.host.machine import boot_id
 
 log = logging.getLogger(__name__)
 
@@ -25,28 +24,28 @@ _WIDTH = 80
 
 
 class Numbers:
-    """Gives out the numbers of one kind of document. `highest` tells the highest number in use (0: none)."""
+    """Assigns the numbers of one kind of document. `highest` returns the highest number in use (0: none)."""
 
-    def __init__(self, files: Files, name: str, highest: Callable[[], int]) -> None:
-        self._files = files
-        self._lock = files.root / "locks" / f"ids-{name}"
-        self._next = files.root / "ids" / f"{name}.next"
-        self._ceiling = files.root / "ids" / f"{name}.ceiling"
+    def __init__(self, disk: Disk, name: str, highest: Callable[[], int]) -> None:
+        self._disk = disk
+        self._lock = f"ids-{name}"
+        self._next = disk.root / "ids" / f"{name}.next"
+        self._ceiling = disk.root / "ids" / f"{name}.ceiling"
         self._highest = highest
-        self._aside = Quarantine(files)
+        self._quarantine = Quarantine(disk)
 
     def reserve(self, count: int = 1) -> range:
-        """Numbers that nobody else gets; raises StoreUnavailable."""
+        """Numbers that are assigned to no other caller; raises StoreUnavailable."""
         try:
-            with locks.brief(self._lock):
+            with self._disk.lock(self._lock):
                 return self._reserve(count)
         except OSError as error:
-            raise StoreUnavailable(self._next, error) from error
+            raise Refused(self._disk.place(self._next), error) from error
 
     def give_back(self, number: int) -> None:
-        """Let a reserved number that no document got be given again, if none was reserved after it."""
+        """Make an unused reserved number the next one again, if no other was reserved after it."""
         try:
-            with locks.brief(self._lock):
+            with self._disk.lock(self._lock):
                 descriptor = os.open(self._next, os.O_RDWR | os.O_CLOEXEC)
                 try:
                     counter = read_counter(os.pread(descriptor, _WIDTH, 0))
@@ -55,75 +54,74 @@ class Numbers:
                 finally:
                     os.close(descriptor)
         except (OSError, StoreUnavailable):
-            # A gap in the numbers harms nobody, and what failed before is what the caller wants to hear.
+            # A gap in the numbers does no harm, and the caller needs the first error.
             pass
 
     def begin_above(self, number: int) -> int:
-        """Let the numbers go on above this one and all in use; returns the next. Raises StoreUnavailable."""
+        """Continue the numbers above this one and above all in use; returns the next. Raises StoreUnavailable."""
         try:
-            with locks.brief(self._lock):
+            with self._disk.lock(self._lock):
                 first = max(number, self._highest()) + 1
                 self._write_ceiling(first)
-                self._files.remove(self._next)
+                self._disk.remove(self._next)
                 return first
         except OSError as error:
-            raise StoreUnavailable(self._ceiling, error) from error
+            raise Refused(self._disk.place(self._ceiling), error) from error
 
     def mend(self) -> list[str]:
-        """Move what is damaged aside, and write the ceiling anew; returns what was wrong, in words.
+        """Quarantine corrupt files and write the ceiling anew; returns what was wrong, in words.
 
-        A ceiling that cannot be read stays where it is while the counter does not tell it. Raises StoreUnavailable.
+        An unreadable ceiling stays where it is unless the counter says what it was. Raises StoreUnavailable.
         """
         try:
-            with locks.brief(self._lock):
+            with self._disk.lock(self._lock):
                 return self._mend()
         except OSError as error:
-            raise StoreUnavailable(self._next, error) from error
+            raise Refused(self._disk.place(self._next), error) from error
 
     def _mend(self) -> list[str]:
         wrong = []
         content, stored = self._content(self._next), self._content(self._ceiling)
         counter = read_counter(content) if content else None
         if counter is None and stored is None and os.path.lexists(self._ceiling):
-            # Only who looks after the disk can tell where numbers went on.
+            # Only an operator can find out where the numbers were.
             return [f"ids/{self._ceiling.name} cannot be read"]
         if counter is None and content is not None:
-            # It is not synced: a power cut may leave it so.
-            self._files.remove(self._next)
-            wrong.append(f"ids/{self._next.name} was damaged and is removed: numbers go on above the ceiling")
+            # It is not synced: a power cut may leave it like this.
+            self._disk.remove(self._next)
+            wrong.append(f"ids/{self._next.name} was corrupt and is removed: numbers continue above the ceiling")
         elif counter is None and os.path.lexists(self._next):
-            wrong.append(self._put_aside(self._next))
+            wrong.append(self._take(self._next))
         known = counter[2] if counter is not None and counter[0] == boot_id() else 0
         ceiling = _number(stored or b"")
         if ceiling < known or (stored is not None and ceiling == 0):
             if os.path.lexists(self._ceiling):
-                wrong.append(self._put_aside(self._ceiling))
+                wrong.append(self._take(self._ceiling))
             ceiling = max(known, ceiling, self._highest() + 1)
             self._write_ceiling(ceiling)
             wrong.append(f"ids/{self._ceiling.name} is written anew: {ceiling}")
         return wrong
 
     def _content(self, path: Path) -> bytes | None:
-        """None when it is not there, or when the system refuses to read this one file, and not for a moment only."""
+        """The content of a file; None when it does not exist or the system refuses twice to read this one file."""
         for _ in range(2):
             try:
-                return self._files.read(path)
-            except StoreUnavailable as refused:
-                if not (refused.of_one_file or refused.error.errno in NO_DOCUMENT):
+                return self._disk.read(path)
+            except Refused as refused:
+                if not (refused.one_document or refused.error.errno in NOT_A_DOCUMENT):
                     raise
         return None
 
-    def _put_aside(self, path: Path) -> str:
-        aside = self._aside.take(path)
-        return f"ids/{path.name} was damaged; moved to quarantine/{aside.name if aside else ''}"
+    def _take(self, path: Path) -> str:
+        return f"ids/{path.name} was corrupt; moved to {self._quarantine.take(path) or 'quarantine'}"
 
     def _open_next(self) -> int:
-        """A descriptor of the counter's file; a folder in its place is put aside."""
+        """A descriptor of the counter's file; a folder in its place is quarantined."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         try:
             return os.open(self._next, flags, 0o644)
         except IsADirectoryError:
-            log.error("%s", self._put_aside(self._next))
+            log.error("%s", self._take(self._next))
         return os.open(self._next, flags, 0o644)
 
     def _reserve(self, count: int) -> range:
@@ -150,22 +148,22 @@ class Numbers:
         if counter is not None and counter[0] == boot_id():
             return counter[1:]
         if counter is None and content:
-            log.error("ids/%s was damaged: numbers go on above the ceiling", self._next.name)
-        ceiling = _number(self._files.read(self._ceiling) or b"")
-        # Below the ceiling, a number may have been given and lost with a power cut after its reply was sent.
+            log.error("ids/%s was corrupt: numbers continue above the ceiling", self._next.name)
+        ceiling = _number(self._disk.read(self._ceiling) or b"")
+        # A number below the ceiling may have been assigned, and lost in a power cut after its reply was sent.
         return max(ceiling, self._highest() + 1, 1), 0
 
     def _write_ceiling(self, ceiling: int) -> None:
-        self._files.replace(self._ceiling, f"{ceiling}\n".encode())
+        self._disk.replace(self._ceiling, f"{ceiling}\n".encode())
 
 
 def _number(content: bytes) -> int:
-    """What a ceiling says, 0 when it is damaged."""
+    """The number in a ceiling's file, 0 when it is corrupt."""
     return int(content) if content.strip().isdigit() else 0
 
 
 def read_counter(content: bytes) -> tuple[str, int, int] | None:
-    """What `NAME.next` says: the boot that it holds for, the next number, and the ceiling; None when it is damaged."""
+    """What is in `NAME.next`: the boot in which it is valid, the next number, the ceiling; None when corrupt."""
     text = content.decode(errors="replace").rstrip()
     words = text.split(" ")
     if len(words) != 4 or text != _signed(" ".join(words[:3])) or not (is_number(words[1]) and is_number(words[2])):
@@ -174,17 +172,12 @@ def read_counter(content: bytes) -> tuple[str, int, int] | None:
 
 
 def _signed(text: str) -> str:
-    """With a check sum: a counter in which one digit has changed would lead to numbers that are in use."""
+    """The text with a check sum: a changed digit in a counter would lead to numbers that are in use."""
     return f"{text} {zlib.crc32(text.encode()):08x}"
 
 
-def is_number(name: str) -> bool:
-    """Whether a name consists of the digits 0 to 9: `str.isdigit` alone takes more than `int` does."""
-    return name.isascii() and name.isdigit()
-
-
 def highest_number(folder: Path) -> int:
-    """The highest number that begins a file's name in a folder, or in its numbered subfolders' last one."""
+    """The highest number at the beginning of a file's name in a folder, or in the last of its numbered subfolders."""
     numbers = [0]
     subfolders = []
     try:

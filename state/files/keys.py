@@ -1,7 +1,7 @@
-"""Idempotency keys: the same key asks for the same ticket, however often and however concurrently it is sent.
+"""Idempotency keys: the same key stands for the same ticket, however often and concurrently it is sent.
 
-`tickets/keys/SHA256.json` is written with the ticket's reserved number *before* the ticket: after a crash between
-the two the next try creates the ticket with exactly that number. Old keys are forgotten by `Keys.check`.
+`tickets/keys/SHA256.json` is written with the ticket's reserved number *before* the ticket: after a crash between the
+two, the next try creates the ticket with exactly that number.
 """
 
 import hashlib
@@ -12,43 +12,37 @@ from pathlib import Path
 import msgspec
 
 from state.documents import Ticket
-from state.errors import Conflict, CorruptDocument, NotFound, StoreUnavailable
-from state.files import checksum, locks
-from state.files.disk import NO_DOCUMENT
-from state.files.staging import Files
-from state.store import Store
+from state.errors import Conflict, CorruptDocument, NotFound, UnreadableDocument
+from state.files import checksum
+from state.files.archive import ArchivedFolder
+from state.files.disk import NOT_A_DOCUMENT, Disk, Refused
+from state.files.quarantine import Quarantine
 
 UNUSED_FOR = 86400.0
-"""Seconds after which a key whose ticket is gone is no trace of a crash: its ticket has been thinned out."""
+"""Seconds after which a key without its ticket is no trace of a crash: the ticket was removed after its retention."""
 
 
 class Key(msgspec.Struct, frozen=True):
-    """`body` is a hash of what was asked for with the key. On the disk its check sum stands first."""
+    """`body` is a hash of the request that came with the key. In the file, a check sum precedes it."""
 
     ticket: int
     body: str
 
 
-class Keys:
-    """The keys of one store."""
+class KeyFiles:
+    """The folder `tickets/keys/`. See `state.store.Keys`."""
 
-    def __init__(self, store: Store) -> None:
-        self._tickets = store.tickets
-        self._files = store._files
-        self._aside = store.quarantine
-        self._locks = store.root / "locks"
-        self.folder = store.root / "tickets" / "keys"
+    def __init__(self, disk: Disk, tickets: ArchivedFolder[Ticket]) -> None:
+        self._disk = disk
+        self._tickets = tickets
+        self._quarantine = Quarantine(disk)
+        self.folder = disk.root / "tickets" / "keys"
 
     def create_once(self, key: str, body: str, make: Callable[[int], Ticket]) -> tuple[Ticket, bool]:
-        """The ticket of this key, and whether it is new; durable when this returns.
-
-        `body` identifies what is asked for: raises Conflict (with the ticket's id) when the key stands for
-        something else, CorruptDocument when nobody can tell any more which ticket it stands for, and StoreUnavailable.
-        """
         name = hashlib.sha256(key.encode()).hexdigest()
         body = hashlib.sha256(body.encode()).hexdigest()
         path = self.folder / f"{name}.json"
-        with locks.brief(self._locks / f"keys-{name[0]}"):
+        with self._disk.lock(f"keys-{name[0]}"):
             known = self._known(path)
             if known is not None:
                 if known.body != body:
@@ -57,40 +51,40 @@ class Keys:
                     return self._tickets.read_durable(known.ticket), False
                 except NotFound:
                     if path.stat().st_mtime < time.time() - UNUSED_FOR:
-                        self._files.remove(path)
+                        self._disk.remove(path)
                         known = None
             if known is None:
                 known = Key(self._free_number(), body)
                 self._write_new(path, checksum.with_sum(msgspec.json.encode(known) + b"\n"))
             ticket = make(known.ticket)
             try:
-                self._write_new(self._tickets.path(ticket.id), ticket.to_json())
+                self._write_new(self._tickets.path(ticket.id), checksum.encode(ticket))
             except FileExistsError:
-                # Somebody put the lost ticket back in this moment.
+                # The missing ticket was put back in this moment.
                 return self._tickets.read_durable(ticket.id), False
             return ticket, True
 
     def read(self, name: str) -> Key | None:
-        """What the file of this name holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
-        return read_key(self._files, self.folder / name)
+        """The key in the file of this name, None when there is none; raises CorruptDocument and StoreUnavailable."""
+        return read_key(self._disk, self.folder / name)
 
     def _known(self, path: Path) -> Key | None:
         try:
             known = self.read(path.name)
         except CorruptDocument as fault:
-            raise CorruptDocument(path, fault.why, self._aside.take(path)) from fault
-        if known is None and self._aside.holds("tickets/keys", path.stem):
-            raise CorruptDocument(path, "it is in quarantine")
+            raise CorruptDocument(fault.place, fault.reason, self._quarantine.take(path)) from fault
+        if known is None and self._quarantine.holds("tickets/keys", path.stem):
+            raise CorruptDocument(self._disk.place(path), "it is in quarantine")
         return known
 
     def _write_new(self, path: Path, content: bytes) -> None:
-        staged = self._files.stage(content)
+        staged = self._disk.stage(content)
         try:
-            self._files.publish_new(staged, path)
+            self._disk.publish_new(staged, path)
         except BaseException:
-            self._files.discard(staged)
+            self._disk.discard(staged)
             raise
-        self._files.sync_folder(path.parent)
+        self._disk.sync_folder(path.parent)
 
     def _free_number(self) -> int:
         while True:
@@ -100,41 +94,45 @@ class Keys:
             except NotFound:
                 return number
 
-    def names(self) -> Iterator[str]:
-        """The names of all files of keys, one by one: a retention may hold millions."""
-        return self._files.each_name(self.folder)
+    def forget_before(self, time: float) -> Iterator[CorruptDocument | UnreadableDocument | None]:
+        # One by one: a retention may hold millions of keys.
+        for name in self._disk.each_name(self.folder):
+            try:
+                yield self.check(name, time)
+            except Refused as refused:
+                if not refused.one_document:
+                    raise
+                yield UnreadableDocument(refused.place, refused.reason)
 
     def check(self, name: str, before: float) -> CorruptDocument | None:
-        """Forget the key in this file if it was first sent before this time; move it aside if it does not parse."""
+        """Forget the key in this file if it was first sent before this time; quarantine and return it if corrupt."""
         path = self.folder / name
         try:
             if path.stat().st_mtime < before:
-                self._files.remove(path)
+                self._disk.remove(path)
             else:
                 self.read(name)
         except FileNotFoundError:
             pass
+        except OSError as error:
+            raise Refused(self._disk.place(path), error) from error
         except CorruptDocument:
-            with locks.brief(self._locks / f"keys-{name[0]}"):
+            with self._disk.lock(f"keys-{name[0]}"):
                 try:
                     self.read(name)
                 except CorruptDocument as fault:
-                    return CorruptDocument(path, fault.why, self._aside.take(path))
+                    return CorruptDocument(fault.place, fault.reason, self._quarantine.take(path))
         return None
 
 
-def read_key(files: Files, path: Path) -> Key | None:
-    """What a key's file holds, None when it is gone; raises CorruptDocument and StoreUnavailable."""
+def read_key(disk: Disk, path: Path) -> Key | None:
+    """The key in a file, None when there is no file; raises CorruptDocument and StoreUnavailable."""
     try:
-        content = files.read(path)
-        if content is None:
-            return None
-        key = msgspec.json.decode(content, type=Key)
-        checksum.check(content)
-        return key
+        content = disk.read(path)
+        return None if content is None else msgspec.json.decode(checksum.without_sum(content), type=Key)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptDocument(path, str(error)) from error
-    except StoreUnavailable as refused:
-        if refused.error.errno not in NO_DOCUMENT:
+        raise CorruptDocument(disk.place(path), str(error)) from error
+    except Refused as refused:
+        if refused.error.errno not in NOT_A_DOCUMENT:
             raise
-        raise CorruptDocument(path, NO_DOCUMENT[refused.error.errno]) from refused
+        raise CorruptDocument(refused.place, NOT_A_DOCUMENT[refused.error.errno]) from refused

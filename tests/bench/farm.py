@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from state.files import locks
+from state.host import locks
 from tests.bench import processes
 from tests.system.farm import children_of, environment_of, free_port
 from tests.waiting import until

@@ -15,8 +15,10 @@ from config.settings import load_settings
 from functions.timed.measures import Measures
 from scheduler.__main__ import make_hooks, make_leader
 from scheduler.process import Process
+from scheduler.watch import Watch
 from state.documents import Ticket
-from state.store import Batch, Store
+from state.files.store import FileStore
+from state.store import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("functions", "state", "scheduler", "config")
@@ -37,7 +39,7 @@ def files_per_grant(folder: Path) -> list[str]:
     process = _process(folder)
     try:
         _wait_for_spare(process)
-        web = Store(folder / "state")
+        web = FileStore(folder / "state")
         ticket = web.tickets.create(lambda number: Ticket(id=number, tags=("a",), created_at=time.time()))
         codes = _record_grant(process)
         if web.tickets.read(ticket.id).assigned_at is None:
@@ -56,12 +58,12 @@ def _process(folder: Path) -> Process:
     (config / "pools.yaml").write_text(POOLS)
     places = {"CONFIG_DIR": config, "RESALLOC_STATE_DIR": folder / "state", "RESALLOC_LOG_DIR": folder / "log"}
     settings = load_settings({name: str(place) for name, place in places.items()})
-    store = Store(settings.state_dir)
-    lease = store.leader_lease()
+    store = FileStore(settings.state_dir)
+    lease = store.lead()
     lease.acquire()
     measures = Measures()
-    hooks = make_hooks(store, settings, measures)
-    watch = store.watch("tickets", "intents", "runs", "quarantine", own=("resources", "pools", "agents"))
+    hooks = make_hooks(settings, measures)
+    watch = Watch(store, settings.state_dir / "runs")
     return Process(make_leader(store, settings, hooks, measures), hooks, watch, lease)
 
 

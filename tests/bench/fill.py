@@ -1,6 +1,6 @@
 """Prepared state folders: documents written straight into the layout, without a sync each.
 
-What is written is what the server would have written: documents in the folders of the Store, ids below the ceiling.
+What is written is what the server would have written: documents in the folders of the FileStore, ids below the ceiling.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from state.documents import Resource, ResourceState, Ticket, TicketState
-from state.store import Store
+from state.files.store import FileStore
 
 NOW = time.time()
 
@@ -30,7 +30,7 @@ def up(number: int, pool: str, tags: tuple[str, ...], **fields: object) -> Resou
 
 def living(root: Path, documents: Iterable[Ticket | Resource]) -> None:
     """Write documents that are not finished, and set the ceilings of ids above them."""
-    store = Store(root)
+    store = FileStore(root)
     highest = {"tickets": 0, "resources": 0}
     for document in documents:
         collection, kind = (
@@ -48,7 +48,7 @@ def finished(root: Path, count: int, budget: float) -> int:
     """Write `count` finished documents, as many tickets as resources, but stop after `budget` seconds; returns how
     many there are.
     """
-    store = Store(root)
+    store = FileStore(root)
     end = time.monotonic() + budget
     half = count // 2
     reached = half
@@ -74,7 +74,7 @@ def beside_archive(root: Path, archive: Path) -> None:
     """Make a fresh state folder that has the finished documents of `archive` as its own, through links to folders,
     since a million files are made once only.
     """
-    Store(root)
+    FileStore(root)
     for folder in ("tickets/done", "resources/ended"):
         (root / folder).rmdir()
         (root / folder).symlink_to(archive / folder)

@@ -8,8 +8,9 @@ from functions.integrity import invariants
 from functions.integrity.invariants import Inventory, Kind
 from state.documents import Document, HookKind, PoolMode, ResourceState, TicketState
 from state.errors import NotFound, StateError
-from state.files.archive import ARCHIVE_FOLDER_SIZE, Archived
-from state.files.collection import Collection
+from state.files.archive import ArchivedFolder
+from state.files.folder import Folder
+from state.survey import GROUP_SIZE
 from tests.chaos.world import World
 from tests.events import missing_and_double
 
@@ -68,7 +69,7 @@ def holds(world: World) -> list[str]:
     found = [fault for fault in invariants.check(inventory(world)) if fault.kind not in (Kind.GAP, Kind.OVER_MAX)]
     faults = [f"{fault.kind}: {fault.sentence}" for fault in found]
     faults += [f"left over: {path.relative_to(world.store.root)}" for path in (world.store.root / "tmp").iterdir()]
-    faults += [f"in quarantine: {aside.path.name}" for aside in world.store.quarantine.list()]
+    faults += [f"in quarantine: {aside.place}" for aside in world.store.quarantine.list()]
     faults += [*_events(world), *_releases(world)]
     return faults + (_real_farm(world) if world.real else _simulated_farm(world))
 
@@ -114,25 +115,25 @@ def inventory(world: World) -> Inventory:
     )
 
 
-def _forgotten(kind: str, collection: Archived) -> Iterator[tuple[str, int]]:
+def _forgotten(kind: str, collection: ArchivedFolder) -> Iterator[tuple[str, int]]:
     """Numbers in the first subfolder of an archive, which can be removed once there is another one."""
     if len(os.listdir(collection.archive_folder)) > 1 or not (collection.archive_folder / "0").is_dir():
-        yield from ((kind, number) for number in range(ARCHIVE_FOLDER_SIZE))
+        yield from ((kind, number) for number in range(GROUP_SIZE))
 
 
-def _living(collection: Collection) -> dict[str, Document]:
+def _living(collection: Folder) -> dict[str, Document]:
     return {
         str(collection.path(key).relative_to(_root(collection))): collection.get(key) for key in collection.living()
     }
 
 
-def _archive(collection: Archived) -> dict[str, Document]:
+def _archive(collection: ArchivedFolder) -> dict[str, Document]:
     keys = collection.archived()
     paths = [(key, collection.archive_path(key)) for key in keys]
     return {str(path.relative_to(_root(collection))): collection.form.from_json(path.read_bytes()) for _, path in paths}
 
 
-def _root(collection: Collection) -> object:
+def _root(collection: Folder) -> object:
     return (
         collection.folder.parents[1]
         if collection.folder.parent.name in ("tickets", "resources")
@@ -172,7 +173,7 @@ def _real_farm(world: World) -> list[str]:
     faults += [f"{name} was made {times} times" for name, times in Counter(made).items() if times > 1]
     up = {found.name for found in world.snapshot.resources.values() if found.state is ResourceState.UP}
     faults += [f"{name} is UP, and was deleted" for name in sorted(up & set(deleted))]
-    return faults + [f"left over: runs/{path.name}" for path in world.store.runs.iterdir()]
+    return faults + [f"left over: runs/{path.name}" for path in (world.store.root / "runs").iterdir()]
 
 
 def _lines(world: World, name: str) -> list[str]:

@@ -10,7 +10,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
-from state.files.boot import boot_id
+from state.host.machine import boot_id
 
 _MEMORY = Path("/dev/shm")
 WORKERS = 2 * (os.cpu_count() or 1)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from state.errors import StateError
-from state.files.staging import Files
+from state.files.disk import Disk
 from tests.chaos import checks
 from tests.chaos.children import LONGEST, fast_folder, in_child, reboot
 from tests.chaos.report import Report
@@ -149,7 +149,7 @@ def _start(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: 
 def _write(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: bool, tell: Tell) -> None:
     reboot(boot)
     if not syncs:
-        Files._sync = lambda self, descriptor, path: None  # type: ignore[method-assign]
+        Disk._sync = lambda self, descriptor, path: None  # type: ignore[method-assign]
     try:
         work(World(folder), tell)
     except (StateError, OSError):

@@ -193,6 +193,10 @@ class SimulatedHooks:
         self._active: dict[str, HookRun] = {}
         self._ended: dict[str, Outcome] = {}
 
+    def place(self) -> str:
+        """Where the runs are: on this machine, in this boot."""
+        return f"boot-{self._machine.boot}"
+
     def adopt(self) -> None:
         """Take over what an earlier scheduler started."""
         self._active = {name: started.run for name, started in self._machine.runs.items()}

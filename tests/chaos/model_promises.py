@@ -7,7 +7,7 @@ from functions.integrity import invariants
 from functions.integrity.invariants import Inventory
 from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, Resource, ResourceState, Ticket, TicketState
-from state.files.archive import ARCHIVE_FOLDER_SIZE
+from state.survey import GROUP_SIZE
 from tests.chaos.model_holds import Holds
 from tests.chaos.model_world import World
 
@@ -204,4 +204,4 @@ class _Forgotten:
 
     def __contains__(self, document: tuple[str, int]) -> bool:
         kind, number = document
-        return self._any and number // ARCHIVE_FOLDER_SIZE < self._highest[kind] // ARCHIVE_FOLDER_SIZE
+        return self._any and number // GROUP_SIZE < self._highest[kind] // GROUP_SIZE

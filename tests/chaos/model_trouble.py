@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state.files import locks
+from state.host import locks
 from tests.chaos.disk import Operation, meddled
 
 

@@ -12,13 +12,13 @@ from config.settings import Settings
 from functions.policy.plan.plan import Plan, plan
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import ARCHIVE_PAUSE
-from functions.timed.leader import OWN, Leader
-from scheduler import views
+from functions.timed.leader import Leader
 from scheduler.process import Process
+from scheduler.watch import Watch
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen, UnknownFormat
 from state.files import ids
-from state.store import Store
+from state.files.store import FileStore
 from tests.chaos.model_documents import Documents
 from tests.chaos.model_machine import Ending, Machine, SimulatedHooks, Witness
 from tests.chaos.model_trouble import Killed, Trouble
@@ -58,12 +58,11 @@ class World:
         self._stamps = itertools.count(1_000_000_000)
         self._trouble: Trouble | None = None
         self._patches = ExitStack()
-        for place in (ids, views):
-            self._patches.enter_context(patch.object(place, "boot_id", lambda: f"boot-{self.machine.boot}"))
+        self._patches.enter_context(patch.object(ids, "boot_id", lambda: f"boot-{self.machine.boot}"))
         self.web = self.open()
         self.documents = Documents(self.state)
         # One for all schedulers, as closing it takes the kernel long; a new one reads everything anyhow.
-        self.watch = self.web.watch("tickets", "intents", "quarantine", own=OWN)
+        self.watch = Watch(self.web, self.state / "runs")
 
     def end(self) -> None:
         """Leave nothing of this world in the process."""
@@ -71,9 +70,9 @@ class World:
         self.watch.close()
         self._patches.close()
 
-    def open(self) -> Store:
+    def open(self) -> FileStore:
         """A store as a process has it that was just started."""
-        return Store(self.state)
+        return FileStore(self.state)
 
     def clock(self) -> float:
         return self.wall

@@ -20,7 +20,7 @@ from typing import Any
 import state.files.ids
 from functions.leader_view import View
 from state.documents import TicketState
-from state.store import Store
+from state.files.store import FileStore
 from tests.chaos import checks, cuts
 from tests.chaos.children import WORKERS, fast_folder, in_child, reboot, side_by_side
 from tests.chaos.disk import Operation, meddled
@@ -49,7 +49,7 @@ NOT_VITAL = {
     "folder in sync": "the same",
 }
 """Syncs that nothing which was promised depends on, and why."""
-SHARED = ("_lasting", "_lasts", "_do")
+SHARED = ("_synced", "_sync", "_do")
 """Functions of the program that sync for several others: those are the places."""
 CEILING_STEP = 3
 """Small, so that ceilings are raised often."""
@@ -108,7 +108,7 @@ class Recorder:
         self._dies_at = dies_at
         self._operations = 0
         self._lock = threading.RLock()
-        self._reader: Store | None = None
+        self._reader: FileStore | None = None
 
     def __call__(self, operation: Operation, do: Callable[..., Any]) -> Any:
         if not operation.changes or operation.name == "spawn":
@@ -145,7 +145,7 @@ class Recorder:
         if operation.name not in ("rename", "link") or target.parent != self._root / "tickets/open":
             return
         if self._reader is None:
-            self._reader = Store(self._root)
+            self._reader = FileStore(self._root)
         number = int(target.stem)
         ticket = self._reader.tickets.read_durable(number)
         self.tell(("seen", number, None))
@@ -156,13 +156,13 @@ class Recorder:
 
 
 def _site(operation: Operation) -> str:
-    """Which function asked for a sync, and of what: the first outside of staging.py and disk.py in state/files."""
+    """Which function asked for a sync, and of what: the first outside of disk.py in state/files."""
     what = "folder" if os.path.isdir(operation.path) else "file"
     frame = sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename
         name = frame.f_code.co_name
-        if os.sep + "state" + os.sep in path and not path.endswith(("staging.py", "disk.py")) and name not in SHARED:
+        if os.sep + "state" + os.sep in path and not path.endswith("disk.py") and name not in SHARED:
             return f"{what} in {name}"
         frame = frame.f_back  # type: ignore[assignment]
     raise AssertionError(f"somebody else syncs {operation.path}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from state.documents import Resource, ResourceState, Ticket
-from state.store import Store
+from state.files.store import FileStore
 from tests.bench.farm import GUNICORN, Farm
 from tests.chaos.record import Operation
 from tests.system.farm import children_of
@@ -156,16 +156,16 @@ class Server(Farm):
 
     def tickets(self) -> dict[int, Ticket]:
         """All tickets, finished or not."""
-        tickets = Store(self.state).tickets
+        tickets = FileStore(self.state).tickets
         return {key: tickets.read(key) for key in {*tickets.living(), *tickets.archived()}}
 
     def open_tickets(self) -> list[Ticket]:
         """Those that are not settled."""
-        return Store(self.state).read_all().tickets
+        return FileStore(self.state).read_all().tickets
 
     def resources(self) -> list[Resource]:
         """Those that live."""
-        return [found for found in Store(self.state).read_all().resources if found.state is not ResourceState.ENDED]
+        return [found for found in FileStore(self.state).read_all().resources if found.state is not ResourceState.ENDED]
 
     def traced(self, what: str) -> list[tuple[str, float]]:
         """The resources for which a hook began, and when (Unix seconds)."""

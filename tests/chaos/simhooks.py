@@ -16,6 +16,7 @@ from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.run_id import Consumer, RunId
 from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, TicketState
+from state.host.machine import boot_id
 from tests.chaos.disk import unseen_open
 
 
@@ -40,6 +41,11 @@ class SimHooks:
         self._waiting: list[HookRun] = []
         for name in ("runs", "things"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def place(self) -> str:
+        """Where the runs are, in which boot: as the hooks of a real scheduler say it."""
+        status = (self._state / "runs").stat()
+        return f"{boot_id()} {status.st_dev} {status.st_ino}"
 
     def start(self, run: HookRun) -> None:
         self._waiting.append(run)

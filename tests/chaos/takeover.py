@@ -16,7 +16,7 @@ from pathlib import Path
 
 from functions.policy.transitions.history import lines_of
 from functions.timed.events import last_told
-from state.store import Store
+from state.files.store import FileStore
 from tests.chaos.clients import Http, Recorded, live
 from tests.chaos.ending import judge
 from tests.chaos.record import Operation
@@ -65,7 +65,7 @@ def _started_by_mistake(server: Server, report: Report) -> None:
 
 def _all_told(server: Server) -> bool:
     """Are all the changes of the farm among its events, and all starts in the pool's statistics?"""
-    store = Store(server.state)
+    store = FileStore(server.state)
     resources, record = server.resources(), store.pools.get("pool")
     if record is None or record.startup_samples < len(resources):
         return False

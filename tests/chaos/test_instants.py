@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.files.staging import Files
+from state.files.disk import Disk
 from tests.chaos.faults import Fault, faults_of
 from tests.chaos.instants import Place
 from tests.chaos.transitions import TRANSITIONS
@@ -82,11 +82,11 @@ def test_a_kill_of_the_recovery_is_recovered_from_too(quick_folder: Path) -> Non
 def test_a_document_that_is_written_in_place_is_found(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a store that writes into documents instead of replacing them, when it is broken, then that is found."""
 
-    def publish(files: Files, staged: Path, path: Path) -> None:
+    def publish(files: Disk, staged: Path, path: Path) -> None:
         path.write_bytes(staged.read_bytes())
         staged.unlink()
 
-    monkeypatch.setattr(Files, "publish", publish)
+    monkeypatch.setattr(Disk, "publish", publish)
     place = prepared("close", quick_folder)
     found = [wrong for point in place.points() for wrong in place.attempt([point])]
     assert any("neither old nor new" in wrong for wrong in found)
@@ -96,13 +96,13 @@ def test_a_document_that_is_written_in_place_is_found(quick_folder: Path, monkey
 def test_an_answer_before_the_write_is_found(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a store that tells a failed publication as done, when it fails, then the lost promise is found."""
 
-    def publish(files: Files, staged: Path, path: Path) -> None:
+    def publish(files: Disk, staged: Path, path: Path) -> None:
         try:
             os.rename(staged, path)
         except OSError:
             files.discard(staged)
 
-    monkeypatch.setattr(Files, "publish", publish)
+    monkeypatch.setattr(Disk, "publish", publish)
     place = prepared("close", quick_folder)
     found = [wrong for point in place.points() for wrong in place.attempt([point])]
     assert any("was closed, and is OPEN" in wrong for wrong in found)

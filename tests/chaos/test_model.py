@@ -17,7 +17,8 @@ from functions.policy.transitions.resource import LONGEST_HOLD, release_resource
 from scheduler import process
 from state.documents import HookKind, Resource, ResourceState
 from state.files.ids import Numbers
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.chaos import model
 from tests.chaos.model import RUNS, STEPS, check
 from tests.chaos.model_deeds import Then
@@ -63,13 +64,13 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def no_conflicts(patch: pytest.MonkeyPatch) -> None:
     """A grant overwrites the close that came in between."""
-    commit = Store.commit
+    commit = FileStore.commit
 
-    def careless(store: Store, batch: Batch) -> list[Any]:
+    def careless(store: FileStore, batch: Batch) -> list[Any]:
         writes = [Put(write.document) for write in batch.writes]
         return commit(store, replace(batch, writes=writes))
 
-    patch.setattr(Store, "commit", careless)
+    patch.setattr(FileStore, "commit", careless)
 
 
 def numbers_from_1(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from state.files import boot
+from state.host import machine
 from tests.chaos import children, cuts, loopdisk
 from tests.chaos.children import in_child
 from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record
@@ -41,7 +41,7 @@ def test_a_reboot_reaches_every_module() -> None:
 
 
 def _tell_boots(tell: Tell) -> None:
-    asking = [module for module in list(sys.modules.values()) if vars(module).get("boot_id") is boot.boot_id]
+    asking = [module for module in list(sys.modules.values()) if vars(module).get("boot_id") is machine.boot_id]
     for name in ("another boot", "a third boot"):
         children.reboot(name)
         for module in asking:

@@ -7,7 +7,8 @@ import pytest
 from config.settings import Settings
 from functions.app import create_app
 from state.documents import Ticket
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.chaos.disk import meddled
 from tests.chaos.faults import Injector
 
@@ -17,7 +18,7 @@ GRANTED = Ticket(id=1, tags=("A",), resource=1, resource_name="vm", pool="p", ou
 @pytest.mark.parametrize("path", ["/tickets/1", "/tickets/1/output", "/tickets/1/wait"])
 def test_a_grant_is_told_when_its_folder_is_synced(path: str, tmp_path: Path) -> None:
     """Given a grant that its writer did not sync so far, when somebody is told of it, then it is synced before that."""
-    store = Store(tmp_path / "state")
+    store = FileStore(tmp_path / "state")
     store.commit(Batch([Put(GRANTED)]))
     settings = Settings(
         config_dir=tmp_path, pools_file=tmp_path / "pools.yaml", state_dir=store.root, log_dir=tmp_path / "log"

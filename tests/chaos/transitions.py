@@ -9,8 +9,7 @@ from functions.policy.transitions.ticket import close_ticket
 from functions.timed.waiting_view import SHORTEST_PAUSE
 from state.documents import Ticket
 from state.errors import StateError
-from state.files.archive import Change, Create
-from state.store import Batch, Put
+from state.store import Batch, Change, Create, Put
 from tests.chaos.transition import POOLS, Transition, spare, taken, tell_granted, turns, waiting
 from tests.chaos.wishes import OF_WISHES
 from tests.chaos.world import Tell, World
@@ -167,7 +166,7 @@ def _started(world: World) -> None:
 
 def _really_started(world: World) -> None:
     world.turn()
-    until(lambda: list(world.store.runs.glob("*.result")), what="an ended hook")
+    until(lambda: list(world.store.root / "runs").glob("*.result"), what="an ended hook")
 
 
 def _gone_bad(world: World) -> None:

@@ -13,13 +13,13 @@ from config.settings import load_settings
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import ARCHIVE_PAUSE
-from functions.timed.leader import OWN, Leader
+from functions.timed.leader import Leader
 from scheduler.hooks import Hooks
 from scheduler.process import EVENTS_PAUSE, Process
+from scheduler.watch import Watch
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen
-from state.files.keys import Keys
-from state.store import Store
+from state.files.store import FileStore
 from tests.chaos.simhooks import SimHooks
 
 Tell = Callable[[object], None]
@@ -80,8 +80,8 @@ class World:
 
     def open(self) -> None:
         """A store with no memory of what failed before, as a process has that was just started."""
-        self.store = Store(self.folder / "state")
-        self.keys = Keys(self.store)
+        self.store = FileStore(self.folder / "state")
+        self.keys = self.store.keys
 
     def set_pools(self, pools: str) -> None:
         (self.config / "pools.yaml").write_text(pools)
@@ -144,12 +144,12 @@ class World:
             self.process.watch.close()
             self.process.lease.release()
             os.close(self.process.bell.fileno())
-        lease = self.store.leader_lease()
+        lease = self.store.lead()
         lease.acquire()
-        watch = self.store.watch("tickets", "intents", "runs", "quarantine", own=OWN)
+        watch = Watch(self.store, self.store.root / "runs")
         environment = {"PATH": os.environ["PATH"]}
         if self.real:
-            hooks = Hooks(self.store.runs, self.settings.log_dir, self.config, environment, self.clock, 100)
+            hooks = Hooks(self.store.root / "runs", self.settings.log_dir, self.config, environment, self.clock, 100)
             hooks.adopt()
             self.hooks = hooks
         else:

@@ -12,13 +12,14 @@ from flask.testing import FlaskClient
 from config.settings import Settings
 from functions.app import create_app
 from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 
 
 class Scheduler:
     """Changes documents as the leading scheduler would."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: FileStore) -> None:
         self.store = store
 
     def put(self, *documents: Any) -> None:
@@ -51,7 +52,7 @@ class Scheduler:
 
     def show_pools(self, *pools: dict[str, Any], **fields: Any) -> None:
         shown = {"at": 1.0, "leader": {"pid": 1, "since": 1.0}, "pools": pools, **fields}
-        self.store.write_view("pools.json", msgspec.json.encode(shown))
+        self.store.show("pools.json", msgspec.json.encode(shown))
 
     def show_waiting(self, *groups: dict[str, Any], at: float | None = None, **fields: Any) -> None:
         """Each group has `tags`, `ids` and the fields of its case (`why`, `pools`, ...); `at` is now by default."""
@@ -61,14 +62,14 @@ class Scheduler:
         ]
         shown = [{"tags": group["tags"], "ids": group["ids"], "case": case} for case, group in enumerate(groups)]
         view = {"at": time.time() if at is None else at, "cases": cases, "groups": shown, **fields}
-        self.store.write_view("waiting.json", msgspec.json.encode(view))
+        self.store.show("waiting.json", msgspec.json.encode(view))
 
     def show_metrics(self, *families: list[Any], **fields: Any) -> None:
-        self.store.write_view("metrics.json", msgspec.json.encode({"families": families, **fields}))
+        self.store.show("metrics.json", msgspec.json.encode({"families": families, **fields}))
 
     @contextmanager
     def leading(self) -> Iterator[None]:
-        lease = self.store.leader_lease()
+        lease = self.store.lead()
         lease.acquire()
         try:
             yield
@@ -84,12 +85,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def store(settings: Settings) -> Store:
-    return Store(settings.state_dir)
+def store(settings: Settings) -> FileStore:
+    return FileStore(settings.state_dir)
 
 
 @pytest.fixture
-def app(settings: Settings, store: Store) -> Flask:
+def app(settings: Settings, store: FileStore) -> Flask:
     return create_app(settings, store)
 
 
@@ -99,7 +100,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture
-def scheduler(store: Store) -> Scheduler:
+def scheduler(store: FileStore) -> Scheduler:
     return Scheduler(store)
 
 

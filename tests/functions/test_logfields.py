@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import Problem
-from functions.logfields import of_agent, of_file, of_problem, of_request, of_resource, of_run, of_run_id, of_ticket
+from functions.logfields import of_agent, of_place, of_problem, of_request, of_resource, of_run, of_run_id, of_ticket
 from functions.timed.hook_runs import HookRun
 from state.documents import Agent, HookKind, Resource, Ticket
 
@@ -75,19 +75,20 @@ def test_a_run_names_its_pool_or_its_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "fields"),
+    ("place", "fields"),
     [
-        ("/s/tickets/open/4.json", {"ticket": 4}),
-        ("/s/tickets/done/0/4.json", {"ticket": 4}),
-        ("/s/resources/live/7.json", {"resource": 7}),
-        ("/s/pools/p.json", {"pool": "p"}),
-        ("/s/agents/4.json", {"agent": 4, "ticket": 4}),
-        ("/s/tickets/keys/abc.json", {}),
-        ("/s/intents/1.json", {}),
+        ("tickets/open/4", {"ticket": 4}),
+        ("tickets/done/0/4", {"ticket": 4}),
+        ("resources/live/7", {"resource": 7}),
+        ("pools/p", {"pool": "p"}),
+        ("agents/4", {"agent": 4, "ticket": 4}),
+        ("tickets/keys/abc", {}),
+        ("intents/1", {}),
+        ("FORMAT", {}),
     ],
 )
-def test_a_file_names_its_document(path: str, fields: dict[str, object]) -> None:
-    assert of_file(Path(path)) == fields
+def test_a_place_names_its_document(place: str, fields: dict[str, object]) -> None:
+    assert of_place(place) == fields
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import xmlrpc.client
 from pathlib import Path
 
 from state.documents import Ticket
-from state.store import Store
+from state.files.store import FileStore
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -86,11 +86,11 @@ def park(server: Server, path: str, count: int = 1) -> list[http.client.HTTPConn
     return connections
 
 
-def new_ticket(store: Store) -> int:
+def new_ticket(store: FileStore) -> int:
     return store.tickets.create(lambda number: Ticket(id=number, tags=("A",))).id
 
 
-def assign(store: Store, number: int, output: bytes) -> None:
+def assign(store: FileStore, number: int, output: bytes) -> None:
     store.tickets.update(number, lambda ticket: ticket.replace(resource=1, resource_name="r", output=output))
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.importer import target
 from state.documents import ResourceState, TicketState
 from state.errors import UnknownFormat
-from state.store import Store
+from state.files.restore import UNFINISHED
+from state.files.store import FileStore
 from tests.importer.old import Old, new_sqlite
 from tests.waiting import until
 
@@ -56,7 +56,7 @@ pools that pools.yaml must have, with their resources: vm (4)
 
 def check(root: Path) -> None:
     """What was imported is what `fill` put in."""
-    store = Store(root)
+    store = FileStore(root)
     contents = store.read_all()
     assert {ticket.id: ticket.state for ticket in contents.tickets} == {
         2: TicketState.OPEN,
@@ -195,12 +195,12 @@ def test_an_import_killed_in_the_middle_is_unusable_until_it_is_repeated(tmp_pat
     until((root / "resources" / "ended" / "1").exists, what="the import's first thousand files")
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert (root / "FORMAT").read_text() == f"{target.UNFINISHED}\n"
+    assert (root / "FORMAT").read_text() == f"{UNFINISHED}\n"
     with pytest.raises(UnknownFormat):
-        Store(root)
+        FileStore(root)
     done = run(old.url, "--state-dir", root)
     assert (done.returncode, done.stderr) == (0, "")
-    store = Store(root)
+    store = FileStore(root)
     assert len(list((root / "tickets" / "done").glob("*/*.json"))) == 8_000
     assert len(list((root / "resources" / "ended").glob("*/*.json"))) == 8_000
     assert store.tickets.reserve(1) == range(8_001, 8_002)
@@ -235,7 +235,7 @@ def test_a_scheduler_goes_on_where_the_old_server_stopped(old: Old, tmp_path: Pa
     assert run(old.url, **places).returncode == 0
     once = [sys.executable, "-m", "scheduler", "once", "reconcile"]
     subprocess.run(once, cwd=ROOT, env=os.environ | places, check=True, capture_output=True, timeout=60)
-    store = Store(root)
+    store = FileStore(root)
     assert store.tickets.read(3).state is TicketState.OPEN
     assert store.tickets.read(6).state is TicketState.FAILED
     assert store.tickets.path(2).exists()

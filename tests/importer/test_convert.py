@@ -17,7 +17,7 @@ def converted(old: Old) -> Converted:
 
 
 def test_an_empty_database_becomes_nothing(old: Old) -> None:
-    assert converted(old) == Converted([], [], [], [], [], [], 0, 0)
+    assert converted(old) == Converted([], [], [], [], [], 0, 0, [])
 
 
 def test_a_waiting_ticket(old: Old) -> None:

@@ -17,8 +17,9 @@ from functions.timed.measures import Measures
 from scheduler.__main__ import make_leader
 from scheduler.hooks import Hooks
 from scheduler.process import CLEANUP_PERIOD, Process
+from scheduler.watch import Watch
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
-from state.store import Store
+from state.files.store import FileStore
 from tests.waiting import until
 
 POOLS = """
@@ -30,7 +31,7 @@ plain: {cmd_new: echo b, cmd_delete: 'true', max: 2, max_prealloc: 1, tags: [b]}
 class Farm:
     """A real scheduler, turned by hand, whose pauses pass as the test says: `uptime` are its seconds."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    def __init__(self, store: FileStore, folder: Path) -> None:
         self.store = store
         self.folder = folder
         self.uptime = 0.0
@@ -46,12 +47,12 @@ class Farm:
             "RESALLOC_STATE_DIR": str(self.store.root),
             "RESALLOC_LOG_DIR": str(self.folder),
         }
-        hooks = Hooks(self.store.runs, self.folder / "log", self.folder, dict(os.environ), time.time, 10)
+        hooks = Hooks(self.store.root / "runs", self.folder / "log", self.folder, dict(os.environ), time.time, 10)
         hooks.adopt()
-        lease = self.store.leader_lease()
+        lease = self.store.lead()
         lease.acquire()
-        leader = make_leader(Store(self.store.root), load_settings(environment), hooks, Measures())
-        watch = self.store.watch("tickets", "intents", "runs")
+        leader = make_leader(FileStore(self.store.root), load_settings(environment), hooks, Measures())
+        watch = Watch(self.store, self.store.root / "runs")
         self.process = Process(leader, hooks, watch, lease, lambda: self.uptime)
 
     def stop(self) -> None:
@@ -90,17 +91,17 @@ class Farm:
         return not (leader.hooks.under_way() or leader.mirror.changed or self.process.watch.wait(0.3))
 
     def shown(self) -> list[str]:
-        return json.loads(self.store.read_view("pools.json") or b"{}").get("not_archived", [])
+        return json.loads((self.store.root / "view" / "pools.json").read_bytes()).get("not_archived", [])
 
 
 @pytest.fixture
-def farm(store: Store, tmp_path: Path) -> Iterator[Farm]:
+def farm(store: FileStore, tmp_path: Path) -> Iterator[Farm]:
     farm = Farm(store, tmp_path)
     yield farm
     farm.stop()
 
 
-def refuse(store: Store, how: str, archive: str) -> Path:
+def refuse(store: FileStore, how: str, archive: str) -> Path:
     """Let nothing be moved to the first subfolder of an archive, not by root either."""
     path = store.root / archive / "0"
     path.symlink_to("/proc" if how == "another file system" else store.root / "nowhere")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ from functions.timed.waiting_view import LONGEST_AGE
 from scheduler.__main__ import make_leader
 from scheduler.hooks import Hooks
 from scheduler.process import Process
+from scheduler.watch import Watch
 from state.documents import HookKind, Intent, IntentKind, ResourceState, Ticket, TicketState
-from state.store import Store
+from state.files.store import FileStore
 from tests.events import lines, missing_and_double
 from tests.waiting import until
 
@@ -39,7 +41,7 @@ Start = Callable[..., Process]
 
 
 @pytest.fixture
-def start(store: Store, tmp_path: Path) -> Iterator[Start]:
+def start(store: FileStore, tmp_path: Path) -> Iterator[Start]:
     """Starts a scheduler that is turned by hand, once what was started before has been dropped as if killed."""
     (tmp_path / "pools.yaml").write_text(POOL)
     environment = {
@@ -57,19 +59,27 @@ def start(store: Store, tmp_path: Path) -> Iterator[Start]:
 
     def start(kind: type[Hooks] = Hooks, at_once: int = 10) -> Process:
         drop()
-        hooks = kind(store.runs, tmp_path / "log", tmp_path, dict(os.environ), time.time, at_once)
+        hooks = kind(store.root / "runs", tmp_path / "log", tmp_path, dict(os.environ), time.time, at_once)
         hooks.adopt()
-        lease = store.leader_lease()
+        lease = store.lead()
         lease.acquire()
         leader = make_leader(store, load_settings(environment), hooks, Measures())
-        started.append(Process(leader, hooks, store.watch("tickets", "intents", "runs"), lease))
+        started.append(Process(leader, hooks, Watch(store, store.root / "runs"), lease))
         return started[0]
 
     yield start
     drop()
 
 
-def states(store: Store) -> dict[int, ResourceState]:
+def shown(store: FileStore) -> dict[str, Any]:
+    """What the leader shows about waiting tickets."""
+    found = store.shown("waiting.json")
+    assert found is not None
+    content: dict[str, Any] = json.loads(found.content or b"")
+    return content
+
+
+def states(store: FileStore) -> dict[int, ResourceState]:
     return {found.id: found.state for found in store.read_all().resources}
 
 
@@ -122,13 +132,13 @@ def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
     assert "q" in leader.mirror.snapshot.pools
 
 
-def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: Store, start: Start) -> None:
+def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: FileStore, start: Start) -> None:
     start(AlwaysMore)._turn({})
     assert (store.root / "view" / "pools.json").exists()
 
 
 def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_nothing(
-    store: Store, start: Start
+    store: FileStore, start: Start
 ) -> None:
     shown = store.root / "view" / "metrics.json"
     process = start()
@@ -149,7 +159,7 @@ def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_no
 
 @pytest.mark.parametrize(("tags", "renewed"), [((), True), (("nowhere",), False)])
 def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_vain(
-    store: Store, start: Start, monkeypatch: pytest.MonkeyPatch, tags: tuple[str, ...], renewed: bool
+    store: FileStore, start: Start, monkeypatch: pytest.MonkeyPatch, tags: tuple[str, ...], renewed: bool
 ) -> None:
     """Given a ticket that a pool could serve, or none, when the view grows old, then it is made anew for the first."""
     monkeypatch.setattr("scheduler.views.SHORTEST_PAUSE", 0.0)
@@ -157,21 +167,21 @@ def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_
     process = start(at_once=0)
     process._turn({})
     process.leader.mirror.changed = False
-    first = json.loads(store.read_view("waiting.json") or b"")
+    first = shown(store)
     assert [group["ids"] for group in first["groups"]] == [[1]]
     assert process._views.show() == float("inf")
-    assert json.loads(store.read_view("waiting.json") or b"") == first
+    assert shown(store) == first
     process.leader.clock = lambda: first["at"] + LONGEST_AGE
     process._views.show()
-    assert (json.loads(store.read_view("waiting.json") or b"")["at"] > first["at"]) is renewed
+    assert (shown(store)["at"] > first["at"]) is renewed
 
 
 def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(
-    store: Store, start: Start
+    store: FileStore, start: Start
 ) -> None:
     start(at_once=0)._turn({})
     assert states(store) == {1: ResourceState.STARTING}
-    assert list(store.runs.iterdir()) == []
+    assert list((store.root / "runs").iterdir()) == []
     process = start()
 
     def is_up() -> bool:
@@ -182,35 +192,35 @@ def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_starte
 
 
 def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_started_again(
-    store: Store, start: Start
+    store: FileStore, start: Start
 ) -> None:
     start(at_once=0)._turn({})
-    store.write_view("pools.json", b'{"leader": {"runs": "another boot"}}')
+    store.show("pools.json", b'{"leader": {"runs": "another boot"}}')
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
 @pytest.mark.parametrize("shown", [b"", b"[]", b"{", b'{"leader": 3}', b'{"leader": {"runs": 3}}'])
 def test_a_view_that_does_not_tell_where_the_runs_were_counts_as_that_of_another_boot(
-    store: Store, start: Start, shown: bytes
+    store: FileStore, start: Start, shown: bytes
 ) -> None:
     start(at_once=0)._turn({})
-    store.write_view("pools.json", shown)
+    store.show("pools.json", shown)
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
 def test_a_hook_is_not_started_again_in_a_folder_that_was_put_in_the_place_of_another(
-    store: Store, start: Start
+    store: FileStore, start: Start
 ) -> None:
     start(at_once=0)._turn({})
-    store.runs.rename(store.root / "other")
-    store.runs.mkdir()
+    (store.root / "runs").rename(store.root / "other")
+    (store.root / "runs").mkdir()
     start(at_once=0)._turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
-def test_only_new_tickets_are_taken_in_between_two_turns(store: Store, start: Start) -> None:
+def test_only_new_tickets_are_taken_in_between_two_turns(store: FileStore, start: Start) -> None:
     """Given a new ticket and a closed one during a turn, when tickets are taken in, then only the new one is."""
     process = start()
     store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
@@ -224,10 +234,10 @@ def test_only_new_tickets_are_taken_in_between_two_turns(store: Store, start: St
     assert not process._take_in_tickets()
     known = process.leader.mirror.snapshot.tickets
     assert {number: ticket.state for number, ticket in known.items()} == {1: TicketState.OPEN, 2: TicketState.OPEN}
-    assert process._heard["tickets"] == {"1.json"}
+    assert process._heard["tickets"] == {1}
 
 
-def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Start, store: Store) -> None:
+def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Start, store: FileStore) -> None:
     """Given a ticket that is closed while a turn looks for new ones, when it ends, then the next one is at once."""
     process = start()
     ticket = store.tickets.create(lambda number: Ticket(id=number, tags=("nobody has it",)))
@@ -240,7 +250,7 @@ def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Sta
 
 
 def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_written(
-    start: Start, store: Store, monkeypatch: pytest.MonkeyPatch
+    start: Start, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given events that wait for their turn, when forty tickets have used one resource by then, then all are told."""
     monkeypatch.setattr("scheduler.process.EVENTS_PAUSE", 3600.0)
@@ -266,14 +276,14 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
     assert len(released) == 40
 
 
-def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store: Store) -> None:
+def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store: FileStore) -> None:
     """Given a resource that starts, when an operator deletes it, then its hook goes on and is not started once more."""
     process = start()
     until(lambda: process._turn(process.changes()) >= 0 and process.hooks.under_way(HookKind.ALLOC), what="a start")
     before = sorted(process.hooks.under_way(HookKind.ALLOC))
     number = int(before[0].split("_")[0])
     store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=number))
-    process.leader.refresh({"intents": {f"{key}.json" for key in store.intents.living()}})
+    process.leader.refresh({"intents": set(store.intents.living())})
     reconcile(process.leader)
     assert process.leader.mirror.snapshot.resources[number].delete_after_run is not None
     assert sorted(process.hooks.under_way(HookKind.ALLOC)) == before

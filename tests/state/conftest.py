@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from state.store import Store
+from state.files.store import FileStore
 from tests.state.children import Child
 
 
@@ -24,7 +24,7 @@ def start() -> Iterator[Callable[..., Child]]:
 
 
 @pytest.fixture
-def journal(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+def journal(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What this process asks of the disk, in order; the calls are really made. Staged files count as `tmp/*`."""
     entries: list[tuple[str, str]] = []
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from state.documents import Agent, AgentState, Ticket
 from state.errors import ImpossibleTransition, NotFound
+from state.files.store import FileStore
 from state.lifecycle import AgentEvent, after_agent_event
-from state.store import Batch, Put, Store
+from state.store import Batch, Put
 
 TABLE = """
 NEW          resource_came   PREPARING
@@ -50,7 +51,7 @@ def test_an_agent_comes_back_from_json_as_it_was(agent: Agent) -> None:
     assert Agent.from_json(agent.to_json()) == agent
 
 
-def test_agents_are_kept_in_their_folder_until_they_are_removed(store: Store) -> None:
+def test_agents_are_kept_in_their_folder_until_they_are_removed(store: FileStore) -> None:
     agents = [Agent(id=7, group="workers"), Agent(id=8, group="workers")]
     store.commit(Batch([Put(agent) for agent in agents]))
     assert (store.root / "agents" / "7.json").exists()
@@ -59,7 +60,7 @@ def test_agents_are_kept_in_their_folder_until_they_are_removed(store: Store) ->
     assert store.read_all().agents == agents[1:]
 
 
-def test_a_document_is_created_with_its_reserved_number_and_never_over_another(store: Store) -> None:
+def test_a_document_is_created_with_its_reserved_number_and_never_over_another(store: FileStore) -> None:
     (number,) = store.tickets.reserve(1)
     with pytest.raises(NotFound):
         store.tickets.read(number)

@@ -8,15 +8,16 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
-from state.files.staging import Files
-from state.store import Batch, Put, Store, Update
+from state.files.disk import Disk
+from state.files.store import FileStore
+from state.store import Batch, Put, Update
 from tests.state.children import waits_for_a_lock
 from tests.state.snapshot import snapshot
 from tests.waiting import until
 
 
 @pytest.fixture
-def ticket(store: Store) -> Ticket:
+def ticket(store: FileStore) -> Ticket:
     return store.tickets.create(lambda number: Ticket(id=number, tags=("A",)))
 
 
@@ -24,7 +25,7 @@ def resource(number: int, **fields: object) -> Resource:
     return Resource(id=number, name=f"vm{number}", pool="vms", **fields)  # type: ignore[arg-type]
 
 
-def test_a_batch_writes_every_kind_of_document(store: Store, ticket: Ticket) -> None:
+def test_a_batch_writes_every_kind_of_document(store: FileStore, ticket: Ticket) -> None:
     assigned = ticket.replace(resource=1, output=b"\x00\xff")
     record = PoolRecord(name="vms and more", options={"max": 4})
     up = resource(1, state=ResourceState.UP, data=b"\x00\xff")
@@ -34,7 +35,7 @@ def test_a_batch_writes_every_kind_of_document(store: Store, ticket: Ticket) -> 
 
 
 def test_all_is_synced_before_any_is_seen_and_each_folder_once(
-    store: Store, ticket: Ticket, journal: list[tuple[str, str]]
+    store: FileStore, ticket: Ticket, journal: list[tuple[str, str]]
 ) -> None:
     journal.clear()
     store.commit(
@@ -48,7 +49,7 @@ def test_all_is_synced_before_any_is_seen_and_each_folder_once(
     assert sorted(journal[last_seen:]) == [("fsync", "resources/live"), ("fsync", "tickets/open")]
 
 
-def test_a_ticket_that_changed_meanwhile_is_left_alone_and_told(store: Store, ticket: Ticket) -> None:
+def test_a_ticket_that_changed_meanwhile_is_left_alone_and_told(store: FileStore, ticket: Ticket) -> None:
     other = store.tickets.create(lambda number: Ticket(id=number))
     closed = store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED))
 
@@ -64,33 +65,35 @@ def test_a_ticket_that_changed_meanwhile_is_left_alone_and_told(store: Store, ti
 
 
 def test_a_ticket_is_compared_and_replaced_under_its_lock(
-    store: Store, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, ticket: Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conflicts: list[Ticket] = []
     batch = Batch([Update(ticket, ticket.replace(resource=1))])
     leader = threading.Thread(target=lambda: conflicts.extend(store.commit(batch)))
-    publish = Files.publish
+    publish = Disk.publish
 
-    def publish_late(files: Files, staged: Path, path: Path) -> None:
+    def publish_late(files: Disk, staged: Path, path: Path) -> None:
         leader.start()
         until(waits_for_a_lock, what="the commit at the lock")
         publish(files, staged, path)
 
-    monkeypatch.setattr(Files, "publish", publish_late)
+    monkeypatch.setattr(Disk, "publish", publish_late)
     closed = store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED))
     leader.join()
     assert conflicts == [ticket]
     assert store.tickets.read(ticket.id) == closed
 
 
-def test_a_ticket_that_left_meanwhile_does_not_come_back(store: Store, ticket: Ticket) -> None:
+def test_a_ticket_that_left_meanwhile_does_not_come_back(store: FileStore, ticket: Ticket) -> None:
     store.tickets.archive_all([ticket.id])
     assert store.commit(Batch([Update(ticket, ticket.replace(resource=1))])) == [ticket]
     assert list(store.tickets.living()) == []
     assert store.tickets.read(ticket.id) == ticket
 
 
-def test_a_ticket_that_rotted_meanwhile_stops_the_batch_and_leaves_nothing_staged(store: Store, ticket: Ticket) -> None:
+def test_a_ticket_that_rotted_meanwhile_stops_the_batch_and_leaves_nothing_staged(
+    store: FileStore, ticket: Ticket
+) -> None:
     store.tickets.path(ticket.id).write_text("garbage")
     with pytest.raises(CorruptDocument):
         store.commit(Batch([Update(ticket, ticket.replace(resource=1)), Put(resource(1)), Put(resource(2))]))
@@ -98,7 +101,7 @@ def test_a_ticket_that_rotted_meanwhile_stops_the_batch_and_leaves_nothing_stage
     assert store.tickets.path(ticket.id).read_text() == "garbage"
 
 
-def test_finished_documents_leave_and_decided_intents_go(store: Store, ticket: Ticket) -> None:
+def test_finished_documents_leave_and_decided_intents_go(store: FileStore, ticket: Ticket) -> None:
     store.commit(Batch([Put(resource(1, state=ResourceState.ENDED))]))
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
 
@@ -114,7 +117,7 @@ def test_finished_documents_leave_and_decided_intents_go(store: Store, ticket: T
         store.intents.read(intent.id)
 
 
-def test_a_batch_can_be_done_again(store: Store) -> None:
+def test_a_batch_can_be_done_again(store: FileStore) -> None:
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
     batch = Batch([Put(resource(1))], removed_intents=[intent.id])
     store.commit(batch)
@@ -123,7 +126,7 @@ def test_a_batch_can_be_done_again(store: Store) -> None:
     assert snapshot(store) == once
 
 
-def test_an_empty_batch_does_nothing(store: Store) -> None:
+def test_an_empty_batch_does_nothing(store: FileStore) -> None:
     before = snapshot(store)
     assert store.commit(Batch()) == []
     assert snapshot(store) == before

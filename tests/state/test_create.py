@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from state.documents import Intent, IntentKind, Ticket
-from state.files.staging import STAGED_FOR, Files
-from state.store import Store
+from state.files.disk import STAGED_FOR, Disk
+from state.files.store import FileStore
 from tests.state.children import Child, Tell, barrier
 
 
@@ -23,25 +23,25 @@ def make(number: int) -> Ticket:
 
 
 def create_many(tell: Tell, root: Path, count: int, together: object) -> None:
-    store = Store(root)
+    store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(count):
         tell(store.tickets.create(make).id)
 
 
 def create_without_end(tell: Tell, root: Path) -> None:
-    store = Store(root)
+    store = FileStore(root)
     while True:
         tell(store.tickets.create(make).id)
 
 
 def stage_and_be_killed(tell: Tell, root: Path) -> None:
-    Files(root).stage(make(1).to_json())
+    Disk(root).stage(make(1).to_json())
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_create_is_synced_before_it_is_seen_and_its_folder_before_it_returns(
-    store: Store, journal: list[tuple[str, str]]
+    store: FileStore, journal: list[tuple[str, str]]
 ) -> None:
     store.tickets.create(make)
     journal.clear()
@@ -54,7 +54,9 @@ def test_a_create_is_synced_before_it_is_seen_and_its_folder_before_it_returns(
     ]
 
 
-def test_the_ceiling_is_durable_before_a_number_below_it_is_used(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_the_ceiling_is_durable_before_a_number_below_it_is_used(
+    store: FileStore, journal: list[tuple[str, str]]
+) -> None:
     store.tickets.create(make)
     assert journal[:5] == [
         ("write", "tmp/*"),
@@ -65,14 +67,14 @@ def test_the_ceiling_is_durable_before_a_number_below_it_is_used(store: Store, j
     ]
 
 
-def test_what_is_created_can_be_read_by_others(store: Store) -> None:
+def test_what_is_created_can_be_read_by_others(store: FileStore) -> None:
     ticket = store.tickets.create(make)
-    assert Store(store.root).tickets.read(ticket.id) == ticket == make(ticket.id)
+    assert FileStore(store.root).tickets.read(ticket.id) == ticket == make(ticket.id)
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=3))
-    assert Store(store.root).intents.read(intent.id) == intent
+    assert FileStore(store.root).intents.read(intent.id) == intent
 
 
-def test_two_processes_create_side_by_side(store: Store, start: Callable[..., Child]) -> None:
+def test_two_processes_create_side_by_side(store: FileStore, start: Callable[..., Child]) -> None:
     together = barrier(2)
     children = [start(create_many, store.root, 200, together) for _ in range(2)]
     numbers = [number for child in children for number in child.finish()]
@@ -81,7 +83,7 @@ def test_two_processes_create_side_by_side(store: Store, start: Callable[..., Ch
         assert store.tickets.read(number) == make(number)
 
 
-def test_killed_while_creating_no_told_id_is_lost(store: Store, start: Callable[..., Child]) -> None:
+def test_killed_while_creating_no_told_id_is_lost(store: FileStore, start: Callable[..., Child]) -> None:
     told: list[int] = []
     for _ in range(4):
         child = start(create_without_end, store.root)
@@ -89,7 +91,7 @@ def test_killed_while_creating_no_told_id_is_lost(store: Store, start: Callable[
         child.kill()
         told += child.rest()
 
-        restarted = Store(store.root)
+        restarted = FileStore(store.root)
         assert restarted.read_all().corrupt == []
         for number in told:
             assert restarted.tickets.read(number) == make(number)
@@ -98,9 +100,9 @@ def test_killed_while_creating_no_told_id_is_lost(store: Store, start: Callable[
 
 
 def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(
-    store: Store, start: Callable[..., Child]
+    store: FileStore, start: Callable[..., Child]
 ) -> None:
-    mine = Files(store.root).stage(b"still wanted")
+    mine = Disk(store.root).stage(b"still wanted")
     child = start(stage_and_be_killed, store.root)
     child.rest()
     child.kill()
@@ -110,12 +112,12 @@ def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(
     assert store.read_all().tickets == []
     swept = store.sweep(now=0, ticket_retention=0, resource_retention=0)
 
-    assert swept.staged == 1
+    assert swept.leftovers == 1
     assert os.listdir(store.root / "tmp") == [mine.name]
 
 
-def test_what_was_staged_long_ago_is_removed_although_its_process_id_is_in_use(store: Store) -> None:
-    files = Files(store.root)
+def test_what_was_staged_long_ago_is_removed_although_its_process_id_is_in_use(store: FileStore) -> None:
+    files = Disk(store.root)
     old, new = files.stage(b"old"), files.stage(b"new")
     now = time.time()
     os.utime(old, (now - 2 * STAGED_FOR, now - 2 * STAGED_FOR))
@@ -127,18 +129,18 @@ NEXT_PROCESS_WITH_THE_SAME_PID = """
 import os, sys
 from pathlib import Path
 from state.documents import Ticket
-from state.files.staging import Files
-from state.store import Store
+from state.files.disk import Disk
+from state.files.store import FileStore
 root = Path(sys.argv[1])
-store = Store(root)
+store = FileStore(root)
 for _ in range(2):
-    Files(root).stage(b"never published")
+    Disk(root).stage(b"never published")
     print(os.getpid(), store.tickets.create(lambda number: Ticket(id=number)).id, flush=True)
 os._exit(0)
 """
 
 
-def test_a_restarted_container_gives_its_processes_the_same_pids_again(store: Store) -> None:
+def test_a_restarted_container_gives_its_processes_the_same_pids_again(store: FileStore) -> None:
     alone = ["unshare", "--pid", "--fork", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     if not shutil.which("unshare") or subprocess.run([*alone, sys.executable, "-c", ""], check=False).returncode != 0:
         pytest.skip("NO PID NAMESPACES HERE: ids after the restart of a container ARE NOT TESTED")

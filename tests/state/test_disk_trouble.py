@@ -17,8 +17,9 @@ import pytest
 
 from state.documents import Ticket, TicketState
 from state.errors import StateError, StoreFrozen, StoreUnavailable
-from state.files.staging import Files
-from state.store import Batch, Put, Store, Update
+from state.files.disk import Disk
+from state.files.store import FileStore
+from state.store import Batch, Put, Update
 from tests.mounts import needs_mounts
 from tests.state.children import Child, Tell
 from tests.state.snapshot import snapshot
@@ -28,7 +29,7 @@ CLONE_NEWNS = 0x00020000
 SMALL = Ticket(id=1, tags=("A",))
 BIG = b"x" * 40_000
 
-Writer = Callable[[Store], object]
+Writer = Callable[[FileStore], object]
 WRITERS: dict[str, Writer] = {
     "create": lambda store: store.tickets.create(lambda number: Ticket(id=number, output=BIG)),
     "update": lambda store: store.tickets.update(1, lambda ticket: ticket.replace(output=BIG)),
@@ -36,12 +37,12 @@ WRITERS: dict[str, Writer] = {
         Batch([Put(Ticket(id=number, output=BIG if number == 40 else None)) for number in range(1, 50)])
     ),
     "commit of an update": lambda store: store.commit(Batch([Update(SMALL, SMALL.replace(output=BIG))])),
-    "view": lambda store: store.write_view("pools.json", BIG),
+    "view": lambda store: store.show("pools.json", BIG),
 }
 """All of them write something large, so that a limit on the size refuses exactly these."""
 
 
-def refused(store: Store, write: Writer) -> int | None:
+def refused(store: FileStore, write: Writer) -> int | None:
     """The number of the system's error with which a write was refused; fails when it left anything behind."""
     before = snapshot(store)
     try:
@@ -54,7 +55,7 @@ def refused(store: Store, write: Writer) -> int | None:
 
 
 def write_beyond_a_size_limit(tell: Tell, root: Path) -> None:
-    store = Store(root)
+    store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits.setrlimit(limits.RLIMIT_FSIZE, (8192, limits.RLIM_INFINITY))
@@ -71,7 +72,7 @@ def write_on_a_full_disk(tell: Tell, folder: Path) -> None:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
-    store = Store(folder / "state")
+    store = FileStore(folder / "state")
     store.commit(Batch([Put(SMALL)]))
     # Makes the lock and counter files, whose creation is not what is tried here.
     store.tickets.update(1, lambda ticket: ticket)
@@ -111,7 +112,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 def write_without_permission(tell: Tell, root: Path) -> None:
-    store = Store(root)
+    store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -124,7 +125,7 @@ def write_without_permission(tell: Tell, root: Path) -> None:
         "check": lambda store: store.check_writable(),
         "lock": lambda store: store.tickets.lock(2).__enter__(),
     }
-    store = Store(root)
+    store = FileStore(root)
     for name, write in (WRITERS | others).items():
         tell((name, refused(store, write)))
 
@@ -137,7 +138,7 @@ def test_a_folder_that_may_not_be_written_can_still_be_read(open_to_all: Path, s
 
 
 def write_where_only_staging_is_allowed(tell: Tell, root: Path) -> None:
-    store = Store(root)
+    store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     store.tickets.update(1, lambda ticket: ticket)
     for path in [root, *root.rglob("*")]:
@@ -157,8 +158,8 @@ def test_what_was_staged_and_could_not_be_published_is_discarded(
     assert told == [(name, errno.EACCES) for name in WRITERS]
 
 
-def test_a_move_into_nowhere_is_refused_and_one_from_nowhere_is_none(store: Store) -> None:
-    files = Files(store.root)
+def test_a_move_into_nowhere_is_refused_and_one_from_nowhere_is_none(store: FileStore) -> None:
+    files = Disk(store.root)
     source = store.root / "FORMAT"
     with pytest.raises(StoreUnavailable):
         files.move(source, store.root / "nowhere" / "FORMAT")
@@ -167,18 +168,18 @@ def test_a_move_into_nowhere_is_refused_and_one_from_nowhere_is_none(store: Stor
 
 
 def quarantine_without_permission(tell: Tell, root: Path) -> None:
-    store = Store(root)
+    store = FileStore(root)
     store.tickets.path(7).write_text("garbage")
     store.tickets.update(store.tickets.create(lambda number: Ticket(id=number)).id, lambda ticket: ticket)
     store.tickets.folder.chmod(0o555)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
     contents = store.read_all()
-    tell((contents.corrupt, [fault.path.name for fault in contents.unreadable], store.tickets.path(7).read_text()))
+    tell((contents.corrupt, [fault.place for fault in contents.unreadable], store.tickets.path(7).read_text()))
 
 
 def test_what_cannot_be_moved_to_quarantine_stays_and_is_told(open_to_all: Path, start: Callable[..., Child]) -> None:
-    assert start(quarantine_without_permission, open_to_all / "state").finish() == [([], ["7.json"], "garbage")]
+    assert start(quarantine_without_permission, open_to_all / "state").finish() == [([], ["tickets/open/7"], "garbage")]
 
 
 def open_forbidden(tell: Tell, root: Path) -> None:
@@ -187,9 +188,9 @@ def open_forbidden(tell: Tell, root: Path) -> None:
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
     try:
-        Store(root / "state")
+        FileStore(root / "state")
     except StoreUnavailable as error:
-        tell((str(error.path), error.error.errno))
+        tell((error.place, error.error.errno))
 
 
 def test_a_folder_that_cannot_be_made_is_told_by_its_path(open_to_all: Path, start: Callable[..., Child]) -> None:
@@ -202,12 +203,12 @@ def test_a_folder_that_cannot_be_made_is_told_by_its_path(open_to_all: Path, sta
 def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StoreUnavailable):
-        Store(tmp_path / "state")
+        FileStore(tmp_path / "state")
 
 
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_after_a_failed_sync_nothing_more_is_acknowledged(
-    store: Store, monkeypatch: pytest.MonkeyPatch, place: str
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     store.commit(Batch([Put(SMALL), Put(Ticket(id=2)), Put(Ticket(id=3))]))
     store.tickets.archive_all([3])
@@ -243,12 +244,12 @@ def test_after_a_failed_sync_nothing_more_is_acknowledged(
     assert store.tickets.read(2) == Ticket(id=2)
 
     # Only a restart helps.
-    restarted = Store(store.root)
+    restarted = FileStore(store.root)
     restarted.check_writable()
     assert restarted.tickets.read_durable(2) == Ticket(id=2)
 
 
-def test_a_healthy_store_says_so_and_leaves_no_probe(store: Store) -> None:
+def test_a_healthy_store_says_so_and_leaves_no_probe(store: FileStore) -> None:
     store.check_writable()
     assert os.listdir(store.root / "tmp") == []
 

@@ -10,9 +10,10 @@ import pytest
 
 from state.documents import Event
 from state.errors import StoreUnavailable
-from state.files.events import EventFiles, Place
-from state.files.staging import Files
-from state.store import Store
+from state.files.disk import Disk
+from state.files.events import EventFiles
+from state.files.store import FileStore
+from state.store import Place
 
 DAY = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 HOURS = 3600.0
@@ -31,7 +32,7 @@ def read(pieces: Iterable) -> list[int | None]:
 
 
 @pytest.fixture
-def events(store: Store) -> EventFiles:
+def events(store: FileStore) -> EventFiles:
     return store.events
 
 
@@ -63,7 +64,7 @@ def test_a_place_inside_of_a_line_leads_to_the_next_one(events: EventFiles) -> N
     """Given a place that is no end of a line, when read from there, then whole lines come."""
     events.append([an_event(1), an_event(2)], DAY)
     assert read(events.forwards(Place("2026-11-24", 10))) == [2]
-    assert read(events.backwards(before=Place("2026-11-24", events.end().offset - 10))) == [1]
+    assert read(events.backwards(before=Place("2026-11-24", events.end().position - 10))) == [1]
     events.append([an_event(3)], DAY)
     assert read(events.forwards(Place("2026-11-24", 10_000))) == []
 
@@ -169,7 +170,7 @@ def test_a_clock_that_is_set_back_a_little_changes_no_order(events: EventFiles) 
     assert events.days() == ["2026-11-25"]
 
 
-def test_what_was_appended_is_synced_with_its_folder(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_what_was_appended_is_synced_with_its_folder(store: FileStore, journal: list[tuple[str, str]]) -> None:
     """Given a new file, when synced, then the file and the folder are, and later only the file."""
     store.events.append([an_event(1)], DAY)
     store.events.append([an_event(2)], DAY)
@@ -185,7 +186,7 @@ def test_what_was_appended_is_synced_with_its_folder(store: Store, journal: list
 def test_a_removed_file_does_no_harm(tmp_path: Path) -> None:
     """Given a file that somebody removed before its sync, when synced and written, then a new one begins."""
     (tmp_path / "events").mkdir()
-    events = EventFiles(Files(tmp_path))
+    events = EventFiles(Disk(tmp_path))
     events.append([an_event(1)], DAY)
     events.path("2026-11-24").unlink()
     events.sync()

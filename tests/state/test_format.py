@@ -10,7 +10,7 @@ import pytest
 from state.documents import Ticket
 from state.errors import StoreUnavailable, UnknownFormat
 from state.files.layout import FORMAT
-from state.store import Store
+from state.files.store import FileStore
 from tests.state.children import Child, Tell, barrier
 from tests.state.snapshot import snapshot
 
@@ -32,12 +32,12 @@ TREE = {
 
 def open_store(tell: Tell, root: Path, together: object) -> None:
     together.wait()  # type: ignore[attr-defined]
-    tell(Store(root).tickets.create(lambda number: Ticket(id=number)).id)
+    tell(FileStore(root).tickets.create(lambda number: Ticket(id=number)).id)
 
 
 def test_a_new_folder_gets_its_tree_and_its_version(tmp_path: Path) -> None:
     root = tmp_path / "not" / "there" / "yet"
-    Store(root)
+    FileStore(root)
     assert (root / "FORMAT").read_text() == f"{FORMAT}\n"
     assert all((root / folder).is_dir() for folder in TREE)
     assert os.listdir(root / "tmp") == []
@@ -53,30 +53,30 @@ def test_every_new_folder_is_durable_in_its_parent(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "fsync", record)
     root = tmp_path / "deep" / "state"
-    Store(root)
+    FileStore(root)
     made = [path for path in [tmp_path / "deep", root, *root.rglob("*")] if path.is_dir()]
     assert {str(path.parent) for path in made} <= set(synced)
 
 
-def test_missing_folders_are_made_anew_and_the_rest_stays(store: Store) -> None:
+def test_missing_folders_are_made_anew_and_the_rest_stays(store: FileStore) -> None:
     kept = store.tickets.create(lambda number: Ticket(id=number))
     for folder in ("tmp", "view", "locks", "quarantine", "resources"):
         shutil.rmtree(store.root / folder)
-    again = Store(store.root)
+    again = FileStore(store.root)
     assert all((store.root / folder).is_dir() for folder in TREE)
     assert again.tickets.read(kept.id) == kept
     assert again.tickets.create(lambda number: Ticket(id=number)).id == kept.id + 1
 
 
 def test_a_missing_version_is_written_and_a_known_one_is_left_alone(
-    store: Store, journal: list[tuple[str, str]]
+    store: FileStore, journal: list[tuple[str, str]]
 ) -> None:
     version = store.root / "FORMAT"
     before = version.stat()
-    Store(store.root)
+    FileStore(store.root)
     assert version.stat() == before
     version.unlink()
-    Store(store.root)
+    FileStore(store.root)
     # The folders are synced before, for who made them may have been killed before that.
     assert {name for name, _ in journal[:-4]} == {"fsync"}
     assert journal[-4:] == [("write", "tmp/*"), ("fsync", "tmp/*"), ("rename", "FORMAT"), ("fsync", ".")]
@@ -95,55 +95,61 @@ def test_another_version_is_refused_and_nothing_is_touched(tmp_path: Path, found
     root.mkdir()
     (root / "FORMAT").write_text(f"{found}\n")
     with pytest.raises(UnknownFormat) as caught:
-        Store(root)
-    assert (caught.value.path, caught.value.found, caught.value.known) == (root / "FORMAT", found, FORMAT)
+        FileStore(root)
+    assert (caught.value.place, caught.value.found, caught.value.known) == ("FORMAT", found, FORMAT)
     assert os.listdir(root) == ["FORMAT"]
 
 
-def test_mending_a_healthy_folder_does_nothing(store: Store) -> None:
+def test_mending_a_healthy_folder_does_nothing(store: FileStore) -> None:
     before = snapshot(store)
-    assert store.mend() == []
+    assert store.corruption.mend() == []
     assert snapshot(store) == before
 
 
 @pytest.mark.parametrize("content", ["", "\n", "q\n", "\x00\x00", "1*", None])
-def test_a_damaged_version_is_mended_while_one_knows_better(store: Store, content: str | None) -> None:
+def test_a_damaged_version_is_mended_while_one_knows_better(store: FileStore, content: str | None) -> None:
     version = store.root / "FORMAT"
     version.unlink()
     if content is not None:
         version.write_text(content)
-    (wrong,) = store.mend()
+    (wrong,) = store.corruption.mend()
     assert wrong.startswith("FORMAT ")
     assert version.read_text() == f"{FORMAT}\n"
-    assert [aside.path.read_text() for aside in store.quarantine.list()] == ([] if content is None else [content])
+    assert [store.quarantine.path(thing).read_text() for thing in store.quarantine.list()] == (
+        [] if content is None else [content]
+    )
 
 
 @pytest.mark.parametrize("content", [str(FORMAT + 1), "23", "unfinished-import"])
-def test_the_version_of_another_program_is_never_mended(store: Store, content: str) -> None:
+def test_the_version_of_another_program_is_never_mended(store: FileStore, content: str) -> None:
     (store.root / "FORMAT").write_text(content)
     with pytest.raises(UnknownFormat):
-        store.mend()
+        store.corruption.mend()
     assert (store.root / "FORMAT").read_text() == content
 
 
-def test_missing_folders_are_told_and_what_is_no_lock_moved(store: Store) -> None:
+def test_missing_folders_are_told_and_what_is_no_lock_moved(store: FileStore) -> None:
     shutil.rmtree(store.root / "view")
     (store.root / "locks/tickets/2a").mkdir()
     (store.root / "ids/tickets.next").mkdir()
-    assert [wrong.partition(" ")[0] for wrong in store.mend()] == ["view/", "locks/tickets/2a", "ids/tickets.next"]
-    assert store.mend() == []
+    assert [wrong.partition(" ")[0] for wrong in store.corruption.mend()] == [
+        "view/",
+        "locks/tickets/2a",
+        "ids/tickets.next",
+    ]
+    assert store.corruption.mend() == []
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 1
 
 
-def test_a_folder_of_which_nearly_all_is_gone_is_not_begun_anew(store: Store) -> None:
+def test_a_folder_of_which_nearly_all_is_gone_is_not_begun_anew(store: FileStore) -> None:
     shutil.rmtree(store.root)
     store.root.mkdir()
     with pytest.raises(StoreUnavailable):
-        store.mend()
+        store.corruption.mend()
     assert os.listdir(store.root) == []
 
 
 def test_a_version_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "FORMAT").write_bytes(b"\xff\xfe1")
     with pytest.raises(UnknownFormat):
-        Store(tmp_path)
+        FileStore(tmp_path)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from state.documents import Ticket, TicketState
 from state.errors import StoreUnavailable
 from state.files import ids
-from state.files.boot import boot_id
 from state.files.ids import CEILING_STEP
-from state.store import Store
+from state.files.store import FileStore
+from state.host.machine import boot_id
 from tests.state.children import Child, Tell, barrier
 
 
@@ -34,22 +34,22 @@ def lose_ceiling(root: Path) -> None:
 
 
 def create_many(tell: Tell, root: Path, count: int, together: object) -> None:
-    store = Store(root)
+    store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(count):
         tell(store.tickets.create(make).id)
 
 
-def test_ids_begin_with_1_and_follow_one_another(store: Store) -> None:
+def test_ids_begin_with_1_and_follow_one_another(store: FileStore) -> None:
     assert [store.tickets.create(make).id for _ in range(5)] == [1, 2, 3, 4, 5]
 
 
-def test_tickets_and_resources_are_numbered_apart(store: Store) -> None:
+def test_tickets_and_resources_are_numbered_apart(store: FileStore) -> None:
     store.tickets.create(make)
     assert list(store.resources.reserve(2)) == [1, 2]
 
 
-def test_several_processes_at_once_leave_no_gap(store: Store, start: Callable[..., Child]) -> None:
+def test_several_processes_at_once_leave_no_gap(store: FileStore, start: Callable[..., Child]) -> None:
     together = barrier(4)
     children = [start(create_many, store.root, 50, together) for _ in range(4)]
     told = [child.finish() for child in children]
@@ -58,12 +58,12 @@ def test_several_processes_at_once_leave_no_gap(store: Store, start: Callable[..
         assert numbers == sorted(numbers)
 
 
-def test_a_restart_within_a_boot_leaves_no_gap(store: Store) -> None:
+def test_a_restart_within_a_boot_leaves_no_gap(store: FileStore) -> None:
     store.tickets.create(make)
-    assert Store(store.root).tickets.create(make).id == 2
+    assert FileStore(store.root).tickets.create(make).id == 2
 
 
-def test_two_reservations_never_overlap(store: Store) -> None:
+def test_two_reservations_never_overlap(store: FileStore) -> None:
     first, second = store.tickets.reserve(CEILING_STEP * 2), store.tickets.reserve(3)
     assert second == range(first.stop, first.stop + 3)
 
@@ -82,13 +82,13 @@ def test_two_reservations_never_overlap(store: Store) -> None:
     ],
     ids=["empty", "zeros", "text", "short", "negative", "other digits", "cut off", "no ceiling"],
 )
-def test_a_counter_that_is_garbage_is_not_believed(store: Store, content: bytes) -> None:
+def test_a_counter_that_is_garbage_is_not_believed(store: FileStore, content: bytes) -> None:
     last = store.tickets.reserve(5)[-1]
     (store.root / "ids" / "tickets.next").write_bytes(content)
     assert store.tickets.create(make).id > last
 
 
-def test_after_a_lost_counter_numbers_go_on_above_every_one_ever_given(store: Store) -> None:
+def test_after_a_lost_counter_numbers_go_on_above_every_one_ever_given(store: FileStore) -> None:
     # Given without any document to tell of it: after a power cut a reply may be all that is left of a number.
     store.tickets.reserve(CEILING_STEP // 2)
     last = store.tickets.reserve(CEILING_STEP * 3)[-1]
@@ -96,7 +96,7 @@ def test_after_a_lost_counter_numbers_go_on_above_every_one_ever_given(store: St
     assert store.tickets.create(make).id > last
 
 
-def test_after_a_reboot_the_counter_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_reboot_the_counter_is_not_believed(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     # The counter is never synced, so what a power cut left of it may be older than what was given.
     counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
@@ -108,7 +108,7 @@ def test_after_a_reboot_the_counter_is_not_believed(store: Store, monkeypatch: p
 
 
 @pytest.mark.parametrize("ceiling", [None, b"", b"garbage", b"2\n"])
-def test_without_counter_and_ceiling_the_documents_tell(store: Store, ceiling: bytes | None) -> None:
+def test_without_counter_and_ceiling_the_documents_tell(store: FileStore, ceiling: bytes | None) -> None:
     last = [store.tickets.create(make).id for _ in range(12)][-1]
     lose_counter(store.root)
     lose_ceiling(store.root)
@@ -117,7 +117,7 @@ def test_without_counter_and_ceiling_the_documents_tell(store: Store, ceiling: b
     assert store.tickets.create(make).id == last + 1
 
 
-def test_archived_documents_tell_too_and_thinning_out_leaves_the_last_word(store: Store) -> None:
+def test_archived_documents_tell_too_and_thinning_out_leaves_the_last_word(store: FileStore) -> None:
     first = store.tickets.create(make).id
     store.tickets.reserve(1500)
     last = store.tickets.create(make).id
@@ -130,12 +130,12 @@ def test_archived_documents_tell_too_and_thinning_out_leaves_the_last_word(store
 
 
 @pytest.mark.parametrize("name", ["9", "²", "²².json", "9.txt"])
-def test_odd_names_in_the_folder_keep_nobody_from_creating(store: Store, name: str) -> None:
+def test_odd_names_in_the_folder_keep_nobody_from_creating(store: FileStore, name: str) -> None:
     (store.tickets.folder / name).write_text("left by somebody")
     assert store.tickets.create(make).id >= 1
 
 
-def test_a_counter_with_one_flipped_bit_is_not_believed(store: Store) -> None:
+def test_a_counter_with_one_flipped_bit_is_not_believed(store: FileStore) -> None:
     taken = store.resources.reserve(17)
     counter = store.root / "ids" / "resources.next"
     good = counter.read_bytes()
@@ -147,7 +147,7 @@ def test_a_counter_with_one_flipped_bit_is_not_believed(store: Store) -> None:
             assert store.resources.reserve(1).start >= taken.stop, bytes(changed)
 
 
-def test_numbers_can_be_told_to_go_on_above_another(store: Store) -> None:
+def test_numbers_can_be_told_to_go_on_above_another(store: FileStore) -> None:
     store.tickets.create(make)
     assert store.tickets.begin_above(40) == 41
     assert store.tickets.create(make).id == 41
@@ -155,7 +155,7 @@ def test_numbers_can_be_told_to_go_on_above_another(store: Store) -> None:
     assert store.tickets.create(make).id == 42
 
 
-def test_an_older_counter_never_leads_over_a_document_in_use(store: Store) -> None:
+def test_an_older_counter_never_leads_over_a_document_in_use(store: FileStore) -> None:
     counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
     older = counter.read_bytes()
@@ -173,7 +173,7 @@ MISHAPS = ("create", "create", "create", "reserve", "lose counter", "lose ceilin
 @given(st.lists(st.sampled_from(MISHAPS), min_size=2, max_size=25))
 def test_whatever_is_lost_no_created_id_comes_again(events: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        store = Store(Path(folder))
+        store = FileStore(Path(folder))
         created = [0]
         for boot, event in enumerate(events):
             match event:
@@ -196,21 +196,21 @@ def test_whatever_is_lost_no_created_id_comes_again(events: list[str]) -> None:
                     store.tickets.thin_out(before=time.time() + 60)
 
 
-def test_a_create_that_the_disk_refuses_leaves_no_gap(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_create_that_the_disk_refuses_leaves_no_gap(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     first = store.tickets.create(lambda number: Ticket(id=number))
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("state.files.staging.os.write", full)
+        patched.setattr("state.files.disk.os.write", full)
         for _ in range(3):
             with pytest.raises(StoreUnavailable):
                 store.tickets.create(lambda number: Ticket(id=number))
     assert store.tickets.create(lambda number: Ticket(id=number)).id == first.id + 1
 
 
-def test_a_number_is_given_back_only_while_it_is_the_last(store: Store) -> None:
+def test_a_number_is_given_back_only_while_it_is_the_last(store: FileStore) -> None:
     numbers = store.tickets.reserve(2)
     store.tickets._numbers.give_back(numbers[0])
     assert store.tickets.reserve(1)[0] == numbers[1] + 1

@@ -7,65 +7,64 @@ from pathlib import Path
 import pytest
 
 from state.documents import Ticket
-from state.errors import StoreUnavailable
+from state.files.disk import Disk, Refused
 from state.files.ids import CEILING_STEP
-from state.files.staging import Files
-from state.store import Store
+from state.files.store import FileStore
 
 
-def test_a_folder_in_the_place_of_a_counter_is_moved_aside_by_who_creates(store: Store) -> None:
+def test_a_folder_in_the_place_of_a_counter_is_moved_aside_by_who_creates(store: FileStore) -> None:
     """Given a folder in the place of a counter, when a ticket is created, then that is in quarantine."""
     last = store.tickets.reserve(5)[-1]
     counter = store.root / "ids" / "tickets.next"
     counter.unlink()
     counter.mkdir()
     assert store.tickets.create(lambda number: Ticket(id=number)).id > last
-    assert [aside.path.name.split(".")[:2] for aside in store.quarantine.list()] == [["ids-tickets", "next"]]
+    assert [thing.place.split(".")[:2] for thing in store.quarantine.list()] == [["quarantine/ids-tickets", "next"]]
 
 
 @pytest.mark.parametrize(("times", "moved"), [(1, 0), (100, 1)])
 def test_a_counter_that_cannot_be_read_is_moved_aside_unless_that_was_for_a_moment(
-    store: Store, monkeypatch: pytest.MonkeyPatch, times: int, moved: int
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, times: int, moved: int
 ) -> None:
     """Given a counter that the system refuses to read, once or always, when mended, then only the latter is moved."""
     last = store.tickets.reserve(5)[-1]
-    counter, read = store.root / "ids" / "tickets.next", Files.read
+    counter, read = store.root / "ids" / "tickets.next", Disk.read
     refusals = iter(range(times))
 
-    def refuse(files: Files, path: Path) -> bytes | None:
+    def refuse(files: Disk, path: Path) -> bytes | None:
         if path == counter and next(refusals, None) is not None:
-            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "read", refuse)
-        assert len(store.mend()) == moved
+        patch.setattr(Disk, "read", refuse)
+        assert len(store.corruption.mend()) == moved
     assert len(store.quarantine.list()) == moved
     assert store.tickets.reserve(1).start > last
 
 
-def test_a_damaged_counter_is_told_by_who_creates(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_counter_is_told_by_who_creates(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
     """Given a damaged counter, when a ticket is created, then the log tells it, once."""
     last = store.tickets.reserve(5)[-1]
     (store.root / "ids" / "tickets.next").write_bytes(b"damaged")
     for _ in range(2):
         assert store.tickets.create(lambda number: Ticket(id=number)).id > last
-    assert caplog.messages == ["ids/tickets.next was damaged: numbers go on above the ceiling"]
+    assert caplog.messages == ["ids/tickets.next was corrupt: numbers continue above the ceiling"]
 
 
-def test_while_neither_file_can_be_read_both_stay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a counter and a ceiling that the system refuses to read, when mended, then nothing is moved."""
     last = store.tickets.reserve(5)[-1]
-    read = Files.read
+    read = Disk.read
 
-    def refuse(files: Files, path: Path) -> bytes | None:
+    def refuse(files: Disk, path: Path) -> bytes | None:
         if path.name.startswith("tickets."):
-            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "read", refuse)
-        assert store.mend() == ["ids/tickets.ceiling cannot be read"]
+        patch.setattr(Disk, "read", refuse)
+        assert store.corruption.mend() == ["ids/tickets.ceiling cannot be read"]
     assert store.quarantine.list() == []
     assert store.tickets.reserve(1).start == last + 1
 
@@ -73,35 +72,35 @@ def test_while_neither_file_can_be_read_both_stay(store: Store, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("next", b"not a counter\n", "tickets.next was damaged and is removed"),
-        ("next", b"", "tickets.next was damaged and is removed"),
-        ("ceiling", b"", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
-        ("ceiling", b"?", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
-        ("ceiling", b"2\n", "tickets.ceiling was damaged; moved to quarantine/ids-tickets.ceiling."),
+        ("next", b"not a counter\n", "tickets.next was corrupt and is removed"),
+        ("next", b"", "tickets.next was corrupt and is removed"),
+        ("ceiling", b"", "tickets.ceiling was corrupt; moved to quarantine/ids-tickets.ceiling."),
+        ("ceiling", b"?", "tickets.ceiling was corrupt; moved to quarantine/ids-tickets.ceiling."),
+        ("ceiling", b"2\n", "tickets.ceiling was corrupt; moved to quarantine/ids-tickets.ceiling."),
         ("ceiling", None, "tickets.ceiling is written anew: "),
     ],
 )
 def test_damaged_files_of_numbers_are_mended_and_told(
-    store: Store, name: str, content: bytes | None, told: str
+    store: FileStore, name: str, content: bytes | None, told: str
 ) -> None:
     """Given one damaged file of numbers, when mended, then that is told, and no number comes again, now or later."""
     last = store.tickets.reserve(5)[-1]
     path = store.root / "ids" / f"tickets.{name}"
     path.unlink() if content is None else path.write_bytes(content)
-    assert store.mend()[0].startswith(f"ids/{told}")
-    assert store.mend() == []
+    assert store.corruption.mend()[0].startswith(f"ids/{told}")
+    assert store.corruption.mend() == []
     assert store.tickets.reserve(1).start > last
     if name == "ceiling":
         (store.root / "ids" / "tickets.next").unlink()
         assert store.tickets.reserve(1).start > CEILING_STEP
 
 
-def test_what_is_right_about_numbers_is_left_alone(store: Store) -> None:
+def test_what_is_right_about_numbers_is_left_alone(store: FileStore) -> None:
     """Given new numbers, used ones, and ones after a restore, when mended, then nothing is told and nothing changed."""
-    assert store.mend() == []
+    assert store.corruption.mend() == []
     store.tickets.reserve(5)
-    assert store.mend() == []
+    assert store.corruption.mend() == []
     (store.root / "ids" / "tickets.next").unlink()
     (store.root / "ids" / "tickets.ceiling").write_text("100000\n")
-    assert store.mend() == []
+    assert store.corruption.mend() == []
     assert store.tickets.reserve(1).start == 100_000

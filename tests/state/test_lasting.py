@@ -8,9 +8,9 @@ import pytest
 
 from state.documents import Ticket, TicketState
 from state.errors import StateError
-from state.files.archive import Change, Read
-from state.files.synced import MARGIN, Moment, Syncs
-from state.store import Store
+from state.files.disk import MARGIN, Moment, Syncs
+from state.files.store import FileStore
+from state.store import Change, Read
 from tests.waiting import until
 
 HOUR = 3_600_000_000_000
@@ -74,7 +74,7 @@ def test_nothing_is_sure_after_the_clock_was_set_back(tmp_path: Path, set_back: 
 
 
 def test_what_was_read_durably_lasts_until_somebody_else_replaces_it(tmp_path: Path) -> None:
-    here, elsewhere = Store(tmp_path / "state"), Store(tmp_path / "state")
+    here, elsewhere = FileStore(tmp_path / "state"), FileStore(tmp_path / "state")
     number = elsewhere.tickets.create(ticket).id
     assert here.tickets.look(number) == (ticket(number), False)
 
@@ -88,7 +88,7 @@ def test_what_was_read_durably_lasts_until_somebody_else_replaces_it(tmp_path: P
 
 
 def test_a_finished_document_in_the_archive_is_known_to_last_too(tmp_path: Path) -> None:
-    store = Store(tmp_path / "state")
+    store = FileStore(tmp_path / "state")
     number = store.tickets.create(ticket).id
     store.tickets.archive(number)
     assert not store.tickets.look(number)[1]
@@ -101,7 +101,7 @@ def test_a_finished_document_in_the_archive_is_known_to_last_too(tmp_path: Path)
 
 
 def test_after_a_sync_that_failed_nothing_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(tmp_path / "state")
+    store = FileStore(tmp_path / "state")
     number = store.tickets.create(ticket).id
 
     def known_to_last() -> bool:

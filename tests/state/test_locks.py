@@ -1,23 +1,35 @@
 """Locks: one holder, whatever form it takes, until its process ends, whichever way it ends."""
 
+import math
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from state.documents import Ticket
-from state.errors import LockTimeout
-from state.files import locks
-from state.files.locks import Lease
-from state.store import Store
+from state.errors import LockTimeout, StoreUnavailable
+from state.files.store import FileStore
+from state.host import locks
 from tests.state.children import Child, Tell, barrier
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` as the store does for a moment."""
+    descriptor = locks.wait_for(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def lead(tell: Tell, root: Path) -> None:
-    lease = Store(root).leader_lease()
+    lease = FileStore(root).lead()
     try:
         lease.acquire()
     except LockTimeout:
@@ -35,14 +47,14 @@ def probe_often(tell: Tell, path: Path, together: object) -> None:
 def count_in_a_file(tell: Tell, lock: Path, counter: Path, times: int, together: object) -> None:
     together.wait()  # type: ignore[attr-defined]
     for _ in range(times):
-        with locks.brief(lock):
+        with locked(lock):
             number = int(counter.read_text())
             with counter.open("r+") as file:
                 file.write(f"{number + 1:04d}")
 
 
 def test_the_second_leader_waits_and_takes_over_when_the_first_is_killed(
-    store: Store, start: Callable[..., Child]
+    store: FileStore, start: Callable[..., Child]
 ) -> None:
     first = start(lead, store.root)
     assert first.next() == "leads"
@@ -56,22 +68,21 @@ def test_the_second_leader_waits_and_takes_over_when_the_first_is_killed(
     assert not locks.is_held(store.root / "locks" / "leader")
 
 
-def test_a_lease_that_is_not_free_in_time_is_told(store: Store) -> None:
-    path = store.root / "locks" / "leader"
-    holder, other = store.leader_lease(), store.leader_lease()
+def test_a_lease_that_is_not_free_in_time_is_told(store: FileStore) -> None:
+    holder, other = store.lead(), store.lead()
     holder.acquire()
     with pytest.raises(LockTimeout) as caught:
         other.acquire(seconds=0.05, poll=0.01)
-    assert (caught.value.path, caught.value.seconds) == (path, 0.05)
+    assert (caught.value.place, caught.value.seconds) == ("locks/leader", 0.05)
     holder.release()
     other.acquire()
     other.release()
 
 
-def test_both_forms_of_a_lock_agree(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    lease = Lease(path)
-    with locks.brief(path):
+def test_all_forms_of_a_lock_agree(store: FileStore) -> None:
+    path = store.root / "locks" / "leader"
+    lease = store.lead()
+    with locked(path):
         assert locks.is_held(path)
         with pytest.raises(LockTimeout):
             lease.acquire()
@@ -121,7 +132,7 @@ def test_a_lock_handed_to_a_child_lasts_as_long_as_the_child(tmp_path: Path) -> 
 def test_a_lock_is_not_inherited_by_chance(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     descriptor = locks.take(path)
-    with locks.brief(tmp_path / "other"):
+    with locked(tmp_path / "other"):
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
     os.close(descriptor)
     try:
@@ -141,33 +152,43 @@ def test_a_lock_refused_to_a_child_leaves_no_descriptor(tmp_path: Path) -> None:
     os.close(descriptor)
 
 
-def test_a_role_whose_file_was_removed_or_replaced_is_lost(store: Store) -> None:
-    lease = store.leader_lease()
-    assert not lease.is_lost()
+def test_a_role_whose_file_was_removed_or_replaced_is_lost(store: FileStore) -> None:
+    lease = store.lead()
+    assert lease.held_until() < time.monotonic()
     lease.acquire()
-    assert not lease.is_lost()
-    lease.path.unlink()
-    assert lease.is_lost()
-    other = store.leader_lease()
+    assert lease.held_until() == math.inf
+    (store.root / "locks" / "leader").unlink()
+    assert lease.held_until() < time.monotonic()
+    other = store.lead()
     other.acquire()
-    assert lease.is_lost()
-    assert not other.is_lost()
+    assert lease.held_until() < time.monotonic()
+    assert other.held_until() == math.inf
     lease.release()
     with pytest.raises(LockTimeout):
         lease.acquire()
     other.release()
     lease.acquire()
-    assert not lease.is_lost()
+    assert lease.held_until() == math.inf
 
 
-def test_lock_files_are_never_unlinked_nor_replaced(store: Store) -> None:
+def test_whether_the_role_is_held_is_unknown_while_the_folder_is_away(store: FileStore, tmp_path: Path) -> None:
+    lease = store.lead()
+    lease.acquire()
+    store.root.rename(tmp_path / "away")
+    with pytest.raises(StoreUnavailable, match="the state folder is away"):
+        lease.held_until()
+    (tmp_path / "away").rename(store.root)
+    assert lease.held_until() == math.inf
+
+
+def test_lock_files_are_never_unlinked_nor_replaced(store: FileStore) -> None:
     def work() -> None:
         ticket = store.tickets.create(lambda number: Ticket(id=number))
         store.tickets.update(ticket.id, lambda found: found.replace(sandbox="s"))
         store.tickets.archive(ticket.id)
         store.tickets.path(ticket.id).write_text("garbage")
         store.read_all()
-        lease = store.leader_lease()
+        lease = store.lead()
         lease.acquire()
         lease.release()
         store.sweep(now=0, ticket_retention=0, resource_retention=0)
@@ -178,6 +199,6 @@ def test_lock_files_are_never_unlinked_nor_replaced(store: Store) -> None:
     work()
     first = inodes()
     assert len(first) > 4
-    Store(store.root)
+    FileStore(store.root)
     work()
     assert first.items() <= inodes().items()

@@ -2,11 +2,11 @@
 
 import pytest
 
-from state.store import Store
+from state.files.store import FileStore
 
 
 @pytest.mark.parametrize("number", [1, 9, 10, 999, 12_345_678_901])
-def test_a_number_and_json_is_a_numbered_document(store: Store, number: int) -> None:
+def test_a_number_and_json_is_a_numbered_document(store: FileStore, number: int) -> None:
     assert store.tickets.key_of(store.tickets.path(number).name) == number
 
 
@@ -35,13 +35,13 @@ def test_a_number_and_json_is_a_numbered_document(store: Store, number: int) -> 
         "",
     ],
 )
-def test_other_names_in_a_folder_of_numbers_are_nobodys(store: Store, name: str) -> None:
+def test_other_names_in_a_folder_of_numbers_are_nobodys(store: FileStore, name: str) -> None:
     assert store.tickets.key_of(name) is None
     assert store.resources.key_of(name) is None
     assert store.intents.key_of(name) is None
 
 
-def test_other_files_in_the_folders_are_neither_read_nor_moved(store: Store) -> None:
+def test_other_files_in_the_folders_are_neither_read_nor_moved(store: FileStore) -> None:
     names = ["007.json", "1.json.bak", " .json", "١.json", "notes.txt"]
     for name in names:
         (store.tickets.folder / name).write_text("garbage")
@@ -51,10 +51,10 @@ def test_other_files_in_the_folders_are_neither_read_nor_moved(store: Store) -> 
 
 
 @pytest.mark.parametrize("name", ["vms", "vms.eu", "two words", "007", "a.json"])
-def test_pools_are_named_by_their_file(store: Store, name: str) -> None:
+def test_pools_are_named_by_their_file(store: FileStore, name: str) -> None:
     assert store.pools.key_of(store.pools.path(name).name) == name
 
 
 @pytest.mark.parametrize("name", [".json", "vms", "vms.json.bak", "vms.json~", ""])
-def test_other_names_in_the_folder_of_pools_are_nobodys(store: Store, name: str) -> None:
+def test_other_names_in_the_folder_of_pools_are_nobodys(store: FileStore, name: str) -> None:
     assert store.pools.key_of(name) is None

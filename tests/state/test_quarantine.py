@@ -12,10 +12,10 @@ import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.errors import CorruptDocument, NotFound, StoreUnavailable
-from state.files.keys import Keys
+from state.files.disk import Disk
 from state.files.quarantine import KEPT_FOR
-from state.files.staging import Files
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.state.children import waits_for_a_lock
 from tests.waiting import until
 
@@ -36,7 +36,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_document_is_moved_and_told_and_the_others_go_on(store: Store, content: bytes) -> None:
+def test_a_broken_document_is_moved_and_told_and_the_others_go_on(store: FileStore, content: bytes) -> None:
     others = [Ticket(id=6), Ticket(id=8)]
     store.commit(Batch(list(map(Put, others))))
     path = store.tickets.path(7)
@@ -46,17 +46,16 @@ def test_a_broken_document_is_moved_and_told_and_the_others_go_on(store: Store, 
 
     assert sorted(contents.tickets, key=lambda ticket: ticket.id) == others
     (fault,) = contents.corrupt
-    assert fault.path == path
-    assert fault.why
+    assert fault.place == "tickets/open/7"
+    assert fault.reason
     assert not path.exists()
     assert fault.quarantined is not None
-    assert fault.quarantined.parent == store.root / "quarantine"
-    assert fault.quarantined.name.startswith("tickets-open-7.")
-    assert fault.quarantined.read_bytes() == content
+    assert fault.quarantined.startswith("quarantine/tickets-open-7.")
+    assert (store.root / fault.quarantined).read_bytes() == content
     assert store.read_all().corrupt == []
 
 
-def test_every_kind_of_document_has_its_quarantine(store: Store) -> None:
+def test_every_kind_of_document_has_its_quarantine(store: FileStore) -> None:
     good = (
         Resource(id=1, name="vm", pool="p"),
         PoolRecord(name="p"),
@@ -70,7 +69,7 @@ def test_every_kind_of_document_has_its_quarantine(store: Store) -> None:
 
     contents = store.read_all()
 
-    assert [fault.path for fault in contents.corrupt] == broken
+    assert [store.root / f"{fault.place}.json" for fault in contents.corrupt] == broken
     assert (contents.resources, contents.records, contents.intents) == ([good[0]], [good[1]], [good[2]])
     assert sorted(name.rpartition(".")[0] for name in os.listdir(store.root / "quarantine")) == [
         "intents-2",
@@ -79,36 +78,36 @@ def test_every_kind_of_document_has_its_quarantine(store: Store) -> None:
     ]
 
 
-def test_moving_aside_is_durable(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_moving_aside_is_durable(store: FileStore, journal: list[tuple[str, str]]) -> None:
     store.tickets.path(7).write_text("garbage")
     journal.clear()
     fault = store.tickets.quarantine(7)
     assert fault is not None
     assert fault.quarantined is not None
     assert journal == [
-        ("rename", str(fault.quarantined.relative_to(store.root))),
+        ("rename", fault.quarantined),
         ("fsync", "tickets/open"),
         ("fsync", "quarantine"),
     ]
 
 
-def test_a_reader_moves_nothing(store: Store) -> None:
+def test_a_reader_moves_nothing(store: FileStore) -> None:
     path = store.tickets.path(7)
     path.write_text("garbage")
     with pytest.raises(CorruptDocument) as caught:
         store.tickets.read(7)
-    assert (caught.value.path, caught.value.quarantined) == (path, None)
+    assert (caught.value.place, caught.value.quarantined) == ("tickets/open/7", None)
     assert path.read_text() == "garbage"
 
 
-def test_a_document_that_parses_is_never_moved(store: Store) -> None:
+def test_a_document_that_parses_is_never_moved(store: FileStore) -> None:
     store.commit(Batch([Put(Ticket(id=7))]))
     assert store.tickets.quarantine(7) is None
     assert store.tickets.quarantine(8) is None
     assert store.tickets.read(7) == Ticket(id=7)
 
 
-def test_a_document_mended_before_it_could_be_moved_counts_as_read(store: Store) -> None:
+def test_a_document_mended_before_it_could_be_moved_counts_as_read(store: FileStore) -> None:
     path = store.tickets.path(7)
     path.write_text("garbage")
     got: list[object] = []
@@ -122,7 +121,7 @@ def test_a_document_mended_before_it_could_be_moved_counts_as_read(store: Store)
     assert got == [(Ticket(id=7), None)]
 
 
-def test_without_a_quarantine_the_document_stays(store: Store) -> None:
+def test_without_a_quarantine_the_document_stays(store: FileStore) -> None:
     store.tickets.path(7).write_text("garbage")
     (store.root / "quarantine").rmdir()
     with pytest.raises(StoreUnavailable):
@@ -144,7 +143,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch, refused: Path, number: int) 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
 def test_what_the_disk_refuses_to_read_stays_where_it_is_and_the_others_go_on(
-    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     path = store.tickets.path(7)
     store.commit(Batch([Put(Ticket(id=7)), Put(Ticket(id=8))]))
@@ -152,17 +151,17 @@ def test_what_the_disk_refuses_to_read_stays_where_it_is_and_the_others_go_on(
     for read in (store.tickets.read, store.tickets.get_or_quarantine, store.tickets.quarantine):
         with pytest.raises(StoreUnavailable) as caught:
             read(7)
-        assert caught.value.path == path
+        assert caught.value.place == "tickets/open/7"
     contents = store.read_all()
     assert contents.tickets == [Ticket(id=8)]
-    assert [(fault.path, fault.why) for fault in contents.unreadable] == [(path, os.strerror(number))]
+    assert [(fault.place, fault.reason) for fault in contents.unreadable] == [("tickets/open/7", os.strerror(number))]
     monkeypatch.undo()
     assert store.tickets.read(7) == Ticket(id=7)
     assert os.listdir(store.root / "quarantine") == []
 
 
 def test_a_process_without_descriptors_says_nothing_about_the_files(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.commit(Batch([Put(Ticket(id=7))]))
     refuse_to_open(monkeypatch, store.tickets.path(7), errno.EMFILE)
@@ -170,25 +169,25 @@ def test_a_process_without_descriptors_says_nothing_about_the_files(
         store.read_all()
 
 
-def test_a_folder_in_the_place_of_a_document_is_broken(store: Store) -> None:
+def test_a_folder_in_the_place_of_a_document_is_broken(store: FileStore) -> None:
     store.tickets.path(7).mkdir()
     (fault,) = store.read_all().corrupt
-    assert fault.path == store.tickets.path(7)
+    assert fault.place == "tickets/open/7"
     assert fault.quarantined is not None
-    assert fault.quarantined.is_dir()
+    assert (store.root / fault.quarantined).is_dir()
 
 
-def test_a_document_under_another_ones_name_is_broken(store: Store) -> None:
+def test_a_document_under_another_ones_name_is_broken(store: FileStore) -> None:
     store.commit(Batch([Put(Ticket(id=7)), Put(PoolRecord(name="p"))]))
     shutil.copy(store.tickets.path(7), store.tickets.path(8))
     shutil.copy(store.pools.path("p"), store.pools.path("q"))
     contents = store.read_all()
-    assert [fault.path for fault in contents.corrupt] == [store.tickets.path(8), store.pools.path("q")]
-    assert contents.corrupt[0].why == "it says that it is ticket 7"
+    assert [fault.place for fault in contents.corrupt] == ["tickets/open/8", "pools/q"]
+    assert contents.corrupt[0].reason == "it says that it is ticket 7"
     assert contents.tickets == [Ticket(id=7)]
 
 
-def test_what_is_in_quarantine_is_not_taken_for_gone(store: Store) -> None:
+def test_what_is_in_quarantine_is_not_taken_for_gone(store: FileStore) -> None:
     store.tickets.path(7).write_text("garbage")
     store.read_all()
     for read in (store.tickets.read, store.tickets.read_durable):
@@ -204,7 +203,7 @@ def test_what_is_in_quarantine_is_not_taken_for_gone(store: Store) -> None:
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 8
 
 
-def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
+def test_a_document_is_put_back_only_where_nothing_stands(store: FileStore) -> None:
     lost, other = Ticket(id=7, tags=("A",)), Ticket(id=7)
     assert store.tickets.put_back(lost)
     assert store.tickets.read(7) == lost
@@ -215,39 +214,39 @@ def test_a_document_is_put_back_only_where_nothing_stands(store: Store) -> None:
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_file_that_is_too_large_for_a_document_is_moved_aside_unread(store: Store) -> None:
+def test_a_file_that_is_too_large_for_a_document_is_moved_aside_unread(store: FileStore) -> None:
     """Given files of a terabyte in the places of a ticket and a key, when read, then they are damaged."""
     ticket = store.tickets.create(lambda number: Ticket(id=number))
-    Keys(store).create_once("k", "body", lambda number: Ticket(id=number))
-    (key,) = Keys(store).folder.iterdir()
+    store.keys.create_once("k", "body", lambda number: Ticket(id=number))
+    (key,) = store.keys.folder.iterdir()
     for path in (store.tickets.path(ticket.id), key):
         os.truncate(path, 2**40)
     (fault,) = store.read_all().corrupt
-    assert fault.why == "it is larger than 64 MiB"
+    assert fault.reason == "it is larger than 64 MiB"
     with pytest.raises(CorruptDocument, match="it is larger than 64 MiB"):
-        Keys(store).create_once("k", "body", lambda number: Ticket(id=number))
+        store.keys.create_once("k", "body", lambda number: Ticket(id=number))
     assert len(store.quarantine.list()) == 2
 
 
 def test_a_document_that_an_operator_puts_there_in_that_moment_stays(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a lost document, when somebody moves a mended one there just before it is put back, then that stays."""
     mended = Ticket(id=7, tags=("mended",))
-    stage = Files.stage
+    stage = Disk.stage
 
-    def stage_late(files: Files, content: bytes) -> Path:
+    def stage_late(files: Disk, content: bytes) -> Path:
         staged = stage(files, content)
         store.tickets.path(7).write_bytes(mended.to_json())
         return staged
 
-    monkeypatch.setattr(Files, "stage", stage_late)
+    monkeypatch.setattr(Disk, "stage", stage_late)
     assert not store.tickets.put_back(Ticket(id=7))
     assert store.tickets.read(7) == mended
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_the_quarantine_tells_where_everything_stood(store: Store) -> None:
+def test_the_quarantine_tells_where_everything_stood(store: FileStore) -> None:
     store.commit(Batch([Put(Ticket(id=1)), Put(Resource(id=2, name="vm", pool="p"))]))
     store.tickets.archive_all([1])
     store.resources.archive_all([2])
@@ -277,7 +276,7 @@ def test_the_quarantine_tells_where_everything_stood(store: Store) -> None:
     assert not store.quarantine.holds("pools", "a")
 
 
-def test_the_quarantine_is_kept_as_long_as_what_it_was_but_a_day_at_least(store: Store) -> None:
+def test_the_quarantine_is_kept_as_long_as_what_it_was_but_a_day_at_least(store: FileStore) -> None:
     store.tickets.path(7).write_text("garbage")
     store.resources.path(7).mkdir()
     store.read_all()
@@ -290,13 +289,14 @@ def test_the_quarantine_is_kept_as_long_as_what_it_was_but_a_day_at_least(store:
     assert os.listdir(store.root / "quarantine") == []
 
 
-def test_the_quarantined_document_can_be_mended_and_put_back(store: Store) -> None:
+def test_the_quarantined_document_can_be_mended_and_put_back(store: FileStore) -> None:
     store.tickets.path(7).write_bytes(WHOLE[:-2])
     _, fault = store.tickets.get_or_quarantine(7)
     assert fault is not None
     assert fault.quarantined is not None
-    mended = fault.quarantined.read_bytes() + b"}\n"
+    quarantined = store.root / fault.quarantined
+    mended = quarantined.read_bytes() + b"}\n"
     assert json.loads(mended)
-    fault.quarantined.write_bytes(mended)
-    fault.quarantined.rename(fault.path)
+    quarantined.write_bytes(mended)
+    quarantined.rename(store.tickets.path(7))
     assert store.tickets.read(7) == Ticket.from_json(WHOLE)

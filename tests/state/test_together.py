@@ -10,9 +10,9 @@ import pytest
 
 from state.documents import Ticket, TicketState
 from state.errors import NotFound, StateError, StoreUnavailable
-from state.files.archive import Change, Create, Read
-from state.files.staging import Files
-from state.store import Store
+from state.files.disk import Disk, Refused
+from state.files.store import FileStore
+from state.store import Change, Create, Read
 
 
 def make(number: int) -> Ticket:
@@ -40,7 +40,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "write", refuse)
 
 
-def test_creates_are_each_synced_and_their_folder_once(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_creates_are_each_synced_and_their_folder_once(store: FileStore, journal: list[tuple[str, str]]) -> None:
     store.tickets.create(make)
     journal.clear()
     assert store.tickets.do_all([Create(make), Create(make)]) == [Ticket(id=2), Ticket(id=3)]
@@ -54,18 +54,18 @@ def test_creates_are_each_synced_and_their_folder_once(store: Store, journal: li
 
 
 @pytest.mark.usefixtures("full")
-def test_a_create_that_is_refused_harms_none_of_the_others(store: Store) -> None:
+def test_a_create_that_is_refused_harms_none_of_the_others(store: FileStore) -> None:
     """Given creates of which some are refused, when they are made together, then the others are made, and the last
     number is given again.
     """
     made = store.tickets.do_all([Create(each) for each in (make, make_too_much, make, make_too_much)])
     assert [made[0], made[2]] == [Ticket(id=1), Ticket(id=3)]
-    assert [type(made[1]), type(made[3])] == [StoreUnavailable, StoreUnavailable]
+    assert [type(made[1]), type(made[3])] == [Refused, Refused]
     assert list(store.root.joinpath("tmp").iterdir()) == []
     assert store.tickets.create(make).id == 4
 
 
-def test_a_number_that_is_in_use_is_passed_over(store: Store) -> None:
+def test_a_number_that_is_in_use_is_passed_over(store: FileStore) -> None:
     store.tickets.create(make)
     store.tickets.path(3).write_bytes(Ticket(id=3, reason="put back").to_json())
     made = store.tickets.do_all([Create(make)] * 3)
@@ -73,7 +73,7 @@ def test_a_number_that_is_in_use_is_passed_over(store: Store) -> None:
     assert store.tickets.read(3).reason == "put back"
 
 
-def test_updates_and_reads_have_each_their_own_end(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_updates_and_reads_have_each_their_own_end(store: FileStore, journal: list[tuple[str, str]]) -> None:
     for _ in range(2):
         store.tickets.create(make)
     store.tickets.update(2, close)
@@ -93,19 +93,19 @@ def test_updates_and_reads_have_each_their_own_end(store: Store, journal: list[t
 
 
 def test_when_the_folder_cannot_be_synced_nothing_in_it_is_promised(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.tickets.create(make)
 
     def fail(*_: object) -> None:
-        raise StoreUnavailable(store.tickets.folder, OSError(errno.EIO, "Input/output error"))
+        raise Refused(str(store.tickets.folder), OSError(errno.EIO, "Input/output error"))
 
-    monkeypatch.setattr(Files, "sync_folder", fail)
+    monkeypatch.setattr(Disk, "sync_folder", fail)
     ends = store.tickets.do_all([Create(make), Create(make), Change(1, close), Read(1)])
     assert all(isinstance(end, StateError) for end in ends)
 
 
-def test_a_document_that_changed_meanwhile_is_changed_as_it_is_then(store: Store) -> None:
+def test_a_document_that_changed_meanwhile_is_changed_as_it_is_then(store: FileStore) -> None:
     """Given a change that was made of an older version, when another writer was faster, then both changes are there."""
     store.tickets.create(make)
     calls = []
@@ -122,14 +122,14 @@ def test_a_document_that_changed_meanwhile_is_changed_as_it_is_then(store: Store
     assert list(store.root.joinpath("tmp").iterdir()) == []
 
 
-def test_two_changes_of_one_document_are_both_made(store: Store) -> None:
+def test_two_changes_of_one_document_are_both_made(store: FileStore) -> None:
     store.tickets.create(make)
     changes = [Change(1, close), Change(1, lambda ticket: ticket.replace(reason="mine"))]
     assert store.tickets.do_all(changes)[1] == store.tickets.read(1)
     assert store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED, reason="mine")
 
 
-def test_without_numbers_all_but_the_creates_goes_on(store: Store) -> None:
+def test_without_numbers_all_but_the_creates_goes_on(store: FileStore) -> None:
     """Given counters that cannot be written, when a create, a close and a read come together, then only the create is
     refused.
     """
@@ -141,26 +141,28 @@ def test_without_numbers_all_but_the_creates_goes_on(store: Store) -> None:
     assert isinstance(read, Ticket)
 
 
-def test_a_folder_that_is_thinned_out_meanwhile_harms_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_thinned_out_meanwhile_harms_no_other(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given a look at a finished ticket that is thinned out at this moment, when it comes together with a create, then
     the create is promised.
     """
     store.tickets.create(make)
     store.tickets.update(1, close)
     store.tickets.archive_all([1])
-    publish_new = Files.publish_new
+    publish_new = Disk.publish_new
 
-    def publish_late(files: Files, staged: Path, path: Path) -> None:
+    def publish_late(files: Disk, staged: Path, path: Path) -> None:
         shutil.rmtree(store.tickets.archive_path(1).parent)
         publish_new(files, staged, path)
 
-    monkeypatch.setattr(Files, "publish_new", publish_late)
+    monkeypatch.setattr(Disk, "publish_new", publish_late)
     read, created = store.tickets.do_all([Read(1), Create(make)])
     assert isinstance(read, StoreUnavailable)
     assert created == Ticket(id=2)
 
 
-def test_few_descriptors_are_enough_for_many_creates(store: Store) -> None:
+def test_few_descriptors_are_enough_for_many_creates(store: FileStore) -> None:
     """Given a process that may open only a few files more, when many creates come together, then all are made."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]

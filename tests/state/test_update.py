@@ -9,7 +9,8 @@ import pytest
 
 from state.documents import Resource, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.state.children import Child, Tell, barrier
 from tests.waiting import until
 
@@ -19,20 +20,20 @@ def close(ticket: Ticket) -> Ticket:
 
 
 def count_up(tell: Tell, root: Path, times: int, together: object) -> None:
-    store = Store(root)
+    store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(times):
         store.resources.update(1, lambda resource: resource.replace(releases_counter=resource.releases_counter + 1))
 
 
 def replace_without_end(tell: Tell, root: Path, texts: tuple[str, str]) -> None:
-    store = Store(root)
+    store = FileStore(root)
     tell("begins")
     for text in itertools.cycle(texts):
         store.tickets.update(1, functools.partial(Ticket.replace, reason=text))
 
 
-def test_an_update_replaces_the_document_and_is_durable(store: Store, journal: list[tuple[str, str]]) -> None:
+def test_an_update_replaces_the_document_and_is_durable(store: FileStore, journal: list[tuple[str, str]]) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     journal.clear()
     changed = store.tickets.update(ticket.id, close)
@@ -46,7 +47,7 @@ def test_an_update_replaces_the_document_and_is_durable(store: Store, journal: l
 
 
 def test_an_update_that_changes_nothing_writes_nothing_but_still_promises(
-    store: Store, journal: list[tuple[str, str]]
+    store: FileStore, journal: list[tuple[str, str]]
 ) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     before = store.tickets.path(ticket.id).stat()
@@ -57,7 +58,7 @@ def test_an_update_that_changes_nothing_writes_nothing_but_still_promises(
     assert store.tickets.path(ticket.id).stat() == before
 
 
-def test_two_processes_that_count_up_lose_nothing(store: Store, start: Callable[..., Child]) -> None:
+def test_two_processes_that_count_up_lose_nothing(store: FileStore, start: Callable[..., Child]) -> None:
     store.commit(Batch([Put(Resource(id=1, name="vm", pool="p"))]))
     together = barrier(2)
     children = [start(count_up, store.root, 100, together) for _ in range(2)]
@@ -66,7 +67,9 @@ def test_two_processes_that_count_up_lose_nothing(store: Store, start: Callable[
     assert store.resources.read(1).releases_counter == 200
 
 
-def test_a_reader_without_a_lock_sees_the_old_or_the_new_document(store: Store, start: Callable[..., Child]) -> None:
+def test_a_reader_without_a_lock_sees_the_old_or_the_new_document(
+    store: FileStore, start: Callable[..., Child]
+) -> None:
     texts = ("a" * 10_000, "b" * 20_000)
     store.commit(Batch([Put(Ticket(id=1, reason=texts[0]))]))
     child = start(replace_without_end, store.root, texts)
@@ -81,7 +84,7 @@ def test_a_reader_without_a_lock_sees_the_old_or_the_new_document(store: Store, 
     assert seen == set(texts)
 
 
-def test_an_archived_document_is_updated_where_it_stands(store: Store) -> None:
+def test_an_archived_document_is_updated_where_it_stands(store: FileStore) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number, state=TicketState.FAILED))
     store.tickets.archive_all([ticket.id])
     store.tickets.update(ticket.id, close)
@@ -89,7 +92,7 @@ def test_an_archived_document_is_updated_where_it_stands(store: Store) -> None:
     assert list(store.tickets.living()) == []
 
 
-def test_what_the_change_raises_leaves_the_document_and_the_lock_alone(store: Store) -> None:
+def test_what_the_change_raises_leaves_the_document_and_the_lock_alone(store: FileStore) -> None:
     def refuse(ticket: Ticket) -> Ticket:
         raise RuntimeError("no")
 
@@ -100,7 +103,7 @@ def test_what_the_change_raises_leaves_the_document_and_the_lock_alone(store: St
     assert store.tickets.update(ticket.id, close) == close(ticket)
 
 
-def test_unknown_and_unreadable_documents_are_not_updated(store: Store) -> None:
+def test_unknown_and_unreadable_documents_are_not_updated(store: FileStore) -> None:
     with pytest.raises(NotFound) as caught:
         store.tickets.update(4, close)
     assert (caught.value.kind, caught.value.key) == ("ticket", 4)

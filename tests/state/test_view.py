@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from state.store import Store
+from state.files.store import FileStore
 from tests.state.children import Child, Tell
 from tests.waiting import until
 
@@ -12,38 +12,43 @@ SHOWN = (b"a" * 100_000, b"b" * 50_000, b"")
 
 
 def show_without_end(tell: Tell, root: Path) -> None:
-    store = Store(root)
-    store.write_view("pools.json", SHOWN[0])
+    store = FileStore(root)
+    store.show("pools.json", SHOWN[0])
     tell("begins")
     while True:
         for content in SHOWN:
-            store.write_view("pools.json", content)
+            store.show("pools.json", content)
 
 
-def test_what_is_shown_is_read_by_others_until_it_is_replaced(store: Store) -> None:
-    store.write_view("pools.json", b"one")
-    assert Store(store.root).read_view("pools.json") == b"one"
-    store.write_view("pools.json", b"two")
-    assert store.read_view("pools.json") == b"two"
+def content_of(store: FileStore) -> bytes | None:
+    shown = store.shown("pools.json")
+    return None if shown is None else shown.content
+
+
+def test_what_is_shown_is_read_by_others_until_it_is_replaced(store: FileStore) -> None:
+    store.show("pools.json", b"one")
+    assert content_of(FileStore(store.root)) == b"one"
+    store.show("pools.json", b"two")
+    assert content_of(store) == b"two"
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_nothing_is_shown(store: Store) -> None:
-    assert store.read_view("pools.json") is None
+def test_nothing_is_shown(store: FileStore) -> None:
+    assert store.shown("pools.json") is None
 
 
-def test_showing_costs_no_sync(store: Store, journal: list[tuple[str, str]]) -> None:
-    store.write_view("pools.json", b"{}")
+def test_showing_costs_no_sync(store: FileStore, journal: list[tuple[str, str]]) -> None:
+    store.show("pools.json", b"{}")
     assert journal == [("rename", "view/pools.json")]
 
 
-def test_a_reader_sees_the_old_or_the_new_one_whole(store: Store, start: Callable[..., Child]) -> None:
+def test_a_reader_sees_the_old_or_the_new_one_whole(store: FileStore, start: Callable[..., Child]) -> None:
     child = start(show_without_end, store.root)
     child.next()
     seen: set[bytes | None] = set()
 
     def read_on() -> bool:
-        seen.update(store.read_view("pools.json") for _ in range(500))
+        seen.update(content_of(store) for _ in range(500))
         return len(seen) >= len(SHOWN)
 
     until(read_on, what="everything that was shown")

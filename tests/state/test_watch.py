@@ -1,4 +1,4 @@
-"""The watch: which names changed in which folder, told without a loss."""
+"""Watches of folders: which names, and which documents, changed, reported without a loss."""
 
 import os
 import select
@@ -9,37 +9,42 @@ from pathlib import Path
 import pytest
 
 from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
-from state.files.watch import Watch
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.host.watch import FolderWatch
+from state.store import Batch, Put
 from tests.state.children import Child, Tell
 
 LABELS = ("tickets", "resources", "pools", "intents", "runs", "view")
 
 
+def folder_of(store: FileStore, label: str) -> Path:
+    return store.root / {"tickets": "tickets/open", "resources": "resources/live"}.get(label, label)
+
+
 @pytest.fixture
-def watch(store: Store) -> Iterator[Watch]:
-    watch = store.watch(*LABELS)
+def watch(store: FileStore) -> Iterator[FolderWatch]:
+    watch = FolderWatch({label: folder_of(store, label) for label in LABELS})
     yield watch
     watch.close()
 
 
 def create_many(tell: Tell, root: Path, count: int) -> None:
-    store = Store(root)
+    store = FileStore(root)
     for _ in range(count):
         tell(store.tickets.create(lambda number: Ticket(id=number)).id)
 
 
-def test_nothing_changed(watch: Watch) -> None:
+def test_nothing_changed(watch: FolderWatch) -> None:
     assert watch.wait(0) == {}
     assert watch.wait(0.01) == {}
 
 
-def test_creates_are_told_by_label(store: Store, watch: Watch) -> None:
+def test_creates_are_told_by_label(store: FileStore, watch: FolderWatch) -> None:
     store.tickets.create(lambda number: Ticket(id=number))
     store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
     store.commit(Batch([Put(Resource(id=1, name="vm", pool="p")), Put(PoolRecord(name="p"))]))
-    store.write_view("pools.json", b"{}")
-    (store.runs / "000001_alloc_1.result").write_text("0\n")
+    store.show("pools.json", b"{}")
+    (store.root / "runs" / "000001_alloc_1.result").write_text("0\n")
     assert watch.wait(0) == {
         "tickets": {"1.json"},
         "intents": {"1.json"},
@@ -51,7 +56,7 @@ def test_creates_are_told_by_label(store: Store, watch: Watch) -> None:
     assert watch.wait(0) == {}
 
 
-def test_replaces_moves_and_deletes_are_told(store: Store, watch: Watch) -> None:
+def test_replaces_moves_and_deletes_are_told(store: FileStore, watch: FolderWatch) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
     watch.wait(0)
@@ -64,15 +69,15 @@ def test_replaces_moves_and_deletes_are_told(store: Store, watch: Watch) -> None
     assert watch.wait(0) == {"intents": {"1.json"}}
 
 
-def test_a_file_written_in_place_is_told_again_when_it_is_whole(store: Store, watch: Watch) -> None:
+def test_a_file_written_in_place_is_told_again_when_it_is_whole(store: FileStore, watch: FolderWatch) -> None:
     # As the supervisor of a hook run writes its result: created, then written, then closed.
-    with (store.runs / "000001_alloc_1.result").open("w") as result:
+    with (store.root / "runs" / "000001_alloc_1.result").open("w") as result:
         assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
         result.write("0\n")
     assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
 
 
-def test_reads_and_updates_of_nothing_wake_nobody(store: Store, watch: Watch) -> None:
+def test_reads_and_updates_of_nothing_wake_nobody(store: FileStore, watch: FolderWatch) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     watch.wait(0)
     store.tickets.update(ticket.id, lambda same: same)
@@ -82,7 +87,7 @@ def test_reads_and_updates_of_nothing_wake_nobody(store: Store, watch: Watch) ->
     assert watch.wait(0) == {}
 
 
-def test_one_change_is_one_event(store: Store, watch: Watch) -> None:
+def test_one_change_is_one_event(store: FileStore, watch: FolderWatch) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     watch.wait(0)
     store.tickets.update(ticket.id, lambda found: found.replace(sandbox="s"))
@@ -90,41 +95,41 @@ def test_one_change_is_one_event(store: Store, watch: Watch) -> None:
     assert len(os.read(watch.fileno(), 4096)) == 16 + 16
 
 
-def test_other_folders_can_be_watched_beside(store: Store, tmp_path: Path) -> None:
+def test_other_folders_can_be_watched_beside(store: FileStore, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
-    watch = store.watch("tickets", config=config)
+    watch = FolderWatch({"tickets": store.tickets.folder, "config": config})
     (config / "pools.yaml").write_text("")
-    store.write_view("pools.json", b"{}")
+    store.show("pools.json", b"{}")
     assert watch.wait(0) == {"config": {"pools.yaml"}}
     watch.close()
 
 
-def test_a_change_makes_the_descriptor_readable(store: Store, watch: Watch) -> None:
+def test_a_change_makes_the_descriptor_readable(store: FileStore, watch: FolderWatch) -> None:
     assert select.select([watch.fileno()], [], [], 0)[0] == []
     store.tickets.create(lambda number: Ticket(id=number))
     assert select.select([watch.fileno()], [], [], 0)[0] == [watch.fileno()]
 
 
-def test_who_subscribes_and_then_reads_misses_nothing(store: Store, start: Callable[..., Child]) -> None:
+def test_who_subscribes_and_then_reads_misses_nothing(store: FileStore, start: Callable[..., Child]) -> None:
     child = start(create_many, store.root, 100)
     child.next()
-    watch = store.watch("tickets")
+    watch = store.changes("tickets")
     seen = set(store.tickets.living())
     while len(seen) < 100:
         changes = watch.wait(20)
         assert changes, f"only {len(seen)} of 100 were told"
-        names = changes["tickets"]
-        assert names is not None
-        seen |= {int(name.removesuffix(".json")) for name in names}
+        keys = changes["tickets"]
+        assert keys is not None
+        seen |= {int(key) for key in keys}
     child.finish()
     assert seen == set(range(1, 101))
     watch.close()
 
 
-def test_after_an_overflow_everything_is_to_be_read_again(store: Store, watch: Watch) -> None:
+def test_after_an_overflow_everything_is_to_be_read_again(store: FileStore, watch: FolderWatch) -> None:
     most = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    names = [store.runs / "one", store.runs / "other"]
+    names = [store.root / "runs" / "one", store.root / "runs" / "other"]
     names[0].touch()
     for turn in range(most // 2 + 1):
         os.rename(names[turn % 2], names[(turn + 1) % 2])
@@ -134,10 +139,10 @@ def test_after_an_overflow_everything_is_to_be_read_again(store: Store, watch: W
     assert watch.wait(0) == {"tickets": {"1.json"}}
 
 
-def test_a_folder_that_comes_back_is_watched_again(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_comes_back_is_watched_again(store: FileStore, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
-    watch = store.watch("tickets", config=config)
+    watch = FolderWatch({"tickets": store.tickets.folder, "config": config})
     for take_away in (config.rmdir, lambda: config.rename(tmp_path / "old")):
         take_away()
         assert watch.wait(0) == {"tickets": None, "config": None}
@@ -151,10 +156,10 @@ def test_a_folder_that_comes_back_is_watched_again(store: Store, tmp_path: Path)
     watch.close()
 
 
-def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: Store, tmp_path: Path) -> None:
+def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: FileStore, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
-    watch = store.watch(config=config)
+    watch = FolderWatch({"config": config})
     config.rmdir()
     watch.wait(0)
     threading.Timer(0.2, config.mkdir).start()
@@ -162,26 +167,38 @@ def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: Store, t
     watch.close()
 
 
-def test_of_its_own_folders_one_hears_only_what_others_did(store: Store) -> None:
-    watch = store.watch("tickets", own=("resources", "quarantine"))
+def test_of_its_own_folders_one_hears_only_what_others_did(store: FileStore) -> None:
+    watch = store.changes("tickets", own=("resources", "corruption"))
     path = store.resources.path(1)
     for _ in range(2):
         store.commit(Batch([Put(Resource(id=1, name="vm", pool="p"))]))
     store.quarantine.keep(path)
     assert watch.wait(0) == {}
     path.write_text("by hand")
-    assert watch.wait(0) == {"resources": {"1.json"}}
+    assert watch.wait(0) == {"resources": {1}}
     path.unlink()
-    (aside,) = store.quarantine.list()
-    aside.path.unlink()
-    assert watch.wait(0) == {"resources": {"1.json"}, "quarantine": {aside.path.name}}
+    (thing,) = store.quarantine.list()
+    kept = store.quarantine.path(thing)
+    kept.unlink()
+    assert watch.wait(0) == {"resources": {1}, "corruption": {kept.name}}
     watch.close()
 
 
-def test_a_folder_that_is_removed_means_read_all(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_removed_means_read_all(store: FileStore, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
-    watch = store.watch("tickets", config=config)
+    watch = FolderWatch({"tickets": store.tickets.folder, "config": config})
     config.rmdir()
     assert watch.wait(0) == {"tickets": None, "config": None}
     watch.close()
+
+
+def test_changes_are_keys_and_other_files_are_none(store: FileStore) -> None:
+    changes = store.changes("tickets", "pools")
+    store.tickets.create(lambda number: Ticket(id=number))
+    store.commit(Batch([Put(PoolRecord(name="p"))]))
+    (store.tickets.folder / "note.txt").write_text("by hand")
+    assert changes.wait(0) == {"tickets": {1}, "pools": {"p"}}
+    (store.tickets.folder / "note.txt").unlink()
+    assert changes.wait(0) == {}
+    changes.close()

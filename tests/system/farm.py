@@ -14,7 +14,7 @@ from typing import Any
 
 from xprocess import ProcessStarter, XProcess
 
-from state.files import locks
+from state.host import locks
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent

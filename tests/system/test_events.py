@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from state.store import Store
+from state.files.store import FileStore
 from tests.events import lines, missing_and_double
 from tests.system.farm import SHIM, Farm
 from tests.waiting import until
@@ -150,7 +150,7 @@ def test_however_often_the_scheduler_is_killed_each_transition_is_told_once(farm
     for ticket in tickets[:-1]:
         farm.close(ticket)
     farm.wait(tickets[-1])
-    store = Store(farm.state)
+    store = FileStore(farm.state)
     until(lambda: missing_and_double(store) == ([], []), what="a line for each transition")
     assert {event.ticket for event in lines(store) if event.kind == "ticket"} == set(tickets)
     assert sum(event.kind == "leader" for event in lines(store)) == 7

@@ -7,7 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
-from state.store import Store
+from state.files.store import FileStore
 from tests.system.farm import PROJECT, SHIM, Farm
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ def test_a_living_server_is_backed_up_restored_and_moved(farm: Farm, tmp_path: P
     run(farm, tmp_path, "Restore")
     run(farm, tmp_path, "Move")
     run(farm, tmp_path, "fsck")
-    assert Store(farm.state).resources.reserve(1).start > highest
+    assert FileStore(farm.state).resources.reserve(1).start > highest
 
     farm.start()
     assert farm.wait(first) == output

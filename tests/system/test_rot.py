@@ -13,7 +13,7 @@ import pytest
 
 from config.settings import load_settings
 from functions.app import create_app
-from state.files import locks
+from state.host import locks
 from tests.system.farm import SHIM, Farm
 from tests.timed.rot import Rot, empty, flip_value
 from tests.waiting import until

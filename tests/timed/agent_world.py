@@ -6,7 +6,7 @@ from functions.timed.agents import Groups, agents
 from functions.timed.events import Chronicle, write_events
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import NotFound
-from state.store import Store
+from state.files.store import FileStore
 from tests.timed.world import World
 
 POOL = """
@@ -48,7 +48,7 @@ class AgentWorld(World):
     def restart(self) -> None:
         self.groups = Groups()
         self.chronicle = Chronicle()
-        self.store = Store(self.store.root)
+        self.store = FileStore(self.store.root)
         super().restart()
 
     def turn(self) -> float | None:

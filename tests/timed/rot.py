@@ -11,7 +11,6 @@ from functions.integrity.invariants import Kind
 from functions.leader_view import Leader
 from functions.timed.waiting_view import show
 from state.documents import Agent, ResourceState, Ticket
-from state.files.keys import Keys
 from state.store import Batch, Put
 from tests.timed.world import World
 
@@ -116,7 +115,7 @@ OTHERS = {
 def a_world(folder: Path) -> World:
     """Ticket 1 is settled and its resource 1 ended, 2 has resource 2, 3 of an agent waits for a tag that nobody has."""
     world = World(folder, POOLS)
-    keys = Keys(world.store)
+    keys = world.store.keys
     keys.create_once("k", "body", lambda number: Ticket(id=number, tags=("A",)))
     world.until(lambda: world.leader.mirror.snapshot.tickets[1].resource, "the first assignment")
     world.close(1)
@@ -169,5 +168,5 @@ def documents(world: World) -> dict[str, list[Any]]:
 
 
 def faults(world: World) -> list[tuple[Kind, str]]:
-    found = examine(world.store.root, world.settings.log_dir, world.clock())
+    found = examine(world.store.survey(world.clock()), world.settings.log_dir)
     return [(fault.kind, fault.file) for fault in found if not fault.is_note]

@@ -12,7 +12,7 @@ from functions.leader_view import Leader
 from functions.timed.agents import agents
 from functions.timed.waiting_view import pools_view
 from state.documents import AgentState, ResourceState, Ticket, TicketState
-from state.files.staging import Files
+from state.files.disk import Disk
 from tests.events import lines, missing_and_double
 from tests.timed.agent_world import GROUPS, POOL, AgentWorld
 
@@ -358,7 +358,7 @@ def test_a_prepare_whose_supervisor_was_killed_runs_again(world: AgentWorld) -> 
     world.set_groups(GROUPS.replace("cmd_prepare: ", f"cmd_prepare: echo x >> ../tries; {waiting}"))
     world.want(1)
     world.until(lambda: world.left("tries"), "the first try")
-    (group,) = world.store.runs.glob("agent_prepare_*.group")
+    (group,) = (world.store.root / "runs").glob("agent_prepare_*.group")
     os.kill(int(group.read_text()), signal.SIGKILL)
     world.until(lambda: len(world.left("tries")) == 2, "the second try")
     world.touch("go-on")
@@ -369,8 +369,10 @@ def test_a_prepare_whose_supervisor_was_killed_runs_again(world: AgentWorld) -> 
 def test_an_answer_that_came_while_nobody_was_there_is_outdated(world: AgentWorld) -> None:
     world.set_groups(GROUPS.replace("cat ../wanted", "cat ../wanted; while [ ! -e ../go-on ]; do sleep 0.02; done"))
     world.want(5)
-    world.until(lambda: any(path.read_text() for path in world.store.runs.glob("agent_converge_*.out")), "the answer")
-    (run,) = world.store.runs.glob("agent_converge_*.run")
+    world.until(
+        lambda: any(path.read_text() for path in (world.store.root / "runs").glob("agent_converge_*.out")), "the answer"
+    )
+    (run,) = (world.store.root / "runs").glob("agent_converge_*.run")
     world.want(1)
     world.set_groups(GROUPS)
     world.restart()
@@ -394,7 +396,7 @@ def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
     left: list[int | None] = [None]
 
     def mortal(name: str) -> None:
-        call = getattr(Files, name)
+        call = getattr(Disk, name)
 
         def counted(*arguments: object) -> object:
             if left[0] is not None:
@@ -404,7 +406,7 @@ def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
                     raise Killed
             return call(*arguments)
 
-        monkeypatch.setattr(Files, name, counted)
+        monkeypatch.setattr(Disk, name, counted)
 
     for name in ("stage", "publish", "publish_new", "sync_folder", "remove"):
         mortal(name)

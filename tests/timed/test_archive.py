@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 def hear(world: World, *tickets: int) -> None:
     """The scheduler is told of these tickets, and does all but to archive what is finished."""
-    world.leader.refresh({"tickets": {f"{ticket}.json" for ticket in tickets}})
+    world.leader.refresh({"tickets": {*tickets}})
     reconcile(world.leader)
 
 

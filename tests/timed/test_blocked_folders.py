@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.__main__ import main
 from state.files.layout import FOLDERS
-from state.store import Store
+from state.files.store import FileStore
 from tests.timed.rot import documents, faults
 from tests.timed.world import World
 
@@ -45,7 +45,7 @@ def test_fsck_tells_it_with_all_else_and_repairs_it(
     status, lines = fsck(world, capsys)
     assert status == 1
     for name in missing or [f"{folder}/"]:
-        told = f"fault {name}: a file stands in its place (folder). `fsck --repair` puts it right"
+        told = f"fault {name}: a file is in its place (folder). `fsck --repair` puts it right"
         assert any(line.startswith(told) for line in lines), lines
     assert any(line.startswith("fault FORMAT: ") for line in lines)
 
@@ -55,7 +55,7 @@ def test_fsck_tells_it_with_all_else_and_repairs_it(
         folder == "locks"
     )
     assert CONTENT in kept(world)
-    assert not any("a file stands in its place" in line for line in lines)
+    assert not any("a file is in its place" in line for line in lines)
     if folder != "quarantine" and elsewhere.exists():
         path = world.store.root / folder
         path.rename(world.folder / "made anew")
@@ -77,7 +77,7 @@ def test_a_leader_moves_it_aside_and_writes_again_what_it_knows(world: World, fo
 def test_a_store_is_opened_although_a_folder_is_blocked(world: World) -> None:
     """Given a file in the place of a folder, when another process opens the store, then it changes nothing."""
     block(world, "resources/live")
-    store = Store(world.store.root)
+    store = FileStore(world.store.root)
     assert (store.root / "resources/live").read_bytes() == CONTENT
     assert list(store.resources.living()) == []
     assert store.tickets.read(2).id == 2

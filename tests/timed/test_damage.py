@@ -1,4 +1,4 @@
-"""Files of every kind go bad while the server runs: it goes on, keeps what it knew, tells it, and forgets nothing."""
+"""Disk of every kind go bad while the server runs: it goes on, keeps what it knew, tells it, and forgets nothing."""
 
 import errno
 import math
@@ -15,7 +15,7 @@ from functions.timed.events import Chronicle, write_events
 from functions.timed.patrol import Patrol
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
-from state.files.keys import Keys
+from state.files.disk import Refused
 from tests.timed.rot import (
     DOCUMENT_ROTS,
     FINISHED,
@@ -85,9 +85,9 @@ def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.store.tickets, "put_back", put_back_late)
-        world.leader.refresh({"tickets": {path.name}})
+        world.leader.refresh({"tickets": {int(path.stem)}})
     assert documents(world) == before
-    world.leader.refresh({"tickets": {path.name}})
+    world.leader.refresh({"tickets": {int(path.stem)}})
     assert path.read_bytes() == good
     assert documents(world) == before
 
@@ -150,7 +150,7 @@ def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptur
     path = world.store.resources.path(2)
     good = path.read_bytes()
     path.write_bytes(Resource.from_json(good).replace(id_in_pool=11).to_json())
-    world.leader.refresh({"resources": {"2.json"}})
+    world.leader.refresh({"resources": {2}})
     assert path.read_bytes() == good
     assert "another program changed" in caplog.text
 
@@ -243,7 +243,7 @@ def test_a_wish_that_the_disk_refuses_for_good_is_moved_and_told_and_done_when_p
     (aside,) = (world.store.root / "quarantine").glob(f"intents-{refused.id}*")
     aside.rename(path)
     world.until(lambda: first not in world.leader.mirror.snapshot.resources, "what was wished")
-    world.leader.refresh({"quarantine": set()})
+    world.leader.refresh({"corruption": set()})
     assert told(world) == ""
 
 
@@ -271,7 +271,7 @@ def test_a_document_that_the_disk_refuses_is_written_again(
     before, path = documents(world), path_of(world, LIVING[kind])
     refuse(monkeypatch, path)
     if kind == "waiting ticket":
-        world.leader.refresh({"tickets": {path.name}})
+        world.leader.refresh({"tickets": {int(path.stem)}})
     else:
         world.leader.load()
     monkeypatch.undo()
@@ -288,7 +288,7 @@ def test_a_file_that_the_disk_refuses_keeps_nobody_from_the_others(
     world.restart()
     world.turn()
     cleanup(world.leader, world.unknown)
-    assert "resources/live/2.json: Input/output error" in told(world)
+    assert "resources/live/2: Input/output error" in told(world)
     assert world.leader.mirror.snapshot.lost
     assert up(world) == 2
     monkeypatch.undo()
@@ -302,7 +302,7 @@ def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: 
     world.store.resources.path(2).write_bytes(b"")
 
     def full(*_: object, **__: object) -> bool:
-        raise StoreUnavailable(world.store.root, OSError(errno.ENOSPC, "No space left on device"))
+        raise Refused(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
 
     monkeypatch.setattr(type(world.store.resources), "put_back", full)
     world.leader.load()
@@ -319,7 +319,7 @@ def test_a_reading_that_fails_half_way_forgets_nothing(world: World, monkeypatch
     world.store.resources.path(2).write_bytes(b"")
 
     def fail(*_: object) -> None:
-        raise StoreUnavailable(world.store.root, OSError(errno.EMFILE, "Too many open files"))
+        raise Refused(str(world.store.root), OSError(errno.EMFILE, "Too many open files"))
 
     monkeypatch.setattr(leader, "lost_documents", fail)
     with pytest.raises(StoreUnavailable):
@@ -334,9 +334,9 @@ def test_a_start_that_could_not_be_written_is_not_written_later(world: World, mo
     world.close(2)
 
     def full(*_: object) -> None:
-        raise StoreUnavailable(world.store.root, OSError(errno.ENOSPC, "No space left on device"))
+        raise Refused(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
 
-    monkeypatch.setattr(world.store._files, "stage_all", full)
+    monkeypatch.setattr(world.store._disk, "stage_all", full)
     with pytest.raises(StoreUnavailable):
         world.until(lambda: False, "a write")
     monkeypatch.undo()
@@ -361,4 +361,4 @@ def test_old_keys_are_forgotten_by_the_patrol(world: World) -> None:
     """Given a key older than the retention, when the patrol comes by, then it is removed."""
     world.ahead += world.settings.ticket_retention + 1
     world.unknown.patrol.walk(world.leader)
-    assert list(Keys(world.store).names()) == []
+    assert list(world.store.keys.folder.iterdir()) == []

@@ -6,7 +6,7 @@ from functions.integrity.fsck import examine
 from functions.integrity.repair import repair
 from functions.timed.cleanup import cleanup
 from state.errors import UnknownFormat
-from state.store import Store
+from state.files.store import FileStore
 from tests.timed.rot import DOCUMENT_ROTS, FINISHED, LIVING, OTHERS, ROTS, documents, path_of, told, up
 from tests.timed.world import World
 
@@ -31,10 +31,10 @@ def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, ro
     DOCUMENT_ROTS[rot](path)
     harmless = (kind.startswith("lock") and rot != "unreadable") or (kind, rot) == ("FORMAT", "truncated")
     if not (harmless or kind.startswith("view") or (rot == "deleted" and kind in UNSEEN)):
-        assert examine(world.store.root, world.settings.log_dir, world.clock()) != []
+        assert examine(world.store.survey(world.clock()), world.settings.log_dir) != []
     if kind == "FORMAT" and rot not in ("deleted", "truncated"):
         with pytest.raises(UnknownFormat):
-            Store(world.store.root)
+            FileStore(world.store.root)
         repair(world.store.root, world.settings.log_dir, world.clock())
     world.restart()
     for _ in range(3):

@@ -14,7 +14,8 @@ from functions.timed import events
 from functions.timed.cleanup import cleanup
 from functions.timed.events import MARGIN, Chronicle, write_events
 from state.documents import Event, PoolRecord, Resource, Ticket
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.events import lines, missing_and_double
 from tests.state.children import Child
 from tests.timed.world import World
@@ -127,7 +128,7 @@ def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPat
     assert set(chronicle.told) >= {("ticket", ticket) for ticket in gone}
     world.leader.mirror.forget_tickets(gone)
     world.take("Z")
-    world.leader.refresh({"tickets": {"21.json"}})
+    world.leader.refresh({"tickets": {21}})
     write_events(world.leader, chronicle)
     assert {key for kind, key in chronicle.told if kind == "ticket"} == {21}
 
@@ -144,7 +145,7 @@ def test_a_sync_is_due_soon_after_a_line(world: World) -> None:
 
 def in_this_process(world: World) -> None:
     """After a fork: no thread of the parent is here."""
-    world.store = Store(world.folder / "state")
+    world.store = FileStore(world.folder / "state")
     world.restart()
 
 
@@ -366,7 +367,7 @@ def test_what_is_moved_to_quarantine_is_told_once(world: World) -> None:
     world.turn()
     path = world.store.tickets.path(ticket)
     path.write_bytes(b"{")
-    world.leader.refresh({"tickets": {path.name}})
+    world.leader.refresh({"tickets": {int(path.stem)}})
     write_events(world.leader, chronicle)
     for _ in range(2):
         world.restart()
@@ -402,7 +403,7 @@ def test_a_document_that_somebody_changed_is_told_with_why(world: World) -> None
     path = world.store.pools.path("vm")
     _, _, rest = path.read_bytes().partition(b",")
     path.write_bytes(b"{" + rest.replace(b'"max":2', b'"max":9'))
-    world.leader.refresh({"pools": {path.name}})
+    world.leader.refresh({"pools": {path.stem}})
     write_events(world.leader, chronicle)
     assert [(event.pool, event.event, event.reason) for event in lines(world.store) if event.kind == "document"] == [
         ("vm", "moved to quarantine", "somebody else changed it"),

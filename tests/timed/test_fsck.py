@@ -17,10 +17,10 @@ from functions.integrity.invariants import Fault, Kind
 from functions.integrity.repair import repair
 from scheduler.__main__ import main
 from state.documents import Agent, Resource, ResourceState, Ticket, TicketState
-from state.errors import CorruptDocument, StoreUnavailable
-from state.files.keys import Keys
-from state.files.staging import Files
-from state.store import Batch, Put, Store
+from state.errors import CorruptDocument
+from state.files.disk import Disk, Refused
+from state.files.store import FileStore
+from state.store import Batch, Put
 from tests.state.children import Child
 from tests.timed.rot import flip_value
 from tests.timed.world import World
@@ -95,7 +95,7 @@ def test_what_is_no_state_folder_cannot_be_checked(tmp_path: Path, capsys: pytes
 def test_it_repairs_nothing_while_a_scheduler_leads(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a leader, when a repair is asked for, then it is refused with 2; a check goes on."""
     world.store.tickets.path(2).write_bytes(b"")
-    lease = world.store.leader_lease()
+    lease = world.store.lead()
     lease.acquire()
     assert fsck(world, capsys, "--repair") == (2, "")
     assert world.store.tickets.path(2).read_bytes() == b""
@@ -151,8 +151,8 @@ def test_a_resource_of_which_nothing_is_left_stays_with_the_operator(
     assert world.leader.mirror.snapshot.tickets[2].state is TicketState.OPEN
     assert len(world.resources()) == 2
     (aside,) = world.store.quarantine.list()
-    aside.path.unlink()
-    world.leader.refresh({"quarantine": {aside.path.name}})
+    world.store.quarantine.path(aside).unlink()
+    world.leader.refresh({"corruption": {aside.place}})
     world.until(lambda: world.store.tickets.read(2).state is TicketState.FAILED, "the end of its ticket")
     assert not world.leader.mirror.snapshot.lost
 
@@ -221,7 +221,7 @@ def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytes
         flip_value(path)
     status, text = fsck(world, capsys, "--repair")
     assert status == 0
-    assert text.count("was damaged (its check sum is wrong; if it was edited by hand, take `sum` out of it)") == 2
+    assert text.count("was corrupt (its check sum is wrong; if it was edited by hand, take `sum` out of it)") == 2
     assert world.store.tickets.read(2).state is TicketState.FAILED
     assert world.store.resources.read(2).state is ResourceState.DELETE_REQUEST
 
@@ -243,7 +243,7 @@ def test_a_pool_that_is_gone_is_missed(world: World, capsys: pytest.CaptureFixtu
 
 def test_what_is_left_of_a_run_is_noted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given the output of a hook run whose first file is gone, when checked, then it is noted."""
-    (world.store.runs / "000001_alloc_1.out").write_bytes(b"x")
+    (world.store.root / "runs" / "000001_alloc_1.out").write_bytes(b"x")
     assert "note runs/000001_alloc_1.out: it is no document (stray)" in fsck(world, capsys)[1]
 
 
@@ -268,7 +268,7 @@ def test_what_the_scheduler_cannot_put_right_is_repaired(
     status, text = fsck(world, capsys, "--repair")
     assert status == 0
     assert f"repaired {place}: " in text
-    assert original in [aside.path.read_bytes() for aside in world.store.quarantine.list()]
+    assert original in [world.store.quarantine.path(aside).read_bytes() for aside in world.store.quarantine.list()]
     world.restart()
     world.until(lambda: not world.hooks.under_way() and len(world.resources()) >= 2, "rest")
     assert fsck(world, capsys)[0] == 0
@@ -301,7 +301,7 @@ def test_counters_are_raised_above_all_that_was_given(
         path.unlink() if ceiling is None else path.write_bytes(ceiling)
     assert fsck(world, capsys)[0] == 1
     assert fsck(world, capsys, "--repair")[0] == 0
-    store = Store(world.store.root)
+    store = FileStore(world.store.root)
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 4
     assert store.resources.reserve(1).start > max(world.leader.mirror.snapshot.resources)
 
@@ -318,7 +318,7 @@ def test_keys_and_archives_are_cleared_of_what_is_damaged(world: World, capsys: 
         "resources/ended",
     }
     with pytest.raises(CorruptDocument):
-        Keys(world.store).create_once("k", "body", lambda number: Ticket(id=number))
+        world.store.keys.create_once("k", "body", lambda number: Ticket(id=number))
 
 
 def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -365,7 +365,7 @@ def test_an_agent_that_goes_bad_is_written_again(world: World) -> None:
     world.store.commit(Batch([Put(agent)]))
     world.leader.load()
     world.store.agents.path(3).write_bytes(b"{")
-    world.leader.refresh({"agents": {"3.json"}})
+    world.leader.refresh({"agents": {3}})
     assert world.store.agents.get(3) == agent
 
 
@@ -402,20 +402,20 @@ def test_what_cannot_be_read_in_quarantine_keeps_nobody_from_being_repaired(
     for number in (2, 3):
         path = world.store.tickets.path(number)
         path.write_bytes(path.read_bytes().rstrip()[:-1])
-    read = Files.read
+    read = Disk.read
 
-    def refuse(files: Files, path: Path) -> bytes | None:
+    def refuse(files: Disk, path: Path) -> bytes | None:
         if path.name.startswith("tickets-open-3."):
-            raise StoreUnavailable(path, OSError(errno.EIO, os.strerror(errno.EIO)))
+            raise Refused(str(path), OSError(errno.EIO, os.strerror(errno.EIO)))
         return read(files, path)
 
-    monkeypatch.setattr(Files, "read", refuse)
+    monkeypatch.setattr(Disk, "read", refuse)
     status, text = fsck(world, capsys, "--repair")
     assert status == 1
     assert "left as it is, since it cannot be read: Input/output error" in text
     assert world.store.tickets.path(2).read_bytes() == before
     (aside,) = (aside for aside in world.store.quarantine.list() if aside.key == "3")
-    assert aside.path.exists()
+    assert world.store.quarantine.path(aside).exists()
 
 
 def test_an_agent_in_quarantine_is_missed_until_its_ticket_is_settled(

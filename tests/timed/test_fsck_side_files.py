@@ -10,7 +10,7 @@ from functions.integrity.invariants import Kind
 from functions.policy.transitions.history import MOVED_TO_QUARANTINE, lines_of
 from scheduler.__main__ import main
 from state.documents import AgentState, Event
-from state.files.archive import Archived
+from state.files.archive import ArchivedFolder
 from tests.timed.world import World
 
 
@@ -21,7 +21,7 @@ def fsck(world: World, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 
 
 def told(world: World) -> list[tuple[Kind, str]]:
-    return [(fault.kind, fault.sentence) for fault in examine(world.store.root, None, world.clock())]
+    return [(fault.kind, fault.sentence) for fault in examine(world.store.survey(world.clock()), None)]
 
 
 def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +32,7 @@ def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pyt
     status, text = fsck(world, capsys)
     assert status == 0
     assert "note events/2026-03-01.jsonl: 2 of its lines cannot be read (garbled)" in text
-    assert "note events/2026-03-02.jsonl: its last line has no end (garbled)" in text
+    assert "note events/2026-03-02.jsonl: its last line is incomplete (garbled)" in text
     assert "note events/old.jsonl.gz: " in text
 
 
@@ -50,7 +50,7 @@ def test_what_events_tell_of_is_missed(world: World, place: str, kind: Kind) -> 
     once they tell that it was in quarantine, an operator has removed it there.
     """
     number = int(Path(place).stem)
-    collection: Archived[Any] = world.store.tickets if place.startswith("tickets") else world.store.resources
+    collection: ArchivedFolder[Any] = world.store.tickets if place.startswith("tickets") else world.store.resources
     world.store.events.append(lines_of(collection.read(number)), world.clock())
     (world.store.root / place).unlink()
     gone = (kind, f"there is no {collection.kind} {number}, although events tell of it")
@@ -65,7 +65,7 @@ def test_an_agent_that_events_tell_of_is_missed_while_its_ticket_is_open(world: 
     """Given an agent whose document is removed, when checked, then it is missed, until its ticket or itself ended."""
 
     def missed() -> bool:
-        found = examine(world.store.root, None, world.clock())
+        found = examine(world.store.survey(world.clock()), None)
         return (Kind.MISSING_AGENT, "agents/3.json") in [(fault.kind, fault.file) for fault in found]
 
     def happens(after: AgentState) -> None:
@@ -98,12 +98,12 @@ def test_files_that_are_no_documents_and_tell_nothing_are_noted(
 @pytest.mark.parametrize("ending", ["run", "group", "result"])
 def test_a_damaged_file_of_a_run_is_found(world: World, ending: str) -> None:
     """Given a run one of whose files is damaged, when checked, then that is a fault, unless it was just begun."""
-    run = world.store.runs / "000002_watch_9"
+    run = world.store.root / "runs" / "000002_watch_9"
     for name, content in (("run", b"{}"), ("group", b"77\n"), ("result", b"0\n")):
         run.with_suffix(f".{name}").write_bytes(content)
     later = world.clock() + 10
-    assert not [fault for fault in examine(world.store.root, None, later) if not fault.is_note]
+    assert not [fault for fault in examine(world.store.survey(later), None) if not fault.is_note]
     run.with_suffix(f".{ending}").write_bytes(b"\0")
-    assert not [fault for fault in examine(world.store.root, None, world.clock()) if not fault.is_note]
-    (fault,) = (fault for fault in examine(world.store.root, None, later) if not fault.is_note)
+    assert not [fault for fault in examine(world.store.survey(world.clock()), None) if not fault.is_note]
+    (fault,) = (fault for fault in examine(world.store.survey(later), None) if not fault.is_note)
     assert (fault.kind, fault.file) == (Kind.DAMAGED, f"runs/000002_watch_9.{ending}")

@@ -23,13 +23,13 @@ def world(tmp_path: Path) -> World:
     world.turn()
     assert world.store.tickets.read(1).resource == 1
     world.close(1)
-    world.leader.refresh({"tickets": {"1.json"}})
+    world.leader.refresh({"tickets": {1}})
     return world
 
 
 def take(world: World, tag: str) -> bool:
     ticket = world.take(tag)
-    return world.leader.refresh({"tickets": {f"{ticket.id}.json"}})
+    return world.leader.refresh({"tickets": {ticket.id}})
 
 
 def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(

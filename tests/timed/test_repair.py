@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from functions.integrity.repair import repair
-from state.errors import StoreUnavailable
-from state.files.staging import Files
-from state.store import Store
+from state.files.disk import Disk, Refused
+from state.files.store import FileStore
 from tests.timed.world import World
 
 
@@ -25,15 +24,15 @@ def test_a_finished_document_or_key_that_the_disk_refuses_keeps_nobody_from_bein
     lost = world.store.tickets.path(2)
     before = lost.read_bytes()
     lost.write_bytes(before.rstrip()[:-1])
-    read = Files.read
+    read = Disk.read
 
-    def refuse(files: Files, path: Path) -> bytes | None:
+    def refuse(files: Disk, path: Path) -> bytes | None:
         if path == refused:
-            raise StoreUnavailable(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Files, "read", refuse)
+        patch.setattr(Disk, "read", refuse)
         repair(world.store.root, world.settings.log_dir, world.clock())
     assert lost.read_bytes() == before
     assert refused.exists()
@@ -50,4 +49,4 @@ def test_a_damaged_counter_does_not_lower_the_other_one(world: World, damaged: s
     if damaged == "tickets.next":
         (ids / damaged).write_text("?\n")
     repair(world.store.root, None, world.clock())
-    assert Store(world.store.root).tickets.reserve(1).start == goes_on_at + (damaged == "tickets.ceiling")
+    assert FileStore(world.store.root).tickets.reserve(1).start == goes_on_at + (damaged == "tickets.ceiling")

@@ -6,7 +6,7 @@ import pytest
 
 from functions.timed.samples import take_samples
 from state.documents import Ticket
-from state.files.samples import Sample
+from state.sample import Sample
 from tests.timed.world import World
 
 POOLS = """

@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.timed.cleanup import cleanup
 from state.documents import TicketState
-from state.store import Store
+from state.files.store import FileStore
 from tests.timed.rot import at_rest
 from tests.timed.world import World
 
@@ -92,4 +92,4 @@ def test_what_is_put_back_has_them_too(world: World) -> None:
 def test_a_counter_of_another_version_gives_no_number_twice(world: World) -> None:
     """Given a counter in a form that is not known, when numbers are given, then they go on above those in use."""
     (world.store.root / "ids" / "tickets.next").write_text("v2 3 of whatever\n")
-    assert Store(world.store.root).tickets.reserve(1).start > 3
+    assert FileStore(world.store.root).tickets.reserve(1).start > 3

@@ -9,7 +9,7 @@ import pytest
 
 from functions.app import create_app
 from state.documents import PoolRecord, Resource, ResourceState
-from state.files.boot import boot_id
+from state.host.machine import boot_id
 from tests.system.farm import children_of
 from tests.timed.world import World
 from tests.waiting import until
@@ -128,12 +128,12 @@ def test_a_start_that_was_cut_off_may_have_left_something_and_is_deleted(
 
 def written(world: World, pattern: str) -> str:
     """What stands in the only such file of a run, once it is there whole."""
-    return until(lambda: "".join(path.read_text() for path in world.store.runs.glob(pattern)), what=pattern)
+    return until(lambda: "".join(path.read_text() for path in (world.store.root / "runs").glob(pattern)), what=pattern)
 
 
 def pretend_reboot(world: World) -> None:
     """Let the runs that are under way be those of an earlier boot, and start a new scheduler."""
-    for path in world.store.runs.glob("*.run"):
+    for path in (world.store.root / "runs").glob("*.run"):
         path.write_bytes(path.read_bytes().replace(boot_id().encode(), b"00000000-0000-4000-8000-000000000000"))
     world.restart()
 

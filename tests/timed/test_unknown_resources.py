@@ -97,7 +97,7 @@ def test_both_have_a_limit_of_two_minutes(world: World) -> None:
     limits = {}
 
     def note() -> bool:
-        for path in world.store.runs.glob("000000_*.run"):
+        for path in (world.store.root / "runs").glob("000000_*.run"):
             run = json.loads(path.read_bytes())["run"]
             limits[run["kind"]] = run["limit"]
         return len(limits) == 2

@@ -16,7 +16,7 @@ from functions.timed.measures import Measures
 from functions.timed.reconcile import reconcile
 from scheduler.hooks import Hooks
 from state.documents import Intent, IntentKind, Resource, Ticket
-from state.store import Store
+from state.files.store import FileStore
 from tests.waiting import until
 
 
@@ -37,7 +37,7 @@ class World:
                 "RESALLOC_LOG_DIR": str(folder / "log"),
             }
         )
-        self.store = Store(folder / "state")
+        self.store = FileStore(folder / "state")
         self.restart()
 
     def set_pools(self, pools: str) -> None:
@@ -55,7 +55,7 @@ class World:
         """A new scheduler: everything that it knows comes from the folder."""
         environment = {"PATH": os.environ["PATH"]}
         measures = Measures()
-        folders = (self.store.runs, self.settings.log_dir, self.config)
+        folders = (self.store.root / "runs", self.settings.log_dir, self.config)
         self.hooks = Hooks(*folders, environment, self.clock, 100, measures.hook_ended)
         self.hooks.adopt()
         names = iter(f"random-{number}" for number in range(1000))
@@ -67,8 +67,8 @@ class World:
     def turn(self) -> float | None:
         """One turn of the scheduler; returns when reconcile is due next."""
         self.leader.reload_pools()
-        self.leader.refresh({"tickets": {f"{key}.json" for key in self.store.tickets.living()}})
-        self.leader.refresh({"intents": {f"{key}.json" for key in self.store.intents.living()}})
+        self.leader.refresh({"tickets": set(self.store.tickets.living())})
+        self.leader.refresh({"intents": set(self.store.intents.living())})
         self.hooks.probe()
         due = reconcile(self.leader)
         archive(self.leader)

@@ -1,63 +1,61 @@
-"""The part of a survey that looks at all that is no document: events, samples, views, counters and hook runs."""
+"""The part of a survey about everything that is no document: events, samples, views, counters and hook runs."""
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from state.documents import AgentState, Event
-from state.errors import StoreUnavailable
-from state.files import locks
-from state.files.boot import boot_id
-from state.files.events import EventFiles, Place
-from state.files.ids import read_counter
+from state.files import ids
+from state.files.disk import Disk, Refused
+from state.files.events import EventFiles
 from state.files.layout import is_file
 from state.files.samples import ENDING
-from state.files.staging import Files
-
-if TYPE_CHECKING:
-    from state.files.check.survey import Survey
+from state.host import locks
+from state.host.machine import boot_id
+from state.store import Place
+from state.survey import Survey
 
 _BEING_MADE = 2.0
-"""Seconds for which the run of a new file counts as going on."""
+"""Seconds for which the hook run of a new file counts as running."""
 _KINDS = {"ticket": "tickets", "resource": "resources"}
 _MOVED = re.compile(r"(tickets|resources|agents)(?:/[a-z]+)?/(\d{1,18})")
-"""Where what is in quarantine now stood."""
+"""The origin of something in quarantine."""
 _NUMBER = re.compile(rb"\d+\n?")
 _JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 class SideFiles:
-    """Looks at them, and writes down in a survey what is there and what is wrong with it."""
+    """Reads these files, and records in a survey what is there and what is wrong with it."""
 
-    def __init__(self, files: Files, found: "Survey", now: float) -> None:
-        self.files = files
+    def __init__(self, disk: Disk, found: Survey, now: float) -> None:
+        self.disk = disk
         self.found = found
         self.now = now
 
-    def look_at_events(self) -> None:
-        """All lines: they tell of documents that must be somewhere."""
-        events = EventFiles(self.files)
+    def read_events(self) -> None:
+        """All lines, for they name documents that must be somewhere."""
+        events = EventFiles(self.disk)
         days = events.days()
         names = {events.path(day).name for day in days}
-        self.found.strays += [f"events/{name}" for name in self.files.names(events.folder) if name not in names]
-        damaged = dict.fromkeys(days, 0)
+        self.found.strays += [f"events/{name}" for name in self.disk.names(events.folder) if name not in names]
+        corrupt = dict.fromkeys(days, 0)
         for piece in events.forwards(Place("", 0)):
             for line in piece.lines:
                 event = line.event()
                 if event is None:
-                    damaged[line.place.day] += 1
+                    corrupt[line.place.day] += 1
                 else:
                     self._note_event(event)
-        for day, number in damaged.items():
+        for day, number in corrupt.items():
             name = f"events/{events.path(day).name}"
             if day in events.unreadable:
                 self.found.unreadable[name] = events.unreadable[day]
             elif number:
                 self.found.garbled[name] = f"{number} of its lines cannot be read"
             elif events.is_torn(day):
-                self.found.garbled[name] = "its last line has no end"
+                self.found.garbled[name] = "its last line is incomplete"
 
     def _note_event(self, event: Event) -> None:
         happened = self.found.happened
@@ -67,22 +65,22 @@ class SideFiles:
         elif event.kind == "agent" and number is not None:
             (happened.discard if event.after == AgentState.ENDED else happened.add)(("agents", number))
         elif event.kind == "document" and (moved := _MOVED.fullmatch(event.before or "")):
-            # It is seen in quarantine, or an operator has removed it there.
+            # It is found in quarantine, or an operator has removed it from there.
             happened.discard((moved[1], int(moved[2])))
 
-    def look_at_samples(self) -> None:
-        for name in sorted(self.files.names(self.files.root / "samples")):
+    def read_samples(self) -> None:
+        for name in sorted(self.disk.names(self.disk.root / "samples")):
             place = f"samples/{name}"
             if not name.endswith(ENDING):
                 self.found.strays.append(place)
                 continue
             lines = (self._read(place) or b"").split(b"\n")
-            damaged = sum(_fault_of_json(line) is not None for line in lines if line)
-            if damaged:
-                self.found.garbled[place] = f"{damaged} of its lines cannot be read"
+            corrupt = sum(_fault_of_json(line) is not None for line in lines if line)
+            if corrupt:
+                self.found.garbled[place] = f"{corrupt} of its lines cannot be read"
 
-    def look_at_views(self) -> None:
-        for name in sorted(self.files.names(self.files.root / "view")):
+    def read_views(self) -> None:
+        for name in sorted(self.disk.names(self.disk.root / "view")):
             place = f"view/{name}"
             content = self._read(place)
             fault = None if content is None else _fault_of_json(content)
@@ -90,7 +88,7 @@ class SideFiles:
                 self.found.garbled[place] = f"it is no JSON ({fault})"
 
     def shown_waiting(self) -> list[int]:
-        """Tickets that the leader showed as waiting."""
+        """The tickets that the leader showed as waiting."""
         content = self._read("view/waiting.json")
         try:
             groups = msgspec.json.decode(content or b"{}", type=dict[str, Any]).get("groups", [])
@@ -98,9 +96,9 @@ class SideFiles:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
             return []
 
-    def look_at_runs(self) -> None:
-        folder = self.files.root / "runs"
-        names = sorted(self.files.names(folder))
+    def read_runs(self) -> None:
+        folder = self.disk.root / "runs"
+        names = sorted(self.disk.names(folder))
         first = {name for name in names if name.endswith(".run")}
         self.found.strays += [f"runs/{name}" for name in names if f"{name.rpartition('.')[0]}.run" not in first]
         for name in names:
@@ -108,7 +106,7 @@ class SideFiles:
             path = folder / name
             if ending == "run" and is_file(path):
                 try:
-                    # Not while it may be about to be locked: who looks would be in the way.
+                    # Not while it may be about to be locked: this check would be in the way.
                     new = path.stat().st_mtime > self.now - _BEING_MADE
                     self.found.runs[run] = new or locks.is_held(path)
                 except FileNotFoundError:
@@ -117,17 +115,17 @@ class SideFiles:
                     self.found.unreadable[f"runs/{name}"] = error.strerror or str(error)
                     continue
                 if not new:
-                    self._look_at_run(run)
+                    self._read_run(run)
 
-    def _look_at_run(self, run: str) -> None:
+    def _read_run(self, run: str) -> None:
         for ending in ("run", "group", "result"):
             name = f"runs/{run}.{ending}"
-            if not is_file(self.files.root / name):
+            if not is_file(self.disk.root / name):
                 continue
             try:
-                content = self.files.read(self.files.root / name)
-            except StoreUnavailable as refused:
-                self.found.unreadable[name] = refused.error.strerror or str(refused.error)
+                content = self.disk.read(self.disk.root / name)
+            except Refused as refused:
+                self.found.unreadable[name] = refused.reason
                 continue
             if content is None:
                 continue
@@ -135,10 +133,10 @@ class SideFiles:
             if ending != "run" and not _NUMBER.fullmatch(content):
                 fault = "it holds no number"
             if fault is not None:
-                self.found.damaged[name] = fault
+                self.found.corrupt[name] = fault
 
-    def look_at_counter(self, name: str) -> None:
-        """Of "tickets", "resources" or "intents"."""
+    def read_counter(self, name: str) -> None:
+        """The counter and the ceiling of "tickets", "resources" or "intents"."""
         found, file = self.found, f"ids/{name}.ceiling"
         content = self._read(file)
         if content is not None:
@@ -146,10 +144,10 @@ class SideFiles:
                 found.ceilings[name] = int(content)
             else:
                 found.wrong[file] = "it holds no number"
-        elif file not in found.wrong and os.path.lexists(self.files.root / "ids" / f"{name}.next"):
-            found.wrong[file] = "it is gone"
+        elif file not in found.wrong and os.path.lexists(self.disk.root / "ids" / f"{name}.next"):
+            found.wrong[file] = "it is missing"
         content = self._read(f"ids/{name}.next")
-        counter = read_counter(content) if content else None
+        counter = ids.read_counter(content) if content else None
         if content is not None and counter is None:
             found.wrong[f"ids/{name}.next"] = "it does not hold what a counter holds"
         elif counter is not None:
@@ -159,14 +157,14 @@ class SideFiles:
 
     def _read(self, name: str) -> bytes | None:
         try:
-            return self.files.read(self.files.root / name)
-        except StoreUnavailable as refused:
-            self.found.wrong[name] = f"it cannot be read: {refused.error.strerror or refused.error}"
+            return self.disk.read(self.disk.root / name)
+        except Refused as refused:
+            self.found.wrong[name] = f"it cannot be read: {refused.reason}"
             return None
 
 
 def _fault_of_json(content: bytes) -> str | None:
-    """What keeps it from being JSON, None when nothing does."""
+    """Why it is no JSON; None when it is."""
     try:
         _JSON.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -17,7 +17,8 @@ from functions.policy.plan.plan import plan
 from functions.policy.transitions.ticket import assign_ticket
 from functions.timed.leader import Leader
 from state.documents import Ticket
-from state.store import Batch, Put, Store, Update
+from state.files.store import FileStore
+from state.store import Batch, Put, Update
 from tests.bench import fill, limits
 from tests.bench.clients import Http
 from tests.bench.place import Place
@@ -50,7 +51,7 @@ def _from_documents(place: Place, count: int) -> Values:
             in_hand = time.time()
             if number < 10:
                 continue
-            document = Store(farm.state).tickets.read(ticket)
+            document = FileStore(farm.state).tickets.read(ticket)
             assigned = document.assigned_at or 0.0
             for name, begun, ended in (
                 ("in all: asked → in hand", asked, in_hand),
@@ -80,7 +81,7 @@ class _NoHooks:
 
 
 def _one_by_one(folder: Path, count: int) -> Values:
-    store = Store(folder / "state")
+    store = FileStore(folder / "state")
     settings = Settings(config_dir=folder, pools_file=folder / "pools.yaml", state_dir=store.root, log_dir=folder)
     leader = Leader(store, settings, _NoHooks(), time.time, lambda: "sandbox")
     leader.mirror.snapshot.set_pools(
@@ -91,15 +92,15 @@ def _one_by_one(folder: Path, count: int) -> Values:
         store.commit(Batch([Put(resource)]))
         leader.keep(resource)
     clock = _Clock()
-    with_watch = store.watch("tickets")
+    with_watch = store.changes("tickets")
     for number in range(1, count + 1):
-        staged = clock.of("create: write and fsync", store._files.stage, limits.DOCUMENT)
-        clock.of("create: link, unlink", store._files.publish_new, staged, store.tickets.folder / f"step-{number}")
-        clock.of("create: fsync of the folder", store._files.sync_folder, store.tickets.folder)
+        staged = clock.of("create: write and fsync", store._disk.stage, limits.DOCUMENT)
+        clock.of("create: link, unlink", store._disk.publish_new, staged, store.tickets.folder / f"step-{number}")
+        clock.of("create: fsync of the folder", store._disk.sync_folder, store.tickets.folder)
         with_watch.wait(0)
         ticket = clock.of("create, whole", store.tickets.create, lambda id: Ticket(id=id, tags=("A",)))
         changes = clock.of("scheduler: read the watch", with_watch.wait, 0)
-        clock.of("scheduler: read the ticket", leader.refresh, {"tickets": {f"{ticket.id}.json"}})
+        clock.of("scheduler: read the ticket", leader.refresh, {"tickets": {ticket.id}})
         decided = clock.of("scheduler: plan", plan, leader.mirror.snapshot, time.time())
         (step,) = decided.steps
         resource = leader.mirror.snapshot.resources[step.resource]
@@ -128,12 +129,12 @@ class _Clock:
         return result
 
 
-def _wakes(store: Store, count: int) -> list[float]:
+def _wakes(store: FileStore, count: int) -> list[float]:
     """Microseconds from a rename to another process that knows of it."""
     heard, tells = os.pipe()
     child = os.fork()
     if child == 0:
-        watch = store.watch("tickets")
+        watch = store.changes("tickets")
         os.write(tells, b"ready".ljust(32))
         while True:
             if watch.wait():

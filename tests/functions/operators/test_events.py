@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from functions.operators.events import event_waiters
 from state.documents import Event
-from state.store import Store
+from state.files.store import FileStore
 from tests.waiting import until
 
 NOW = float(int(time.time()))
@@ -38,7 +38,7 @@ def an_event(number: int, **fields: object) -> Event:
 
 
 @pytest.fixture
-def write(store: Store) -> Callable[..., None]:
+def write(store: FileStore) -> Callable[..., None]:
     def write(*events: Event) -> None:
         store.events.append(events, NOW)
 
@@ -105,7 +105,7 @@ def test_each_event_is_a_line(client: FlaskClient, write: Callable[..., None]) -
     ]
 
 
-def test_json_has_all_fields_of_the_line(client: FlaskClient, store: Store) -> None:
+def test_json_has_all_fields_of_the_line(client: FlaskClient, store: FileStore) -> None:
     """Given a line with a field of a newer version, then the JSON has this field and the id."""
     line = b'{"at":1.5,"kind":"ticket","event":"taken","ticket":7,"actor":"client","colour":"red"}'
     store.events.path("2026-03-01").write_bytes(line + b"\n")
@@ -138,7 +138,7 @@ def test_reading_backwards_continues_where_it_ended(client: FlaskClient, twenty:
     assert {"Events-Next", "Events-Earlier"} <= {name for name, _ in headers}
 
 
-def test_events_of_several_days_are_one_list(client: FlaskClient, store: Store) -> None:
+def test_events_of_several_days_are_one_list(client: FlaskClient, store: FileStore) -> None:
     for number, days in enumerate((3, 2, 0), start=1):
         store.events.append([an_event(number, at=NOW - days * 86400)], NOW - days * 86400)
     assert tickets(ask(client)) == [1, 2, 3]
@@ -146,7 +146,7 @@ def test_events_of_several_days_are_one_list(client: FlaskClient, store: Store) 
     assert tickets(ask(client, until=f"{NOW - 2.5 * 86400:.0f}")) == [1]
 
 
-def test_corrupt_lines_are_skipped(client: FlaskClient, store: Store, write: Callable[..., None]) -> None:
+def test_corrupt_lines_are_skipped(client: FlaskClient, store: FileStore, write: Callable[..., None]) -> None:
     write(an_event(1))
     with store.events.path(store.events.end().day).open("ab") as file:
         file.write(b'\xff\xfe\n\0\0\n[]\n{}\n{"at":"x"}\n')

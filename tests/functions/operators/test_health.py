@@ -26,7 +26,7 @@ def test_folders_that_cannot_be_written_by_the_archive_are_reported(client, sche
 
 
 def test_a_corrupt_view_counts_as_missing(client, store):
-    store.write_view("pools.json", b"{")
+    store.show("pools.json", b"{")
     assert client.get("/healthz").status_code == 200
 
 

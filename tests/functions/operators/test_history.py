@@ -10,7 +10,7 @@ from functions.operators import events
 from functions.policy.transitions.history import QuarantinedFile, lines_of
 from functions.policy.transitions.resource import new_resource, release_resource, request_delete
 from state.documents import Actor, Event, Resource, ResourceState, Ticket
-from state.store import Store
+from state.files.store import FileStore
 from tests.functions.conftest import Scheduler
 from tests.policy.world import a_pool
 
@@ -108,7 +108,7 @@ def test_a_ticket_has_its_resource_until_the_delete(client: FlaskClient, schedul
 
 
 def test_events_that_the_document_no_longer_has_are_read_from_the_files(
-    client: FlaskClient, store: Store, scheduler: Scheduler
+    client: FlaskClient, store: FileStore, scheduler: Scheduler
 ) -> None:
     """Given more tickets than a document lists, when asked, then the first ones are found as well."""
     resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
@@ -124,7 +124,7 @@ def test_events_that_the_document_no_longer_has_are_read_from_the_files(
     assert len(ask(client, limit=5)["events"]) == 5
 
 
-def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskClient, store: Store) -> None:
+def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskClient, store: FileStore) -> None:
     """Given a resource without document, when asked by id or name, then its events are found in the files."""
     store.events.append(lines_of(a_life(3)), BEGIN)
     for id_or_name in ("17", "vm_17"):
@@ -144,7 +144,7 @@ def test_the_history_of_a_removed_resource_is_read_from_the_files(client: FlaskC
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_events_far_back_in_the_files_are_found(
-    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch, busy: bool
+    client: FlaskClient, store: FileStore, monkeypatch: pytest.MonkeyPatch, busy: bool
 ) -> None:
     """Given a resource removed long ago and more later lines than one search reads, then it is found."""
     monkeypatch.setattr(events, "MOST_PIECES", 1)
@@ -159,7 +159,7 @@ def test_events_far_back_in_the_files_are_found(
         assert [holder(client, at, id_or_name) for at in (120, 170, 349, 400)] == [101, None, 103, None]
 
 
-def test_events_of_corrupt_documents_are_not_in_the_history(client: FlaskClient, store: Store) -> None:
+def test_events_of_corrupt_documents_are_not_in_the_history(client: FlaskClient, store: FileStore) -> None:
     """Given a resource whose document was quarantined, when asked, then only the events of its life are listed."""
     store.events.append(lines_of(a_life(1)), BEGIN)
     aside = QuarantinedFile(place="resources/live/17", now="quarantine/x", at=BEGIN + 900, about={"resource": 17})

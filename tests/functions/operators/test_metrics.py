@@ -86,7 +86,7 @@ def test_no_accept_header_breaks_it(client, odd, version):
 
 
 def test_a_corrupt_view_counts_as_missing(client, store):
-    store.write_view("metrics.json", b"[")
+    store.show("metrics.json", b"[")
     assert "resalloc_leader 0.0" in client.get("/metrics").text
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from config.pools import Pool
 from state.documents import HookKind, PoolRecord, Resource, ResourceState, Run, Ticket, TicketState
-from state.files.samples import Sample
-from state.store import Batch, Put, Store
+from state.files.store import FileStore
+from state.sample import Sample
+from state.store import Batch, Put
 
 KINDS = ("x86_64", "aarch64", "ppc64le", "s390x", "i386", "riscv64")
 SITES = ("rdu", "fra", "aws-east", "ibm-cloud", "lab")
@@ -27,7 +28,7 @@ SPECIAL = ("failing", "leaking", "full", "idle", "sick", "left")
 class Demo:
     """Writes the farm into a store."""
 
-    def __init__(self, store: Store, pools: int = 30, resources: int = 500, now: float | None = None) -> None:
+    def __init__(self, store: FileStore, pools: int = 30, resources: int = 500, now: float | None = None) -> None:
         self.store = store
         self.now = time.time() if now is None else now
         self.random = random.Random(1)
@@ -188,5 +189,5 @@ def write_logs(log_dir: Path, number: int) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    Demo(Store(folder / "state"))
+    Demo(FileStore(folder / "state"))
     write_logs(folder / "log", 3)

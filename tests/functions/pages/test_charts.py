@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.pages.charts import DAY, HEIGHT, buckets, charts, spark
-from state.files.samples import Sample, Use
+from state.sample import Sample, Use
 
 NOW = 1_800_000_000.0 - 1
 QUARTER = 900.0

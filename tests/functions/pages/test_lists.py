@@ -6,7 +6,7 @@ import time
 import pytest
 
 from state.documents import ResourceState
-from state.files.samples import Sample
+from state.sample import Sample
 
 
 def headings(page: str, table: str) -> list[str]:

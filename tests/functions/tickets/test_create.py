@@ -6,7 +6,7 @@ from flask import Flask
 from config.settings import Settings
 from functions.app import create_app
 from state.documents import Ticket
-from state.store import Store
+from state.files.store import FileStore
 
 
 def test_a_form_gives_the_id_as_text(client, store):
@@ -157,7 +157,7 @@ def test_the_same_key_with_another_body_is_refused(client):
     assert (reply.status_code, reply.json["error"]["code"]) == (422, "key_reused")
 
 
-def test_the_same_key_at_once_gives_one_ticket(settings: Settings, store: Store):
+def test_the_same_key_at_once_gives_one_ticket(settings: Settings, store: FileStore):
     apps = [create_app(settings) for _ in range(8)]
 
     def post(app: Flask) -> str:

@@ -137,7 +137,7 @@ def test_an_explanation_says_when_the_view_is_old(client, scheduler, ticket):
 )
 def test_a_corrupt_view_counts_as_none(client, scheduler, ticket, view, monkeypatch):
     monkeypatch.setattr(waiting, "PATIENCE", 0)
-    scheduler.store.write_view("waiting.json", view)
+    scheduler.store.show("waiting.json", view)
     with scheduler.leading():
         assert client.get("/tickets/1/explain?brief=1").text == "the scheduler has not looked at it yet\n"
 

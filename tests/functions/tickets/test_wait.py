@@ -74,12 +74,12 @@ def test_a_stopping_process_answers_its_waits_and_parks_no_more(app, client, poo
 def test_a_watch_overflow_wakes_all_waits(app, pool, ticket, parking):
     (wait,) = parked(pool, app, "/tickets/1/wait?timeout=60")
     woken = []
-    spot = next(iter(parking._spots["1.json"]))
+    spot = next(iter(parking._spots[1]))
     real_wake = spot.wake
     spot.wake = lambda: (woken.append(1), real_wake())
     parking.wake_all()
     assert woken
     assert not wait.done()
-    parking.wake("1.json")
+    parking.wake(1)
     app.test_client().delete("/tickets/1")
     assert wait.result(5).status_code == 410

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from state.documents import Event
-from state.store import Store
+from state.files.store import FileStore
 from tests.functions.web_server import Server, answered, assign, new_ticket, park
 from tests.system.farm import children_of
 from tests.waiting import until
@@ -26,8 +26,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def store(server: Server, tmp_path: Path) -> Store:
-    return Store(tmp_path / "state")
+def store(server: Server, tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "state")
 
 
 def test_five_hundred_parked_waits_are_answered_by_the_change_of_their_ticket(server, store):
@@ -94,7 +94,7 @@ def test_a_stopping_server_answers_its_waits_at_once_and_ends(tmp_path):
     answered while it has that one still to serve, and it ends with that.
     """
     server = Server(tmp_path, "--graceful-timeout", "600")
-    number = new_ticket(Store(tmp_path / "state"))
+    number = new_ticket(FileStore(tmp_path / "state"))
     with ThreadPoolExecutor(10) as pool:
         try:
             parked = park(server, f"/tickets/{number}/wait?timeout=3600", count=50)

@@ -1,6 +1,7 @@
-"""Which names changed in some folders, told by the kernel (inotify).
+"""Watches folders of this machine by inotify: which names changed in them.
 
-Subscribe first, then read the folder, then wait: no change is lost. One watch a process, opened after its fork.
+Subscribe first, then read the folder, then wait: so no change is lost. A watch belongs to one process and is opened
+after its fork.
 """
 
 import time
@@ -12,15 +13,15 @@ from inotify_simple import INotify, flags
 _CHANGES = flags.CREATE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
 _TAMPERING = flags.MOVED_FROM | flags.DELETE | flags.CLOSE_WRITE
 _GONE = flags.IGNORED | flags.DELETE_SELF | flags.MOVE_SELF
-_LOOK_AGAIN = 1.0
-"""Seconds between two looks for a folder that went away."""
+_RETRY_PERIOD = 1.0
+"""Seconds between two tries to watch a deleted folder again."""
 
 
-class Watch:
+class FolderWatch:
     """Reports changed names by folder label; after an overflow every label, with None for "read it all".
 
-    Of the folders in `own`, which only the caller writes, it reports what somebody removed or wrote in place. A
-    folder that goes away is reported as a whole, and watched again once it is back.
+    Only the caller writes the folders in `own`: of these it reports what someone else deleted or wrote in place. A
+    folder that is deleted is reported as a whole, and is watched again once it is back.
     """
 
     def __init__(self, folders: Mapping[str, Path], own: Sequence[str] = ()) -> None:
@@ -38,9 +39,9 @@ class Watch:
             changes = self._back_again()
             if changes:
                 return changes
-            deaf = len(self._labels) < len(self._folders)
+            incomplete = len(self._labels) < len(self._folders)
             left = None if until is None else max(0.0, until - time.monotonic())
-            pause = min(_LOOK_AGAIN, left if left is not None else _LOOK_AGAIN) if deaf else left
+            pause = min(_RETRY_PERIOD, left if left is not None else _RETRY_PERIOD) if incomplete else left
             changes = self._read(None if pause is None else round(pause * 1000))
             if changes or (until is not None and time.monotonic() >= until):
                 return changes
@@ -71,10 +72,10 @@ class Watch:
         try:
             self._inotify.rm_watch(watch)
         except OSError:
-            pass  # the kernel forgot it with its folder
+            pass  # The kernel dropped it together with its folder.
 
     def _back_again(self) -> dict[str, set[str] | None]:
-        """Watch folders that had gone away; those that are back are to be read as a whole."""
+        """Watch deleted folders that are back; they are to be read as a whole."""
         found: dict[str, set[str] | None] = {}
         for label in self._folders.keys() - set(self._labels.values()):
             try:
@@ -85,8 +86,9 @@ class Watch:
         return found
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when something changed."""
+        """The descriptor that becomes readable when something has changed, for poll(2)."""
         return int(self._inotify.fileno())
 
     def close(self) -> None:
+        """End the watch."""
         self._inotify.close()
