@@ -49,7 +49,7 @@ Id = Annotated[str, Meta(extra_json_schema={"$ref": "#/components/schemas/Id"})]
 
 
 class NoFields(Fields):
-    """Nothing at all."""
+    """A query without parameters."""
 
 
 class Field(NamedTuple):
@@ -93,8 +93,7 @@ def parse_body(form: type[F]) -> F:
 @functools.cache
 def fields_of(form: type[Fields]) -> tuple[Field, ...]:
     """The fields of a struct, in their order."""
-    described = inspect.type_info(form)
-    assert isinstance(described, inspect.StructType)
+    described: Any = inspect.type_info(form)
     return tuple(map(_field, described.fields))
 
 
@@ -225,7 +224,7 @@ def base_url() -> str:
 
 
 def read_id(text: str, kind: str) -> int:
-    """The number of a ticket or resource out of a path; raises BadParameter."""
+    """The id of a ticket or resource, from a path or a query; raises BadParameter."""
     if text.isascii() and text.isdigit() and len(text) <= 17 and 1 <= (number := int(text)) <= HIGHEST_ID:
         return number
     raise errors.BadParameter("id", f"of a {kind} is a whole number from 1 to {HIGHEST_ID}, not {shown(text)}")
@@ -237,9 +236,9 @@ def read_body() -> bytes:
         content = request.get_data(cache=False)
     except HTTPException:
         raise
-    except Exception as error:  # every server has errors of its own for what is no body in chunks
+    except Exception as error:  # each server raises its own errors for a malformed chunked body
         raise errors.MalformedBody("The body did not arrive whole.") from error
-    # Of a body that does not tell its length, Flask reads so much and says nothing of the rest.
+    # Flask cuts a body without Content-Length off at the limit, without an error.
     if request.content_length is None and len(content) >= (request.max_content_length or math.inf):
         raise errors.BodyTooLarge(request.max_content_length or errors.BODY_LIMIT)
     return content
