@@ -32,7 +32,7 @@ def report_health() -> Response:
     """200 while the state folder can be used, 503 otherwise; other faults are reported and do not change the status."""
     context = current()
     parse_query(NoFields)
-    context.probe()
+    context.check_writable()
     pools = context.view.pools()
     leader = pools.leader if pools else None
     facts = {
@@ -81,7 +81,7 @@ def report_readiness() -> Response:
 
 def _store_problems(context: Context) -> list[str]:
     try:
-        context.probe()
+        context.check_writable()
     except StoreFrozen:
         return ["The disk failed to keep a write, so this process writes nothing more until it is restarted."]
     except UnknownFormat:

@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PROBE_EVERY = 1.0
-"""Seconds between two tests whether the state folder can be written."""
+CHECK_INTERVAL = 1.0
+"""Least seconds between two tests whether the store can be written."""
 
 
 class Context:
@@ -50,7 +50,7 @@ class Context:
         self.request_counts = request_counts
         self.error_page = error_page
         self._store = store
-        self._probed_at = -math.inf
+        self._checked_at = -math.inf
         self._lock = threading.Lock()
         self._shared: dict[Any, Any] = {}
 
@@ -86,12 +86,12 @@ class Context:
         lifetime.on_stop(parking.wake_all)
         return parking
 
-    def probe(self) -> None:
+    def check_writable(self) -> None:
         """Try to write to the state folder, at most once a second; raises StoreUnavailable and StoreFrozen."""
         now = time.monotonic()
-        if now - self._probed_at >= PROBE_EVERY:
+        if now - self._checked_at >= CHECK_INTERVAL:
             in_thread(self.store.check_writable)
-            self._probed_at = now
+            self._checked_at = now
 
     def open(self) -> None:
         """Open the store now if possible, so that the first request does not have to."""

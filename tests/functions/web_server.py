@@ -37,7 +37,11 @@ class Server:
         command.append("functions.app:create_app()")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        until(self.answers, what=f"an answer from the web server, see {self.log},")
+        try:
+            until(self.answers, 60, f"an answer from the web server, see {self.log},")
+        except AssertionError:
+            self.end()
+            raise
 
     def answers(self) -> bool:
         try:
