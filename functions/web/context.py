@@ -72,7 +72,7 @@ class Context:
         return self._store
 
     @functools.cached_property
-    def do(self) -> Batched[Call[Ticket], Ticket]:
+    def run(self) -> Batched[Call[Ticket], Ticket]:
         """Create, change or read a ticket, durably; concurrent calls are batched."""
         return Batched(self.store.tickets.do_all)
 
