@@ -1,4 +1,4 @@
-"""Checks a state folder: reads all of it, changes nothing, and tells what does not hold.
+"""Checks a state folder: reads all of it, changes nothing, and reports what does not hold.
 
 Run by hand on a folder at rest (`python -m scheduler fsck`), and by the web beside a living server (`GET /fsck`).
 """
@@ -15,9 +15,9 @@ from state.documents import PoolRecord, ResourceState, TicketState, is_number
 from state.survey import Survey
 
 PAUSE = 0.5
-"""Seconds until what looks wrong beside a living server is looked at again."""
+"""Seconds between two looks at the folder of a running server."""
 LOOKS = 3
-_ANEW = "A scheduler that leads writes it anew."
+_ANEW = "The leading scheduler writes it again."
 _WITH_KEYS = {
     "tickets/open": "tickets",
     "tickets/done": "tickets",
@@ -34,7 +34,7 @@ def examine(found: Survey, log_dir: Path | None) -> list[Fault]:
 
 
 def examine_living(look: Callable[[], list[Fault]], sleep: Callable[[float], None]) -> list[Fault]:
-    """What stays wrong: what changes while it is read looks wrong for a moment, so each fault must be seen thrice."""
+    """The faults that each of three looks finds: documents that change while they are read look wrong for a moment."""
     faults = look()
     for _ in range(LOOKS - 1):
         if not faults:
@@ -46,13 +46,13 @@ def examine_living(look: Callable[[], list[Fault]], sleep: Callable[[float], Non
 
 
 def as_lines(faults: list[Fault]) -> list[str]:
-    """Each fault and note in a line, and how many there are."""
+    """One line for each fault and note, then their numbers."""
     notes = sum(fault.is_note for fault in faults)
     return [*map(str, faults), f"faults: {len(faults) - notes}, notes: {notes}"]
 
 
 def as_json(faults: list[Fault]) -> dict[str, list[Fault]]:
-    """The faults and the notes as they stand in JSON."""
+    """The faults and the notes, as JSON shows them."""
     return {
         "faults": [fault for fault in faults if not fault.is_note],
         "notes": [fault for fault in faults if fault.is_note],
@@ -60,7 +60,7 @@ def as_json(faults: list[Fault]) -> dict[str, list[Fault]]:
 
 
 def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
-    """What the invariants are checked on."""
+    """The inventory that the invariants are checked on."""
     return Inventory(
         tickets=found.tickets,
         done=found.done,
@@ -76,7 +76,7 @@ def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
         runs=found.runs,
         agents=_agents(found),
         started=was_started,
-        told=found.shown_waiting,
+        seen=found.shown_waiting,
         happened={(kind, number) for kind, number in found.happened if kind != "agents"},
     )
 
@@ -130,7 +130,7 @@ def _lost(found: Survey) -> Iterator[tuple[str, int]]:
 
 
 def _present(found: Survey) -> set[tuple[str, str]]:
-    """What stands somewhere, as if it stood where it is in quarantine from."""
+    """(folder, key) of all documents that are somewhere, under each folder from which they could be in quarantine."""
     tickets = {str(ticket.id) for each in (found.tickets, found.done) for ticket in each.values()}
     resources = {str(resource.id) for each in (found.resources, found.ended) for resource in each.values()}
     present = {(folder, key) for folder in ("tickets/open", "tickets/done") for key in tickets}
@@ -143,19 +143,24 @@ def _present(found: Survey) -> set[tuple[str, str]]:
 
 def _faults_of_files(found: Survey) -> Iterator[Fault]:
     for file, why in found.corrupt.items():
-        yield Fault(Kind.DAMAGED, file, f"it is damaged: {why}", _repair_of_damage(file))
+        yield Fault(Kind.DAMAGED, file, f"it is corrupt: {why}", _repair_of_damage(file))
     for file, why in found.unreadable.items():
-        repair = "Mend its permissions or the disk; a restored copy can be put in its place."
+        repair = "Correct its permissions or repair the disk; or put a restored copy in its place."
         yield Fault(Kind.UNREADABLE, file, f"the system refuses to read it: {why}", repair)
     for file, why in found.wrong.items():
         yield Fault(_kind_of(file), file, why, _repair_of_wrong(file))
     yield from _faults_of_quarantine(found)
     for file in found.staged:
-        yield Fault(Kind.LEFTOVER, file, "nobody will publish it any more", "The cleanup of the scheduler removes it.")
+        yield Fault(
+            Kind.LEFTOVER,
+            file,
+            "it is left over from a write that did not finish",
+            "The cleanup of the scheduler removes it.",
+        )
     for file, why in found.garbled.items():
-        yield Fault(Kind.GARBLED, file, why, _ANEW if file.startswith("view/") else "Readers pass over that.")
+        yield Fault(Kind.GARBLED, file, why, _ANEW if file.startswith("view/") else "Readers skip it.")
     for file in found.strays:
-        yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; an operator may remove it.")
+        yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; it can be removed.")
 
 
 def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
@@ -164,11 +169,11 @@ def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
         name, was = aside.place, aside.origin
         documents = aside.folder.startswith(("tickets/o", "tickets/d", "resources/", "agents"))
         if not documents or (aside.folder, aside.key) in present:
-            sentence = f"it is kept since {was} was damaged, and nothing is missing"
-            yield Fault(Kind.KEPT, name, sentence, "An operator may remove it.")
+            sentence = f"it is a copy of {was}, which was corrupt; nothing is missing"
+            yield Fault(Kind.KEPT, name, sentence, "It can be removed.")
             continue
-        sentence = f"{was} was damaged, and nothing else tells what it said"
-        repair = "Mend it and move it back, or let `fsck --repair` make of it what it can; else remove it."
+        sentence = f"{was} was corrupt, and there is no other copy"
+        repair = "Correct it and move it back, or let `fsck --repair` recover what it can; else remove it."
         yield Fault(Kind.QUARANTINED, name, sentence, repair)
 
 
@@ -180,8 +185,8 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
     told = {*found.records, *found.corrupt, *found.unreadable}
     told |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
     for file in sorted(users.keys() - told):
-        sentence = f"it is gone, although resource {users[file]} is of this pool"
-        repair = "A scheduler begins it anew from pools.yaml; repeat what operators had told it, such as a pause."
+        sentence = f"it is missing, although resource {users[file]} belongs to this pool"
+        repair = "A scheduler creates it again from pools.yaml; repeat what operators had set, such as a pause."
         yield Fault(Kind.MISSING_POOL, file, sentence, repair)
 
 
@@ -189,13 +194,13 @@ def _missing_agents(found: Survey) -> Iterator[Fault]:
     kept = _agents(found)
     for ticket in found.tickets.values():
         if ("agents", ticket.id) in found.happened and ticket.state is TicketState.OPEN and ticket.id not in kept:
-            sentence = f"there is no agent {ticket.id}, although events tell of it and its ticket is open"
-            repair = f"Close ticket {ticket.id} once its machine does nothing any more."
+            sentence = f"there is no agent {ticket.id}, although an event names it and its ticket is open"
+            repair = f"Close ticket {ticket.id} as soon as its machine is idle."
             yield Fault(Kind.MISSING_AGENT, f"agents/{ticket.id}.json", sentence, repair)
 
 
 def _agents(found: Survey) -> set[int]:
-    """The agents whose document is somewhere, whether it can be read or not."""
+    """The agents with a document, whether it can be read or not."""
     files = (*found.agents, *found.corrupt, *found.unreadable)
     names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
     names += [aside.key for aside in found.quarantined if aside.folder == "agents"]
@@ -215,13 +220,13 @@ def _repair_of_wrong(file: str) -> str:
     if folder == "view" and name:
         return _ANEW
     if folder == "runs" and name:
-        return "A scheduler that leads removes it, and its run counts as cut off."
-    return "`fsck --repair` puts it right, and so does a scheduler that leads."
+        return "The leading scheduler removes it, and its run counts as cut off."
+    return "`fsck --repair` repairs it, and so does the leading scheduler."
 
 
 def _repair_of_damage(file: str) -> str:
     if file.startswith("runs/"):
-        return "A scheduler that starts ends this run, which counts as cut off."
+        return "The next scheduler that starts ends this run, which counts as cut off."
     if file.startswith(("tickets/open", "resources/live", "pools", "intents", "agents")):
-        return "A leading scheduler moves it to quarantine/ and goes on with the last good one, if it knows that."
-    return "A leading scheduler moves it to quarantine/."
+        return "The leading scheduler moves it to quarantine/ and continues with the last good version, if it has one."
+    return "The leading scheduler moves it to quarantine/."

@@ -25,13 +25,13 @@ RUN_OF = {
     ResourceState.RELEASING: HookKind.RELEASE,
     ResourceState.DELETING: HookKind.TERMINATE,
 }
-"""The hook that a resource in this state waits for; in any other it waits for none."""
+"""The hook that a resource in this state waits for; in any other state it waits for none."""
 _RUN = re.compile(rf"(\d{{6,}})_({'|'.join(HookKind)})_\d+")
 _AGENTS_RUN = re.compile(r"agent_[a-z]+_(\d+)_\d+")
 
 
 class Kind(StrEnum):
-    """Those after the empty line are notes: nothing is wrong, or the scheduler puts it right by itself."""
+    """The kinds of findings. Those after the empty line are notes: nothing is wrong, or the scheduler repairs it."""
 
     DAMAGED = "damaged"
     UNREADABLE = "unreadable"
@@ -76,9 +76,7 @@ BY_NEXT_PASS = "The next pass of the scheduler does that."
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing that is not as it must be: what, in which file (relative to the state folder), in a sentence, and what
-    would repair it.
-    """
+    """One thing that does not hold: its kind, its file (below the state folder), a sentence, and what repairs it."""
 
     kind: Kind
     file: str
@@ -95,14 +93,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What stands in a state folder. Documents and keys (the number of their ticket) by file.
+    """What a state folder contains. Documents, and keys with the number of their ticket, are by file.
 
-    `pools` are those whose limits are in force, by name. `ceilings` stand, for "tickets" and "resources", above all
-    numbers that were ever given. `lost` are tickets and resources whose documents exist but cannot be read, as
-    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are ids of hook runs with whether
-    they go on, `agents` all agents whose document is somewhere; None: not known. `started` are resources for which
-    `cmd_new` was started, `told` tickets whose number somebody was told, `happened` tickets and resources that events
-    tell of.
+    `pools` are those whose limits are in force, by name. `ceilings` are, for "tickets" and "resources", above all
+    numbers that were ever used. `lost` are tickets and resources whose documents exist but cannot be read, as
+    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are the ids of hook runs with
+    whether they still run, `agents` all agents with a document, readable or not; None: not known. `started` are
+    resources for which `cmd_new` was started, `seen` tickets that a client knows, `happened` tickets and resources in
+    the event files.
     """
 
     tickets: Mapping[str, Ticket] = field(default_factory=dict)
@@ -119,12 +117,12 @@ class Inventory:
     runs: Mapping[str, bool] | None = None
     agents: Collection[int] | None = None
     started: Collection[int] = ()
-    told: Collection[int] = ()
+    seen: Collection[int] = ()
     happened: Collection[tuple[str, int]] = ()
 
     @classmethod
     def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
-        """An inventory of living documents, under the names that their files have."""
+        """An inventory of living documents, by the names of their files."""
         kinds: dict[type, tuple[str, str]] = {
             Ticket: ("tickets", "tickets/open"),
             Resource: ("resources", "resources/live"),
@@ -137,18 +135,18 @@ class Inventory:
             found[name][f"{folder}/{document.key}.json"] = document
         return cls(**found, **facts)  # type: ignore[arg-type]
 
-    def numbers_given(self) -> dict[str, set[int]]:
-        """By "tickets" and "resources": all numbers that are known to be in use or to have been."""
+    def numbers_used(self) -> dict[str, set[int]]:
+        """By "tickets" and "resources": all numbers that are or were in use, as far as known."""
         tickets, resources = self.all_tickets(), self.all_resources()
-        given = {
-            "tickets": {*tickets, *self.keys.values(), *self.told},
+        used = {
+            "tickets": {*tickets, *self.keys.values(), *self.seen},
             "resources": {*resources, *self.started},
         }
-        given["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
-        given["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
+        used["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
+        used["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
         for kind, number in (*self.lost, *self.happened):
-            given[kind].add(number)
-        return given
+            used[kind].add(number)
+        return used
 
     def all_tickets(self) -> dict[int, Ticket]:
         """Living and settled ones, by number."""
@@ -188,47 +186,51 @@ def _places(inventory: Inventory) -> Iterator[Fault]:
         files = {document.id: file for file, document in finished.items()}
         for file, document in living.items():
             if document.id in files:
-                sentence = f"{kind} {document.id} stands in {files[document.id]} too"
-                yield Fault(Kind.DUPLICATE, file, sentence, f"The living one goes to quarantine/: {BY_FSCK}")
+                sentence = f"{kind} {document.id} is in {files[document.id]}, too"
+                yield Fault(Kind.DUPLICATE, file, sentence, f"The living one must be moved to quarantine/: {BY_FSCK}")
     for file, ticket in inventory.done.items():
         if ticket.state is not TicketState.CLOSED:
-            sentence = f"ticket {ticket.id} is {ticket.state} among the settled ones"
-            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to tickets/open: {BY_FSCK}")
+            sentence = f"ticket {ticket.id} is {ticket.state}, but archived"
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It must be moved to tickets/open: {BY_FSCK}")
     for file, resource in inventory.ended.items():
         if resource.state is not ResourceState.ENDED:
-            sentence = f"resource {resource.id} is {resource.state} among the ended ones"
-            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It goes back to resources/live: {BY_FSCK}")
+            sentence = f"resource {resource.id} is {resource.state}, but archived"
+            yield Fault(Kind.WRONG_PLACE, file, sentence, f"It must be moved to resources/live: {BY_FSCK}")
 
 
 def _gaps(inventory: Inventory) -> Iterator[Fault]:
-    numbers_given = inventory.numbers_given()
-    # A key is written before its ticket: alone it tells of one that got lost, or that never was.
-    numbers_given["tickets"] -= {*inventory.keys.values()} - inventory.all_tickets().keys()
-    for kind, given in numbers_given.items():
+    numbers_used = inventory.numbers_used()
+    # A key is written before its ticket: without a ticket, the ticket was lost or never created.
+    numbers_used["tickets"] -= {*inventory.keys.values()} - inventory.all_tickets().keys()
+    for kind, given in numbers_used.items():
         for before, after in pairwise(sorted(given)):
             gap = range(before + 1, after)
             if 0 < len(gap) <= _LONGEST_GAP and (kind, gap[0]) not in inventory.forgotten:
                 which = f"{gap[0]}" if len(gap) == 1 else f"{gap[0]} to {gap[-1]}"
-                sentence = f"of {kind} there is no {which}"
+                sentence = (
+                    f"the {kind} {which} are missing"
+                    if len(gap) > 1
+                    else f"{kind.removesuffix('s')} {which} is missing"
+                )
                 repair = "A write that failed or a restart leaves such a gap; so does a document that was removed."
                 yield Fault(Kind.GAP, f"{kind}/", sentence, repair)
 
 
 def _counters(inventory: Inventory) -> Iterator[Fault]:
-    for kind, given in inventory.numbers_given().items():
+    for kind, given in inventory.numbers_used().items():
         ceiling, highest = inventory.ceilings.get(kind), max(given, default=0)
         if ceiling is not None and ceiling <= highest:
-            sentence = f"the ceiling of {kind} is {ceiling}, but {highest} was given"
+            sentence = f"the ceiling of {kind} is {ceiling}, but {highest} is used"
             yield Fault(Kind.COUNTER, f"ids/{kind}.ceiling", sentence, f"It must be raised: {BY_FSCK}")
 
 
 def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_tickets()
-    wanted = dict.fromkeys(_happened(inventory, "tickets"), "events tell of it")
-    wanted |= dict.fromkeys(inventory.told, "its number was told")
+    wanted = dict.fromkeys(_happened(inventory, "tickets"), "an event names it")
+    wanted |= dict.fromkeys(inventory.seen, "a client knows it")
     for resource in inventory.resources.values():
         if resource.released_ticket is not None:
-            wanted[resource.released_ticket] = f"resource {resource.id} was let go by it"
+            wanted[resource.released_ticket] = f"resource {resource.id} was released by it"
     for number, why in wanted.items():
         if number not in known and ("tickets", number) not in inventory.lost:
             if ("tickets", number) in inventory.forgotten:
@@ -240,7 +242,7 @@ def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
 
 def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_resources()
-    wanted = dict.fromkeys(_happened(inventory, "resources"), "events tell of it")
+    wanted = dict.fromkeys(_happened(inventory, "resources"), "an event names it")
     wanted |= dict.fromkeys(inventory.started, "its cmd_new was started")
     for ticket in inventory.tickets.values():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
@@ -261,10 +263,10 @@ def _grants(inventory: Inventory) -> Iterator[Fault]:
     for file, ticket in inventory.tickets.items():
         granted = (ticket.output, ticket.assigned_at, ticket.resource_name)
         if ticket.waiting and any(fact is not None for fact in granted):
-            sentence = f"ticket {ticket.id} waits, but was given {ticket.resource_name or 'a resource'} before"
+            sentence = f"ticket {ticket.id} waits, but was assigned {ticket.resource_name or 'a resource'} before"
             yield Fault(Kind.HALF_GRANTED, file, sentence, f"It must fail: {BY_FSCK}")
         if ticket.state is TicketState.FAILED and (ticket.reason is None or ticket.failed_at is None):
-            sentence = f"ticket {ticket.id} is FAILED and does not say when and why"
+            sentence = f"ticket {ticket.id} is FAILED without a time or a reason"
             yield Fault(Kind.NO_REASON, file, sentence, "Its client can close it.")
 
 
@@ -277,33 +279,33 @@ def _holders(inventory: Inventory) -> Iterator[Fault]:
     for number, holders in by_resource.items():
         first, *others = sorted(holders, key=lambda holder: (holder[1].assigned_at or 0.0, holder[1].id))
         for file, ticket in others:
-            sentence = f"resource {number} is with the open tickets {first[1].id} and {ticket.id}"
+            sentence = f"resource {number} is assigned to two open tickets, {first[1].id} and {ticket.id}"
             yield Fault(Kind.DOUBLE_GRANT, file, sentence, f"The later one must fail: {BY_FSCK}")
         resource = resources.get(number)
         if resource is None:
             continue
         for file, ticket in holders:
-            if resource.state is ResourceState.UP and (fields := _told_otherwise(ticket, resource)):
-                sentence = f"ticket {ticket.id} tells otherwise than resource {number}: {', '.join(fields)}"
-                repair = f"One of both is damaged: see resalloc-maint history {number}, and mend that."
+            if resource.state is ResourceState.UP and (fields := _differences(ticket, resource)):
+                sentence = f"ticket {ticket.id} differs from resource {number} in {', '.join(fields)}"
+                repair = f"One of them is corrupt: see resalloc-maint history {number}, and correct it."
                 yield Fault(Kind.MISMATCH, file, sentence, repair)
             if resource.sandbox not in (None, ticket.sandbox):
-                theirs = f"sandbox {ticket.sandbox} has resource {number} of sandbox {resource.sandbox}"
-                sentence = f"ticket {ticket.id} of {theirs}"
+                has = f"has resource {number} of sandbox {resource.sandbox}"
+                sentence = f"ticket {ticket.id} of sandbox {ticket.sandbox} {has}"
                 yield Fault(Kind.WRONG_SANDBOX, file, sentence, f"Delete it: resalloc-maint resource-delete {number}.")
             if resource.state in (ResourceState.DELETING, ResourceState.ENDED):
                 sentence = f"open ticket {ticket.id} has resource {number}, which is {resource.state}"
                 yield Fault(Kind.DELETED_IN_USE, file, sentence, f"The ticket must fail. {BY_NEXT_PASS}")
 
 
-def _told_otherwise(ticket: Ticket, resource: Resource) -> list[str]:
-    """The fields of a ticket that are not as its resource has them."""
+def _differences(ticket: Ticket, resource: Resource) -> list[str]:
+    """The fields of a ticket that differ from those of its resource."""
     pairs = {
         "resource_name": (ticket.resource_name, resource.name),
         "pool": (ticket.pool, resource.pool),
         "output": (ticket.output, resource.data or b""),
     }
-    return [field for field, (told, real) in pairs.items() if told not in (None, real)]
+    return [field for field, (recorded, real) in pairs.items() if recorded not in (None, real)]
 
 
 def _ends(inventory: Inventory) -> Iterator[Fault]:
@@ -316,19 +318,19 @@ def _ends(inventory: Inventory) -> Iterator[Fault]:
             sentence = f"resource {resource.id} ({resource.name}) {came_up} ended without a cmd_delete"
             yield Fault(Kind.NEVER_DELETED, file, sentence, "See whether it still exists, and delete it by hand.")
         if resource.reason is None:
-            sentence = f"resource {resource.id} ended and does not say why"
+            sentence = f"resource {resource.id} ended without a reason"
             yield Fault(Kind.NO_REASON, file, sentence, "Nothing needs to be done.")
 
 
 def _holds(inventory: Inventory) -> Iterator[Fault]:
     for file, resource in {**inventory.resources, **inventory.ended}.items():
         if resource.held and resource.state not in HOLDABLE:
-            sentence = f"resource {resource.id} is {resource.state} and was to be held ({resource.held_reason})"
+            sentence = f"resource {resource.id} is {resource.state}, but was held ({resource.held_reason})"
             yield Fault(Kind.DELETED_WHILE_HELD, file, sentence, "Nothing brings it back.")
 
 
 def _start_failed(resource: Resource) -> bool:
-    """Whether its `cmd_new` itself said that there is nothing; so it is believed of one without a history."""
+    """Whether its `cmd_new` failed by itself; assumed for a resource without a history."""
     return not resource.history or any(event.event == ResourceEvent.START_FAILED for event in resource.history)
 
 
@@ -359,7 +361,7 @@ def _limits(inventory: Inventory) -> Iterator[Fault]:
             (starting[name], pool.max_starting, "max_starting"),
         ):
             if count > limit:
-                sentence = f"pool {name} has {count} resources, and its {what} is {limit}"
+                sentence = f"pool {name} has {count} resources, but its {what} is {limit}"
                 repair = f"Nothing needs to be done if {what} was lowered: no more are started."
                 yield Fault(Kind.OVER_MAX, f"pools/{name}.json", sentence, repair)
 
@@ -369,7 +371,7 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
     for file, ticket in inventory.tickets.items():
         resource = resources.get(ticket.resource) if ticket.resource is not None else None
         if ticket.state is TicketState.CLOSED:
-            yield _waits(file, f"ticket {ticket.id} is CLOSED and not settled")
+            yield _waits(file, f"ticket {ticket.id} is CLOSED and not settled yet")
         elif resource and ticket.state is TicketState.OPEN and resource.state is ResourceState.DELETE_REQUEST:
             yield _waits(file, f"ticket {ticket.id} is OPEN and its resource {resource.id} is to be deleted")
     for file, resource in inventory.resources.items():
@@ -379,7 +381,7 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
             yield _waits(file, f"resource {resource.id} waits for the run {resource.run.id}, which is not there")
     for file, intent in inventory.intents.items():
         what = f"resource {intent.resource}" if intent.pool is None else f"pool {intent.pool}"
-        yield _waits(file, f"the wish {intent.kind} of {what} is not decided")
+        yield _waits(file, f"the intent {intent.kind} for {what} is not decided yet")
 
 
 def _waits(file: str, sentence: str) -> Fault:
@@ -387,20 +389,20 @@ def _waits(file: str, sentence: str) -> Fault:
 
 
 def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
-    """Resources wait for the run that their state says, and for no other."""
+    """Each resource waits for the run that belongs to its state, and for no other."""
     for file, resource in {**inventory.resources, **inventory.ended}.items():
         wanted = RUN_OF.get(resource.state)
         run = resource.run
         if wanted is not None and (run is None or run.kind is not wanted):
-            sentence = f"resource {resource.id} is {resource.state} and waits for no {wanted} run"
+            sentence = f"resource {resource.id} is {resource.state}, but waits for no {wanted} run"
             yield Fault(Kind.WRONG_RUN, file, sentence, f"It must count as cut off: {BY_FSCK}")
         elif wanted is None and run is not None:
-            sentence = f"resource {resource.id} is {resource.state} and waits for the run {run.id}"
-            yield Fault(Kind.WRONG_RUN, file, sentence, f"That must be taken out of it: {BY_FSCK}")
+            sentence = f"resource {resource.id} is {resource.state}, but waits for the run {run.id}"
+            yield Fault(Kind.WRONG_RUN, file, sentence, f"The run must be removed from it: {BY_FSCK}")
 
 
 def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
-    """No run is older than what it is for."""
+    """Each run belongs to a resource or an agent that exists."""
     if inventory.runs is None:
         return
     living = {resource.id: resource for resource in inventory.resources.values()}

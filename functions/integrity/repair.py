@@ -1,4 +1,4 @@
-"""Repairs a state folder that nobody leads: only what no scheduler puts right by itself.
+"""Repairs a state folder that no scheduler leads: only what a scheduler does not repair by itself.
 
 The original of whatever is changed is kept in `quarantine/`.
 """
@@ -30,9 +30,9 @@ D = TypeVar("D", bound=Document)
 
 
 def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
-    """Put right what can be; returns what was done, in words. The caller holds the leader's role.
+    """Repair what can be repaired; returns what was done, in sentences. The caller holds the leader's lock.
 
-    The hooks' logs below `log_dir` tell which resources were started, so that no number of them comes again.
+    The hooks' logs below `log_dir` show which resources were started, so that their numbers are not used again.
 
     Raises StoreUnavailable, and UnknownFormat when a newer program wrote the folder.
     """
@@ -52,18 +52,18 @@ class _Repair:
         self.now = now
 
     def move_damaged(self) -> Iterator[str]:
-        """To quarantine, as a scheduler does with living documents."""
+        """Move corrupt documents to quarantine, as a scheduler does with living ones."""
         for fault in (*self.store.read_all().corrupt, *self._damaged_for_good()):
             yield f"{fault.place} was corrupt ({fault.reason}); moved to {fault.quarantined or 'quarantine'}"
 
     def _damaged_for_good(self) -> Iterator[CorruptDocument]:
-        """What is finished, and keys. What the system refuses to read stays, and keeps nobody from the others."""
+        """Archived documents, and keys. Unreadable files stay where they are; the others are still checked."""
         for fault in chain(self.store.keys.forget_before(0.0), self.store.corruption.check_finished()):
             if isinstance(fault, CorruptDocument):
                 yield fault
 
     def salvage(self) -> Iterator[str]:
-        """Make of documents in quarantine what can be made of them."""
+        """Recover documents in quarantine as far as possible."""
         for aside in reversed(self.store.quarantine.list()):
             try:
                 content = self.store.quarantine.read(aside)
@@ -99,13 +99,13 @@ class _Repair:
             ("intents", self.store.intents),
         ):
             if wrong & {f"{name}.ceiling", f"{name}.next"}:
-                given = inventory_of(found, self.started).numbers_given().get(name, set())
-                # What is still good of both files counts, too: an operator may have raised the ceiling.
-                given |= {found.ceilings.get(name, 1) - 1, found.nexts.get(name, 1) - 1}
+                used = inventory_of(found, self.started).numbers_used().get(name, set())
+                # What can be read of both files counts, too: an operator may have raised the ceiling.
+                used |= {found.ceilings.get(name, 1) - 1, found.nexts.get(name, 1) - 1}
                 for ending in ("ceiling", "next"):
                     self.store.quarantine.take(self.store.root / "ids" / f"{name}.{ending}")
-                ceiling = collection.begin_above(max(given))
-                yield f"the numbers of {name} go on at {ceiling}"
+                ceiling = collection.begin_above(max(used))
+                yield f"the numbers of {name} continue at {ceiling}"
 
     def mend_documents(self) -> Iterator[str]:
         found = survey(self.store.root, self.now)
@@ -121,7 +121,7 @@ class _Repair:
                     archive: ArchivedFolder[Any] = self.store.tickets if is_ticket else self.store.resources
                     self.store.quarantine.take(path)
                     archive.put_back(finished)
-                    yield f"{fault.file}: {fault.sentence}; put back among the living"
+                    yield f"{fault.file}: {fault.sentence}; moved back to the living ones"
                 case Kind.HALF_GRANTED | Kind.DOUBLE_GRANT:
                     self.store.quarantine.keep(path)
                     self.store.tickets.update(found.tickets[fault.file].id, self._fail)
@@ -129,7 +129,7 @@ class _Repair:
                 case Kind.WRONG_RUN if fault.file in found.resources:
                     self.store.quarantine.keep(path)
                     self.store.commit(Batch([Put(self._with_run(found.resources[fault.file]))]))
-                    yield f"{fault.file}: {fault.sentence}; mended"
+                    yield f"{fault.file}: {fault.sentence}; repaired"
                 case _:
                     pass
 

@@ -1,8 +1,7 @@
-"""What can still be read out of a damaged document, and what to make of it.
+"""Recovers what can still be read of a corrupt document.
 
-A damaged document mostly lost its end or a few bits. The fields that survived tell which numbers a resource occupies,
-and are enough to delete it. Where only the check sum is wrong, nobody knows which field is, and the document is not
-whole.
+A corrupt document mostly lost its end or a few bits. The fields that survived show which numbers a resource occupies,
+and are enough to delete it. Where only the check sum is wrong, any field may be wrong, and the document is not whole.
 """
 
 import json
@@ -15,12 +14,12 @@ from state.documents import Document, Resource, ResourceState, Ticket, TicketSta
 
 D = TypeVar("D", bound=Document)
 
-REASON = "its document was damaged"
+REASON = "its document was corrupt"
 _DECODER = json.JSONDecoder(strict=False)
 
 
 def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
-    """The fields of the form that are found in the content, whole and of their type."""
+    """The fields of the form that the content contains, complete and of the right type."""
     text = content.decode(errors="replace")
     found = {}
     for field in msgspec.structs.fields(form):
@@ -48,7 +47,7 @@ def whole(form: type[D], content: bytes, key: int | str) -> D | None:
 
 
 def resource_to_delete(key: int, content: bytes) -> Resource | None:
-    """The resource, to be deleted; None when its name or one of the numbers that hooks are told is lost."""
+    """The resource, to be deleted; None when its name or one of the numbers that hooks need is lost."""
     fields = fields_of(Resource, content)
     if not {"name", "pool", "id_in_pool", "counters"} <= fields.keys():
         return None
@@ -63,7 +62,7 @@ def resource_to_delete(key: int, content: bytes) -> Resource | None:
 
 
 def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool:
-    """Whether ticket `number`, of which `content` was left at that time, may have this resource, which no other has."""
+    """Whether ticket `number`, of which `content` was left at time `at`, may have this resource, which no other has."""
     fields = fields_of(Ticket, content)
     if fields.get("state") is TicketState.FAILED or resource.released_ticket == number:
         return False
@@ -77,7 +76,7 @@ def may_have(number: int, content: bytes, at: float, resource: Resource) -> bool
 
 
 def failed_ticket(key: int, content: bytes, now: float) -> Ticket:
-    """The ticket as a FAILED one, so that its client gets an answer and takes another; CLOSED if it was that."""
+    """The ticket as FAILED, so that its client gets an answer and takes another; as CLOSED if it was closed."""
     fields = fields_of(Ticket, content)
     kept = (
         "tags",

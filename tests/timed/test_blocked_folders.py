@@ -45,7 +45,7 @@ def test_fsck_tells_it_with_all_else_and_repairs_it(
     status, lines = fsck(world, capsys)
     assert status == 1
     for name in missing or [f"{folder}/"]:
-        told = f"fault {name}: a file is in its place (folder). `fsck --repair` puts it right"
+        told = f"fault {name}: a file is in its place (folder). `fsck --repair` repairs it"
         assert any(line.startswith(told) for line in lines), lines
     assert any(line.startswith("fault FORMAT: ") for line in lines)
 

@@ -189,7 +189,7 @@ def test_a_damaged_ticket_fails_so_that_its_client_hears_of_it(
         world.store.tickets.read(3)
     assert fsck(world, capsys, "--repair")[0] == 0
     ticket = world.store.tickets.read(3)
-    assert (ticket.state, ticket.reason) == (state, "its document was damaged")
+    assert (ticket.state, ticket.reason) == (state, "its document was corrupt")
 
 
 def test_a_document_with_only_its_frame_damaged_is_as_before(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,9 +207,9 @@ def test_a_flipped_bit_in_the_name_of_a_field_is_found(world: World, capsys: pyt
     path.write_bytes(path.read_bytes().replace(b'"state"', b'"svate"'))
     status, text = fsck(world, capsys)
     assert status == 1
-    assert "tickets/done/0/1.json: it is damaged: its check sum is wrong; if it was edited" in text
+    assert "tickets/done/0/1.json: it is corrupt: its check sum is wrong; if it was edited" in text
     replace(world, "tickets/done/0/1.json")
-    assert "tickets/done/0/1.json: it is damaged: Object missing required field `state`" in fsck(world, capsys)[1]
+    assert "tickets/done/0/1.json: it is corrupt: Object missing required field `state`" in fsck(world, capsys)[1]
 
 
 def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytest.CaptureFixture[str]) -> None:

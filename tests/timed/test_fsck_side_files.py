@@ -53,7 +53,7 @@ def test_what_events_tell_of_is_missed(world: World, place: str, kind: Kind) -> 
     collection: ArchivedFolder[Any] = world.store.tickets if place.startswith("tickets") else world.store.resources
     world.store.events.append(lines_of(collection.read(number)), world.clock())
     (world.store.root / place).unlink()
-    gone = (kind, f"there is no {collection.kind} {number}, although events tell of it")
+    gone = (kind, f"there is no {collection.kind} {number}, although an event names it")
     assert gone in told(world)
     before = f"{collection.folder.relative_to(world.store.root)}/{number}"
     line = Event(at=world.clock(), kind="document", n=1, event=MOVED_TO_QUARANTINE, before=before)

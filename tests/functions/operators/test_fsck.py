@@ -19,7 +19,7 @@ def test_a_healthy_folder_has_no_faults(client, ticket):
 def test_each_fault_is_a_line(client, store, ticket):
     store.tickets.path(ticket).write_bytes(b"")
     lines = client.get("/fsck").text.splitlines()
-    assert lines[0].startswith("fault tickets/open/1.json: it is damaged: ")
+    assert lines[0].startswith("fault tickets/open/1.json: it is corrupt: ")
     assert lines[1:] == ["faults: 1, notes: 0"]
     # It only looks.
     assert store.tickets.path(ticket).read_bytes() == b""
