@@ -53,17 +53,16 @@ def test_it_starts_everything_shows_how_to_try_it_and_stops_everything(tmp_path,
     with (tmp_path / "output").open("w+") as output, (tmp_path / "errors").open("w+") as errors:
         server = subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=output, stderr=errors)
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while "DELETE" not in (printed := (tmp_path / "output").read_text()):
                 assert time.monotonic() < deadline, printed
                 time.sleep(0.05)
             server.terminate()
-            started = time.monotonic()
-            assert server.wait(10) == 0
+            assert server.wait(30) == 0
         finally:
             server.kill()
 
-    assert time.monotonic() - started < 5
+    assert "killing" not in (tmp_path / "output").read_text()
     assert f"ready at http://localhost:{free_port} " in printed
     last = (tmp_path / "errors").read_text().splitlines()[-1]
     assert last == "Stopped. Resources and running hooks continue; the next start finds them."

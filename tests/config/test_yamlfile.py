@@ -104,11 +104,11 @@ def test_a_syntax_error_is_reported_with_its_line(text, line):
 
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 200_000, "- " * 300_000, "a: " + "[" * 50])
 def test_deep_nesting_is_refused_at_once(text):
-    started = time.monotonic()
+    started = time.process_time()
 
     # Newer parsers have a limit of their own and say so in their own words.
     assert re.search("nests deeper than 20 levels|maximum nesting depth", fault_of(text))
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def billion_laughs() -> str:
@@ -142,12 +142,12 @@ def a_long_chain_of_merges() -> str:
 )
 def test_aliases_that_multiply_are_no_trouble(make):
     text = make()
-    started = time.monotonic()
+    started = time.process_time()
 
     with contextlib.suppress(ConfigError):
         parse_pools(text, "pools.yaml")
 
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_too_many_values_are_a_fault():

@@ -116,9 +116,9 @@ def test_what_a_killed_start_left_is_deleted(farm: Farm, tmp_path: Path, moment:
 
 
 def test_a_start_is_fast(farm: Farm) -> None:
-    """The best of three starts takes less than three seconds (0.15 s when nothing else runs)."""
+    """The best of five starts takes less than three seconds (0.15 s when nothing else runs)."""
     times = []
-    for number in range(3):
+    for number in range(5):
         began = time.monotonic()
         farm.new(f"local_{number}", id_in_pool=number)
         times.append(time.monotonic() - began)

@@ -110,7 +110,7 @@ class Nginx:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 class Server:
@@ -157,7 +157,7 @@ class Server:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.wait(10)
+            process.wait(60)
 
 
 @pytest.fixture

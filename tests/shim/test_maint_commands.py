@@ -2,7 +2,7 @@
 
 import os
 import re
-import time
+import resource
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -219,7 +219,13 @@ def test_commands_run_as_if_called_by_hand(maint: Client, server: ScriptedServer
 def test_hundreds_of_resources_are_a_matter_of_seconds(maint: Client, server: ScriptedServer) -> None:
     count = 200
     server.script(reply(200, shell_lines(*((n, b"a %d" % n, b"UP", b"it's %d\n" % n) for n in range(1, count + 1)))))
-    begin = time.monotonic()
+    begin = seconds_of_children()
     done = maint.run("foreach-resource", "--command", "echo {id} {data_utf8}")
     assert done.stdout == b"".join(b"%d it's %d\n" % (n, n) for n in range(1, count + 1))
-    assert time.monotonic() - begin < 10
+    assert seconds_of_children() - begin < 10
+
+
+def seconds_of_children() -> float:
+    """Processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
