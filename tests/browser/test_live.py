@@ -127,9 +127,9 @@ def test_unused_resources_of_a_pool_are_deleted_from_its_page(window, farm):
     page.get_by_label("Reason").fill("an old image")
     page.get_by_role("button", name="Delete unused").click()
     expect(page.get_by_text("The unused resources will be deleted.")).to_be_visible()
-    gone = until(
+    ended = until(
         lambda: [one for one in farm.ended() if "as unused: an old image" in str(one["reason"])], what="its end"
     )
-    assert [one["pool"] for one in gone] == ["vms"]
+    assert [one["pool"] for one in ended] == ["vms"]
     assert farm.get("/tickets/1")["state"] == "OPEN"
     window.check()

@@ -28,9 +28,9 @@ def test_each_fault_is_a_line(client, store, ticket):
 def test_faults_and_notes_come_as_json(client, store, ticket):
     store.tickets.path(ticket).write_bytes(b"")
     (store.tickets.folder / "1.json~").touch()
-    told = client.get("/fsck", headers={"Accept": "application/json"}).json
-    assert [(fault["kind"], fault["file"]) for fault in told["faults"]] == [("damaged", "tickets/open/1.json")]
-    assert [(note["kind"], note["file"]) for note in told["notes"]] == [("stray", "tickets/open/1.json~")]
+    found = client.get("/fsck", headers={"Accept": "application/json"}).json
+    assert [(fault["kind"], fault["file"]) for fault in found["faults"]] == [("damaged", "tickets/open/1.json")]
+    assert [(note["kind"], note["file"]) for note in found["notes"]] == [("stray", "tickets/open/1.json~")]
 
 
 def test_one_check_at_a_time(client):

@@ -112,12 +112,12 @@ def test_events_that_the_document_no_longer_has_are_read_from_the_files(
 ) -> None:
     """Given more tickets than a document lists, when asked, then the first ones are found as well."""
     resource = new_resource(17, a_pool(), 0, {}, BEGIN).replace(run=None, state=ResourceState.UP, name="vm_17")
-    told = 0
+    written = 0
     for number in range(1, 41):
         at = BEGIN + number * 100
         resource = release_resource(resource, Ticket(id=100 + number, assigned_at=at), False, at + 50)
-        store.events.append(lines_of(resource, told), BEGIN)
-        told = resource.history[-1].n
+        store.events.append(lines_of(resource, written), BEGIN)
+        written = resource.history[-1].n
     scheduler.put(resource)
     assert len(ask(client)["holders"]) == 40
     assert [holder(client, at) for at in (120, 170, 520, 3920, 4020)] == [101, None, 105, 139, 140]

@@ -60,10 +60,10 @@ def test_stranded_tickets_and_resources_are_listed(client, leader, ticket, sched
 
 def test_programs_get_json(client, leader, ticket, scheduler):
     scheduler.assign(ticket)
-    told = client.post("/plan", data="p: {cmd_new: x, cmd_delete: delete, max: 1, tags: [B]}", headers=JSON).json
-    assert next(iter(told)) == "stranded"
-    assert told["stranded"] is True
-    (pool,) = told["pools"]
+    found = client.post("/plan", data="p: {cmd_new: x, cmd_delete: delete, max: 1, tags: [B]}", headers=JSON).json
+    assert next(iter(found)) == "stranded"
+    assert found["stranded"] is True
+    (pool,) = found["pools"]
     assert {name: pool[name] for name in ("name", "change", "living", "taken", "max", "old_tags", "mode")} == {
         "name": "p",
         "change": "changed",
@@ -80,10 +80,10 @@ def test_programs_get_json(client, leader, ticket, scheduler):
         {"name": "max_prealloc", "before": 1, "after": 2},
         {"name": "tags", "before": {"A": 0}, "after": {"B": 0}},
     ]
-    (taken,) = told["taken"]
+    (taken,) = found["taken"]
     assert (taken["ticket"], taken["resource"], taken["fails"]) == (1, 1, False)
-    assert (told["waiting"], told["left"], told["warnings"], told["notes"]) == ([], [], [], [])
-    assert told["text"][0].startswith("pool p changes: cmd_new, max_prealloc 1 → 2, tags A → B; ")
+    assert (found["waiting"], found["left"], found["warnings"], found["notes"]) == ([], [], [], [])
+    assert found["text"][0].startswith("pool p changes: cmd_new, max_prealloc 1 → 2, tags A → B; ")
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ def test_without_a_leader_it_is_not_ready(client, shown):
 
 
 def test_json_has_the_problems_and_the_usual_error(client, shown):
-    told = client.get("/readyz", headers=JSON)
+    reply = client.get("/readyz", headers=JSON)
     sentence = "No scheduler is running, so nothing is assigned, started or deleted."
     error = {"code": "not_ready", "message": sentence, "field": None, "status": 503}
-    assert told.status_code == 503
-    assert told.json == {"ready": False, "problems": [sentence], "warnings": [], "error": error}
+    assert reply.status_code == 503
+    assert reply.json == {"ready": False, "problems": [sentence], "warnings": [], "error": error}
 
 
 @pytest.mark.parametrize("now", [1000.0 + 2 * 20 + TOLERANCE + 1, 1000.0 - 2 * 20 - TOLERANCE - 1])

@@ -26,7 +26,7 @@ SPECIAL = ("failing", "leaking", "full", "idle", "sick", "left")
 
 
 class Demo:
-    """Writes the farm into a store."""
+    """Writes the demo documents into a store."""
 
     def __init__(self, store: FileStore, pools: int = 30, resources: int = 500, now: float | None = None) -> None:
         self.store = store
