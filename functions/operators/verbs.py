@@ -324,7 +324,7 @@ def _delete(context: Context, selection: Selection, reason: str | None, unused: 
         _intent_maker(context, IntentKind.DELETE_RESOURCE, resource=resource.id, **fields)
         for resource in selection.found
     ]
-    in_thread(lambda: [context.store.intents.create(make) for make in makers])
+    in_thread(context.store.intents.create_all, makers)
     if replies.wants_json():
         return replies.json_reply(
             {

@@ -3,6 +3,7 @@ import time
 import pytest
 
 from state.documents import Intent, IntentKind, ResourceState
+from state.files.disk import Disk
 
 WHY = {"reason": "look"}
 HELD = {"held_since": 1.0, "held_until": 9.0, "held_by": "alice", "held_reason": "look"}
@@ -139,3 +140,15 @@ def test_an_ended_resource_cannot_be_held_or_released(client, scheduler, verb):
     reply = client.post(f"/resources/9/{verb}", json={"reason": "x"})
     assert (reply.status_code, reply.json["error"]["code"]) == (404, "unknown_resource")
     assert reply.json["error"]["message"] == "Resource 9 has ended."
+
+
+def test_deletes_of_many_resources_are_written_together(client, store, scheduler, monkeypatch):
+    """Given many resources, when all are deleted, then their intents are durable with one sync of the folder."""
+    for number in range(10, 30):
+        scheduler.resource(number)
+    synced = []
+    sync = Disk.sync_folder
+    monkeypatch.setattr(Disk, "sync_folder", lambda disk, path: (synced.append(path.name), sync(disk, path))[1])
+    assert client.post("/resources/delete", data={"all": "1"}).status_code == 202
+    assert [intent.resource for intent in intents(store)] == [1, *range(10, 30)]
+    assert synced.count("intents") == 1
