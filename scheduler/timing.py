@@ -28,25 +28,44 @@ class Bell:
             pass
 
 
-class Alarm:
-    """Rings the bell at a due time (Unix seconds) through APScheduler."""
+class Alarms:
+    """Rings the bell at due times (Unix seconds) and periodically, through APScheduler."""
 
-    def __init__(self, scheduler: BackgroundScheduler, bell: Bell, name: str) -> None:
-        self._scheduler = scheduler
+    def __init__(self, bell: Bell) -> None:
         self._bell = bell
-        self._name = name
-        self._set_for: float | None = None
+        self._set_for: dict[str, float] = {}
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
 
-    def set(self, due: float | None, now: float) -> None:
-        """Ring at `due` (None: not at all). An earlier ring that is already set stays: it does no harm."""
-        if due is None or (self._set_for is not None and now < self._set_for <= due):
+    def start(self) -> None:
+        """Start the thread that rings."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End that thread."""
+        self._scheduler.shutdown(wait=False)
+
+    def every(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call and ring every so many seconds."""
+
+        def call_and_ring() -> None:
+            call()
+            self._bell.ring()
+
+        self._scheduler.add_job(call_and_ring, "interval", seconds=seconds)
+
+    def set(self, name: str, due: float | None, now: float) -> None:
+        """Ring at `due` (None: not at all). An earlier ring of this name stays set: it does no harm."""
+        before = self._set_for.get(name)
+        if due is None or (before is not None and now < before <= due):
             return
-        self._set_for = due
+        self._set_for[name] = due
         self._scheduler.add_job(
             self._bell.ring,
             "date",
             run_date=datetime.fromtimestamp(due, UTC),
-            id=self._name,
+            id=name,
             replace_existing=True,
             misfire_grace_time=None,
         )

@@ -4,7 +4,7 @@ Hook runs and configuration are files of this host, whatever the store is.
 """
 
 import select
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from functions.timed.leader import OWN
@@ -47,3 +47,39 @@ class Watch:
         """End the watch."""
         self._documents.close()
         self._files.close()
+
+
+class Inbox:
+    """Changes that the watch reported and that no turn has taken yet."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._changes: ChangedKeys = {}
+
+    def is_filled(self) -> bool:
+        """Whether a change waits for the next turn."""
+        return bool(self._changes)
+
+    def take(self, seconds: float = 0.0) -> ChangedKeys:
+        """Take all changes; waits up to `seconds` for the first."""
+        self._gather(0.0 if self._changes else seconds)
+        changes, self._changes = self._changes, {}
+        return changes
+
+    def take_new(self, kind: str, known: Container[int | str]) -> set[int | str]:
+        """Take the changed keys of one kind that are not `known`; all other changes stay."""
+        self._gather()
+        keys = self._changes.get(kind)
+        if not keys:
+            return set()
+        new = {key for key in keys if key not in known}
+        keys -= new
+        if not keys:
+            # An empty set would cost an empty turn.
+            del self._changes[kind]
+        return new
+
+    def _gather(self, seconds: float = 0.0) -> None:
+        for kind, keys in self._watch.wait(seconds).items():
+            known = self._changes.setdefault(kind, set())
+            self._changes[kind] = None if keys is None or known is None else known | keys

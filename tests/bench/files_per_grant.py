@@ -74,7 +74,7 @@ def _wait_for_spare(process: Process) -> None:
     while not process.leader.mirror.snapshot.by_pool.spares["machines"] or pause < 0.1:
         if time.monotonic() > deadline:
             raise TimeoutError("the pool has no spare")
-        pause = process._turn(process.changes(min(pause, 0.1)))
+        pause = process.turns.turn(process.inbox.take(min(pause, 0.1)))
 
 
 def _record_grant(process: Process) -> set[CodeType]:
@@ -96,7 +96,7 @@ def _record_grant(process: Process) -> set[CodeType]:
     store.commit = commit_and_stop  # type: ignore[method-assign,assignment]
     sys.setprofile(note)
     try:
-        process._turn(process.changes(PATIENCE))
+        process.turns.turn(process.inbox.take(PATIENCE))
     finally:
         sys.setprofile(None)
     return called

@@ -182,7 +182,7 @@ def _lead(world: World, tell: Tell) -> None:
     while True:
         process = world.process
         assert process is not None
-        process._turn(process.changes(0.01))
+        process.turns.turn(process.inbox.take(0.01))
         for ticket in world.granted():
             tell(("granted", ticket.id, (ticket.resource, ticket.output)))
 

@@ -262,15 +262,15 @@ class Scheduler:
     def turn(self) -> bool:
         """Do all that is to be done now; whether that was nothing. Raises what ends the process."""
         process = self._process
-        doubtful = process._in_doubt
-        process._probe_pace.hurry()
-        changes = process.changes()
+        doubtful = process.turns.in_doubt
+        process.turns.request_probe()
+        changes = process.inbox.take()
         try:
-            pause = process._turn(changes)
+            pause = process.turns.turn(changes)
         except (StoreFrozen, UnknownFormat):
             raise
         except StateError:
-            process._in_doubt = True
+            process.turns.in_doubt = True
             return False
         return pause > 0 and not (changes or doubtful or self.hooks.finished())
 

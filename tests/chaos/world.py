@@ -15,7 +15,8 @@ from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import ARCHIVE_PAUSE
 from functions.timed.leader import Leader
 from scheduler.hooks import Hooks
-from scheduler.process import EVENTS_PAUSE, Process
+from scheduler.process import Process
+from scheduler.turns import EVENTS_PAUSE
 from scheduler.watch import Watch
 from state.documents import Intent, IntentKind, Ticket
 from state.errors import StateError, StoreFrozen
@@ -173,19 +174,19 @@ class World:
             self.lead()
         process = self.process
         assert process is not None
-        changes = process.changes(seconds)
+        changes = process.inbox.take(seconds)
         self.uptime += TURN_TAKES
-        process._probe_pace.hurry()
+        process.turns.request_probe()
         # Simulated time passes faster than the one in which they are synced.
-        process._chronicle.synced_at = float("-inf")
+        process.turns._chronicle.synced_at = float("-inf")
         try:
-            pause = process._turn(changes)
+            pause = process.turns.turn(changes)
         except StoreFrozen:
             self.open()
             self.lead()
             return False
         except StateError:
-            process._in_doubt = True
+            process.turns.in_doubt = True
             return False
         return pause > 0 and not changes and not self.hooks.under_way()
 

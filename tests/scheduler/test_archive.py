@@ -16,7 +16,8 @@ from functions.timed.archive import REFUSED_PAUSE
 from functions.timed.measures import Measures
 from scheduler.__main__ import make_leader
 from scheduler.hooks import Hooks
-from scheduler.process import CLEANUP_PERIOD, Process
+from scheduler.process import Process
+from scheduler.turns import CLEANUP_PERIOD
 from scheduler.watch import Watch
 from state.documents import Intent, IntentKind, Resource, ResourceState, Ticket
 from state.files.store import FileStore
@@ -67,7 +68,7 @@ class Farm:
         def turned() -> object:
             assert self.process is not None
             self.uptime += 1
-            self.process._turn(self.process.changes(0.05))
+            self.process.turns.turn(self.process.inbox.take(0.05))
             return condition()
 
         until(turned, what=what)
@@ -210,5 +211,5 @@ def test_a_sync_that_fails_there_ends_the_process(farm: Farm, monkeypatch: pytes
     farm.close(ticket.id)
     assert farm.process is not None
     farm.process.bell.ring()
-    farm.process._loop(0.05)
+    farm.process.loop(0.05)
     assert farm.process.failed

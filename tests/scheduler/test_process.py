@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from config.settings import load_settings
+from functions.policy.transitions.run_id import RunId
 from functions.timed.cleanup import LIST_PERIOD
 from functions.timed.leader import Changes
 from functions.timed.measures import Measures
@@ -91,19 +92,19 @@ def test_a_list_of_what_exists_starts_when_it_is_due_not_at_the_next_cleanup(sta
     leader = process.leader
     pools = leader.settings.pools_file
     pools.write_text(POOL + "with_list: {cmd_new: echo, cmd_delete: 'true', cmd_list: 'true', max: 0}\n")
-    process._turn({})
-    alarm = process._scheduler.get_job("lists due")
+    process.turns.turn({})
+    alarm = process._alarms._scheduler.get_job("lists")
     assert alarm is not None
     due = leader.mirror.snapshot.records["with_list"].first_seen_at + LIST_PERIOD
     assert alarm.trigger.run_date.timestamp() == pytest.approx(due)
     assert not leader.hooks.under_way(HookKind.LIST)
 
     leader.clock = lambda: time.time() + LIST_PERIOD
-    process._turn({})
+    process.turns.turn({})
     assert len(leader.hooks.under_way(HookKind.LIST)) == 1
 
     pools.write_text(POOL.replace("}", ", cmd_list: 'true'}"))
-    process._turn({})
+    process.turns.turn({})
     assert len(leader.hooks.under_way(HookKind.LIST)) == 2
 
 
@@ -114,8 +115,8 @@ def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
     process = start()
     leader = process.leader
     leader.settings.pools_file.write_text("p: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
-    turn = process._turn
-    late = threading.Timer(20, process._stop, (0, None))
+    turn = process.turns.turn
+    late = threading.Timer(20, process.stop, (0, None))
 
     def turn_and_change(changes: Changes) -> float:
         pause = turn(changes)
@@ -125,15 +126,15 @@ def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
             leader.settings.pools_file.write_text("q: {cmd_new: echo, cmd_delete: 'true', max: 0}\n")
         return pause
 
-    monkeypatch.setattr(process, "_turn", turn_and_change)
+    monkeypatch.setattr(process.turns, "turn", turn_and_change)
     late.start()
-    process._loop(0.2)
+    process.loop(0.2)
     late.cancel()
     assert "q" in leader.mirror.snapshot.pools
 
 
 def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store: FileStore, start: Start) -> None:
-    start(AlwaysMore)._turn({})
+    start(AlwaysMore).turns.turn({})
     assert (store.root / "view" / "pools.json").exists()
 
 
@@ -142,18 +143,18 @@ def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_no
 ) -> None:
     shown = store.root / "view" / "metrics.json"
     process = start()
-    process._turn({})
+    process.turns.turn({})
     first = shown.read_bytes()
     process.leader.mirror.changed = False
-    process._views._metrics_outdated = False
-    assert process._views.show_metrics() == float("inf")
+    process.turns.views._metrics_outdated = False
+    assert process.turns.views.show_metrics() == float("inf")
     process.leader.mirror.changed = True
-    assert 0 < process._views.show_metrics() <= METRICS_PAUSE
+    assert 0 < process.turns.views.show_metrics() <= METRICS_PAUSE
     assert shown.read_bytes() == first
-    process._views._metrics_pace.hurry()
+    process.turns.views._metrics_pace.hurry()
     process.leader.mirror.changed = False
     process.leader.measures.passed(9.0, 1.0)
-    assert process._views.show_metrics() == float("inf")
+    assert process.turns.views.show_metrics() == float("inf")
     assert json.loads(shown.read_bytes())["last_pass"] == 9.0
 
 
@@ -165,27 +166,27 @@ def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_
     monkeypatch.setattr("scheduler.views.SHORTEST_PAUSE", 0.0)
     store.tickets.create(lambda number: Ticket(id=number, tags=tags))
     process = start(at_once=0)
-    process._turn({})
+    process.turns.turn({})
     process.leader.mirror.changed = False
     first = shown(store)
     assert [group["ids"] for group in first["groups"]] == [[1]]
-    assert process._views.show() == float("inf")
+    assert process.turns.views.show() == float("inf")
     assert shown(store) == first
     process.leader.clock = lambda: first["at"] + LONGEST_AGE
-    process._views.show()
+    process.turns.views.show()
     assert (shown(store)["at"] > first["at"]) is renewed
 
 
 def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(
     store: FileStore, start: Start
 ) -> None:
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     assert states(store) == {1: ResourceState.STARTING}
     assert list((store.root / "runs").iterdir()) == []
     process = start()
 
     def is_up() -> bool:
-        process._turn(process.changes(0.1))
+        process.turns.turn(process.inbox.take(0.1))
         return states(store) == {1: ResourceState.UP}
 
     until(is_up, what="resource 1")
@@ -194,9 +195,9 @@ def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_starte
 def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_started_again(
     store: FileStore, start: Start
 ) -> None:
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     store.show("pools.json", b'{"leader": {"runs": "another boot"}}')
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
@@ -204,19 +205,19 @@ def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_starte
 def test_a_view_that_does_not_tell_where_the_runs_were_counts_as_that_of_another_boot(
     store: FileStore, start: Start, shown: bytes
 ) -> None:
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     store.show("pools.json", shown)
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
 def test_a_hook_is_not_started_again_in_a_folder_that_was_put_in_the_place_of_another(
     store: FileStore, start: Start
 ) -> None:
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     (store.root / "runs").rename(store.root / "other")
     (store.root / "runs").mkdir()
-    start(at_once=0)._turn({})
+    start(at_once=0).turns.turn({})
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
@@ -224,28 +225,37 @@ def test_only_new_tickets_are_taken_in_between_two_turns(store: FileStore, start
     """Given a new ticket and a closed one during a turn, when tickets are taken in, then only the new one is."""
     process = start()
     store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
-    process._turn({})
-    process._hear()
-    process._heard.clear()
+    process.turns.turn({})
+    process.inbox.take()
     store.tickets.update(1, lambda ticket: ticket.replace(state=TicketState.CLOSED))
-    assert not process._take_in_tickets()
+    assert not process.turns.take_in_tickets()
     store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
-    assert process._take_in_tickets()
-    assert not process._take_in_tickets()
+    assert process.turns.take_in_tickets()
+    assert not process.turns.take_in_tickets()
     known = process.leader.mirror.snapshot.tickets
     assert {number: ticket.state for number, ticket in known.items()} == {1: TicketState.OPEN, 2: TicketState.OPEN}
-    assert process._heard["tickets"] == {1}
+    assert process.inbox.take()["tickets"] == {1}
+
+
+def test_a_ticket_that_is_read_during_a_turn_costs_no_further_turn(start: Start, store: FileStore) -> None:
+    """Given a scheduler at rest, when a new ticket is read between two steps of a turn, then no other turn follows."""
+    process = start(at_once=0)
+    until(lambda: process.turns.turn(process.inbox.take(0.1)) > 0, what="rest")
+    store.tickets.create(lambda number: Ticket(id=number, tags=("NOSUCH",)))
+    assert process.turns.take_in_tickets()
+    assert process.inbox.take() == {}
+    assert process.turns.turn({}) > 0
 
 
 def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Start, store: FileStore) -> None:
     """Given a ticket that is closed while a turn looks for new ones, when it ends, then the next one is at once."""
     process = start()
     ticket = store.tickets.create(lambda number: Ticket(id=number, tags=("nobody has it",)))
-    process._turn(process.changes())
+    process.turns.turn(process.inbox.take())
     store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED, closed_at=time.time()))
-    assert process._take_in_tickets() is False
-    assert process._turn({}) == 0.0
-    process._turn(process.changes())
+    assert process.turns.take_in_tickets() is False
+    assert process.turns.turn({}) == 0.0
+    process.turns.turn(process.inbox.take())
     assert ticket.id not in process.leader.mirror.snapshot.tickets
 
 
@@ -253,15 +263,15 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
     start: Start, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given events that wait for their turn, when forty tickets have used one resource by then, then all are told."""
-    monkeypatch.setattr("scheduler.process.EVENTS_PAUSE", 3600.0)
+    monkeypatch.setattr("scheduler.turns.EVENTS_PAUSE", 3600.0)
     process = start(AlwaysMore)
-    monkeypatch.setattr("scheduler.process.LONGEST_SHOW_PAUSE", 3600.0)
+    monkeypatch.setattr("scheduler.turns.LONGEST_SHOW_PAUSE", 3600.0)
     process.leader.settings.pools_file.write_text(
         "p: {cmd_new: echo, cmd_delete: 'true', max: 1, max_prealloc: 1, reuse_opportunity_time: 900, tags: [A]}\n"
     )
 
     def turned() -> bool:
-        return process._turn(process.changes(0.1)) >= 0
+        return process.turns.turn(process.inbox.take(0.1)) >= 0
 
     for _ in range(40):
         number = store.tickets.create(lambda number: Ticket(id=number, tags=("A",), sandbox="s")).id
@@ -270,7 +280,7 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
             number, lambda found: found.replace(state=TicketState.CLOSED, closed_at=process.leader.clock())
         )
     until(lambda: turned() and not process.leader.mirror.snapshot.tickets, what="the last release")
-    process._write_all_events()
+    process.turns.write_events()
     assert missing_and_double(store) == ([], [])
     released = [event for event in lines(store) if (event.kind, event.event) == ("resource", "let go")]
     assert len(released) == 40
@@ -279,11 +289,12 @@ def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_wri
 def test_a_start_that_is_to_be_deleted_is_not_started_again(start: Start, store: FileStore) -> None:
     """Given a resource that starts, when an operator deletes it, then its hook goes on and is not started once more."""
     process = start()
-    until(lambda: process._turn(process.changes()) >= 0 and process.hooks.under_way(HookKind.ALLOC), what="a start")
-    before = sorted(process.hooks.under_way(HookKind.ALLOC))
-    number = int(before[0].split("_")[0])
+    hooks = process.leader.hooks
+    until(lambda: process.turns.turn(process.inbox.take()) >= 0 and hooks.under_way(HookKind.ALLOC), what="a start")
+    before = sorted(hooks.under_way(HookKind.ALLOC))
+    number = RunId.parse(before[0]).subject
     store.intents.create(lambda id: Intent(id=id, kind=IntentKind.DELETE_RESOURCE, resource=number))
     process.leader.refresh({"intents": set(store.intents.living())})
     reconcile(process.leader)
     assert process.leader.mirror.snapshot.resources[number].delete_after_run is not None
-    assert sorted(process.hooks.under_way(HookKind.ALLOC)) == before
+    assert sorted(hooks.under_way(HookKind.ALLOC)) == before
