@@ -1,4 +1,7 @@
-"""python -m scheduler: leads the farm. `once FUNCTION` calls one timed function by hand, `fsck` checks the state."""
+"""`python -m scheduler` leads: it calls the timed functions until it is stopped.
+
+`once FUNCTION` calls one timed function by hand; `fsck` checks and repairs a state folder.
+"""
 
 import argparse
 import logging
@@ -15,7 +18,7 @@ from config.agents import load_agents
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
-from functions.timed.cleanup import Unknown, cleanup, fold_unknown
+from functions.timed.cleanup import CleanupMemory, cleanup, fold_unknown
 from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
@@ -36,18 +39,18 @@ SHIMS = Path(__file__).resolve().parent.parent / "shim"
 
 def main(arguments: list[str]) -> int:
     """Run the command line; returns the exit status (75: another scheduler leads, 78: broken configuration)."""
-    parser = argparse.ArgumentParser(prog="python -m scheduler", description="Leads the farm until it is stopped.")
+    parser = argparse.ArgumentParser(prog="python -m scheduler", description="Lead the server until a signal comes.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    once = commands.add_parser("once", help="call one timed function by hand, unless a scheduler leads")
+    once = commands.add_parser("once", help="call one timed function once; refused while a scheduler leads")
     once.add_argument("function", choices=["reconcile", "livecheck", "cleanup"])
-    fsck = commands.add_parser("fsck", help="check the state folder, and repair it")
-    fsck.add_argument("state_dir", nargs="?", type=Path, help="the folder; by default that of the configuration")
-    fsck.add_argument("--log-dir", type=Path, help="where the logs are; by default as the configuration says")
-    fsck.add_argument("--repair", action="store_true", help="repair, too; no scheduler may lead meanwhile")
+    fsck = commands.add_parser("fsck", help="check the state folder, and repair it with --repair")
+    fsck.add_argument("state_dir", nargs="?", type=Path, help="the folder (default: that of the configuration)")
+    fsck.add_argument("--log-dir", type=Path, help="the folder of the logs (default: that of the configuration)")
+    fsck.add_argument("--repair", action="store_true", help="also repair; refused while a scheduler leads")
     fsck.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
     if options.command == "fsck":
-        # Only now: it would lie in the memory of a scheduler that leads.
+        # Imported only here, so that a leading scheduler does not keep it in memory.
         from scheduler.fsck import command
 
         return command(options)
@@ -79,7 +82,7 @@ def lead(store: Store, settings: Settings) -> int:
     except LockTimeout:
         log.info("another scheduler leads; standing by")
         lease.acquire(seconds=-1)
-    log.info("leading the farm in %s", store.name)
+    log.info("leading in %s", store.name)
     for wrong in store.corruption.mend() if store.corruption else ():
         log.error("%s: %s", store.name, wrong)
     watch = Watch(store, runs_of(settings), settings.config_dir if settings.config_dir.is_dir() else None)
@@ -94,13 +97,13 @@ def lead(store: Store, settings: Settings) -> int:
 
 
 def call_once(store: Store, settings: Settings, function: str) -> int:
-    """Call one timed function, with what it needs folded in before."""
+    """Call one timed function on freshly loaded documents; returns the exit status."""
     lease = store.lead()
     try:
-        # Who only looks whether somebody leads holds the lock for an instant, too.
+        # A process that only checks for a leader holds the lock for an instant, too.
         lease.acquire(seconds=0.3, poll=0.05)
     except LockTimeout:
-        print("another scheduler leads; it calls the timed functions itself", file=sys.stderr)
+        print("another scheduler leads, and calls the timed functions itself", file=sys.stderr)
         return EXIT_BUSY
     measures = Measures()
     hooks = make_hooks(settings, measures)
@@ -108,12 +111,12 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     leader = make_leader(store, settings, hooks, measures)
     leader.load()
     leader.reload_pools()
-    unknown = Unknown()
-    fold_unknown(leader, unknown)
+    memory = CleanupMemory()
+    fold_unknown(leader, memory)
     calls: dict[str, Callable[[], object]] = {
         "reconcile": lambda: reconcile_all(leader),
         "livecheck": lambda: livecheck_all(leader),
-        "cleanup": lambda: cleanup(leader, unknown),
+        "cleanup": lambda: cleanup(leader, memory),
     }
     calls[function]()
     while hooks.launch():
@@ -123,13 +126,13 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
 
 
 def reconcile_all(leader: Leader) -> None:
-    """One pass, and what is finished is archived at once."""
+    """One pass; then archive finished documents at once."""
     reconcile(leader)
     archive(leader)
 
 
 def livecheck_all(leader: Leader) -> None:
-    """Start every livecheck that is due, with no memory of earlier calls."""
+    """Start every due livecheck, without knowledge of earlier calls."""
     checks = Checks()
     checks.plan_all(leader)
     livecheck(leader, checks)
@@ -141,7 +144,7 @@ def runs_of(settings: Settings) -> Path:
 
 
 def make_hooks(settings: Settings, measures: Measures) -> Hooks:
-    """The hook runner of this server, measured; its helpers stand on the hooks' PATH."""
+    """The hook runner of this server. Its hooks find the shims on their PATH."""
     environment = dict(os.environ)
     if SHIMS.is_dir():
         environment["PATH"] = f"{SHIMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
@@ -151,7 +154,7 @@ def make_hooks(settings: Settings, measures: Measures) -> Hooks:
 
 
 def make_leader(store: Store, settings: Settings, hooks: Hooks, measures: Measures) -> Leader:
-    """The mirror of this state folder, with the real clock and real randomness."""
+    """The leader of this store, with the real clock and real randomness."""
     return Leader(store, settings, hooks, time.time, partial(secrets.token_hex, 8), measures)
 
 

@@ -1,4 +1,4 @@
-"""python -m scheduler fsck: checks a state folder, and repairs one that nobody leads."""
+"""`python -m scheduler fsck`: checks a state folder, and repairs it while no scheduler leads."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ CLEAN, FAULTS, CANNOT = 0, 1, 2
 
 
 def command(options: argparse.Namespace) -> int:
-    """Check, and repair if asked; returns the exit status: 0 clean, 1 there are faults, 2 it cannot be told."""
+    """Check, and repair if asked; returns the exit status: 0 clean, 1 there are faults, 2 it cannot be checked."""
     try:
         root, log_dir = _folders(options)
         repaired = _repair(root, log_dir) if options.repair else []
@@ -71,7 +71,7 @@ def _repair(root: Path, log_dir: Path | None) -> list[str]:
 
 
 def _become_owner(root: Path) -> None:
-    """What root writes, the server could not replace later."""
+    """Write as the owner of the folder: the server could not replace files of root."""
     owner = root.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.setegid(owner.st_gid)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from functions.timed.agents import Groups, agents
 from functions.timed.archive import Archivist
-from functions.timed.cleanup import Unknown, cleanup, fold_unknown, start_lists
+from functions.timed.cleanup import CleanupMemory, cleanup, fold_unknown, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.leader import Changes, Leader
 from functions.timed.livecheck import Checks, livecheck
@@ -59,7 +59,7 @@ class Turns:
         """
         self._archivist = Archivist(monotonic)
         self._checks = Checks()
-        self._unknown = Unknown()
+        self._cleanup_memory = CleanupMemory()
         self._groups = Groups()
         self._chronicle = Chronicle()
         self._lists_due: float | None = None
@@ -96,7 +96,7 @@ class Turns:
         archive_pause = self._archivist.archive(leader)
         self._runs_survived = True
         checks_due = self._check(reloaded)
-        fold_unknown(leader, self._unknown)
+        fold_unknown(leader, self._cleanup_memory)
         self._clean_up(reloaded)
         now = leader.clock()
         due_times = {
@@ -155,9 +155,9 @@ class Turns:
             self._cleanup_pace.done()
             # Cleanup deletes documents, so their events must be written before.
             self.write_events()
-            self._lists_due = cleanup(self._leader, self._unknown)
+            self._lists_due = cleanup(self._leader, self._cleanup_memory)
         elif reloaded or (self._lists_due is not None and self._lists_due <= self._leader.clock()):
-            self._lists_due = start_lists(self._leader, self._unknown)
+            self._lists_due = start_lists(self._leader, self._cleanup_memory)
 
     def _write_behind(self) -> float:
         """Write what no grant waits for, if it is time; returns when that is due again (seconds from now)."""

@@ -1,4 +1,4 @@
-"""Cleanup: what `cmd_list` finds and nobody knows, what is past its retention, what crashes left behind.
+"""Cleanup: deletes unknown resources that `cmd_list` finds, documents past their retention, and leftovers of crashes.
 
 Triggered every minute, by due lists and by ended list runs. Reads the mirror and the state folder; writes pool records
 and starts list and terminate runs.
@@ -27,8 +27,8 @@ LIST_PERIOD = 1800.0
 KEPT_SKIPS = 10_000
 
 
-class Unknown:
-    """What cleanup remembers between two calls: names that were skipped (told once), and the numbers of its runs."""
+class CleanupMemory:
+    """What cleanup remembers: skipped names (each is logged once), the numbers of its runs, how far the patrol is."""
 
     def __init__(self) -> None:
         self.skipped: dict[tuple[str, str], None] = {}
@@ -36,8 +36,8 @@ class Unknown:
         self.numbers = RunNumbers()
 
 
-def cleanup(leader: Leader, unknown: Unknown) -> float | None:
-    """Do what is due; returns when the next list is (Unix seconds).
+def cleanup(leader: Leader, memory: CleanupMemory) -> float | None:
+    """Do what is due; returns when the next list is due (Unix seconds).
 
     Raises StoreUnavailable and StoreFrozen, and UnknownFormat when a newer program has taken the folder over.
     """
@@ -46,21 +46,21 @@ def cleanup(leader: Leader, unknown: Unknown) -> float | None:
     swept = leader.store.sweep(now, leader.settings.ticket_retention, leader.settings.resource_retention)
     if swept.tickets or swept.resources or swept.leftovers:
         removed = swept.tickets, swept.resources, swept.leftovers
-        log.info("removed %d old tickets, %d old resources, %d leftovers", *removed)
+        log.info("deleted %d old tickets, %d old resources, %d leftovers", *removed)
     old_days = leader.store.events.thin_out(now - leader.settings.event_retention)
     if old_days:
-        log.info("removed the events of %d days", old_days)
+        log.info("deleted the events of %d days", old_days)
     if swept.quarantined:
-        log.warning("removed %d old files from quarantine", swept.quarantined)
-    unknown.patrol.walk(leader)
+        log.warning("deleted %d old files from quarantine", swept.quarantined)
+    memory.patrol.walk(leader)
     leader.check_quarantine()
     _close_forgotten_failures(leader, now)
     note_taken_times(leader)
-    return start_lists(leader, unknown)
+    return start_lists(leader, memory)
 
 
 def note_taken_times(leader: Leader) -> None:
-    """Write down for how long tickets kept resources, which no grant needs: a crash may take the last minute of it."""
+    """Record how long tickets kept resources. A crash loses the last minute of it; no decision depends on it."""
     records = [
         fold_taken_times(leader.mirror.snapshot.records[pool], seconds)
         for pool, seconds in leader.mirror.taken_times.items()
@@ -73,8 +73,8 @@ def note_taken_times(leader: Leader) -> None:
         leader.keep(record)
 
 
-def start_lists(leader: Leader, unknown: Unknown) -> float | None:
-    """Start every `cmd_list` that is due; returns when the next one is."""
+def start_lists(leader: Leader, memory: CleanupMemory) -> float | None:
+    """Start every due `cmd_list`; returns when the next one is due (Unix seconds)."""
     now = leader.clock()
     due_times = []
     records = []
@@ -87,7 +87,7 @@ def start_lists(leader: Leader, unknown: Unknown) -> float | None:
             due_times.append(due)
             continue
         records.append(record.replace(last_list_at=now))
-        leader.hooks.start(list_run(pool, unknown.numbers.next(now)))
+        leader.hooks.start(list_run(pool, memory.numbers.next(now)))
     if records:
         leader.store.commit(Batch([Put(record) for record in records]))
         for record in records:
@@ -95,11 +95,11 @@ def start_lists(leader: Leader, unknown: Unknown) -> float | None:
     return min(due_times, default=None)
 
 
-def fold_unknown(leader: Leader, unknown: Unknown) -> None:
-    """Act on list runs that ended, and forget ended deletes of unknown names."""
+def fold_unknown(leader: Leader, memory: CleanupMemory) -> None:
+    """Delete the unknown names that ended lists printed, and forget ended deletes of such names."""
     for run, outcome in leader.hooks.finished(Consumer.CLEANUP):
         if run.kind is HookKind.LIST:
-            _delete_unknown(leader, unknown, run, outcome)
+            _delete_unknown(leader, memory, run, outcome)
         elif outcome.exit != 0:
             name = run.environment["RESALLOC_NAME"]
             log.warning(
@@ -112,17 +112,17 @@ def fold_unknown(leader: Leader, unknown: Unknown) -> None:
         leader.hooks.forget(run.id)
 
 
-def _delete_unknown(leader: Leader, unknown: Unknown, run: HookRun, outcome: Outcome) -> None:
+def _delete_unknown(leader: Leader, memory: CleanupMemory, run: HookRun, outcome: Outcome) -> None:
     if outcome.exit != 0 or outcome.cut_off is not None or outcome.output is None:
         why = outcome.cut_off or outcome.last_line or f"exit status {outcome.exit}"
-        log.warning("pool %s: cmd_list failed, so nothing is cleaned: %s", run.pool, why, extra=of_run(run))
+        log.warning("pool %s: cmd_list failed, so no unknown resource is deleted: %s", run.pool, why, extra=of_run(run))
         return
     pool = leader.mirror.snapshot.options_of(run.pool)
     if pool is None:
         return
     if leader.mirror.snapshot.lost:
         log.warning(
-            "pool %s: unknown resources are not cleaned while a resource's document is in quarantine",
+            "pool %s: unknown resources are not deleted while a resource's document is unreadable",
             run.pool,
             extra=of_run(run),
         )
@@ -131,9 +131,9 @@ def _delete_unknown(leader: Leader, unknown: Unknown, run: HookRun, outcome: Out
     for name in unknown_names(outcome.output, known):
         if pool.delete_any_unknown or fits_pattern(name, pool):
             log.warning("pool %s: %s belongs to no resource, deleting it", pool.name, name, extra=of_run(run))
-            leader.hooks.start(unknown_delete_run(pool, name, unknown.numbers.next(leader.clock())))
-        elif (pool.name, name) not in unknown.skipped and len(unknown.skipped) < KEPT_SKIPS:
-            unknown.skipped[pool.name, name] = None
+            leader.hooks.start(unknown_delete_run(pool, name, memory.numbers.next(leader.clock())))
+        elif (pool.name, name) not in memory.skipped and len(memory.skipped) < KEPT_SKIPS:
+            memory.skipped[pool.name, name] = None
             log.warning(
                 "pool %s: %s belongs to no resource, but does not fit name_pattern: left alone",
                 pool.name,
@@ -143,7 +143,7 @@ def _delete_unknown(leader: Leader, unknown: Unknown, run: HookRun, outcome: Out
 
 
 def unknown_names(output: bytes, known: set[str]) -> list[str]:
-    """The names in the output of `cmd_list` that are not known, each once, in its order."""
+    """The unknown names in the output of `cmd_list`, each once, in its order."""
     names = output.decode(errors="surrogateescape").split()
     return [name for name in dict.fromkeys(names) if name not in known]
 

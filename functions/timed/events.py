@@ -1,7 +1,12 @@
-"""Events: what documents tell of their transitions is copied into the files of events, behind the grants.
+"""Events: copies the transitions in the histories of documents to the event files, behind the grants.
 
-Each line is written once: the number of the last event that was told is known for each living document, after a start
-from the files themselves. What a crash kept from being written stands in the documents, and is written then.
+Each event is written once. The chronicle knows the number of the last written event of each living document, but not
+after a start, nor of documents that an operator puts back (`_strangers`). Of these:
+- events of a document that begins after `Chronicle.since` (the first writing of this process) are all unwritten;
+- events from before the horizon (the last line in the files minus MARGIN) are all written, since lines follow their
+  transitions within one turn;
+- for events in between, the files are searched backwards.
+Events that a crash kept from being written are still in the documents, and are written after the next start.
 """
 
 import logging
@@ -19,35 +24,35 @@ from state.store import Events
 log = logging.getLogger(__name__)
 
 SYNC_PERIOD = 1.0
-"""Most seconds from the writing of a line to its sync."""
+"""Most seconds from writing a line to syncing it."""
 MARGIN = 600.0
-"""Seconds before the last line for which others may be missing: far more than from a transition to its line."""
+"""Seconds before the last line within which lines may be missing: far more than from a transition to its line."""
 LONGEST_LOOK = 86400.0
-"""Seconds for which finished documents are looked through at a start, when there are no lines at all ..."""
+"""Age (seconds) up to which finished documents are read at a start when there are no lines at all ..."""
 MOST_LOOKED_AT = 10_000
-"""... and how many of them at most, those with the highest numbers: nothing else goes on meanwhile."""
+"""... and how many of them at most, those with the highest ids: it blocks everything else."""
 _LAST_LINES = 1000
 _ENDED_KEPT = 1000
-"""How many documents that have ended are remembered at least, before they are forgotten together."""
+"""How many ended documents are remembered at least, before all of them are forgotten together."""
 _LOOKED_THROUGH = 64
-"""How many pieces of the files (of 256 KiB) are read at least before a document is taken for one without lines."""
+"""How many pieces of the files (of 256 KiB) are read at least before a document counts as one without lines."""
 
 
 class Chronicle:
-    """What was written so far."""
+    """Which events were written so far."""
 
     def __init__(self) -> None:
-        self.told: dict[Key, int] = {}
-        """Of all that lives the number of the last event that was written."""
+        self.written: dict[Key, int] = {}
+        """By living document: the number of its last written event."""
         self.since = math.inf
-        """Of a document that begins after this time nothing was written before."""
+        """No event is written yet of a document that begins after this time (Unix seconds)."""
         self.begun = False
         self.synced_at = -math.inf
         self.unsynced = False
         self.refused = ""
 
     def forget(self, leader: Leader) -> None:
-        """Forget those that have ended, as soon as they may be more than those that live."""
+        """Forget ended documents, once they may outnumber the living ones."""
         snapshot = leader.mirror.snapshot
         living: dict[str, Collection[Any]] = {
             "ticket": snapshot.tickets,
@@ -56,20 +61,20 @@ class Chronicle:
             "agent": leader.mirror.agents,
             "document": leader.corruption.quarantined,
         }
-        if len(self.told) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
+        if len(self.written) < 2 * sum(map(len, living.values())) + _ENDED_KEPT:
             return
         finished = {"ticket": leader.mirror.finished_tickets, "resource": leader.mirror.finished_resources}
-        self.told = {
+        self.written = {
             (kind, key): number
-            for (kind, key), number in self.told.items()
+            for (kind, key), number in self.written.items()
             if key in living[kind] or key in finished.get(kind, ())
         }
 
 
 def write_events(leader: Leader, chronicle: Chronicle, sync: bool = False) -> float:
-    """Write what is new, and sync it when that is due; returns in how many seconds to call again.
+    """Write new events, and sync them when that is due; returns in how many seconds to call again.
 
-    When the files cannot be written this is told, and tried again. Raises StoreFrozen.
+    A failure to write is logged and retried. Raises StoreFrozen.
     """
     try:
         _write(leader, chronicle)
@@ -94,28 +99,28 @@ def _write(leader: Leader, chronicle: Chronicle) -> None:
     if not leader.journal.documents and not leader.journal.events:
         chronicle.since = min(chronicle.since, now)
         return
-    told = chronicle.told
-    told.update(last_told(leader.store.events, _strangers(leader, chronicle), now))
+    written = chronicle.written
+    written.update(last_written(leader.store.events, _strangers(leader, chronicle), now))
     lines = [(event.at, event) for event in leader.journal.events]
     numbers: dict[Key, int] = {}
     for key, document in leader.journal.documents.items():
-        events = lines_of(document, told.get(key, 0))
+        events = lines_of(document, written.get(key, 0))
         if events:
             numbers[key] = events[-1].n
-            # In the order of their numbers, even if the clock was set back meanwhile.
+            # Ordered by number, even if the clock was set back meanwhile.
             lines += zip(accumulate((event.at for event in events), max), events, strict=True)
     if lines:
         lines.sort(key=lambda line: line[0])
         leader.store.events.append([event for _, event in lines], now)
         chronicle.unsynced = True
-    told.update(numbers)
+    written.update(numbers)
     chronicle.forget(leader)
     chronicle.since = min(chronicle.since, now)
     leader.journal.clear()
 
 
 def _begin(leader: Leader, now: float) -> None:
-    """Put the files in order after a crash, and look also at documents that were finished shortly before it."""
+    """Repair the files after a crash, and include documents that were finished shortly before it."""
     repaired = leader.store.events.recover()
     if repaired is not None:
         log.warning("%s: %s", leader.store.name, repaired)
@@ -129,29 +134,29 @@ def _begin(leader: Leader, now: float) -> None:
 
 
 def _strangers(leader: Leader, chronicle: Chronicle) -> list[EventSource]:
-    """Documents of which it is not known what was written: all at the start, later what an operator puts back."""
+    """Documents with unknown written events: all at the start, later those that an operator puts back."""
     since = chronicle.since
     return [
         document
         for key, document in leader.journal.documents.items()
-        if key not in chronicle.told and began_at(document, since) < since
+        if key not in chronicle.written and began_at(document, since) < since
     ]
 
 
-def last_told(files: Events, documents: Iterable[EventSource], now: float) -> dict[Key, int]:
-    """The number of the last event of each document that stands in the files; 0 when there is none.
+def last_written(files: Events, documents: Iterable[EventSource], now: float) -> dict[Key, int]:
+    """The number of the last written event of each document; 0 when there is none.
 
-    Only what may be missing is searched: lines are written within one turn, so that older ones are there. Raises
+    Only events that may be missing are searched for. Raises
     StoreUnavailable when the last file cannot be read.
     """
-    told: dict[Key, int] = {}
+    written: dict[Key, int] = {}
     wanted: set[Key] = set()
     horizon = math.nan
     for document in documents:
         horizon = _horizon(files, now) if math.isnan(horizon) else horizon
         key, events = key_of(document), lines_of(document)
         if key is not None:
-            told[key] = max((event.n for event in events if event.at < horizon), default=0)
+            written[key] = max((event.n for event in events if event.at < horizon), default=0)
             if events and events[-1].at >= horizon:
                 wanted.add(key)
     oldest = math.inf
@@ -164,13 +169,13 @@ def last_told(files: Events, documents: Iterable[EventSource], now: float) -> di
                 oldest = event.at
                 found = key_of_line(event)
                 if found in wanted:
-                    told[found] = max(told[found], event.n)
+                    written[found] = max(written[found], event.n)
                     wanted.discard(found)
-    return told
+    return written
 
 
 def _horizon(files: Events, now: float) -> float:
-    """What happened before this time has its line; all time when there are no lines.
+    """All events before this time (Unix seconds) are written; minus infinity when there are no lines.
 
     Raises StoreUnavailable when the last file cannot be read.
     """

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from functions.policy.transitions.history import lines_of
-from functions.timed.events import last_told
+from functions.timed.events import last_written
 from state.files.store import FileStore
 from tests.chaos.clients import Http, Recorded, live
 from tests.chaos.ending import judge
@@ -70,7 +70,7 @@ def _all_told(server: Server) -> bool:
     if record is None or record.startup_samples < len(resources):
         return False
     documents = [record, *resources]
-    told = last_told(store.events, documents, time.time())
+    told = last_written(store.events, documents, time.time())
     return not any(lines_of(document, number) for document, number in zip(documents, told.values(), strict=True))
 
 

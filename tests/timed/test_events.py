@@ -125,12 +125,12 @@ def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPat
     gone = [world.take("Z").id for _ in range(20)]
     world.turn()
     write_events(world.leader, chronicle)
-    assert set(chronicle.told) >= {("ticket", ticket) for ticket in gone}
+    assert set(chronicle.written) >= {("ticket", ticket) for ticket in gone}
     world.leader.mirror.forget_tickets(gone)
     world.take("Z")
     world.leader.refresh({"tickets": {21}})
     write_events(world.leader, chronicle)
-    assert {key for kind, key in chronicle.told if kind == "ticket"} == {21}
+    assert {key for kind, key in chronicle.written if kind == "ticket"} == {21}
 
 
 def test_a_sync_is_due_soon_after_a_line(world: World) -> None:

@@ -9,7 +9,7 @@ from config.settings import load_settings
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import archive
-from functions.timed.cleanup import Unknown, fold_unknown
+from functions.timed.cleanup import CleanupMemory, fold_unknown
 from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
@@ -62,7 +62,7 @@ class World:
         self.leader = Leader(self.store, self.settings, self.hooks, self.clock, lambda: next(names), measures)
         self.leader.load()
         self.checks = Checks()
-        self.unknown = Unknown()
+        self.unknown = CleanupMemory()
 
     def turn(self) -> float | None:
         """One turn of the scheduler; returns when reconcile is due next."""
