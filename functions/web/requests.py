@@ -61,17 +61,14 @@ class Field(NamedTuple):
     name: str
     text_name: str
     type: inspect.Type
+    is_list: bool
     required: bool
     listed: bool
-
-    @property
-    def is_list(self) -> bool:
-        return isinstance(self.type, inspect.VarTupleType | inspect.ListType)
 
 
 def parse_query(form: type[F], blank_is_absent: bool = False) -> F:
     """The parameters after the `?`; raises BadParameter. `blank_is_absent`: an empty value counts as not given."""
-    given = request.args.to_dict(flat=False) if request.query_string else {}
+    given = request.args.to_dict(flat=False) if request.environ.get("QUERY_STRING") else {}
     if blank_is_absent:
         given = {name: values for name, values in given.items() if any(values)}
     return _of_texts(form, given, BadParameter)
@@ -114,11 +111,22 @@ def _field(field: inspect.Field) -> Field:
         else:
             kind = next(one for one in kind.types if not isinstance(one, inspect.NoneType))
     name = field.encode_name
-    return Field(name, extra.get("form", name), kind, field.required, extra.get("listed", True))
+    is_list = isinstance(kind, inspect.VarTupleType | inspect.ListType)
+    return Field(name, extra.get("form", name), kind, is_list, field.required, extra.get("listed", True))
+
+
+@functools.cache
+def _by_text_name(form: type[Fields]) -> dict[str, Field]:
+    return {field.text_name: field for field in fields_of(form)}
+
+
+@functools.cache
+def _by_name(form: type[Fields]) -> dict[str, Field]:
+    return {field.name: field for field in fields_of(form)}
 
 
 def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
-    fields = {field.text_name: field for field in fields_of(form)}
+    fields = _by_text_name(form)
     _refuse_unknown(given, fields, error)
     values: dict[str, Any] = {}
     for name, texts in given.items():
@@ -138,7 +146,7 @@ def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadPara
 
 
 def _of_json(form: type[F], given: Mapping[str, Any]) -> F:
-    fields = {field.name: field for field in fields_of(form)}
+    fields = _by_name(form)
     _refuse_unknown(given, fields, BadField)
     values = {
         name: value
@@ -165,6 +173,8 @@ def _refuse_unknown(given: Iterable[str], known: Iterable[str], error: type[BadP
 def _value(kind: inspect.Type, text: str) -> Any:
     """The value of this type that a text denotes; the text itself if it denotes none."""
     match kind:
+        case inspect.StrType():
+            return text
         case inspect.BoolType() if text.lower() in _YES | _NO:
             return text.lower() in _YES
         case inspect.IntType() if text.isascii() and text.isdigit() and len(text) <= 17:
