@@ -46,7 +46,7 @@ DEFECTS = (
     Defect(
         "unlocked-ids",
         "ids are reserved without a lock",
-        r"with locks\.brief\(self\._lock\):(\s+return self\._reserve\(count\))",
+        r"with self\._disk\.lock\(self\._lock\):(\s+return self\._reserve\(count\))",
         r"if True:\1",
     ),
     Defect(
@@ -82,7 +82,7 @@ DEFECTS = (
     Defect(
         "write-in-place",
         "a document is written in place instead of being replaced",
-        r"(def publish\(.*\n.*\n +with unavailable\(path\):\n +)os\.rename\(staged, path\)",
+        r"(def publish\(.*\n.*\n +with self\.refusals\(path\):\n +)os\.rename\(staged, path\)",
         r"\1path.write_bytes(staged.read_bytes()); staged.unlink()",
     ),
     Defect(

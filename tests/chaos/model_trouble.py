@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from state.host import locks
+from state.files.disk import Disk
 from tests.chaos.disk import Operation, meddled
 
 
@@ -72,16 +72,16 @@ class Trouble:
     @contextmanager
     def below(self, root: Path) -> Iterator[None]:
         """Stand before all that this process does below `root`."""
-        take = locks.brief
+        lock = Disk.lock
 
         @contextmanager
-        def brief(path: Path) -> Iterator[None]:
-            with take(path):
+        def counted(disk: Disk, name: str) -> Iterator[None]:
+            with lock(disk, name):
                 self._locks += 1
                 try:
                     yield
                 finally:
                     self._locks -= 1
 
-        with meddled(root, self), patch.object(locks, "brief", brief):
+        with meddled(root, self), patch.object(Disk, "lock", counted):
             yield

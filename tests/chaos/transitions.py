@@ -166,7 +166,7 @@ def _started(world: World) -> None:
 
 def _really_started(world: World) -> None:
     world.turn()
-    until(lambda: list(world.store.root / "runs").glob("*.result"), what="an ended hook")
+    until(lambda: list((world.store.root / "runs").glob("*.result")), what="an ended hook")
 
 
 def _gone_bad(world: World) -> None:

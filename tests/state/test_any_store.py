@@ -8,7 +8,7 @@ from typing import Any
 from config.settings import load_settings
 from functions.app import create_app
 from functions.timed.archive import archive
-from functions.timed.cleanup import Unknown, cleanup
+from functions.timed.cleanup import CleanupMemory, cleanup
 from functions.timed.events import Chronicle, write_events
 from functions.timed.leader import Leader
 from functions.timed.measures import Measures
@@ -74,7 +74,7 @@ def test_a_ticket_is_served_released_and_archived(tmp_path: Path) -> None:
 
     until(ended, what="the end of the resource")
     assert store.resources.read(1).state is ResourceState.ENDED
-    cleanup(leader, Unknown())
+    cleanup(leader, CleanupMemory())
     take_samples(leader)
     show_metrics(leader, time.time())
     assert {"taken", "assigned", "closed"} <= {event["event"] for event in as_json("/events")["events"]}
