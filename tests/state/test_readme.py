@@ -41,15 +41,15 @@ def test_the_examples_are_what_the_store_writes(form: type[Document]) -> None:
 
 
 @pytest.mark.parametrize(("form", "title"), [(Ticket, "A ticket"), (Resource, "A resource"), (Event, "Events")])
-def test_every_field_is_told(form: type[msgspec.Struct], title: str) -> None:
+def test_every_field_is_described(form: type[msgspec.Struct], title: str) -> None:
     has_sum = {"sum"} if issubclass(form, Document) else set()
     assert sorted(rows(title)) == sorted(set(form.__struct_encode_fields__) - {"unknown"} | has_sum)
 
 
-def test_every_folder_is_told() -> None:
-    told = rows("What is where, and who writes it")
+def test_every_folder_is_described() -> None:
+    described = rows("Files and their writers")
     for folder in FOLDERS:
-        assert any(path.startswith(f"{folder}/") or f"{folder}/".startswith(path) for path in told), folder
+        assert any(path.startswith(f"{folder}/") or f"{folder}/".startswith(path) for path in described), folder
 
 
 def commands() -> list[tuple[str, str]]:
