@@ -22,7 +22,7 @@ from functions.operators.events import (
     following,
     newest,
 )
-from functions.operators.read_model import ReadModelCache
+from functions.operators.read_model import find_resource, read_model
 from functions.policy.transitions.history import lines_of
 from functions.text import iso_millis
 from functions.web import replies, times
@@ -88,7 +88,7 @@ def read_history(context: Context, id_or_name: str, limit: int, at: float | None
     """The last `limit` events of a resource; when its document no longer exists, those up to `at`. Raises NotFound."""
     files = context.store.events
     try:
-        resource = context.shared(ReadModelCache).find_resource(id_or_name)
+        resource = find_resource(context.store, id_or_name)
     except NotFound:
         return _history_from_files(context, id_or_name, limit, at)
     events = lines_of(resource)
@@ -96,7 +96,7 @@ def read_history(context: Context, id_or_name: str, limit: int, at: float | None
         until, first = (events[0].at, events[0].n) if events else (resource.ended_at or context.clock(), 1)
         older = newest(files, EventFilter(resource=resource.id, until=until), limit).events
         events = [event for event in older if event.kind == "resource" and event.n < first] + events
-    ticket = None if resource.state is ResourceState.ENDED else context.shared(ReadModelCache).read().holder(resource)
+    ticket = None if resource.state is ResourceState.ENDED else read_model(context).holder(resource)
     holdings = holdings_of(events)
     if ticket is not None and ticket.assigned_at is not None:
         holdings.append(Holding(ticket.id, ticket.assigned_at, None))

@@ -9,7 +9,7 @@ import msgspec
 from flask import Response
 from msgspec import Meta
 
-from functions.operators.read_model import ReadModelCache
+from functions.operators.read_model import find_resource
 from functions.web import lifetime, replies
 from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
@@ -143,7 +143,7 @@ def tails_of(context: Context, number: int) -> list[LogTail]:
 
 
 def _resource_id(context: Context, id_or_name: str) -> int:
-    return in_thread(context.shared(ReadModelCache).find_resource, id_or_name).id
+    return in_thread(find_resource, context.store, id_or_name).id
 
 
 def _path(context: Context, number: int, kind: HookKind) -> Path:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from functions.operators.read_model import COUNTS, ReadModelCache
+from functions.operators.read_model import COUNTS, pool_records, read_model
 from functions.text import iso
 from functions.web import replies
 from functions.web.context import Context, current
@@ -36,7 +36,7 @@ def show_pool(name: str) -> Response:
 def show_stats() -> Response:
     """200 with JSON: the start statistics of each configured pool."""
     parse_query(NoFields)
-    records = in_thread(current().shared(ReadModelCache).records)
+    records = in_thread(pool_records, current().store)
     return replies.json_reply(
         {
             record.name: {
@@ -53,7 +53,7 @@ def show_stats() -> Response:
 
 def read_counts(context: Context) -> list[dict[str, Any]]:
     """Each pool with its counts, in the order of pools.yaml; see `read_model.count_pools`."""
-    return context.shared(ReadModelCache).read().pool_counts
+    return read_model(context).pool_counts
 
 
 def _line(pool: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from flask import Response, request
 from config.errors import ConfigError, Problem, quoted
 from config.pools import Pool, parse_pools
 from config.yamlfile import LARGEST, text_of
-from functions.operators.read_model import ReadModelCache
+from functions.operators.read_model import read_model
 from functions.policy.preview.preview import Change, Course, Documents, Option, PoolPreview, Preview, Stop, preview
 from functions.text import first_few
 from functions.web import replies
@@ -116,8 +116,8 @@ def _preview_file(context: Context, content: bytes) -> Outlook:
         raise FaultyPools(error.problems) from None
     if fault := fault_of_size(file.pools):
         raise FaultyPools([Problem(FILE, None, None, None, fault)])
-    intents = context.shared(ReadModelCache).intents()
-    model = context.shared(ReadModelCache).read()
+    intents = context.store.intents.all()
+    model = read_model(context)
     documents = Documents(model.records, model.resources, model.tickets, intents)
     notes = []
     if not model.has_leader:

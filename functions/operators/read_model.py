@@ -1,7 +1,6 @@
 """The read model: resources, tickets and pools at one moment, for operators' requests and for pages.
 
-`ReadModelCache` keeps the parsed documents of one web process and parses only those that changed; each read sees
-everything that was durable before it began. Takes no lock, writes nothing.
+Start with `read_model`, which makes a `ReadModel` of the store's cached documents. Takes no lock, writes nothing.
 """
 
 import functools
@@ -14,8 +13,9 @@ from typing import Any
 
 from functions.leader_view import Pools
 from functions.web.context import Context
-from state.documents import Intent, PoolRecord, Resource, ResourceState, Ticket, TicketState
+from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
+from state.store import Store
 
 COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
 """Names of the counts of a pool, in the order in which lists show them."""
@@ -137,69 +137,57 @@ class ReadModel:
         return sorted((ticket for tickets in groups for ticket in tickets), key=lambda ticket: ticket.id)
 
 
-class ReadModelCache:
-    """The parsed documents of one web process: `context.shared(ReadModelCache)`.
+def read_model(context: Context) -> ReadModel:
+    """The read model as of now: it shows everything that was durable before this call. Blocks on the disk.
 
-    Any thread may read; all methods may raise StoreUnavailable and block on the disk. Corrupt documents are left out:
-    the leader reports and quarantines them.
+    The store parses only documents that changed since the last call. Corrupt ones are left out: the leader reports and
+    quarantines them. Raises StoreUnavailable.
     """
+    store, view = context.store, context.view
+    # Tickets last: a resource that a ticket names is older than the ticket, so it is found.
+    resources, records = living_resources(store), pool_records(store)
+    tickets = store.tickets.all()
+    return ReadModel(context.clock(), resources, tickets, records, view.pools(), view.has_leader())
 
-    def __init__(self, context: Context) -> None:
-        store = context.store
-        self._context = context
-        self._store = store
 
-    def read(self) -> ReadModel:
-        """The read model as of now."""
-        # Tickets last: a resource that a ticket names is older than the ticket, so it is found.
-        resources, records = self.resources(), self.records()
-        tickets = self.tickets()
-        view = self._context.view
-        return ReadModel(self._context.clock(), resources, tickets, records, view.pools(), view.has_leader())
+def living_resources(store: Store) -> tuple[Resource, ...]:
+    """The resources that are not ENDED, by id."""
+    return tuple(one for one in store.resources.all() if one.state is not ResourceState.ENDED)
 
-    def tickets(self) -> tuple[Ticket, ...]:
-        """The tickets that are not settled, by id."""
-        return self._store.tickets.all()
 
-    def resources(self) -> tuple[Resource, ...]:
-        """The resources that are not ENDED, by id."""
-        return tuple(one for one in self._store.resources.all() if one.state is not ResourceState.ENDED)
+def pool_records(store: Store) -> list[PoolRecord]:
+    """The records of all pools ever seen, in the order of pools.yaml; pools that left the file come last."""
+    return sorted(store.pools.all(), key=lambda record: (not record.configured, record.position, record.name))
 
-    def intents(self) -> tuple[Intent, ...]:
-        """What operators asked for and the leader has not decided yet, by id."""
-        return self._store.intents.all()
 
-    def records(self) -> list[PoolRecord]:
-        """The records of all pools ever seen, in the order of pools.yaml; pools that left the file come last."""
-        return sorted(self._store.pools.all(), key=lambda record: (not record.configured, record.position, record.name))
+def find_resource(store: Store, id_or_name: str) -> Resource:
+    """The resource with this id or name, a living one rather than an ended one; raises NotFound."""
+    if id_or_name.isascii() and id_or_name.isdigit() and len(id_or_name) <= 17:
+        return store.resources.read(int(id_or_name))
+    for resource in living_resources(store):
+        if resource.name == id_or_name:
+            return resource
+    for number in _ids_to_search(store, id_or_name):
+        try:
+            ended = store.resources.read(number)
+        except (NotFound, CorruptDocument):
+            continue
+        if ended.name == id_or_name:
+            return ended
+    raise NotFound("resource", id_or_name)
 
-    def find_resource(self, id_or_name: str) -> Resource:
-        """The resource with this id or name, a living one rather than an ended one; raises NotFound."""
-        if id_or_name.isascii() and id_or_name.isdigit() and len(id_or_name) <= 17:
-            return self._store.resources.read(int(id_or_name))
-        for resource in self.resources():
-            if resource.name == id_or_name:
-                return resource
-        for number in self._ids_to_search(id_or_name):
-            try:
-                ended = self._store.resources.read(number)
-            except (NotFound, CorruptDocument):
-                continue
-            if ended.name == id_or_name:
-                return ended
-        raise NotFound("resource", id_or_name)
 
-    def _ids_to_search(self, name: str) -> Iterable[int]:
-        """The ids of ended resources that may have this name.
+def _ids_to_search(store: Store, name: str) -> Iterable[int]:
+    """The ids of ended resources that may have this name.
 
-        Only where a pool's `name_pattern` has no `{id}`, which is written with at least 8 digits, must ended resources
-        be searched one by one.
-        """
-        patterns = [record.options.get("name_pattern", "{id}") for record in self._store.pools.all()]
-        if all("{id}" in pattern for pattern in patterns):
-            ids = {int(digits) for length in (8, 9) for digits in re.findall(rf"(?=([0-9]{{{length}}}))", name)}
-            return sorted(ids, reverse=True)
-        return heapq.nlargest(MOST_ENDED, self._store.resources.archived())
+    Only where a pool's `name_pattern` has no `{id}`, which is written with at least 8 digits, must ended resources be
+    searched one by one.
+    """
+    patterns = [record.options.get("name_pattern", "{id}") for record in store.pools.all()]
+    if all("{id}" in pattern for pattern in patterns):
+        ids = {int(digits) for length in (8, 9) for digits in re.findall(rf"(?=([0-9]{{{length}}}))", name)}
+        return sorted(ids, reverse=True)
+    return heapq.nlargest(MOST_ENDED, store.resources.archived())
 
 
 def tickets_by_resource(tickets: Iterable[Ticket]) -> dict[int, Ticket]:

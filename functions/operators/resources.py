@@ -7,7 +7,7 @@ import msgspec
 from flask import Response
 from msgspec import Meta
 
-from functions.operators.read_model import ReadModelCache, holder, tickets_by_resource
+from functions.operators.read_model import find_resource, holder, read_model, tickets_by_resource
 from functions.tickets.check import described as described_ticket
 from functions.tickets.check import output_fields
 from functions.web import replies
@@ -55,7 +55,7 @@ def list_tickets() -> Response:
     """200 with the tickets that are not CLOSED, or those in `?state=`: lines or JSON."""
     query = parse_query(TicketQuery)
     wanted = (query.state,) if query.state else (TicketState.OPEN, TicketState.FAILED)
-    tickets = [ticket for ticket in in_thread(current().shared(ReadModelCache).tickets) if ticket.state in wanted]
+    tickets = [ticket for ticket in in_thread(current().store.tickets.all) if ticket.state in wanted]
     if replies.wants_json():
         return replies.json_reply({"tickets": [described_ticket(ticket) for ticket in tickets]})
     return replies.text_reply("".join(map(_ticket_line, tickets)))
@@ -99,14 +99,14 @@ def described(resource: Resource, ticket: Ticket | None) -> dict[str, Any]:
 
 def read_with_holders(context: Context) -> list[tuple[Resource, Ticket | None]]:
     """The resources that are not ENDED, each with the ticket that has it."""
-    return context.shared(ReadModelCache).read().with_holders
+    return read_model(context).with_holders
 
 
 def _find_with_holder(context: Context, id_or_name: str) -> tuple[Resource, Ticket | None]:
-    resource = context.shared(ReadModelCache).find_resource(id_or_name)
+    resource = find_resource(context.store, id_or_name)
     if resource.state is ResourceState.ENDED:
         return resource, None
-    return resource, holder(resource, tickets_by_resource(context.shared(ReadModelCache).tickets()))
+    return resource, holder(resource, tickets_by_resource(context.store.tickets.all()))
 
 
 def _line(resource: Resource, ticket: Ticket | None) -> str:

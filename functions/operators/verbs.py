@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from config.pools import pool_name_fault
 from functions.operators.pools import read_counts
-from functions.operators.read_model import ReadModelCache
+from functions.operators.read_model import find_resource, living_resources
 from functions.operators.resources import read_with_holders
 from functions.policy.transitions.resource import HOLDABLE, LONGEST_HOLD
 from functions.text import utc
@@ -243,7 +243,7 @@ def _read_record(context: Context, name: str) -> PoolRecord:
 
 
 def _find_living(context: Context, id_or_name: str) -> Resource:
-    resource = context.shared(ReadModelCache).find_resource(id_or_name)
+    resource = find_resource(context.store, id_or_name)
     if resource.state is ResourceState.ENDED:
         raise errors.ResourceEnded(resource)
     return resource
@@ -255,7 +255,7 @@ def _is_taken(context: Context, resource: Resource) -> bool:
 
 def _select_named(context: Context, named: Sequence[str]) -> Selection:
     selection = Selection([], [], [])
-    living = {resource.name: resource for resource in context.shared(ReadModelCache).resources()}
+    living = {resource.name: resource for resource in living_resources(context.store)}
     resources = []
     for id_or_name in dict.fromkeys(named):
         try:
@@ -279,7 +279,7 @@ def _select_up(context: Context, unused: bool, pool: str | None = None) -> Selec
 
 def _with_pending_holds(context: Context, resources: list[Resource]) -> list[Resource]:
     """The resources as they will be, held or not, once the next pass has decided the intents that are written."""
-    intents = context.shared(ReadModelCache).intents()
+    intents = context.store.intents.all()
     pending = {intent.resource: intent for intent in intents if intent.kind in _HOLD_INTENTS}
     return [_after(pending.get(resource.id), resource) for resource in resources]
 

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from functions import text as words
 from functions.operators.events import event_searches
-from functions.operators.read_model import ReadModel, ReadModelCache
+from functions.operators.read_model import ReadModel, read_model
 from functions.pages.warnings import conditions_of_server
 from functions.web import replies
 from functions.web.context import current
@@ -115,11 +115,10 @@ def page_reply(
     `searches` says that `make` searches files of events; few such pages are made at once.
     """
     context = current()
-    cache = context.shared(ReadModelCache)
     call: Callable[[Callable[[], str]], str] = context.shared(event_searches) if searches else in_thread
 
     def build() -> str:
-        model = cache.read()
+        model = read_model(context)
         return render(template, model=model, notices=conditions_of_server(model), **make(model))
 
     return replies.html_reply(call(build), status)

@@ -8,7 +8,7 @@ from flask import Response
 
 from functions.operators.history import read_history
 from functions.operators.logs import tails_of
-from functions.operators.read_model import ReadModel, ReadModelCache
+from functions.operators.read_model import ReadModel, find_resource
 from functions.pages.layout import Rows, page_reply, read_list_query
 from functions.pages.verbs import read_verb_query, verb_facts, verbs_of_resource
 from functions.text import text
@@ -73,7 +73,7 @@ def show_one(id_or_name: str) -> Response:
     context = current()
 
     def make(model: ReadModel) -> dict[str, Any]:
-        resource = context.shared(ReadModelCache).find_resource(id_or_name)
+        resource = find_resource(context.store, id_or_name)
         history = read_history(context, str(resource.id), EVENTS)
         ticket = None if resource.state is ResourceState.ENDED else model.holder(resource)
         return {
