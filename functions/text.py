@@ -91,9 +91,14 @@ def size(count: int) -> str:
     return f"{count / 1024:.0f} KiB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f} MiB"
 
 
+def noun(word: str, count: int) -> str:
+    """`pool` for one, `pools` otherwise."""
+    return word if count == 1 else f"{word}s"
+
+
 def plural(count: int, word: str) -> str:
     """`1 pool`, `2 pools`."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+    return f"{count} {noun(word, count)}"
 
 
 def ordinal(number: int) -> str:

@@ -16,7 +16,7 @@ from config.pools import Pool, parse_pools
 from config.yamlfile import LARGEST, text_of
 from functions.operators.read_model import read_model
 from functions.policy.preview.preview import Change, Course, Documents, Option, PoolPreview, Preview, Stop, preview
-from functions.text import first_few
+from functions.text import first_few, noun
 from functions.web import replies
 from functions.web.context import Context, current
 from functions.web.errors import BODY_LIMIT, MOST_FAULTS, AlreadyUnderWay, BadField, FaultyPools, UnsupportedBody
@@ -275,4 +275,4 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _numbered(word: str, numbers: Sequence[int]) -> str:
-    return f"{word}{'s' * (len(numbers) > 1)} {first_few(map(str, numbers), MOST_LISTED)}"
+    return f"{noun(word, len(numbers))} {first_few(map(str, numbers), MOST_LISTED)}"

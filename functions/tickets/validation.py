@@ -13,7 +13,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from functions.leader_view import Pools
-from functions.text import first_few
+from functions.text import first_few, noun
 
 MOST_TAGS = 64
 LONGEST = 255
@@ -89,7 +89,7 @@ def notice_for(tags: tuple[str, ...], pools: Pools | None) -> str | None:
         return f"No configured pool has all of these tags together: {_listed(tags)}."
     meant = [known for known in nearest_known(missing, pools).values() if known is not None]
     hint = f" (did you mean {_listed(meant)}?)" if meant else ""
-    return f"No configured pool has the tag{'s' * (len(missing) > 1)} {_listed(missing)}{hint}."
+    return f"No configured pool has the {noun('tag', len(missing))} {_listed(missing)}{hint}."
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 from functions.policy.plan.limits import Limit, Reason
 from functions.policy.waits.explain import Case, Own, Prospect
-from functions.text import listed, plural, utc_clock
+from functions.text import listed, noun, plural, utc_clock
 
 MOST_POOLS = 3
 """How many pools a clause describes one by one."""
@@ -30,7 +30,7 @@ def why_waiting(case: Case, any_pools: bool = True) -> str:
         return "no pools are configured"
     if not case.prospects:
         if case.missing:
-            return f"no configured pool has the tag{'s' * (len(case.missing) > 1)} {', '.join(case.missing)}"
+            return f"no configured pool has the {noun('tag', len(case.missing))} {', '.join(case.missing)}"
         return "no configured pool has all of these tags together"
     shown = sorted(case.prospects, key=_promise)[:MOST_POOLS]
     clause = "; ".join(f"pool {prospect.pool} {pool_sentence(prospect)}" for prospect in shown)
