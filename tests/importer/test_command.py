@@ -121,7 +121,7 @@ def test_a_second_import_is_refused(old: Old, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--dry-run"]])
-def test_contradictions_are_told_one_a_line_and_nothing_is_written(
+def test_contradictions_are_printed_one_per_line_and_nothing_is_written(
     old: Old, tmp_path: Path, arguments: list[str]
 ) -> None:
     old.resource(5, ticket_id=1)
@@ -149,14 +149,14 @@ def test_a_file_that_is_no_database_is_refused_in_one_sentence(tmp_path: Path) -
     assert not (tmp_path / "state").exists()
 
 
-def test_a_broken_configuration_is_told(old: Old, tmp_path: Path) -> None:
+def test_a_broken_configuration_is_reported(old: Old, tmp_path: Path) -> None:
     (tmp_path / "server.yaml").write_text("port: many\n")
     done = run(old.url, CONFIG_DIR=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith(f"{tmp_path}/server.yaml:1: ")
 
 
-def test_a_folder_that_cannot_be_written_is_told(old: Old, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(old: Old, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     done = run(old.url, "--state-dir", tmp_path / "state")
     assert done.returncode == 1
@@ -170,7 +170,7 @@ def test_wrong_usage_exits_2(arguments: list[str]) -> None:
     assert done.stderr.startswith("usage: resalloc-import ")
 
 
-def test_help_tells_all_options() -> None:
+def test_help_names_all_options() -> None:
     done = run("--help")
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("DATABASE", "--state-dir DIR", "--dry-run", "odd:"))

@@ -59,7 +59,7 @@ def test_an_open_ticket_with_its_fresh_resource(old: Old) -> None:
     assert found.oddities == []
 
 
-def test_an_open_ticket_with_a_reused_resource_got_it_after_the_last_release(old: Old) -> None:
+def test_a_reused_resource_was_assigned_after_its_last_release(old: Old) -> None:
     old.resource(5, ticket_id=7, sandbox="box", sandboxed_since=1000.0, released_at=1500.0, releases_counter=3)
     old.ticket(6, "CLOSED", resource_id=5, sandbox="box")
     old.ticket(7, resource_id=5, sandbox="box")
@@ -70,13 +70,13 @@ def test_an_open_ticket_with_a_reused_resource_got_it_after_the_last_release(old
     assert (resource.releases_counter, resource.released_at, resource.sandboxed_since) == (3, 1500.0, 1000.0)
 
 
-def test_a_ticket_of_a_resource_without_data_got_an_empty_output(old: Old) -> None:
+def test_a_ticket_of_a_resource_without_data_has_an_empty_output(old: Old) -> None:
     old.resource(5, ticket_id=7)
     old.ticket(7, resource_id=5)
     assert converted(old).tickets[0].output == b""
 
 
-def test_a_closed_ticket_whose_resource_was_not_let_go_stays_for_the_scheduler(old: Old) -> None:
+def test_a_closed_ticket_whose_resource_was_not_released_stays_for_the_scheduler(old: Old) -> None:
     old.resource(5, ticket_id=7)
     old.ticket(7, "CLOSED", resource_id=5)
     found = converted(old)
@@ -85,7 +85,7 @@ def test_a_closed_ticket_whose_resource_was_not_let_go_stays_for_the_scheduler(o
 
 
 @pytest.mark.parametrize("state", ["UP", "RELEASING", "DELETE_REQUEST", "DELETING", "ENDED"])
-def test_a_closed_ticket_that_let_its_resource_go_is_settled(old: Old, state: str) -> None:
+def test_a_closed_ticket_that_released_its_resource_is_settled(old: Old, state: str) -> None:
     old.resource(5, state, data=b"ip")
     old.ticket(7, "CLOSED", resource_id=5)
     found = converted(old)
@@ -94,7 +94,7 @@ def test_a_closed_ticket_that_let_its_resource_go_is_settled(old: Old, state: st
 
 
 @pytest.mark.parametrize("state", ["DELETE_REQUEST", "ENDED"])
-def test_a_closed_ticket_whose_resource_is_gone_is_settled_though_it_never_let_go(old: Old, state: str) -> None:
+def test_a_closed_ticket_whose_resource_was_deleted_is_settled_without_a_release(old: Old, state: str) -> None:
     old.resource(5, state, ticket_id=7)
     old.ticket(7, "CLOSED", resource_id=5)
     assert [ticket.id for ticket in converted(old).settled] == [7]
@@ -133,7 +133,7 @@ def test_a_requested_delete_stays_requested(old: Old) -> None:
 
 
 @pytest.mark.parametrize("state", ["STARTING", "RELEASING", "DELETE_REQUEST", "DELETING", "ENDED"])
-def test_an_open_ticket_that_lost_its_resource_is_left_to_the_scheduler_and_told(old: Old, state: str) -> None:
+def test_an_open_ticket_that_lost_its_resource_is_reported_and_left_to_the_scheduler(old: Old, state: str) -> None:
     old.resource(5, state, data=b"ip")
     old.ticket(7, resource_id=5)
     found = converted(old)
@@ -199,7 +199,7 @@ def test_a_living_resource_without_an_id_in_its_pool_gets_the_smallest_free_one(
     ]
 
 
-def test_numbers_of_resources_that_are_gone_are_free_again(old: Old) -> None:
+def test_numbers_of_deleted_resources_are_free_again(old: Old) -> None:
     old.resource(5, "ENDED")
     old.put("ids_within_pool", resource_id=5, pool_name="vm", id=3)
     old.put("named_counters", resource_id=6, counter_name="port", value=9)
@@ -217,7 +217,7 @@ def test_a_resource_without_a_name_keeps_what_its_hooks_have_seen(old: Old) -> N
     assert found.oddities == ['resource 5 has no name: it gets the one that hooks have seen, "None"']
 
 
-def test_tags_of_what_is_not_there_are_left_out_and_told_in_one_line_each(old: Old) -> None:
+def test_tags_of_missing_rows_are_left_out_and_reported(old: Old) -> None:
     for id in (12, 11):
         old.put("ticket_tags", id="a", ticket_id=id)
         old.put("resource_tags", id="a", resource_id=id)

@@ -94,7 +94,7 @@ def test_a_resource_with_two_values_of_a_counter(old: Old) -> None:
     assert faults(old) == ['resource 5 has two values of counter "port": 3 and 4']
 
 
-def test_every_contradiction_is_told_at_once(old: Old) -> None:
+def test_all_contradictions_are_reported_at_once(old: Old) -> None:
     old.resource(5, ticket_id=1, number=0)
     old.resource(6, ticket_id=2, number=1)
     assert len(faults(old)) == 2

@@ -111,7 +111,7 @@ def refuse(store: FileStore, how: str, archive: str) -> Path:
 
 @pytest.mark.parametrize("how", ["a link to nowhere", "another file system"])
 @pytest.mark.parametrize("archive", ["tickets/done", "resources/ended"])
-def test_it_is_told_once_and_hinders_no_grant_no_start_and_no_delete(
+def test_an_unwritable_archive_is_logged_once_and_blocks_nothing(
     farm: Farm, caplog: pytest.LogCaptureFixture, how: str, archive: str
 ) -> None:
     """Given an archive that cannot be written, when much is done and ends, then all of it is done, one line of the log
@@ -168,7 +168,7 @@ def test_each_ticket_releases_its_resource_once_while_none_can_be_archived(farm:
     assert farm.serve("a", "s").resource == first.resource
 
 
-def test_it_is_tried_again_after_a_pause_only(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archiving_is_retried_only_after_a_pause(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given an archive that cannot be written, when turns follow each other, then it is tried once in ten seconds."""
     refuse(farm.store, "a link to nowhere", "tickets/done")
     farm.close(farm.serve("b", "s").id)
@@ -183,7 +183,7 @@ def test_it_is_tried_again_after_a_pause_only(farm: Farm, monkeypatch: pytest.Mo
     assert len(tries) in (2, 3)
 
 
-def test_at_rest_it_is_shown_what_keeps_it_now(farm: Farm) -> None:
+def test_the_present_reason_is_shown_at_rest(farm: Farm) -> None:
     """Given an archive that cannot be written, when all is quiet and the reason becomes another, then that is shown."""
     path = refuse(farm.store, "a link to nowhere", "tickets/done")
     farm.close(farm.serve("b", "s").id)
@@ -197,7 +197,7 @@ def test_at_rest_it_is_shown_what_keeps_it_now(farm: Farm) -> None:
     farm.until(lambda: farm.shown() == [f"tickets/done/0: {os.strerror(errno.EXDEV)}"], "the other reason")
 
 
-def test_a_sync_that_fails_there_ends_the_process(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_of_the_archive_ends_the_process(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a disk that cannot keep what was moved to the archive, when that is tried, then the scheduler ends."""
     ticket = farm.serve("b", "s")
     fsync = os.fsync

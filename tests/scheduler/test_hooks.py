@@ -83,7 +83,7 @@ def test_log_holds_both_streams_and_nothing_else(folder: Path) -> None:
     assert (folder / "log/hooks/000001_alloc").read_bytes() == b"error\noutput\n"
 
 
-def test_what_a_hook_printed_is_logged_once_whoever_finds_its_end(folder: Path) -> None:
+def test_the_output_of_a_hook_is_logged_once_by_whichever_scheduler_finds_its_end(folder: Path) -> None:
     first = hooks_in(folder)
     start(first, run_of("echo output"))
     outcome_of(first)
@@ -93,7 +93,7 @@ def test_what_a_hook_printed_is_logged_once_whoever_finds_its_end(folder: Path) 
     assert (folder / "log/hooks/000001_alloc").read_bytes() == b"output\n"
 
 
-def test_what_a_hook_printed_before_it_was_cut_off_is_logged_up_to_the_limit(folder: Path) -> None:
+def test_the_output_of_a_killed_hook_is_logged_up_to_the_limit(folder: Path) -> None:
     outcome_of_command(folder, "yes | head -c 10000; sleep 60")
     told = (folder / "log/hooks/000001_alloc").read_text()
     assert told.replace("printed more than 1000 bytes\n", "") == "y\n" * 500
@@ -139,7 +139,7 @@ def test_hook_sees_its_variables_and_no_inherited_ones(folder: Path) -> None:
     assert outcome_of(hooks).output == b"RESALLOC_ID=1\nSITE=kept\n"
 
 
-def test_a_hook_holds_nothing_that_the_scheduler_had_open_or_inherited(folder: Path) -> None:
+def test_a_hook_inherits_no_open_files_of_the_scheduler(folder: Path) -> None:
     inherited = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(inherited, True)
     output = outcome_of_command(folder, "ls /proc/$$/fd; true").output
@@ -170,11 +170,11 @@ def test_a_hook_that_fails_by_itself_was_not_cut_off(folder: Path, command: str,
     assert (outcome.exit, outcome.cut_off, outcome.lost) == (status, None, False)
 
 
-def test_the_last_line_of_the_log_is_told(folder: Path) -> None:
+def test_an_outcome_has_the_last_line_of_the_log(folder: Path) -> None:
     assert outcome_of_command(folder, "echo first >&2; echo no quota left >&2; exit 1").last_line == "no quota left"
 
 
-def test_the_last_line_is_told_without_what_a_terminal_would_obey(folder: Path) -> None:
+def test_the_last_line_has_no_control_characters(folder: Path) -> None:
     command = r"printf '\033[31mno quota left\033[0m\r\n\0\0\0' >&2; exit 1"
     assert outcome_of_command(folder, command).last_line == "[31mno quota left[0m"
 
@@ -189,7 +189,7 @@ def test_a_killed_hook_was_cut_off(folder: Path) -> None:
     assert (outcome.cut_off, outcome.lost) == ("killed by signal 9", False)
 
 
-def test_children_left_behind_hold_nothing_up_and_live_on(folder: Path) -> None:
+def test_children_that_a_hook_leaves_block_nothing_and_live_on(folder: Path) -> None:
     hooks = hooks_in(folder)
     run = run_of("sleep 60 & echo $!")
     start(hooks, run)
@@ -283,7 +283,7 @@ def test_a_running_hook_is_adopted_by_the_next_scheduler(folder: Path) -> None:
     assert outcome_of(successor).output == b"late\n"
 
 
-def test_a_result_that_nobody_waited_for_is_found(folder: Path) -> None:
+def test_a_result_from_the_time_without_scheduler_is_found(folder: Path) -> None:
     start(hooks_in(folder), run_of("echo alone"))
     result = folder / "runs/000001_alloc_1.result"
     until(lambda: result.exists() and result.read_text().endswith("\n"), what="the result")

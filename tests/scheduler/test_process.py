@@ -108,9 +108,7 @@ def test_a_list_of_what_exists_starts_when_it_is_due_not_at_the_next_cleanup(sta
     assert len(leader.hooks.under_way(HookKind.LIST)) == 2
 
 
-def test_what_nobody_was_woken_for_is_seen_after_sleeptime_at_the_latest(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_without_notification_is_seen_after_sleeptime(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given nothing to do and a watch that does not look at pools.yaml, when that changes, the next pass sees it."""
     process = start()
     leader = process.leader
@@ -138,9 +136,7 @@ def test_the_view_is_shown_even_while_hooks_wait_to_be_started_without_end(store
     assert (store.root / "view" / "pools.json").exists()
 
 
-def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_nothing(
-    store: FileStore, start: Start
-) -> None:
+def test_metrics_are_written_at_once_then_after_a_pause_and_wake_no_process(store: FileStore, start: Start) -> None:
     shown = store.root / "view" / "metrics.json"
     process = start()
     process.turns.turn({})
@@ -159,7 +155,7 @@ def test_metrics_are_shown_at_once_then_after_a_pause_and_nobody_is_woken_for_no
 
 
 @pytest.mark.parametrize(("tags", "renewed"), [((), True), (("nowhere",), False)])
-def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_vain(
+def test_explanations_are_renewed_without_changes_unless_no_pool_can_serve(
     store: FileStore, start: Start, monkeypatch: pytest.MonkeyPatch, tags: tuple[str, ...], renewed: bool
 ) -> None:
     """Given a ticket that a pool could serve, or none, when the view grows old, then it is made anew for the first."""
@@ -177,9 +173,7 @@ def test_why_tickets_wait_is_renewed_though_nothing_changes_unless_they_wait_in_
     assert (shown(store)["at"] > first["at"]) is renewed
 
 
-def test_a_hook_that_waited_for_its_turn_when_the_scheduler_was_killed_is_started_by_the_next_one(
-    store: FileStore, start: Start
-) -> None:
+def test_a_queued_hook_of_a_killed_scheduler_is_started_by_the_next_one(store: FileStore, start: Start) -> None:
     start(at_once=0).turns.turn({})
     assert states(store) == {1: ResourceState.STARTING}
     assert list((store.root / "runs").iterdir()) == []
@@ -202,7 +196,7 @@ def test_a_hook_that_may_have_run_before_the_machine_was_restarted_is_not_starte
 
 
 @pytest.mark.parametrize("shown", [b"", b"[]", b"{", b'{"leader": 3}', b'{"leader": {"runs": 3}}'])
-def test_a_view_that_does_not_tell_where_the_runs_were_counts_as_that_of_another_boot(
+def test_a_view_without_the_place_of_runs_counts_as_that_of_another_boot(
     store: FileStore, start: Start, shown: bytes
 ) -> None:
     start(at_once=0).turns.turn({})
@@ -211,9 +205,7 @@ def test_a_view_that_does_not_tell_where_the_runs_were_counts_as_that_of_another
     assert states(store)[1] in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
 
 
-def test_a_hook_is_not_started_again_in_a_folder_that_was_put_in_the_place_of_another(
-    store: FileStore, start: Start
-) -> None:
+def test_a_hook_is_not_started_again_in_a_replaced_folder_of_runs(store: FileStore, start: Start) -> None:
     start(at_once=0).turns.turn({})
     (store.root / "runs").rename(store.root / "other")
     (store.root / "runs").mkdir()
@@ -247,7 +239,7 @@ def test_a_ticket_that_is_read_during_a_turn_costs_no_further_turn(start: Start,
     assert process.turns.turn({}) > 0
 
 
-def test_what_is_heard_during_a_turn_is_not_left_until_the_next_alarm(start: Start, store: FileStore) -> None:
+def test_a_change_during_a_turn_starts_the_next_turn_at_once(start: Start, store: FileStore) -> None:
     """Given a ticket that is closed while a turn looks for new ones, when it ends, then the next one is at once."""
     process = start()
     ticket = store.tickets.create(lambda number: Ticket(id=number, tags=("nobody has it",)))

@@ -31,7 +31,7 @@ def no_file_is_left(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("rot", ["deleted", "unreadable"])
-def test_a_run_whose_first_file_goes_away_is_cut_off_and_ended(folder: Path, rot: str) -> None:
+def test_a_run_whose_first_file_is_deleted_is_killed_and_lost(folder: Path, rot: str) -> None:
     """Given a hook that runs, when the file of its lock is gone or no file, then it is ended and counts as lost."""
     hooks = hooks_in(folder)
     start(hooks, HANGING)
@@ -45,7 +45,7 @@ def test_a_run_whose_first_file_goes_away_is_cut_off_and_ended(folder: Path, rot
 
 
 @pytest.mark.parametrize("rot", ROTS)
-def test_a_scheduler_that_starts_drops_what_it_cannot_read(folder: Path, rot: str) -> None:
+def test_a_starting_scheduler_drops_unreadable_runs(folder: Path, rot: str) -> None:
     """Given a run with a rotten first file, when a scheduler starts, then that is ended and the rest adopted."""
     start(hooks_in(folder), HANGING)
     group = group_of(folder, HANGING)
@@ -69,7 +69,7 @@ def test_a_scheduler_that_starts_drops_what_it_cannot_read(folder: Path, rot: st
 
 
 @pytest.mark.parametrize("rot", ROTS)
-def test_a_rotten_result_is_none(folder: Path, rot: str) -> None:
+def test_a_corrupt_result_counts_as_none(folder: Path, rot: str) -> None:
     """Given an ended run whose result has gone bad, when a scheduler starts, then the run counts as lost."""
     ended(folder)
     path = folder / "runs" / f"{ENDED.id}.result"
@@ -83,7 +83,7 @@ def test_a_rotten_result_is_none(folder: Path, rot: str) -> None:
 
 
 @pytest.mark.parametrize("rot", ["deleted", "unreadable"])
-def test_an_output_that_is_lost_makes_the_start_no_good_one(folder: Path, rot: str) -> None:
+def test_a_start_with_lost_output_is_not_successful(folder: Path, rot: str) -> None:
     """Given a good start whose output is gone, when folded in, then it was cut off: what it made must be deleted."""
     ended(folder)
     rotten(folder / "runs" / f"{ENDED.id}.out", rot)
@@ -95,7 +95,7 @@ def test_an_output_that_is_lost_makes_the_start_no_good_one(folder: Path, rot: s
 
 
 @pytest.mark.parametrize("ending", ["cut", "group"])
-def test_other_files_that_are_no_files_hold_nothing_up(folder: Path, ending: str) -> None:
+def test_folders_in_place_of_other_files_of_a_run_block_nothing(folder: Path, ending: str) -> None:
     """Given a folder in the place of another file of a run, when it ends and is forgotten, then nothing is left."""
     ended(folder)
     path = folder / "runs" / f"{ENDED.id}.{ending}"

@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_it_is_done_at_once_then_after_a_pause_by_the_clock() -> None:
+def test_the_first_time_is_at_once_and_the_next_after_the_pause() -> None:
     clock = Clock()
     pace = Pace(2.0, clock)
     assert pace.wait() == 0.0
@@ -26,7 +26,7 @@ def test_it_is_done_at_once_then_after_a_pause_by_the_clock() -> None:
     assert pace.wait() == 0.0
 
 
-def test_the_pause_counts_from_when_it_was_done_not_from_when_it_might_have_been() -> None:
+def test_the_pause_starts_when_it_was_done() -> None:
     clock = Clock()
     pace = Pace(2.0, clock)
     pace.done()
@@ -36,7 +36,7 @@ def test_the_pause_counts_from_when_it_was_done_not_from_when_it_might_have_been
     assert pace.wait() == 1.0
 
 
-def test_what_is_asked_for_is_done_at_once() -> None:
+def test_hurry_allows_it_at_once() -> None:
     """Given something that was just done, when it is to hurry, then it need not wait, once."""
     pace = Pace(2.0, Clock())
     pace.done()

@@ -51,7 +51,7 @@ def test_an_agent_is_a_ticket_that_is_prepared_works_and_is_terminated(world: Ag
     assert world.ticket(agent.id).state is TicketState.CLOSED
 
 
-def test_data_is_handed_over_in_one_line_whatever_it_is(tmp_path: Path) -> None:
+def test_data_of_any_bytes_is_one_line_in_a_variable(tmp_path: Path) -> None:
     output = bytes(range(256)) * 20
     (tmp_path / "output").write_bytes(output)
     world = AgentWorld(tmp_path, pool=POOL.replace("printf 'vm %s' \"$RESALLOC_ID\"", "cat ../output"))
@@ -83,7 +83,7 @@ def test_what_hooks_print_goes_to_logs_of_their_own(world: AgentWorld) -> None:
 # How many
 
 
-def test_as_many_are_kept_as_converge_prints(world: AgentWorld) -> None:
+def test_as_many_agents_are_kept_as_converge_prints(world: AgentWorld) -> None:
     assert len(world.work(3)) == 3
     world.periods()
     assert len(world.agents()) == 3
@@ -100,7 +100,7 @@ def test_agents_that_wait_for_a_resource_count(world: AgentWorld) -> None:
 
 
 @pytest.mark.parametrize("printed", ["", "many", "1.5", "5\n7"])
-def test_an_answer_that_is_no_number_changes_nothing_and_is_told_once(
+def test_an_answer_that_is_no_number_changes_nothing_and_is_logged_once(
     world: AgentWorld, printed: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = world.work(2)
@@ -150,7 +150,7 @@ def test_the_number_of_another_ticket_is_left_alone(world: AgentWorld) -> None:
     assert world.ticket(other.id) == other
 
 
-def test_too_many_agents_are_asked_and_those_that_agree_go(world: AgentWorld) -> None:
+def test_surplus_agents_are_asked_and_those_that_agree_end(world: AgentWorld) -> None:
     world.work(3)
     world.touch("may-go")
     world.want(1)
@@ -160,7 +160,7 @@ def test_too_many_agents_are_asked_and_those_that_agree_go(world: AgentWorld) ->
     assert len(world.left("terminated")) == 2
 
 
-def test_agents_that_refuse_to_go_stay(world: AgentWorld) -> None:
+def test_agents_that_refuse_to_end_stay(world: AgentWorld) -> None:
     world.work(2)
     world.want(0)
     world.periods()
@@ -251,7 +251,7 @@ def test_a_ticket_that_fails_lets_a_running_hook_finish_first(
 # Configuration
 
 
-def test_a_group_that_left_the_file_is_let_go_by_the_hooks_it_had(world: AgentWorld) -> None:
+def test_agents_of_a_removed_group_end_with_the_last_hooks_of_the_group(world: AgentWorld) -> None:
     """Given a working and a waiting agent, when their group leaves the file, then the waiting one ends at once and the
     working one is asked until it agrees."""
     world.set_pools(POOL.replace("max: 6", "max: 1"))
@@ -270,7 +270,7 @@ def test_a_group_that_left_the_file_is_let_go_by_the_hooks_it_had(world: AgentWo
     assert world.left("terminated") == [encoded(1)]
 
 
-def test_changed_hooks_count_for_agents_that_are_there_also_when_the_group_leaves_later(world: AgentWorld) -> None:
+def test_changed_hooks_apply_to_existing_agents_also_after_the_group_is_removed(world: AgentWorld) -> None:
     world.work()
     world.set_groups(GROUPS.replace("exit 3", "echo changed >> ../terminated"))
     world.until(lambda: "changed" in str(world.agents()[0].options), "the new options")
@@ -280,7 +280,7 @@ def test_changed_hooks_count_for_agents_that_are_there_also_when_the_group_leave
     assert world.left("terminated") == [encoded(1), "changed"]
 
 
-def test_a_broken_file_keeps_the_last_good_groups_and_is_told(world: AgentWorld) -> None:
+def test_a_broken_file_keeps_the_last_good_groups_and_is_reported(world: AgentWorld) -> None:
     world.work(1)
     world.set_groups("agent_groups: {workers: {tags: 3}}")
     world.turn()
@@ -366,7 +366,7 @@ def test_a_prepare_whose_supervisor_was_killed_runs_again(world: AgentWorld) -> 
     assert (agent.id, len(world.left("prepared"))) == (1, 1)
 
 
-def test_an_answer_that_came_while_nobody_was_there_is_outdated(world: AgentWorld) -> None:
+def test_an_answer_that_came_between_two_schedulers_is_outdated(world: AgentWorld) -> None:
     world.set_groups(GROUPS.replace("cat ../wanted", "cat ../wanted; while [ ! -e ../go-on ]; do sleep 0.02; done"))
     world.want(5)
     world.until(
@@ -387,9 +387,7 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def test_killed_at_any_write_nothing_is_leaked_and_nothing_done_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_at_any_write_leaks_nothing_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a life of one agent, when the process is killed before each write in turn, then the next one goes on, and
     each of its transitions has one line.
     """
@@ -484,7 +482,7 @@ def test_each_transition_of_an_agent_is_an_event(world: AgentWorld) -> None:
     assert missing_and_double(world.store) == ([], [])
 
 
-def test_what_an_agent_did_is_told_before_its_document_goes(world: AgentWorld) -> None:
+def test_the_events_of_an_agent_are_written_before_its_document_is_deleted(world: AgentWorld) -> None:
     """Given a scheduler that is killed as soon as the agent's document is gone, then the next one has all its lines."""
     world.work()
     world.want(0)
@@ -497,7 +495,7 @@ def test_what_an_agent_did_is_told_before_its_document_goes(world: AgentWorld) -
     assert missing_and_double(world.store) == ([], [])
 
 
-def test_agents_of_a_scheduler_that_was_killed_are_told_by_the_next(world: AgentWorld) -> None:
+def test_the_next_scheduler_writes_the_events_of_agents_that_a_killed_one_left(world: AgentWorld) -> None:
     world.work(2)
     world.restart()
     assert Counter(event for event, *_ in told(world)) == {"made": 2, "resource came": 2, "prepared": 2}

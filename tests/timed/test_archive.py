@@ -49,7 +49,7 @@ def the_resource(world: World) -> Resource:
     return resource
 
 
-def test_a_ticket_of_which_word_comes_late_lets_go_once(world: World) -> None:
+def test_a_late_notification_about_a_settled_ticket_releases_nothing(world: World) -> None:
     """Given two tickets that had one resource, when word of both their ends comes after the first was done with, then
     each has let it go once.
     """
@@ -61,7 +61,7 @@ def test_a_ticket_of_which_word_comes_late_lets_go_once(world: World) -> None:
 
 @pytest.mark.parametrize("heard", [False, True])
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_scheduler_that_is_killed_before_it_archives_lets_go_once(world: World, count: int, heard: bool) -> None:
+def test_a_scheduler_killed_before_it_archives_releases_once(world: World, count: int, heard: bool) -> None:
     """Given tickets that had one resource, when the scheduler is killed before they are archived, then each has let it
     go once.
     """
@@ -76,7 +76,7 @@ def test_a_scheduler_that_is_killed_before_it_archives_lets_go_once(world: World
     assert list(world.store.tickets.living()) == []
 
 
-def test_what_is_bad_goes_although_others_had_it_a_moment_ago(world: World) -> None:
+def test_a_resource_called_bad_is_deleted_although_another_ticket_just_had_it(world: World) -> None:
     """Given three tickets that had one resource, and a scheduler that was killed, when the last one calls it bad, then
     it is deleted.
     """

@@ -33,7 +33,7 @@ def kept(world: World) -> list[bytes]:
 
 
 @pytest.mark.parametrize("folder", [*FOLDERS, "tickets", "resources", "locks", "tickets/done/0", "resources/ended/7"])
-def test_fsck_tells_it_with_all_else_and_repairs_it(
+def test_fsck_reports_a_blocked_folder_with_other_faults_and_repairs_it(
     world: World, capsys: pytest.CaptureFixture[str], folder: str
 ) -> None:
     """Given a file in the place of a folder and another fault, when checked, both are told; when repaired, the file is
@@ -64,7 +64,7 @@ def test_fsck_tells_it_with_all_else_and_repairs_it(
 
 
 @pytest.mark.parametrize("folder", ["tickets/open", "resources/live", "pools", "agents", "tickets/done/0"])
-def test_a_leader_moves_it_aside_and_writes_again_what_it_knows(world: World, folder: str) -> None:
+def test_a_leader_quarantines_the_blocking_file_and_writes_its_documents_again(world: World, folder: str) -> None:
     """Given a server that runs, when a file takes the place of a folder, then all living documents are as before."""
     before = documents(world)
     block(world, folder)

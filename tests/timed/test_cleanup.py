@@ -33,7 +33,7 @@ def list_now(world: World) -> None:
     world.until(lambda: not world.hooks.under_way(), "the end of the list")
 
 
-def test_a_name_that_nobody_knows_is_deleted_by_cmd_delete(world: World) -> None:
+def test_an_unknown_name_is_deleted_by_cmd_delete(world: World) -> None:
     (world.folder / "exists").write_text(f"{world.resources()[0].name} listed_00000077_20200101_000000\n")
     list_now(world)
     assert (world.folder / "deleted").read_text() == (
@@ -83,7 +83,7 @@ def test_a_list_that_took_too_long_deletes_nothing(world: World) -> None:
     assert not (world.folder / "deleted").exists()
 
 
-def test_a_name_that_does_not_fit_the_pattern_is_left_alone_and_told_once(
+def test_an_unknown_name_that_does_not_fit_the_pattern_is_kept_and_logged_once(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     (world.folder / "exists").write_text("somebody-elses\n")
@@ -133,7 +133,7 @@ def test_unknown_names_come_once_in_their_order() -> None:
     assert unknown_names(b"b a\n\tb known\n", {"known"}) == ["b", "a"]
 
 
-def test_failed_tickets_that_nobody_closes_are_settled_after_the_retention(world: World) -> None:
+def test_failed_tickets_that_are_never_closed_are_settled_after_the_retention(world: World) -> None:
     ticket = world.take().id
     world.until(lambda: not world.leader.mirror.snapshot.tickets[ticket].waiting, "the assignment")
     failed = world.store.tickets.update(
@@ -149,7 +149,7 @@ def test_failed_tickets_that_nobody_closes_are_settled_after_the_retention(world
     assert world.store.tickets.read(ticket).reason == "died"
 
 
-def test_for_how_long_tickets_keep_resources_is_remembered_by_their_pool(world: World) -> None:
+def test_a_pool_records_how_long_tickets_keep_its_resources(world: World) -> None:
     """Given a ticket that was closed after a minute, when cleanup comes, then its pool's average stands in the file."""
     ticket = world.take()
     world.until(lambda: world.store.tickets.read(ticket.id).resource, "the resource")

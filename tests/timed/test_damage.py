@@ -34,7 +34,7 @@ from tests.timed.world import World
 
 @pytest.mark.parametrize("rot", DOCUMENT_ROTS)
 @pytest.mark.parametrize("kind", LIVING)
-def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
+def test_a_corrupt_living_document_is_written_again_as_it_was(
     world: World, caplog: pytest.LogCaptureFixture, kind: str, rot: str
 ) -> None:
     """Given a server that runs, when a document rots, then the patrol writes the last good one again and tells it."""
@@ -59,7 +59,7 @@ def test_a_living_document_that_goes_bad_is_written_again_as_it_was(
     assert told(world) == before_restart
 
 
-def test_a_resource_of_a_terabyte_at_a_start_is_told_and_not_read(world: World) -> None:
+def test_a_terabyte_document_is_reported_at_the_start_and_not_read(world: World) -> None:
     """Given a spare whose file is far too large, when a scheduler starts, then that is in quarantine and it leads."""
     path = world.store.resources.path(3)
     os.truncate(path, 2**40)
@@ -70,7 +70,7 @@ def test_a_resource_of_a_terabyte_at_a_start_is_told_and_not_read(world: World) 
     assert not path.exists()
 
 
-def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
+def test_a_document_whose_place_is_taken_by_another_file_is_not_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a ticket whose file goes away, when rubbish comes there just before it is written again, then it stays."""
@@ -94,7 +94,7 @@ def test_a_document_in_whose_place_something_else_comes_is_not_forgotten(
 
 @pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
 @pytest.mark.parametrize("kind", FINISHED)
-def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind: str, rot: str) -> None:
+def test_a_corrupt_finished_document_is_quarantined_and_reported(world: World, kind: str, rot: str) -> None:
     """Given a server that runs, when an archived document or a key rots, then the patrol moves and tells it."""
     path = path_of(world, FINISHED[kind])
     DOCUMENT_ROTS[rot](path)
@@ -107,7 +107,7 @@ def test_a_finished_document_that_goes_bad_is_moved_and_told(world: World, kind:
 
 @pytest.mark.parametrize("rot", ROTS)
 @pytest.mark.parametrize("kind", OTHERS)
-def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world: World, kind: str, rot: str) -> None:
+def test_grants_go_on_when_another_file_is_corrupt_and_no_number_repeats(world: World, kind: str, rot: str) -> None:
     """Given a server that runs, when a counter, a view, FORMAT or a lock rots, then it grants and creates as before."""
     ROTS[rot](world.store.root / OTHERS[kind])
     cleanup(world.leader, world.unknown)
@@ -126,9 +126,7 @@ def test_whatever_else_goes_bad_the_farm_goes_on_and_no_number_comes_again(world
 
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
-def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
-    world: World, rot: str, restarted: bool
-) -> None:
+def test_a_corrupt_intent_is_quarantined_and_the_others_are_decided(world: World, rot: str, restarted: bool) -> None:
     """Given wishes of an operator, when one rots before anybody read it, then it is told, and the other is decided."""
     spare = next(found.id for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None)
     bad, good = world.ask_delete(2), world.ask_delete(spare)
@@ -145,7 +143,9 @@ def test_a_wish_that_goes_bad_is_moved_and_told_and_the_others_are_fulfilled(
     assert faults(world) == []
 
 
-def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_resource_that_another_program_changed_is_quarantined_and_written_again(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
     """Given a server that runs, when a whole but other document stands there, then it is moved and told."""
     path = world.store.resources.path(2)
     good = path.read_bytes()
@@ -155,7 +155,7 @@ def test_somebody_else_changed_a_resource(world: World, caplog: pytest.LogCaptur
     assert "another program changed" in caplog.text
 
 
-def test_all_documents_at_once(world: World) -> None:
+def test_all_documents_are_corrupt_at_once(world: World) -> None:
     """Given a server that runs, when every document is emptied and it must read all again, then nothing is lost."""
     before = documents(world)
     for folder in ("tickets/open", "resources/live", "pools"):
@@ -168,7 +168,7 @@ def test_all_documents_at_once(world: World) -> None:
     assert documents(world) == before
 
 
-def test_a_folder_of_documents_that_is_removed(world: World) -> None:
+def test_a_deleted_folder_of_documents_is_written_again(world: World) -> None:
     """Given a server that runs, when a folder is removed, then it is made anew with all that was in it."""
     before = documents(world)
     shutil.rmtree(world.store.resources.folder)
@@ -177,7 +177,7 @@ def test_a_folder_of_documents_that_is_removed(world: World) -> None:
     assert faults(world) == []
 
 
-def test_a_state_folder_that_goes_away_is_not_begun_anew(world: World) -> None:
+def test_a_missing_state_folder_is_not_created_again(world: World) -> None:
     """Given a server that runs, when its whole folder is gone, then nothing is made in its place."""
     before = documents(world)
     world.store.root.rename(world.folder / "elsewhere")
@@ -206,7 +206,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path, times: float = math.i
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_wish_that_the_disk_refuses_once_keeps_its_place(
+def test_an_intent_that_is_unreadable_once_keeps_its_place(
     world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
     """Given wishes to hold a resource and then to delete it, when the disk refuses the first one once, then it is held,
@@ -223,7 +223,7 @@ def test_a_wish_that_the_disk_refuses_once_keeps_its_place(
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_wish_that_the_disk_refuses_for_good_is_moved_and_told_and_done_when_put_back(
+def test_an_unreadable_intent_is_quarantined_and_decided_when_put_back(
     world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
     """Given a wish that the disk does not read, then the farm tells it, and goes on with later ones; once mended and
@@ -247,9 +247,7 @@ def test_a_wish_that_the_disk_refuses_for_good_is_moved_and_told_and_done_when_p
     assert told(world) == ""
 
 
-def test_a_wish_about_a_resource_that_the_disk_refuses_waits_for_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_intent_about_an_unreadable_resource_waits_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a resource that the disk fails to read at a start, when it can, then what was wished of it is done."""
     number = world.resources()[0].id
     world.ask_delete(number)
@@ -264,9 +262,7 @@ def test_a_wish_about_a_resource_that_the_disk_refuses_waits_for_it(
 
 
 @pytest.mark.parametrize("kind", LIVING)
-def test_a_document_that_the_disk_refuses_is_written_again(
-    world: World, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_an_unreadable_document_is_written_again(world: World, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Given a server that runs, when a file cannot be read, then it is moved and the last good one written again."""
     before, path = documents(world), path_of(world, LIVING[kind])
     refuse(monkeypatch, path)
@@ -280,9 +276,7 @@ def test_a_document_that_the_disk_refuses_is_written_again(
     assert documents(world) == before
 
 
-def test_a_file_that_the_disk_refuses_keeps_nobody_from_the_others(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_file_does_not_block_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a start with a resource that cannot be read, then the rest goes on and the patrol takes it in later."""
     refuse(monkeypatch, world.store.resources.path(2))
     world.restart()
@@ -313,7 +307,7 @@ def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: 
     assert faults(world) == []
 
 
-def test_a_reading_that_fails_half_way_forgets_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_load_forgets_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a document that rotted, when reading all again fails before it was put back, then the next time does it."""
     before = documents(world)
     world.store.resources.path(2).write_bytes(b"")
@@ -329,7 +323,7 @@ def test_a_reading_that_fails_half_way_forgets_nothing(world: World, monkeypatch
     assert documents(world) == before
 
 
-def test_a_start_that_could_not_be_written_is_not_written_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_could_not_be_written_does_not_exist_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a resource whose first write failed, when all is read again, then it does not exist."""
     world.close(2)
 
@@ -344,7 +338,7 @@ def test_a_start_that_could_not_be_written_is_not_written_later(world: World, mo
     assert {resource.state for resource in world.resources()} <= {ResourceState.UP, ResourceState.DELETING}
 
 
-def test_the_patrol_looks_at_everything_some_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_patrol_reads_everything_a_few_files_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a patrol that looks at two files a call, when called often enough, then it has found what is bad."""
     monkeypatch.setattr(Patrol, "LIVING", 2)
     path = world.store.pools.path("vm")

@@ -25,7 +25,7 @@ UNSEEN = {"key", "pool record", "settled ticket", "next ticket", "next resource"
 
 
 @pytest.mark.parametrize(("kind", "rot"), BAD)
-def test_a_start_on_a_bad_file_goes_on_with_the_rest(world: World, kind: str, rot: str) -> None:
+def test_a_scheduler_starts_with_one_corrupt_file_and_uses_the_rest(world: World, kind: str, rot: str) -> None:
     """Given a folder with one bad file, when fsck looks and a server starts, then both tell it and the rest goes on."""
     path, before = path_of(world, PLACES[kind]), documents(world)
     DOCUMENT_ROTS[rot](path)

@@ -40,7 +40,7 @@ def after_failures(world: World, number: int) -> Resource:
     return world.resources()[0]
 
 
-def test_a_failed_delete_is_tried_again_with_growing_pauses_then_given_up_visibly(tmp_path: Path) -> None:
+def test_a_failed_delete_is_retried_with_growing_pauses_and_then_abandoned(tmp_path: Path) -> None:
     world = World(tmp_path, STUCK)
     world.close(taken(world).id)
     pauses = []
@@ -67,7 +67,7 @@ def test_a_failed_delete_is_tried_again_with_growing_pauses_then_given_up_visibl
     assert (pool["lost_resources"], pool["last_lost_at"]) == (1, told["ended_at"])
 
 
-def test_a_delete_that_succeeds_at_last_ends_the_resource(tmp_path: Path) -> None:
+def test_a_delete_that_succeeds_after_retries_ends_the_resource(tmp_path: Path) -> None:
     world = World(tmp_path, STUCK)
     world.close(taken(world).id)
     after_failures(world, 1)
@@ -78,7 +78,7 @@ def test_a_delete_that_succeeds_at_last_ends_the_resource(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("command", ["no-such-command", "kill -9 $$", "sleep 60"])
-def test_a_delete_that_cannot_run_or_is_cut_off_is_tried_again_too(tmp_path: Path, command: str) -> None:
+def test_a_delete_that_cannot_run_or_is_killed_is_retried(tmp_path: Path, command: str) -> None:
     world = World(tmp_path, f"p: {{max: 1, cmd_new: 'true', cmd_delete: {command}, cmd_delete_timeout: 1}}")
     world.close(taken(world).id)
     after_failures(world, 1)
@@ -138,7 +138,7 @@ p:
 REUSED = f"{RELEASED}  reuse_opportunity_time: 60\n"
 
 
-def test_cmd_release_runs_with_reuse_off_too_and_then_the_resource_goes(tmp_path: Path) -> None:
+def test_cmd_release_runs_without_reuse_and_then_the_resource_is_deleted(tmp_path: Path) -> None:
     world = World(tmp_path, RELEASED)
     world.close(taken(world).id)
     world.until(lambda: attempts(world) == 1, "the delete")
@@ -147,7 +147,7 @@ def test_cmd_release_runs_with_reuse_off_too_and_then_the_resource_goes(tmp_path
     assert released.releases_counter == 1
 
 
-def test_a_resource_is_releasing_until_the_hook_ends_and_then_its_sandbox_may_have_it(tmp_path: Path) -> None:
+def test_a_resource_is_releasing_until_the_hook_ends_and_then_its_sandbox_can_reuse_it(tmp_path: Path) -> None:
     world = World(tmp_path, REUSED)
     (tmp_path / "hold").touch()
     world.close(taken(world, sandbox="mine").id)
@@ -163,7 +163,7 @@ def test_a_resource_is_releasing_until_the_hook_ends_and_then_its_sandbox_may_ha
 
 
 @pytest.mark.parametrize("how", ["fails", "is cut off"])
-def test_a_release_that_fails_means_delete_and_never_reuse(tmp_path: Path, how: str) -> None:
+def test_a_resource_whose_release_failed_is_deleted_and_not_reused(tmp_path: Path, how: str) -> None:
     world = World(tmp_path, f"{REUSED}  cmd_release_timeout: 1\n")
     (tmp_path / ("broken" if how == "fails" else "hold")).touch()
     world.close(taken(world, sandbox="mine").id)
@@ -176,7 +176,7 @@ def test_a_release_that_fails_means_delete_and_never_reuse(tmp_path: Path, how: 
     assert "cmd_release" in (world.store.resources.read(1).reason or "")
 
 
-def test_reuse_ends_a_time_after_the_resource_was_first_taken(tmp_path: Path) -> None:
+def test_reuse_ends_some_time_after_the_resource_was_first_taken(tmp_path: Path) -> None:
     world = World(tmp_path, f"{REUSED}  reuse_max_time: 100\n".replace("opportunity_time: 60", "opportunity_time: 90"))
     world.close(taken(world, sandbox="mine").id)
     world.until(lambda: world.resources()[0].releases_counter == 1 and not world.hooks.under_way(), "the release")
@@ -189,7 +189,7 @@ def test_reuse_ends_a_time_after_the_resource_was_first_taken(tmp_path: Path) ->
     assert "reuse_max_time" in (world.store.resources.read(1).reason or "")
 
 
-def test_a_ticket_without_sandbox_gets_one_of_its_own_so_nobody_reuses_its_resource(tmp_path: Path) -> None:
+def test_a_ticket_without_sandbox_has_a_random_one_so_its_resource_is_not_reused(tmp_path: Path) -> None:
     world = World(tmp_path, REUSED)
     first = taken(world)
     world.close(first.id)
@@ -222,7 +222,7 @@ def lines(world: World, name: str) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def test_a_pool_that_left_the_file_checks_releases_and_deletes_by_the_hooks_that_it_had(tmp_path: Path) -> None:
+def test_a_removed_pool_checks_releases_and_deletes_with_its_last_hooks(tmp_path: Path) -> None:
     world = World(tmp_path, LIVELY)
     ticket = taken(world, "A", sandbox="mine")
     world.until(lambda: lines(world, "checked") == 1 and not world.hooks.under_way(), "the first check")
@@ -241,7 +241,7 @@ def test_a_pool_that_left_the_file_checks_releases_and_deletes_by_the_hooks_that
     assert world.store.resources.read(1).state is ResourceState.ENDED
 
 
-def test_a_pool_that_comes_back_changed_goes_on_with_its_new_options_and_its_old_resources(tmp_path: Path) -> None:
+def test_a_pool_that_is_configured_again_keeps_its_resources_and_uses_its_new_options(tmp_path: Path) -> None:
     world = World(tmp_path, LIVELY)
     ticket = taken(world, "A")
     world.until(lambda: lines(world, "checked") == 1 and not world.hooks.under_way(), "the first check")
@@ -258,7 +258,7 @@ def test_a_pool_that_comes_back_changed_goes_on_with_its_new_options_and_its_old
     assert attempts(world) == 0
 
 
-def test_what_is_starting_when_its_pool_leaves_the_file_still_comes_up(tmp_path: Path) -> None:
+def test_a_start_goes_on_when_its_pool_is_removed_from_the_file(tmp_path: Path) -> None:
     world = World(tmp_path, LIVELY.replace("echo here", "while [ ! -e ../go ]; do sleep 0.05; done"))
     world.turn()
     world.set_pools(OTHER)

@@ -72,7 +72,7 @@ def told(world: World) -> list[tuple[str | None, str]]:
     return [(event.kind, event.event) for event in lines(world.store)]
 
 
-def test_a_ticket_and_its_resource_tell_all_that_happened(world: World) -> None:
+def test_a_ticket_and_its_resource_have_an_event_for_each_transition(world: World) -> None:
     """Given a ticket's whole life, when written, then each transition of it, its resource and pool has its line."""
     chronicle = Chronicle()
     ticket = use_up(world)
@@ -110,7 +110,7 @@ def test_what_is_written_is_not_written_again(world: World) -> None:
     assert told(world) == known
 
 
-def test_at_rest_nothing_is_to_be_done(world: World) -> None:
+def test_nothing_is_due_at_rest(world: World) -> None:
     """Given everything written and synced, when asked, then there is no need to ask again."""
     chronicle = Chronicle()
     use_up(world)
@@ -118,7 +118,7 @@ def test_at_rest_nothing_is_to_be_done(world: World) -> None:
     assert world.leader.journal.documents == {}
 
 
-def test_what_has_ended_is_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_documents_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given tickets that are archived after their last line was written, when more is, then they are forgotten."""
     monkeypatch.setattr(events, "_ENDED_KEPT", 0)
     chronicle = Chronicle()
@@ -198,7 +198,7 @@ def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
+def test_tickets_created_without_a_scheduler_have_events(world: World) -> None:
     """Given tickets taken and closed by clients, when a scheduler begins hours later, then they are told."""
     world.ahead = -5 * 3600
     world.restart()
@@ -221,7 +221,7 @@ def test_what_was_taken_while_no_scheduler_ran_is_told(world: World) -> None:
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_lines_that_a_power_cut_took_are_written_again(world: World) -> None:
+def test_lines_lost_in_a_power_cut_are_written_again(world: World) -> None:
     """Given the last lines lost, when the next scheduler begins, then they are there again, and no other twice."""
     chronicle = Chronicle()
     use_up(world)
@@ -237,7 +237,7 @@ def test_lines_that_a_power_cut_took_are_written_again(world: World) -> None:
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_a_folder_that_was_emptied_is_filled_with_what_lives(world: World) -> None:
+def test_an_emptied_event_folder_is_filled_from_the_living_documents(world: World) -> None:
     """Given no line at all, when a scheduler begins, then what the documents tell is told."""
     serve(world, world.take("A").id)
     use_up(world)
@@ -248,7 +248,7 @@ def test_a_folder_that_was_emptied_is_filled_with_what_lives(world: World) -> No
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_without_a_line_a_begin_looks_at_so_many_finished_documents_only(
+def test_without_events_a_start_reads_a_bounded_number_of_finished_documents(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given no line at all and more that is finished than anybody should wait for, when a scheduler begins, then the
@@ -264,7 +264,7 @@ def test_without_a_line_a_begin_looks_at_so_many_finished_documents_only(
     assert {event.ticket for event in lines(world.store) if event.kind == "ticket"} & {*finished} == {*finished[2:]}
 
 
-def test_a_document_that_was_told_long_ago_is_not_searched_for(world: World) -> None:
+def test_old_events_are_not_searched_for(world: World) -> None:
     """Given events older than any that may be missing, when a scheduler begins, then they count as written."""
     number = world.store.tickets.create(lambda number: Ticket(id=number, tags=("B",), created_at=1000.0)).id
     assert world.clock() - MARGIN > 1000.0
@@ -273,7 +273,7 @@ def test_a_document_that_was_told_long_ago_is_not_searched_for(world: World) -> 
     assert [event for event in lines(world.store) if event.ticket == number] == []
 
 
-def test_an_unwritable_file_holds_nothing_up_and_is_caught_up_with(
+def test_an_unwritable_event_file_blocks_nothing_and_is_written_later(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Given a folder in the place of the file, when turns go on, then it is told once; later all lines come."""
@@ -292,7 +292,7 @@ def test_an_unwritable_file_holds_nothing_up_and_is_caught_up_with(
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_a_ticket_that_an_operator_puts_back_is_not_told_again(world: World) -> None:
+def test_the_events_of_a_ticket_that_an_operator_puts_back_are_not_repeated(world: World) -> None:
     """Given a ticket in quarantine since before the start, when it is put back, then it has its lines already."""
     ticket = world.take("B").id
     world.turn()
@@ -323,7 +323,7 @@ def test_many_transitions_between_two_writes_keep_their_order(world: World) -> N
     assert [event.n for event in lines(world.store) if event.resource == 500] == list(range(1, 11))
 
 
-def test_pools_and_the_configuration_tell_what_becomes_of_them(world: World) -> None:
+def test_pools_and_the_configuration_have_events(world: World) -> None:
     """Given a pool that changes, a broken file, and a good one without the pool, then each is told with why."""
     chronicle = Chronicle()
     write_events(world.leader, chronicle)
@@ -343,7 +343,7 @@ def test_pools_and_the_configuration_tell_what_becomes_of_them(world: World) -> 
     assert "pools.yaml:1" in (about[2].reason or "")
 
 
-def test_old_days_go_with_the_cleanup(tmp_path: Path) -> None:
+def test_cleanup_deletes_the_events_of_old_days(tmp_path: Path) -> None:
     """Given a retention of a day, when cleaned up, then only the days since are left."""
     world = World(tmp_path, POOLS, "event_retention: 86400")
     for days in (3, 2, 0):
@@ -352,7 +352,7 @@ def test_old_days_go_with_the_cleanup(tmp_path: Path) -> None:
     assert len(world.store.events.days()) == 1
 
 
-def test_the_history_of_a_pool_is_told_with_its_record(world: World) -> None:
+def test_the_history_of_a_pool_is_in_its_record_and_in_the_events(world: World) -> None:
     """Given a record that was read from an older version, then it has nothing to tell."""
     world.store.commit(Batch([Put(PoolRecord(name="old", configured=False))]))
     world.restart()
@@ -360,7 +360,7 @@ def test_the_history_of_a_pool_is_told_with_its_record(world: World) -> None:
     assert [event.pool for event in lines(world.store) if event.pool == "old"] == []
 
 
-def test_what_is_moved_to_quarantine_is_told_once(world: World) -> None:
+def test_a_move_to_quarantine_has_one_event(world: World) -> None:
     """Given a damaged document, when it is moved aside, and looked at by later leaders, then that is told once."""
     chronicle = Chronicle()
     ticket = world.take("B").id
@@ -384,7 +384,7 @@ def test_what_is_moved_to_quarantine_is_told_once(world: World) -> None:
     assert missing_and_double(world.store) == NOTHING
 
 
-def test_what_lies_in_quarantine_when_a_leader_begins_is_told_by_it(world: World) -> None:
+def test_files_in_quarantine_at_the_start_of_a_leader_have_events(world: World) -> None:
     """Given a move to quarantine of which a killed leader told nothing, when the next one begins, then it is told."""
     world.turn()
     world.store.resources.path(77).write_bytes(b"nothing")
@@ -396,7 +396,7 @@ def test_what_lies_in_quarantine_when_a_leader_begins_is_told_by_it(world: World
     ]
 
 
-def test_a_document_that_somebody_changed_is_told_with_why(world: World) -> None:
+def test_a_document_that_another_program_changed_has_an_event_with_the_reason(world: World) -> None:
     """Given a pool's record that somebody wrote over, without its sum, then that file's move aside is told, and why."""
     chronicle = Chronicle()
     world.turn()

@@ -45,7 +45,7 @@ def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pyt
         ("resources/ended/0/1.json", Kind.MISSING_RESOURCE),
     ],
 )
-def test_what_events_tell_of_is_missed(world: World, place: str, kind: Kind) -> None:
+def test_missing_documents_that_have_events_are_reported(world: World, place: str, kind: Kind) -> None:
     """Given a document that is removed while nobody looks, and no logs, when checked, then events tell that it is gone;
     once they tell that it was in quarantine, an operator has removed it there.
     """

@@ -32,7 +32,7 @@ def take(world: World, tag: str) -> bool:
     return world.leader.refresh({"tickets": {ticket.id}})
 
 
-def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
+def test_a_ticket_created_during_a_pass_is_granted_before_the_rest_of_the_plan(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a ticket that comes when a plan begins, when the pass goes on, then it is granted before all else."""
@@ -50,13 +50,15 @@ def test_a_ticket_that_comes_meanwhile_is_granted_before_the_rest(
     assert world.store.tickets.read(2).resource == 2
 
 
-def test_tickets_without_end_do_not_hold_up_the_rest(world: World) -> None:
+def test_an_endless_stream_of_tickets_does_not_block_other_work(world: World) -> None:
     """Given tickets that come again and again, when a pass has ended, then what was released is being deleted."""
     reconcile(world.leader, lambda: take(world, "NOSUCH"))
     assert world.leader.mirror.snapshot.resources[1].state is ResourceState.DELETING
 
 
-def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_changes_of_a_resource_in_one_plan_are_written_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given a closed ticket, when its resource is let go, then that and the begin of its delete are one write."""
     written: list[Resource] = []
     commit = world.store.commit
@@ -71,7 +73,7 @@ def test_what_happens_to_a_resource_at_once_is_written_once(world: World, monkey
     assert (deleting.state, deleting.released_ticket) == (ResourceState.DELETING, 1)
 
 
-def test_a_start_under_way_is_not_started_again_by_what_else_is_written(world: World) -> None:
+def test_a_running_start_is_not_started_again_by_other_writes(world: World) -> None:
     """Given a resource whose start runs, when its delete is asked for, then its hook is not started a second time."""
     world.set_pools("q: {cmd_new: sleep 60, cmd_delete: 'true', max: 1, max_prealloc: 1, tags: [B]}")
     world.turn()

@@ -119,7 +119,7 @@ def test_each_kind_of_hook_has_its_log_with_raw_output_only(tmp_path: Path) -> N
     assert set(logs["000001_watch"].splitlines()) == {"error of check", "out of check"}
 
 
-def test_a_log_stands_there_while_a_silent_hook_still_runs(tmp_path: Path) -> None:
+def test_a_silent_hook_has_a_log_while_it_runs(tmp_path: Path) -> None:
     world = World(tmp_path, "silent: {max_prealloc: 1, cmd_new: 'sleep 60', cmd_delete: 'true', cmd_new_timeout: 1}")
     world.turn()
     assert (tmp_path / "log/hooks/000001_alloc").read_bytes() == b""
@@ -132,7 +132,7 @@ def test_a_time_out_adds_one_line_to_the_log(tmp_path: Path) -> None:
     assert world.log("000001_alloc") == "ended after its time limit of 1 s\n"
 
 
-def test_a_log_that_was_removed_meanwhile_is_made_anew(tmp_path: Path) -> None:
+def test_a_deleted_log_is_created_again(tmp_path: Path) -> None:
     checked = "cmd_new: 'true', cmd_delete: 'true', cmd_livecheck: echo checked, livecheck_period: 1"
     world = World(tmp_path, f"p: {{max: 1, {checked}}}")
     log = tmp_path / "log/hooks/000001_watch"
@@ -143,7 +143,7 @@ def test_a_log_that_was_removed_meanwhile_is_made_anew(tmp_path: Path) -> None:
     world.until(lambda: world.log("000001_watch") == "checked\n", "the second check")
 
 
-def test_a_missing_folder_of_logs_is_made_anew_and_harms_nobody(tmp_path: Path) -> None:
+def test_a_missing_log_folder_is_created_again_and_no_hook_fails(tmp_path: Path) -> None:
     # Else every hook would fail before it ran, livechecks too, and the farm would delete all that it has.
     checked = "cmd_new: 'true', cmd_delete: 'true', cmd_livecheck: echo checked, livecheck_period: 1"
     world = World(tmp_path, f"p: {{max: 1, {checked}}}")
@@ -175,7 +175,7 @@ def numbers(world: World) -> dict[int, tuple[str, int, int]]:
     return {found.id: (found.pool, found.id_in_pool, found.counters["port"]) for found in world.resources()}
 
 
-def test_ids_in_pool_and_counters_are_the_smallest_free_ones_and_given_back_at_the_end(tmp_path: Path) -> None:
+def test_ids_in_pool_and_counters_are_the_smallest_free_ones_and_free_again_at_the_end(tmp_path: Path) -> None:
     world = World(tmp_path, NUMBERED)
     world.until(lambda: len(states(world)) == 3 and set(states(world)) == {ResourceState.UP}, "all spares")
     assert numbers(world) == {1: ("one", 0, 0), 2: ("one", 1, 1), 3: ("two", 0, 2)}

@@ -58,7 +58,7 @@ def test_the_first_check_comes_as_soon_as_the_resource_is_up(world: World) -> No
     assert checked_at - up_at < 10
 
 
-def test_the_next_one_comes_a_period_after_the_end_of_the_last(tmp_path: Path) -> None:
+def test_the_next_check_starts_a_period_after_the_end_of_the_last(tmp_path: Path) -> None:
     world = World(tmp_path, CHECKED.replace("cmd_livecheck: '", "cmd_livecheck: 'sleep 1; "))
     world.until(lambda: checks(world) == ["1"] and not world.hooks.under_way(), "the first check")
     ended = resource(world).check_last_time or 0
@@ -79,7 +79,7 @@ def test_taken_resources_are_checked_too(world: World) -> None:
     assert sorted(checks(world)) == ["1", "1", "2", "2"]
 
 
-def test_failures_count_in_a_row_only(world: World) -> None:
+def test_only_consecutive_failures_count(world: World) -> None:
     dead = world.folder / "dead-1"
     dead.touch()
     check_again(world, 2)
@@ -95,7 +95,7 @@ def test_failures_count_in_a_row_only(world: World) -> None:
     assert (world.folder / "deleted").read_text() == "1\n"
 
 
-def test_a_resource_whose_last_check_failed_is_given_to_nobody_until_one_is_good(world: World) -> None:
+def test_a_resource_whose_last_check_failed_is_not_assigned_until_a_check_succeeds(world: World) -> None:
     world.set_pools(CHECKED.replace("max: 2", "max: 1"))
     dead = world.folder / "dead-1"
     dead.touch()
@@ -158,7 +158,7 @@ def test_a_pool_without_cmd_livecheck_checks_nothing(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "log/hooks").iterdir() if "watch" in path.name] == []
 
 
-def test_a_check_that_cannot_be_started_is_tried_again_after_a_period_and_not_at_once(
+def test_a_check_that_cannot_be_started_is_retried_after_a_period(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     log = world.folder / "log/hooks/000001_watch"

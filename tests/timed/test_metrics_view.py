@@ -54,7 +54,7 @@ def test_the_states_of_a_pool_add_up_to_its_resources(tmp_path: Path) -> None:
     assert found["resalloc_pool_resources_max", "p"] == 3
 
 
-def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
+def test_the_failed_starts_of_a_pool_are_shown(tmp_path: Path) -> None:
     world = World(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: exit 3, cmd_delete: 'true'}")
     world.until(lambda: world.snapshot.records["p"].start_failures, "a failure")
     found = shown(world)
@@ -65,7 +65,7 @@ def test_a_pool_whose_starts_fail_tells_it(tmp_path: Path) -> None:
     assert found["resalloc_start_seconds_count", "p"] == 0
 
 
-def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
+def test_the_mode_of_a_pool_is_shown(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert shown(world)["resalloc_pool_mode", "p", "active"] == 1
     world.leader.keep(world.snapshot.records["p"].replace(mode=PoolMode.DRAINING))
@@ -73,7 +73,7 @@ def test_what_operators_let_a_pool_do_is_told(tmp_path: Path) -> None:
     assert [found["resalloc_pool_mode", "p", mode] for mode in ("active", "paused", "draining")] == [0, 0, 1]
 
 
-def test_what_clients_called_bad_is_counted(tmp_path: Path) -> None:
+def test_resources_that_clients_called_bad_are_counted(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert shown(world)["resalloc_resources_bad_total", "p"] == 0
     ticket = world.take("x").id
@@ -82,14 +82,14 @@ def test_what_clients_called_bad_is_counted(tmp_path: Path) -> None:
     world.until(lambda: shown(world)["resalloc_resources_bad_total", "p"] == 1, "the count")
 
 
-def test_a_hook_that_is_cut_off_is_told_apart_from_one_that_fails(tmp_path: Path) -> None:
+def test_killed_hooks_and_failed_hooks_are_counted_separately(tmp_path: Path) -> None:
     pool = "p: {max: 1, max_prealloc: 1, cmd_new: sleep 60, cmd_new_timeout: 1, cmd_delete: 'true'}"
     world = World(tmp_path, pool)
     key = ("resalloc_hook_seconds_count", "alloc", "cut_off")
     world.until(lambda: shown(world).get(key), "a start that is cut off")
 
 
-def test_a_delete_that_is_given_up_is_counted(tmp_path: Path) -> None:
+def test_an_abandoned_delete_is_counted(tmp_path: Path) -> None:
     pool = """
 p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: exit 1, delete_attempts: 1, tags: [x], cmd_livecheck: exit 1,
     livecheck_attempts: 1}
@@ -110,7 +110,7 @@ def test_a_ticket_whose_resource_dies_is_counted(tmp_path: Path) -> None:
     world.until(lambda: shown(world)["resalloc_tickets_failed_total", "p"] == 1, "the failure")
 
 
-def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_path: Path) -> None:
+def test_waiting_tickets_are_counted_by_tags_and_unservable_ones_together(tmp_path: Path) -> None:
     world = start(tmp_path, "p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x, y]}")
     world.take("x")
     world.until(lambda: not world.leader.mirror.snapshot.waiting, "the grant")
@@ -123,7 +123,7 @@ def test_waiting_tickets_are_told_by_tags_and_what_nobody_serves_together(tmp_pa
     assert metrics_view(world.leader, 5.0).oldest == {"x": 2.0, "x,y": 3.0, "other": 5.0}
 
 
-def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: Path) -> None:
+def test_waiting_tickets_are_counted_for_each_pool_that_could_serve_them(tmp_path: Path) -> None:
     """Given a full pool, when tickets wait for another one, then none of them waits for the full one."""
     other = "q: {max: 1, max_prealloc: 0, cmd_new: echo 1, cmd_delete: 'true', tags: [z]}"
     world = start(tmp_path, f"p: {{max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x]}}\n{other}")
@@ -141,7 +141,7 @@ def test_waiting_tickets_are_told_for_each_pool_that_could_serve_them(tmp_path: 
     assert shown(world)["resalloc_pool_tickets_waiting", "p"] == 1
 
 
-def test_what_is_wrong_is_told(tmp_path: Path) -> None:
+def test_faults_and_corrupt_documents_are_counted(tmp_path: Path) -> None:
     world = start(tmp_path)
     assert (shown(world)["resalloc_config_faults",], shown(world)["resalloc_quarantined_documents",]) == (0, 0)
     world.set_pools("p: {max: none}")
@@ -154,7 +154,7 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert found["resalloc_leader_since_timestamp_seconds",] == 5
 
 
-def test_a_pool_that_left_the_file_is_told_while_it_has_resources(tmp_path: Path) -> None:
+def test_a_removed_pool_is_shown_while_it_has_resources(tmp_path: Path) -> None:
     world = start(tmp_path)
     world.take("x")
     world.until(lambda: not world.leader.mirror.snapshot.waiting, "the grant")

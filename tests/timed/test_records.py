@@ -38,7 +38,9 @@ def test_statistics_are_known_at_once_and_written_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"start_failures": 1}, {"paused_until": 9.0}, {"abandoned_resources": 1}])
-def test_what_decides_is_to_be_written_now_with_all_statistics(tmp_path: Path, change: dict[str, int]) -> None:
+def test_a_change_that_decisions_depend_on_is_written_at_once_with_all_statistics(
+    tmp_path: Path, change: dict[str, int]
+) -> None:
     world = farm_with(tmp_path)
     keep_records(world.leader, [started(world)])
     record = started(world).replace(**change)
@@ -47,12 +49,12 @@ def test_what_decides_is_to_be_written_now_with_all_statistics(tmp_path: Path, c
     assert world.leader.mirror.written_records == {}
 
 
-def test_with_a_start_delay_the_last_start_decides(tmp_path: Path) -> None:
+def test_with_a_start_delay_the_last_start_is_written_at_once(tmp_path: Path) -> None:
     world = farm_with(tmp_path, delay=60)
     assert len(keep_records(world.leader, [started(world)])) == 1
 
 
-def test_nobody_is_suspected_of_having_changed_a_record_that_is_written_later(tmp_path: Path) -> None:
+def test_a_record_with_unwritten_statistics_does_not_count_as_changed_by_others(tmp_path: Path) -> None:
     """Given statistics that are not written, when the patrol reads the record, then it is as it was written last."""
     world = farm_with(tmp_path)
     keep_records(world.leader, [started(world)])
@@ -61,7 +63,7 @@ def test_nobody_is_suspected_of_having_changed_a_record_that_is_written_later(tm
     assert world.leader.mirror.snapshot.records["p"].last_start == 5.0
 
 
-def test_somebody_elses_change_is_told_though_statistics_are_not_written(tmp_path: Path) -> None:
+def test_a_change_by_another_program_is_reported_despite_unwritten_statistics(tmp_path: Path) -> None:
     world = farm_with(tmp_path)
     after = started(world)
     keep_records(world.leader, [after])
@@ -71,7 +73,7 @@ def test_somebody_elses_change_is_told_though_statistics_are_not_written(tmp_pat
     assert written(world) == after
 
 
-def test_a_record_that_is_written_for_another_reason_is_not_late_any_more(tmp_path: Path) -> None:
+def test_writing_a_record_for_another_reason_writes_its_statistics_too(tmp_path: Path) -> None:
     world = farm_with(tmp_path)
     keep_records(world.leader, [started(world)])
     record = world.leader.mirror.snapshot.records["p"].replace(bad_resources=1)

@@ -13,7 +13,7 @@ from tests.timed.world import World
 
 
 @pytest.mark.parametrize("place", ["tickets/done/0/1.json", "resources/ended/0/1.json", "tickets/keys"])
-def test_a_finished_document_or_key_that_the_disk_refuses_keeps_nobody_from_being_repaired(
+def test_an_unreadable_finished_document_or_key_does_not_block_other_repairs(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Given a damaged ticket and a finished document that cannot be read, when repaired, then the ticket is put back
@@ -39,7 +39,7 @@ def test_a_finished_document_or_key_that_the_disk_refuses_keeps_nobody_from_bein
 
 
 @pytest.mark.parametrize(("damaged", "goes_on_at"), [("tickets.next", 100_000), ("tickets.ceiling", 5000)])
-def test_a_damaged_counter_does_not_lower_the_other_one(world: World, damaged: str, goes_on_at: int) -> None:
+def test_a_corrupt_counter_does_not_lower_the_other_one(world: World, damaged: str, goes_on_at: int) -> None:
     """Given a counter far above all that is there and a damaged one, when repaired, numbers go on at the good one."""
     ids = world.store.root / "ids"
     (ids / "tickets.ceiling").write_text("5000\n")

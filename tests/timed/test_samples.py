@@ -61,7 +61,7 @@ def test_tickets_for_which_a_pool_starts_nothing_do_not_wait_for_it(tmp_path: Pa
     assert samples(world, "d")[0].waiting == 2
 
 
-def test_a_pool_without_resources_that_left_the_file_is_sampled_no_more(tmp_path: Path) -> None:
+def test_a_removed_pool_without_resources_has_no_more_samples(tmp_path: Path) -> None:
     world = World(tmp_path, POOLS)
     world.leader.reload_pools()
     samples(world, "q")
@@ -71,7 +71,7 @@ def test_a_pool_without_resources_that_left_the_file_is_sampled_no_more(tmp_path
     assert len(samples(world, "p")) == 3
 
 
-def test_a_disk_that_takes_no_samples_does_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unwritable_samples_do_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     world = World(tmp_path, POOLS)
     world.leader.reload_pools()
     (world.store.root / "samples" / "p.jsonl").mkdir()

@@ -27,7 +27,7 @@ def has_newer(document: dict[str, Any]) -> bool:
     return {name: document.get(name) for name in NEWER} == NEWER
 
 
-def test_a_ticket_keeps_them_from_its_assignment_to_its_settling(world: World) -> None:
+def test_a_ticket_keeps_unknown_fields_from_its_assignment_to_its_settling(world: World) -> None:
     """Given a ticket with newer fields, when it is granted, closed and settled, then it still has them."""
     world.close(2)
     ticket = world.take("A").id
@@ -40,7 +40,7 @@ def test_a_ticket_keeps_them_from_its_assignment_to_its_settling(world: World) -
     assert world.store.tickets.read(ticket).state is TicketState.CLOSED
 
 
-def test_a_resource_and_its_run_keep_them_to_its_end(world: World) -> None:
+def test_a_resource_and_its_run_keep_unknown_fields_to_the_end(world: World) -> None:
     """Given a resource with newer fields, also in its run, when it is released, deleted and ended, then it has them."""
     path = world.store.resources.path(2)
     add(path, **NEWER)
@@ -52,7 +52,7 @@ def test_a_resource_and_its_run_keep_them_to_its_end(world: World) -> None:
     assert ended["releases_counter"] == 1
 
 
-def test_a_run_keeps_them_while_its_resource_changes(world: World) -> None:
+def test_a_run_keeps_unknown_fields_while_its_resource_changes(world: World) -> None:
     """Given a start whose run has newer fields, when its resource is asked to be deleted, then they stay."""
     spare = next(found for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None)
     path = world.store.resources.path(spare.id)
@@ -63,7 +63,7 @@ def test_a_run_keeps_them_while_its_resource_changes(world: World) -> None:
     assert json.loads(known.replace(delete_after_run="why").to_json())["run"] == run
 
 
-def test_a_pool_keeps_them_with_its_options(world: World) -> None:
+def test_a_pool_keeps_unknown_fields_with_its_options(world: World) -> None:
     """Given a pool record with newer fields and options, when its file is read again, then it has them."""
     path = world.store.pools.path("vm")
     add(path, **NEWER, options={**fields(path)["options"], "burst": 7})
@@ -78,7 +78,7 @@ def test_a_pool_keeps_them_with_its_options(world: World) -> None:
     assert (record["options"]["burst"], record["options"]["livecheck_period"]) == (7, 900)
 
 
-def test_what_is_put_back_has_them_too(world: World) -> None:
+def test_a_document_that_is_written_again_keeps_unknown_fields(world: World) -> None:
     """Given a ticket with newer fields, when its file goes bad, then what is written again has them."""
     path = world.store.tickets.path(3)
     add(path, **NEWER)

@@ -92,7 +92,7 @@ def test_the_name_of_an_ended_resource_is_unknown_again(world: World) -> None:
     assert deleted(world) == [name, name]
 
 
-def test_both_have_a_limit_of_two_minutes(world: World) -> None:
+def test_list_and_delete_of_unknown_names_have_a_limit_of_two_minutes(world: World) -> None:
     (world.folder / "hold").touch()
     limits = {}
 
@@ -110,7 +110,7 @@ def test_both_have_a_limit_of_two_minutes(world: World) -> None:
     all_ends(world)
 
 
-def test_a_delete_that_fails_is_told_and_comes_again_with_the_next_list(
+def test_a_failed_delete_of_an_unknown_name_is_logged_and_repeated_after_the_next_list(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     (world.folder / "broken").touch()

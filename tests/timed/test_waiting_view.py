@@ -15,7 +15,7 @@ big: {cmd_new: 'true', cmd_delete: 'true', tags_on_demand: [x], start_delay: 360
 """
 
 
-def test_all_that_is_explained_can_be_read(tmp_path: Path) -> None:
+def test_a_reader_finds_every_waiting_ticket_with_its_case(tmp_path: Path) -> None:
     """Given tickets that wait for all kinds of reasons, when shown, then a reader finds each with its case."""
     world = World(tmp_path, POOLS)
     first = world.take("a", sandbox="mine")
