@@ -6,27 +6,27 @@ from typing import NamedTuple
 
 from state.documents import Ticket
 
-Turn = int
-"""Where a ticket is in the order: of two turns that wait for the same, the lower one comes first."""
+OrderKey = int
+"""What tickets are sorted by: of two tickets that wait for the same, the one with the lower key is served first."""
 
 
-def turn_of(ticket: Ticket) -> Turn:
-    """The turn of a ticket: tickets are served by id. Everything that orders tickets uses this key."""
+def order_key(ticket: Ticket) -> OrderKey:
+    """The key of a ticket: tickets are served by id. Everything that orders tickets uses this function."""
     return ticket.id
 
 
-def ticket_of(turn: Turn) -> int:
-    """The id of the ticket that has this turn."""
-    return turn
+def ticket_of(key: OrderKey) -> int:
+    """The id of the ticket that has this key."""
+    return key
 
 
 class Queue(NamedTuple):
-    """Tickets that wait for the same tags, by their turns, ascending, and the pools that could serve them.
+    """The keys of tickets that wait for the same tags, ascending, and the pools that could serve them.
 
     Tickets with an on-demand tag are served before all others.
     """
 
-    turns: Sequence[Turn]
+    keys: Sequence[OrderKey]
     pools: frozenset[str]
     on_demand: bool
 
@@ -36,12 +36,12 @@ def rivals(queue: Queue, queues: Iterable[Queue]) -> list[Queue]:
     return [other for other in queues if not queue.pools.isdisjoint(other.pools)]
 
 
-def before(turn: Turn, queue: Queue, others: Iterable[Queue]) -> int:
-    """How many tickets of these queues are served before the one of `queue` with this turn."""
-    return sum(_before(turn, queue, other) for other in others)
+def before(key: OrderKey, queue: Queue, others: Iterable[Queue]) -> int:
+    """How many tickets of these queues are served before the ticket of `queue` with this key."""
+    return sum(_before(key, queue, other) for other in others)
 
 
-def _before(turn: Turn, queue: Queue, other: Queue) -> int:
+def _before(key: OrderKey, queue: Queue, other: Queue) -> int:
     if other.on_demand is queue.on_demand:
-        return bisect_left(other.turns, turn)
-    return len(other.turns) if other.on_demand else 0
+        return bisect_left(other.keys, key)
+    return len(other.keys) if other.on_demand else 0

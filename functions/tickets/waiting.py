@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from functions.leader_view import Group, Prospect, Waiting
-from functions.policy.order import Queue, Turn, before, rivals, turn_of
+from functions.policy.order import OrderKey, Queue, before, order_key, rivals
 from functions.policy.waits.estimate import Confidence, Estimate, estimate
 from functions.text import ordinal, plural, rough_span
 from functions.tickets.validation import nearest_known
@@ -79,13 +79,13 @@ def wait_of(context: Context, ticket: Ticket) -> Wait:
     if waiting is None or queues is None or group is None:
         return Wait(why=NO_PASS_YET, summary=NO_PASS_YET)
     case = waiting.cases[group.case]
-    place = bisect_left(group.ids, turn_of(ticket)) + 1
+    place = bisect_left(group.ids, order_key(ticket)) + 1
     if not case.pools:
         nearest = nearest_known(case.missing, context.view.pools())
         why = _with_nearest(case.why, nearest)
         return Wait(place=place, before=0, why=why, summary=why, nearest_tags=nearest, as_of=waiting.at)
     now = context.clock()
-    ahead = queues.before(group, turn_of(ticket))
+    ahead = queues.before(group, order_key(ticket))
     expected = estimate(case.forecast, ahead, now)
     own = queues.own.get((group.tags, ticket.sandbox or ""))
     if own and expected.seconds is not None:
@@ -188,16 +188,16 @@ class _Queues:
         group = self._groups.get(tuple(sorted(ticket.tags)))
         if group is None:
             return None
-        turn = turn_of(ticket)
-        index = bisect_left(group.ids, turn)
-        return group if index < len(group.ids) and group.ids[index] == turn else None
+        key = order_key(ticket)
+        index = bisect_left(group.ids, key)
+        return group if index < len(group.ids) and group.ids[index] == key else None
 
-    def before(self, group: Group, turn: Turn) -> int:
-        """How many tickets come before this turn of the group and could be served by the same pools."""
+    def before(self, group: Group, key: OrderKey) -> int:
+        """How many tickets come before the ticket of the group with this key, and could be served by the same pools."""
         queue = self._queue(group)
         if group.case not in self._rivals:
             self._rivals[group.case] = rivals(queue, self._all)
-        return before(turn, queue, self._rivals[group.case])
+        return before(key, queue, self._rivals[group.case])
 
     def _queue(self, group: Group) -> Queue:
         return Queue(group.ids, self._pools[group.case], self._cases[group.case].on_demand)

@@ -45,7 +45,7 @@ def waiting_view(leader: Leader, explanation: Explanation) -> shown.Waiting:
         place = places.setdefault(id(case), len(places))
         if place == len(cases):
             cases.append(_shown_case(case, explanation.pools))
-        ids = tuple(ticket_of(turn) for turn in waiting[tags])
+        ids = tuple(ticket_of(key) for key in waiting[tags])
         groups.append(shown.Group(tags=tuple(sorted(tags)), ids=ids, case=place))
     own = tuple(
         shown.Own(tags=tuple(sorted(own.tags)), sandbox=own.sandbox, sentence=sentence)

@@ -12,7 +12,7 @@ from statistics import median
 import msgspec
 
 from config.pools import Pool
-from functions.policy.order import Queue, before, rivals, turn_of
+from functions.policy.order import Queue, before, order_key, rivals
 from functions.policy.plan.plan import plan
 from functions.policy.plan.steps import Assign, StartResource, Step
 from functions.policy.preview.rehearsal import apply
@@ -209,7 +209,7 @@ class Simulation:
             }
             tags = frozenset(self.snapshot.tickets[self._new].tags)
             ahead = before(
-                turn_of(self.snapshot.tickets[self._new]), queues[tags], rivals(queues[tags], queues.values())
+                order_key(self.snapshot.tickets[self._new]), queues[tags], rivals(queues[tags], queues.values())
             )
             self._told[self._new] = estimate(told.cases[tags].forecast, ahead, self.now)
         self._new = None

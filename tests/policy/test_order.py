@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.order import Queue, before, rivals, turn_of
+from functions.policy.order import Queue, before, order_key, rivals
 from functions.policy.plan.plan import plan
 from functions.policy.plan.steps import Assign
 from functions.policy.snapshot.offers import Tags
@@ -23,7 +23,7 @@ OTHER = Queue([3], frozenset({"r"}), on_demand=False)
 
 def test_by_number_among_those_that_the_same_pools_could_serve() -> None:
     assert rivals(A, [A, B, OTHER]) == [A, B]
-    assert [before(ticket, A, [A, B]) for ticket in A.turns] == [1, 2, 4]
+    assert [before(ticket, A, [A, B]) for ticket in A.keys] == [1, 2, 4]
 
 
 def test_on_demand_tickets_come_before_all_others() -> None:
@@ -56,6 +56,6 @@ def test_what_comes_goes_to_the_ticket_that_nobody_comes_before(
     for ticket in given_to:
         queue = fitting[frozenset(snapshot.tickets[ticket].tags)]
         assert pool.name in queue.pools
-        assert before(turn_of(snapshot.tickets[ticket]), queue, fitting.values()) == 0
+        assert before(order_key(snapshot.tickets[ticket]), queue, fitting.values()) == 0
         # Those who come before it all the same, for other pools, are counted only if they could take from this one.
         assert all(other in rivals(queue, queues.values()) for other in fitting.values())

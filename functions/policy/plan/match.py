@@ -1,4 +1,4 @@
-"""Serves waiting tickets in their turns, and assigns resources to them (step 6 of a reconcile pass)."""
+"""Serves waiting tickets in their order, and assigns resources to them (step 6 of a reconcile pass)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heapreplace
@@ -26,7 +26,7 @@ class Choice(Protocol[B]):
 def in_turn(
     snapshot: Snapshot, for_all: Mapping[Tags, Choice[B]], own: Mapping[tuple[Tags, str | None], Choice[B]]
 ) -> Iterator[tuple[int, B | None, B | None]]:
-    """Waiting tickets in their turns, each once: its id, the best that its tags can get, the best of its own sandbox.
+    """Waiting tickets in their order, each once: its id, the best that its tags can get, the best of its own sandbox.
 
     The caller takes what it chooses before it asks for the next ticket. As soon as nothing is left for a kind of
     tickets, its tickets are skipped, so that tickets that wait in vain cost nothing.
@@ -34,24 +34,24 @@ def in_turn(
     waiting_in = snapshot.by_sandbox.waiting_in
     queues = [(tags, choice, iter(snapshot.waiting[tags])) for tags, choice in for_all.items()]
     queues += [(tags, choice, iter(waiting_in[sandbox or ""][tags])) for (tags, sandbox), choice in own.items()]
-    heap = [(next(turns), number) for number, (_, _, turns) in enumerate(queues)]
+    heap = [(next(keys), number) for number, (_, _, keys) in enumerate(queues)]
     heapify(heap)
     last = None
     while heap:
-        turn, number = heap[0]
-        tags, choice, turns = queues[number]
+        key, number = heap[0]
+        tags, choice, keys = queues[number]
         best = choice.best()
         if best is None:
             heappop(heap)
             continue
         # A ticket may be in the queue of its tags and in that of its sandbox: then it comes twice in a row.
-        if turn != last:
-            last, ticket = turn, ticket_of(turn)
+        if key != last:
+            last, ticket = key, ticket_of(key)
             if own:
                 yield ticket, _best(for_all.get(tags)), _best(own.get((tags, snapshot.tickets[ticket].sandbox)))
             else:
                 yield ticket, best, None
-        following = next(turns, None)
+        following = next(keys, None)
         if following is None:
             heappop(heap)
         else:
@@ -104,7 +104,7 @@ class _Choice:
 
 
 def assign(draft: Draft) -> list[Assign]:
-    """Assign ready resources to waiting tickets: those with an on-demand tag first, then in their turns.
+    """Assign ready resources to waiting tickets: those with an on-demand tag first, then in their order.
 
     A ticket is assigned the eligible resource with the best score, the lowest id among equals.
     """

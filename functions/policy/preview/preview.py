@@ -1,6 +1,6 @@
-"""What another pools.yaml would do: the farm is rehearsed with it and with the pools in force, and both are compared.
+"""What another pools.yaml would do: plans are followed with it and with the pools in force, and both are compared.
 
-The rehearsals are made of plans, so that nothing else can be said than what the next pass would do.
+The plans are those of the scheduler, so that a preview always shows what the next pass would do.
 """
 
 from collections import Counter, defaultdict
@@ -33,7 +33,7 @@ class Change(StrEnum):
 
 
 class Documents(NamedTuple):
-    """All living documents, as they were read. The pools in force are those that the records call configured."""
+    """All living documents, as they were read. The pools in force are those whose records are `configured`."""
 
     records: Sequence[PoolRecord]
     resources: Sequence[Resource]
@@ -42,7 +42,7 @@ class Documents(NamedTuple):
 
 
 class Option(msgspec.Struct, frozen=True):
-    """An option that is different; None where it has no value."""
+    """An option that differs; None where it has no value."""
 
     name: str
     before: Any
@@ -50,7 +50,7 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """A resource that the next pass would let be deleted; `ticket` is the one that would fail by that."""
+    """A resource that the next pass would delete; `ticket` is the ticket that would fail by that."""
 
     resource: int
     name: str
@@ -59,8 +59,9 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):
-    """How a pool goes on with some pools.yaml: what the next pass starts and stops in it, and how many resources it has
-    in the end, if every hook ends well and no client or operator does anything (None: that is too far ahead).
+    """The future of a pool: what the next pass starts and stops in it, and how many resources it has in the end.
+
+    In the end means: if every hook succeeds and no client or operator does anything (None: that is too far ahead).
     """
 
     starts: int = 0
@@ -71,8 +72,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 class PoolPreview(msgspec.Struct, frozen=True, kw_only=True):
     """One pool, with the file (`then`) and without it (`now`).
 
-    `max` is what the file says, 0 when the pool is not in it. `living` are the resources that there are, `taken` those
-    of them that a ticket has, `old_tags` those that keep other tags than the pool would give.
+    `max` is the option in the file, 0 when the pool is not in it. `living` is the number of its resources, `taken` of
+    those that a ticket has, `old_tags` of those whose tags differ from those of the pool in the file.
     """
 
     name: str
@@ -88,12 +89,12 @@ class PoolPreview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def differs(self) -> bool:
-        """Whether the file makes any difference to it."""
+        """Whether the file changes anything for the pool."""
         return self.change is not Change.SAME or self.then != self.now
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Tickets that would wait in vain, and do not now."""
+    """Tickets that would wait in vain, but do not now."""
 
     tags: tuple[str, ...]
     tickets: tuple[int, ...]
@@ -101,7 +102,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A ticket that keeps its resource, but nothing like it would be started any more; or one that `fails`."""
+    """A ticket that keeps a resource that would no longer be replaced, or that `fails`."""
 
     ticket: int
     resource: int
@@ -112,7 +113,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """A resource that would be left of a pool which is not in the file, until somebody takes or deletes it."""
+    """A resource that would be left of a pool that is not in the file, until it is taken or deleted."""
 
     resource: int
     name: str
@@ -121,9 +122,9 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be different, at one time (`at`, Unix seconds): by pool, and who and what would be stranded.
+    """What would differ, at one time (`at`, Unix seconds): by pool, and which tickets and resources would be stranded.
 
-    Pools stand in the order of the file, those that are not in it last.
+    Pools are in the order of the file, those that are not in it last.
     """
 
     at: float
@@ -134,12 +135,12 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stranded(self) -> bool:
-        """Whether anybody or anything would be."""
+        """Whether a ticket or a resource would be stranded."""
         return bool(self.waiting or self.taken or self.left)
 
 
 def preview(documents: Documents, pools: Sequence[Pool], now: float) -> Preview:
-    """What the next pass, and all that follows, would do at `now` (Unix seconds) with these pools in place."""
+    """What the next pass and the following ones would do at `now` (Unix seconds) with these pools."""
     start, before, with_pools = (snapshot_of(documents) for _ in range(3))
     put_in_place(with_pools, pools, now)
     current, then = _Rehearsal(before, now), _Rehearsal(with_pools, now)
@@ -158,7 +159,7 @@ def preview(documents: Documents, pools: Sequence[Pool], now: float) -> Preview:
 
 
 def snapshot_of(documents: Documents) -> Snapshot:
-    """The farm as it is, with the pools in force."""
+    """A snapshot of these documents, with the pools in force."""
     snapshot = Snapshot()
     for record in documents.records:
         snapshot.put_record(record)
@@ -175,14 +176,14 @@ def snapshot_of(documents: Documents) -> Snapshot:
 
 
 def put_in_place(snapshot: Snapshot, pools: Sequence[Pool], now: float) -> None:
-    """The farm as it is once it has read a pools.yaml with these pools."""
+    """Change a snapshot as a scheduler does that reads a pools.yaml with these pools."""
     for record in updated_records(snapshot.records, pools, now):
         snapshot.put_record(record)
     snapshot.set_pools(pools)
 
 
 class _Rehearsal:
-    """One course of the whole farm; the snapshot is as it is in the end."""
+    """The future of all pools; the snapshot is as it is in the end."""
 
     def __init__(self, snapshot: Snapshot, now: float) -> None:
         known = dict(snapshot.resources)
@@ -201,7 +202,7 @@ class _Rehearsal:
         explained = explain(snapshot, end)
         self.cases = explained.cases
         self.any_pools = explained.pools
-        self.ids = {tags: tuple(ticket_of(turn) for turn in snapshot.waiting[tags]) for tags in explained.cases}
+        self.ids = {tags: tuple(ticket_of(key) for key in snapshot.waiting[tags]) for tags in explained.cases}
 
     def course(self, pool: str) -> Course:
         stops = tuple(stop for owner, stop in self.stops if owner == pool)
@@ -209,7 +210,7 @@ class _Rehearsal:
         return Course(starts=self.starts[pool], stops=stops, in_the_end=in_the_end)
 
     def in_vain(self, tags: Tags) -> bool:
-        """Whether tickets with these tags would wait without end."""
+        """Whether tickets with these tags would wait for ever."""
         return tags in self.cases and _nothing_comes(self.cases[tags])
 
 
@@ -293,7 +294,7 @@ _COUNTS = (Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENOUGH_SPARES)
 
 
 def _nothing_comes(case: Case) -> bool:
-    """Whether no pool that could serve these tickets ever starts anything for them, whatever comes free."""
+    """Whether no pool that could serve these tickets ever starts a resource for them."""
     return all(any(_is_endless(limit) for limit in prospect.limits) for prospect in case.prospects)
 
 

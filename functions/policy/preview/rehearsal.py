@@ -1,4 +1,4 @@
-"""What would become of a farm: plans are made and followed in a snapshot, as the scheduler does in documents."""
+"""Follows plans in a snapshot, as the scheduler follows them in documents."""
 
 from itertools import count
 
@@ -12,15 +12,15 @@ from functions.policy.transitions.pool import fold_record
 from state.documents import HookKind, PoolRecord, Resource, Ticket
 
 MOST_PLANS = 4000
-"""Plans after which what follows is not followed any further; fewer where there are many pools."""
+"""Plans that are followed at most; fewer where there are many pools."""
 MOST_LOOKED_AT = 200_000
-"""Pools that all these plans may look at together."""
+"""Pools that all these plans together may examine."""
 MOST_RESOURCES = 20_000
-"""Resources with which a farm is followed no further."""
+"""With more resources than this, plans are not followed any further."""
 
 
 def rehearse_pass(snapshot: Snapshot, now: float) -> list[Step]:
-    """The steps of the next pass, in their order; the snapshot is as it leaves it, with hooks that have begun."""
+    """The steps of the next pass, in their order. Afterwards the snapshot is as the pass leaves it, with hooks running."""
     steps: list[Step] = []
     for _ in range(ROUNDS):
         decided = plan(snapshot, now)
@@ -32,10 +32,10 @@ def rehearse_pass(snapshot: Snapshot, now: float) -> list[Step]:
 
 
 def rehearse_all(snapshot: Snapshot, now: float) -> tuple[bool, float]:
-    """All that follows until nothing is left to do; the snapshot is as it is then, at the time that is returned.
+    """Follow plans until nothing is left to do. Returns whether that was reached, and the time of the end.
 
-    It is as if every hook ended well, at once, and no client or operator did anything. False when that is too long a
-    story, and the snapshot stands in the middle of it.
+    Every hook succeeds at once, and no client or operator does anything. If the limits above are reached first, the
+    snapshot is as it was then.
     """
     for _ in range(min(MOST_PLANS, 10 + MOST_LOOKED_AT // (1 + len(snapshot.pools)))):
         if len(snapshot.resources) > MOST_RESOURCES:
@@ -54,7 +54,7 @@ def rehearse_all(snapshot: Snapshot, now: float) -> tuple[bool, float]:
 
 
 def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
-    """Do what the plan says, with hooks that start and do not end."""
+    """Do the steps of a plan in the snapshot; hooks start and do not end."""
     new_ids = count(max(snapshot.resources, default=0) + 1)
     world = World(snapshot, now, new_ids, new_sandbox=lambda ticket: f"random {ticket}")
     for step in decided.steps:

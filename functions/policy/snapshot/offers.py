@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from functions.policy.order import Turn
+from functions.policy.order import OrderKey
 from functions.policy.snapshot.groups import Shelves
 from state.documents import Resource, ResourceState
 
@@ -44,17 +44,17 @@ class BySandbox:
 
     def __init__(self) -> None:
         self.waiting_in: Shelves[str, Tags] = Shelves()
-        """Turns of waiting tickets that have a sandbox, by sandbox and tags."""
+        """Order keys of waiting tickets that have a sandbox, by sandbox and tags."""
         self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
         """Ids of resources that can serve a ticket now (True) or soon (False: STARTING, RELEASING, or UP and free but
         failing its livecheck), by their sandbox (None: none yet) and offer."""
         self.kept: dict[str, frozenset[Tags]] = {}
         """By sandbox: the tags of its waiting tickets that one of its own covers has, if any."""
 
-    def put_ticket(self, id: int, sandbox: str | None, tags: Tags, turn: Turn) -> None:
+    def put_ticket(self, id: int, sandbox: str | None, tags: Tags, key: OrderKey) -> None:
         """Note that this ticket waits in the sandbox with these tags; a sandbox that is None: in none."""
         old = self.waiting_in.place_of(id)
-        changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags, turn)
+        changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags, key)
         if changed:
             self._pair([old[0] if old else None, sandbox])
 

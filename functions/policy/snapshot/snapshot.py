@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 import msgspec
 
 from config.pools import Pool
-from functions.policy.order import turn_of
+from functions.policy.order import order_key
 from functions.policy.snapshot.groups import ByPool, Groups
 from functions.policy.snapshot.numbers import NumbersInUse, Reservation, Reservations
 from functions.policy.snapshot.offers import BySandbox, Offer, Tags, covers, ready, tag_set
@@ -29,7 +29,7 @@ class Snapshot:
         """The configured pools in the order of the file."""
 
         self.waiting: Groups[Tags] = Groups()
-        """Turns of waiting tickets by their tags."""
+        """Order keys of waiting tickets by their tags."""
         self.closed: set[int] = set()
         """Ids of CLOSED tickets."""
         self.stranded: set[int] = set()
@@ -57,9 +57,9 @@ class Snapshot:
         self._unclaim(self.tickets.get(ticket.id), ticket)
         self.tickets[ticket.id] = ticket
         waits = ticket.waiting
-        tags, turn = tag_set(ticket.tags), turn_of(ticket)
-        self.waiting.put(ticket.id, tags if waits else None, turn)
-        self.by_sandbox.put_ticket(ticket.id, ticket.sandbox if waits else None, tags, turn)
+        tags, key = tag_set(ticket.tags), order_key(ticket)
+        self.waiting.put(ticket.id, tags if waits else None, key)
+        self.by_sandbox.put_ticket(ticket.id, ticket.sandbox if waits else None, tags, key)
         if ticket.state is TicketState.CLOSED:
             self.closed.add(ticket.id)
         else:

@@ -97,7 +97,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
     """The pool's record after the outcome of an alloc run, which must not be folded in twice.
 
     Averages are exponential, seeded by the first sample. A failure pauses the pool, longer each time; failures of
-    starts that ran side by side count as one for that.
+    starts that ran side by side count as one failure.
     """
     good = outcome.good
     # While starts fail, the last attempt is the previous failure.
