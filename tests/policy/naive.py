@@ -9,7 +9,7 @@ Records = Mapping[str, PoolRecord]
 
 
 def free_after(snapshot: Snapshot, resources: dict[int, Resource], freed: set[int]) -> list[Resource]:
-    """Of these resources all but those that are UP and taken, by id; `freed` are let go in this very plan."""
+    """Of these resources all but those that are UP and taken, by id; `freed` are released in this plan."""
     return [
         r
         for _, r in sorted(resources.items())

@@ -35,13 +35,13 @@ def an_agent(id: int, state: AgentState = WORKING, group: str = "workers") -> Ag
 
 
 def an_outcome(**fields: Any) -> Outcome:
-    """A hook that ended well unless told otherwise."""
+    """A hook that ended well unless set otherwise."""
     defaults: dict[str, Any] = {"started_at": NOW - 5, "ended_at": NOW, "exit": 0}
     return Outcome(run="some run", kind=None, **{**defaults, **fields})
 
 
 def steps(*agents: Agent, tickets: dict[int, Ticket | None] | None = None, **fields: Any) -> list[AgentStep]:
-    """The plan for these agents, each with a ticket that has a resource unless told otherwise."""
+    """The plan for these agents, each with a ticket that has a resource unless set otherwise."""
     have: dict[int, Ticket | None] = {agent.id: an_assigned_ticket(agent.id, 100 + agent.id) for agent in agents}
     seen = {"groups": {"workers": WORKERS}, **fields}
     return plan_agents(Agents(agents={agent.id: agent for agent in agents}, tickets=have | (tickets or {}), **seen))

@@ -1,4 +1,4 @@
-"""Step 6: which ticket gets which resource."""
+"""Step 6: which ticket is assigned which resource."""
 
 from functions.policy.plan.steps import Assign, Release
 from state.documents import ResourceState
@@ -20,8 +20,8 @@ def assigned(*documents, pools=(VM,)):
     return [(step.ticket, step.resource) for step in of_kind(steps_of(pools, *documents), Assign)]
 
 
-def test_a_waiting_ticket_gets_a_free_resource() -> None:
-    """Given a ticket and a free resource with its tag, when planned, then the ticket gets it."""
+def test_a_waiting_ticket_is_assigned_a_free_resource() -> None:
+    """Given a ticket and a free resource with its tag, when planned, then it is assigned to the ticket."""
     assert assigned(a_ticket(1, "x86"), a_resource(1, VM)) == [(1, 1)]
 
 
@@ -41,11 +41,11 @@ def test_tags_are_those_of_the_resource_not_those_its_pool_has_now() -> None:
 
 
 def test_older_tickets_are_served_first() -> None:
-    """Given two tickets with the same wish and one resource, when planned, then the lower id gets it."""
+    """Given two tickets with the same tags and one resource, when planned, then it is assigned to the lower id."""
     assert assigned(a_ticket(7, "x86"), a_ticket(3, "x86"), a_resource(1, VM)) == [(3, 1)]
 
 
-def test_a_ticket_that_cannot_be_served_holds_nobody_back() -> None:
+def test_a_ticket_that_cannot_be_served_holds_no_other_back() -> None:
     """Given an old ticket that nothing matches, when planned, then a younger one is served."""
     assert assigned(a_ticket(1, "ppc"), a_ticket(2, "x86"), a_resource(1, VM)) == [(2, 1)]
 
@@ -118,7 +118,7 @@ def test_an_own_resource_and_a_fresh_one_of_the_same_score_go_by_id() -> None:
 
 
 def test_a_younger_ticket_may_get_what_is_kept_for_its_sandbox() -> None:
-    """Given an older ticket of another sandbox, when only a kept resource is free, then its sandbox gets it."""
+    """Given an older ticket of another sandbox, when only a kept resource is free, then its own sandbox is served."""
     documents = (
         a_ticket(1, "x86", sandbox="other"),
         a_ticket(2, "x86", sandbox="mine"),
@@ -127,27 +127,27 @@ def test_a_younger_ticket_may_get_what_is_kept_for_its_sandbox() -> None:
     assert assigned(*documents) == [(2, 1)]
 
 
-def test_a_resource_whose_last_livecheck_failed_is_not_given_away() -> None:
+def test_a_resource_whose_last_livecheck_failed_is_not_assigned() -> None:
     """Given one failed livecheck, fresh or released, when planned, then the ticket waits."""
     ticket = a_ticket(1, "x86", sandbox="s")
     assert assigned(ticket, a_resource(1, VM, check_failed_count=1)) == []
     assert assigned(ticket, a_released_resource(1, VM, check_failed_count=1)) == []
 
 
-def test_only_what_is_up_is_given_away() -> None:
+def test_only_what_is_up_is_assigned() -> None:
     """Given resources in every other state, when planned, then the ticket waits."""
     others = [state for state in ResourceState if state is not ResourceState.UP]
     for state in others:
         assert assigned(a_ticket(1, "x86"), a_resource(1, VM, state)) == []
 
 
-def test_a_taken_resource_is_not_given_away() -> None:
+def test_a_taken_resource_is_not_assigned() -> None:
     """Given an OPEN ticket that has the resource, when another waits, then it waits on."""
     assert assigned(an_assigned_ticket(1, 1), a_ticket(2, "x86"), a_resource(1, VM)) == []
 
 
-def test_what_is_let_go_in_this_plan_goes_to_the_next_ticket_of_its_sandbox() -> None:
-    """Given no cmd_release, when a ticket was closed, then the next of its sandbox gets the resource at once."""
+def test_what_is_released_in_this_plan_goes_to_the_next_ticket_of_its_sandbox() -> None:
+    """Given no cmd_release, when a ticket was closed, then the next one of its sandbox is served at once."""
     documents = (
         a_closed_ticket(1, 1, sandbox="mine"),
         a_ticket(2, "x86", sandbox="other"),
@@ -157,8 +157,8 @@ def test_what_is_let_go_in_this_plan_goes_to_the_next_ticket_of_its_sandbox() ->
     assert steps_of([VM], *documents) == [Release(1, 1, False), Assign(3, 1)]
 
 
-def test_what_is_let_go_competes_by_id_with_what_was_free() -> None:
-    """Given an own free resource and one let go in this plan, when two tickets wait, then the lower id goes first."""
+def test_what_is_released_competes_by_id_with_what_was_free() -> None:
+    """Given an own free resource and one released in this plan, when two tickets wait, then the lower id goes first."""
     documents = (
         a_closed_ticket(1, 1, sandbox="mine"),
         a_ticket(2, "x86", sandbox="mine"),

@@ -30,7 +30,7 @@ def test_when_all_are_due_none_follows() -> None:
     assert due_ids([(NOW + 9000, 1)], after=30, longest=30, now=NOW) == ([1], None)
 
 
-def test_the_later_of_two_times_is_no_time_that_nobody_can_have_seen() -> None:
+def test_the_later_of_two_times_is_never_in_the_far_future() -> None:
     assert later(None, NOW) == NOW
     assert later(NOW - 1, NOW) == NOW
     assert later(NOW + 9, NOW) == NOW + 9

@@ -67,7 +67,7 @@ def test_what_no_pool_can_serve_is_not_named_however_many_wait():
     assert named(sizes, lambda tags: "x" in tags) == {frozenset({"x"}): "x"}
 
 
-def test_given_very_many_names_before_only_those_are_given_again():
+def test_given_very_many_names_before_only_those_are_used_again():
     before = {frozenset({f"t{number}"}) for number in range(MOST_EVER - 1)}
     sizes = {frozenset({name}): 1 for name in ("t7", "new", "newer")}
     assert set(named(sizes, everything, before).values()) == {"t7", "new"}

@@ -58,7 +58,7 @@ def test_a_start_delay_and_a_pause_put_starts_off() -> None:
 
 
 def test_a_pool_at_its_max_waits_for_tickets_to_be_closed() -> None:
-    """Given two taken resources that are usually kept for ten minutes, then one is let go each five, and so on."""
+    """Given two taken resources that are usually kept for ten minutes, then one is released each five, and so on."""
     farm = [a_pool(tags={"a": 0}, max=2, max_starting=2, max_prealloc=2)]
     taken = [a_resource(1, farm[0]), a_resource(2, farm[0]), an_assigned_ticket(1, 1), an_assigned_ticket(2, 2)]
     record = a_record(farm[0], taken_time_avg=600.0, taken_samples=50, **KNOWN)
@@ -152,7 +152,7 @@ comings = st.builds(
 
 
 @given(st.lists(st.lists(comings, max_size=90).map(sorted), max_size=4), st.floats(NOW, NOW + 9000))
-def test_a_later_place_never_waits_less_and_nobody_less_than_nothing(by_pool: list[list[Coming]], now: float) -> None:
+def test_a_later_place_never_waits_less_and_never_a_negative_time(by_pool: list[list[Coming]], now: float) -> None:
     """Given any resources to come, when asked at any time, then estimates rise with the place, from zero on."""
     foreseen = forecast(by_pool)
     told = [estimate(foreseen, before, now) for before in range(100)]

@@ -1,4 +1,4 @@
-"""What is said about a wait is what the plan goes by."""
+"""Explanations of waits agree with what the plan does."""
 
 import msgspec
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_a_pool_that_starts_one_says_so() -> None:
     assert why_briefly(case) == "pool vm starting 1"
 
 
-def test_the_pool_that_promises_most_is_told_first() -> None:
+def test_the_pool_that_promises_most_is_named_first() -> None:
     """Given a full pool, one that starts something and one that starts nothing for the ticket, then in that order."""
     farm = [
         a_pool("full", tags={"a": 0}, max=1, max_prealloc=1),
@@ -84,20 +84,20 @@ def test_a_pool_whose_starts_fail_says_until_when_and_why() -> None:
     )
 
 
-def test_a_start_delay_is_told() -> None:
+def test_a_start_delay_is_explained() -> None:
     farm = [a_pool(tags={"a": 0}, max_prealloc=1, start_delay=30)]
     case = case_of(farm, a_record(farm[0], last_start=NOW - 10), a_ticket(2, "a"))
     assert reasons(case, "vm") == {Reason.START_DELAY: Limit(Reason.START_DELAY, until=NOW + 20)}
 
 
-def test_what_is_kept_for_other_sandboxes_is_told() -> None:
+def test_what_is_kept_for_other_sandboxes_is_explained() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, reuse_opportunity_time=60)]
     case = case_of(farm, a_released_resource(1, farm[0], "theirs"), a_ticket(2, "a", sandbox="mine"))
     assert reasons(case, "vm")[Reason.OTHER_SANDBOXES].count == 1
     assert why_waiting(case).endswith("and keeps 1 free resource for other sandboxes")
 
 
-def test_a_failing_livecheck_is_told() -> None:
+def test_a_failing_livecheck_is_explained() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1)]
     case = case_of(farm, a_resource(1, farm[0], check_failed_count=1), a_ticket(2, "a"))
     assert reasons(case, "vm")[Reason.LIVECHECK_FAILING].count == 1
@@ -114,7 +114,7 @@ def test_an_on_demand_pool_does_not_start_for_plain_tags() -> None:
     assert reasons(case, "vm") == {Reason.ON_DEMAND_ONLY: Limit(Reason.ON_DEMAND_ONLY, detail="x")}
 
 
-def test_of_on_demand_pools_the_one_that_will_start_is_told_from_the_others() -> None:
+def test_of_on_demand_pools_the_one_that_will_start_is_distinguished_from_the_others() -> None:
     farm = [a_pool("good", tags_on_demand={"x": 9}, start_delay=30), a_pool("bad", tags_on_demand={"x": 1})]
     case = case_of(farm, a_record(farm[0], last_start=NOW - 10), a_ticket(2, "x"), tags=("x",))
     assert reasons(case, "good").keys() == {Reason.START_DELAY}
@@ -127,13 +127,13 @@ def test_what_is_on_its_way_for_each_who_waits_is_enough() -> None:
     assert reasons(case, "vm").keys() == {Reason.MAX_STARTING, Reason.ENOUGH_COMING}
 
 
-def test_tags_that_no_pool_has_are_told() -> None:
+def test_tags_that_no_pool_has_are_explained() -> None:
     farm = [a_pool(tags={"a": 0, "b": 0}, max_prealloc=1)]
     assert case_of(farm, a_ticket(2, "a", "A", "B"), tags=("a", "A", "B")).missing == ("A", "B")
     assert why(farm, a_ticket(2, "a", "B"), tags=("a", "B")) == "no configured pool has the tag B"
 
 
-def test_tags_that_no_pool_has_together_are_told() -> None:
+def test_tags_that_no_pool_has_together_are_explained() -> None:
     farm = [a_pool("p", tags={"a": 0}), a_pool("q", tags={"b": 0})]
     assert why(farm, a_ticket(2, "a", "b"), tags=("a", "b")) == "no configured pool has all of these tags together"
 
@@ -146,7 +146,7 @@ def test_a_resource_with_older_tags_may_still_serve() -> None:
     assert case.prospects[0].starting == 1
 
 
-def test_what_a_sandbox_has_of_its_own_is_told() -> None:
+def test_what_a_sandbox_has_of_its_own_is_explained() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, cmd_release="r", reuse_opportunity_time=60)]
     releasing = a_released_resource(1, farm[0], "mine", state=ResourceState.RELEASING)
     told = explain(a_snapshot(farm, releasing, a_ticket(2, "a", sandbox="mine")), NOW)

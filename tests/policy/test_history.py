@@ -42,8 +42,8 @@ def told(document: Resource | PoolRecord) -> list[tuple[str, str | None, str | N
     return [(event.event, event.before, event.after, event.actor) for event in document.history]
 
 
-def test_a_whole_life_is_told_with_who_did_what() -> None:
-    """Given a start, a ticket that lets go with a hook, and a delete by hand, then each is told once, in order."""
+def test_a_whole_life_is_recorded_with_the_actors() -> None:
+    """Given a start, a ticket that releases with a hook, and a delete by hand, then each is recorded once, in order."""
     resource = new_resource(1, VM, 0, {}, NOW)
     assert resource.run is not None
     resource = fold_resource(resource, outcome(HookKind.ALLOC, resource.run.id, NOW + 1), VM)
@@ -70,7 +70,7 @@ def test_a_whole_life_is_told_with_who_did_what() -> None:
     assert [(event.ticket, event.since) for event in resource.history if event.ticket] == [(7, NOW + 2)]
 
 
-def test_failures_are_told_with_what_the_hook_said() -> None:
+def test_failures_are_recorded_with_what_the_hook_said() -> None:
     """Given a delete that fails and is given up, then both tell how it ended."""
     resource = begin_delete(a_resource(1, state=ResourceState.DELETE_REQUEST), NOW)
     for _ in range(2):
@@ -84,8 +84,8 @@ def test_failures_are_told_with_what_the_hook_said() -> None:
     ]
 
 
-def test_of_livechecks_only_a_change_is_told() -> None:
-    """Given good, bad, bad, good and good checks, then the first bad and the first good one after it are told."""
+def test_of_livechecks_only_a_change_is_recorded() -> None:
+    """Given good, bad, bad, good and good checks, then the first bad and the first good one after it are recorded."""
     resource = a_resource(1)
     for at, exit in enumerate((0, 1, 1, 0, 0)):
         checked = outcome(HookKind.WATCH, at=NOW + at, exit=exit, last_line="no answer")
@@ -95,8 +95,8 @@ def test_of_livechecks_only_a_change_is_told() -> None:
     assert resource.history[0].reason == "cmd_livecheck exited 1: no answer"
 
 
-def test_a_delete_tells_which_ticket_loses_the_resource() -> None:
-    """Given a taken resource, when its delete is asked for, then its ticket is told with when it was assigned."""
+def test_a_delete_records_which_ticket_loses_the_resource() -> None:
+    """Given a taken resource, when its delete is asked for, then its ticket is recorded with when it was assigned."""
     ticket = an_assigned_ticket(7, 1)
     (event,) = request_delete(a_resource(1), "why", NOW, Actor.OPERATOR, ticket).history
     assert (event.ticket, event.since, event.actor, event.reason) == (7, ticket.assigned_at, "operator", "why")
@@ -111,7 +111,7 @@ def test_a_history_stays_short_and_goes_on_counting() -> None:
 
 
 def test_a_document_without_history_begins_one() -> None:
-    """Given a resource of an older version, when it is let go, then that is its event number 1."""
+    """Given a resource of an older version, when it is released, then that is its event number 1."""
     resource = release_resource(a_resource(1), a_closed_ticket(7, 1), False, NOW)
     assert [(event.n, event.event) for event in resource.history] == [(1, "let go")]
 
@@ -156,8 +156,8 @@ def _live(resource: Resource, event: ResourceEvent, good: bool) -> Resource:
 # Pools
 
 
-def test_a_pool_tells_when_its_starts_fail_and_when_they_succeed_again() -> None:
-    """Given two failed starts and two good ones, then the first of each is told."""
+def test_a_pool_records_when_its_starts_fail_and_when_they_succeed_again() -> None:
+    """Given two failed starts and two good ones, then the first of each is recorded."""
     record = a_record(VM)
     for at, exit in enumerate((1, 1, 0, 0)):
         record = fold_record(record, outcome(HookKind.ALLOC, at=NOW + at, exit=exit, last_line="no quota"), 0)
@@ -168,8 +168,8 @@ def test_a_pool_tells_when_its_starts_fail_and_when_they_succeed_again() -> None
     assert record.history[0].reason == "cmd_new exited 1: no quota"
 
 
-def test_a_pool_tells_when_it_comes_into_the_file_changes_and_leaves() -> None:
-    """Given a pool that comes, stays, changes, leaves and comes back, then all but the staying is told."""
+def test_a_pool_records_when_it_comes_into_the_file_changes_and_leaves() -> None:
+    """Given a pool that comes, stays, changes, leaves and comes back, then all but the staying is recorded."""
     record = record_in_file(None, VM, 0, NOW)
     record = record_in_file(record, VM, 3, NOW)
     record = record_in_file(record, a_pool(max=9, cmd_new="other", delete_attempts=2), 3, NOW)
@@ -187,7 +187,7 @@ def test_a_pool_tells_when_it_comes_into_the_file_changes_and_leaves() -> None:
 # Lines
 
 
-def test_a_ticket_tells_its_transitions_out_of_its_fields() -> None:
+def test_the_transitions_of_a_ticket_are_read_from_its_fields() -> None:
     """Given a ticket that was assigned, failed and closed, then there is a line for each, with what it had."""
     ticket = a_ticket(7, "A", "B", resource=5, resource_name="vm_5", pool="vm", assigned_at=NOW - 50)
     ticket = close_ticket(fail_ticket(ticket, "livecheck failed", NOW - 20), NOW)
@@ -211,7 +211,7 @@ def test_a_ticket_tells_its_transitions_out_of_its_fields() -> None:
         ({"why": "its agent has ended"}, "leader", "its agent has ended"),
     ],
 )
-def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, reason: str | None) -> None:
+def test_a_close_records_its_actor_and_reason(closing: dict[str, Any], actor: str, reason: str | None) -> None:
     """Given a close by the client, with a word against the resource, or by the leader, then its line says so, and the
     one of the resource that it lets go, too.
     """
@@ -233,7 +233,7 @@ def test_a_close_tells_who_closed_and_why(closing: dict[str, Any], actor: str, r
         ),
     ],
 )
-def test_a_line_tells_whose_it_is(document: EventSource) -> None:
+def test_a_line_names_its_document(document: EventSource) -> None:
     """Given any document, then each of its lines leads back to it."""
     lines = lines_of(document)
     assert lines

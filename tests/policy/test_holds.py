@@ -1,4 +1,4 @@
-"""Resources that operators hold: nobody gets them and nothing deletes them."""
+"""Resources that operators hold: they are neither assigned nor deleted."""
 
 import pytest
 
@@ -41,13 +41,13 @@ OVER = {**HELD, "held_until": NOW - 1}
 UNTIL_LATER = Plan((), NOW + 100)
 
 
-def test_a_wish_holds_what_is_free_in_the_plan_that_decides_it() -> None:
+def test_an_intent_holds_what_is_free_in_the_plan_that_decides_it() -> None:
     """Given a ticket that would get the resource, when it is to be held, then it is, and the ticket waits."""
     assert steps_of([REUSING], a_resource(5), a_ticket(1), a_hold(1, 5)) == [HoldResource(5, 1), DropIntent(1)]
 
 
 def test_who_why_and_how_long_stand_in_the_resource() -> None:
-    """Given a wish, when fulfilled, then its facts stand there; the same wish again changes nothing."""
+    """Given an intent, when decided, then its facts are in the resource; the same intent again changes nothing."""
     kept = hold_resource(a_resource(5), a_hold(1, 5), NOW)
     assert (kept.held_since, kept.held_until, kept.held_by, kept.held_reason) == (NOW, NOW + 3600, "alice", "look")
     assert hold_resource(kept, a_hold(2, 5), NOW + 7) is kept
@@ -59,7 +59,7 @@ def test_who_why_and_how_long_stand_in_the_resource() -> None:
 
 @pytest.mark.parametrize("state", [state for state in ResourceState if state not in HOLDABLE])
 def test_only_what_is_up_is_held(state: ResourceState) -> None:
-    """Given a resource in another state, when it is to be held, then the wish is dropped."""
+    """Given a resource in another state, when it is to be held, then the intent is dropped."""
     assert HoldResource(5, 1) not in steps_of([REUSING], a_resource(5, state=state), a_hold(1, 5))
 
 
@@ -83,7 +83,7 @@ def test_nothing_deletes_what_is_held(resource) -> None:
 @pytest.mark.parametrize("document", [a_record(REUSING, mode=PoolMode.DRAINING, drain_until=0.0), an_intent(1, 5)])
 @pytest.mark.parametrize("taken", [True, False])
 def test_neither_a_drain_nor_an_operator_deletes_what_is_held(document, taken: bool) -> None:
-    """Given a drain past its deadline, or a wish to delete it, when it is held, then it stays, taken or not."""
+    """Given a drain past its deadline, or an intent to delete it, when it is held, then it stays, taken or not."""
     documents = [an_assigned_ticket(7, 5)] if taken else []
     steps = steps_of([REUSING], a_resource(5, **HELD), document, *documents)
     assert of_kind(steps, RequestDelete, DeleteAfterRun, StartDelete) == []
@@ -97,7 +97,7 @@ def test_a_held_spare_is_replaced_within_max() -> None:
 
 
 def test_its_ticket_lets_it_go_and_it_stays() -> None:
-    """Given a held resource whose ticket is closed, when planned, then it is let go, and no other ticket gets it."""
+    """Given a held resource whose ticket is closed, when planned, then it is released, and not assigned again."""
     documents = a_resource(5, **HELD), a_closed_ticket(1, 5, sandbox="s"), a_ticket(2, sandbox="s")
     assert steps_of([a_pool()], *documents) == [Release(1, 5, False)]
 
@@ -127,7 +127,7 @@ def test_a_hold_that_lasts_longer_than_any_may_is_over() -> None:
 
 
 def test_an_operator_ends_a_hold() -> None:
-    """Given a wish to release it, when planned, then it is held no more, with who asked; otherwise nothing changes."""
+    """Given an intent to end the hold, when planned, then the hold ends, with the author; otherwise nothing changes."""
     ended = [EndHold(5, "bob", Actor.OPERATOR), DropIntent(1)]
     assert steps_of([REUSING], a_resource(5, **HELD), an_end_of_hold(1, 5)) == ended
     assert steps_of([REUSING], a_resource(5), an_end_of_hold(1, 5)) == [DropIntent(1)]
@@ -136,7 +136,7 @@ def test_an_operator_ends_a_hold() -> None:
 
 
 def test_released_and_deleted_in_one_plan() -> None:
-    """Given wishes to release and to delete it, when planned in this order, then it goes."""
+    """Given intents to end the hold and to delete it, when planned in this order, then it is deleted."""
     steps = steps_of([REUSING], a_resource(5, **HELD), an_end_of_hold(1, 5), an_intent(2, 5))
     assert of_kind(steps, StartDelete) == [StartDelete(5)]
     steps = steps_of([REUSING], a_resource(5, **HELD), an_intent(1, 5), an_end_of_hold(2, 5))

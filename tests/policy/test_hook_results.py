@@ -17,7 +17,7 @@ DELETING = a_resource(1, state=ResourceState.DELETING, reason="livecheck failed 
 
 
 def an_outcome(resource: Resource, kind: HookKind | None = None, **fields: Any) -> Outcome:
-    """How the run of this resource ended, well unless told otherwise, 5 s after it began."""
+    """How the run of this resource ended, well unless set otherwise, 5 s after it began."""
     defaults: dict[str, Any] = {"started_at": NOW - 5, "ended_at": NOW, "exit": 0, "output": b""}
     run = resource.run.id if resource.run else "some run"
     return Outcome(run=run, kind=kind or RUN_OF[resource.state], **{**defaults, **fields})
@@ -50,7 +50,7 @@ def test_a_start_that_was_to_be_deleted_is_deleted_after_success() -> None:
 
 @pytest.mark.parametrize("delete_asked", [None, "deleted by an operator"])
 def test_a_start_that_fails_by_itself_has_ended(delete_asked: str | None) -> None:
-    """Given exit 3, when folded in, then the resource is ENDED, nothing is deleted, and the last line tells why."""
+    """Given exit 3, when folded in, then the resource is ENDED, nothing is deleted, and the last line shows why."""
     resource = after(STARTING.replace(delete_after_run=delete_asked), exit=3, last_line="no quota left")
     assert (resource.state, resource.ended_at, resource.run) == (ResourceState.ENDED, NOW, None)
     assert resource.reason == "cmd_new exited 3: no quota left"
@@ -127,8 +127,8 @@ def test_the_pauses_between_deletes_double_up_to_five_minutes() -> None:
     assert pauses == [2, 4, 8, 128, 256, 300, 300]
 
 
-def test_a_delete_that_fails_too_often_is_given_up() -> None:
-    """Given the last attempt fails, when folded in, then the resource is ENDED and the reason tells it all."""
+def test_a_delete_that_fails_too_often_is_abandoned() -> None:
+    """Given the last attempt fails, when folded in, then the resource is ENDED and the reason contains all of it."""
     resource = after(DELETING.replace(delete_failures=2), exit=1, last_line="no route")
     assert (resource.state, resource.ended_at, resource.delete_failures) == (ResourceState.ENDED, NOW, 3)
     assert resource.reason == (
@@ -137,7 +137,7 @@ def test_a_delete_that_fails_too_often_is_given_up() -> None:
     )
 
 
-def test_without_options_a_delete_is_never_given_up() -> None:
+def test_without_options_a_delete_is_never_abandoned() -> None:
     """Given the pool's options are lost, when a delete fails often, then it stays to be deleted."""
     assert after(DELETING.replace(delete_failures=99), None, exit=1).state is ResourceState.DELETE_REQUEST
 

@@ -46,7 +46,7 @@ def failed(id: int, resource: int = 1, **fields: Any) -> Ticket:
 
 
 def cut_off(id: int, fields: dict[str, Any]) -> Resource:
-    """A resource that never came up, and ended without a delete although nobody knows what its start left behind."""
+    """A resource that never came up, and ended without a delete although it is unknown what its start left behind."""
     event = documents.Event(at=NOW, n=1, event=ResourceEvent.START_CUT_OFF, actor=Actor.HOOK)
     return a_resource(id, **{**fields, "up_at": None, "delete_began_at": None, "history": (event,)})
 
@@ -79,7 +79,7 @@ HEALTHY = Inventory.of(
 
 
 def test_a_healthy_farm_has_no_fault() -> None:
-    """Given every kind of document as it can be at rest, when checked, then nothing is told."""
+    """Given every kind of document as it can be at rest, when checked, then nothing is reported."""
     assert check(HEALTHY) == []
 
 
@@ -257,7 +257,7 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_each_invariant_finds_the_farm_that_breaks_only_it(name: str) -> None:
-    """Given a farm with one thing wrong, when checked, then exactly that is told, in a sentence with a repair."""
+    """Given a farm with one thing wrong, when checked, then exactly that is reported, in a sentence with a repair."""
     inventory, wrong = BROKEN[name]
     faults = check(inventory)
     assert {(fault.kind, fault.file) for fault in faults} == wrong
@@ -273,7 +273,7 @@ def test_every_kind_of_the_invariants_is_broken_by_one_farm() -> None:
 
 
 def test_what_is_kept_in_quarantine_or_forgotten_is_not_missing() -> None:
-    """Given numbers without documents that are accounted for, when checked, then nothing is told."""
+    """Given numbers without documents that are accounted for, when checked, then nothing is reported."""
     inventory = Inventory.of(
         an_assigned_ticket(1, 4),
         a_released_resource(6, released_ticket=7),

@@ -116,12 +116,12 @@ def test_what_is_kept_for_a_sandbox_does_not_cover_a_ticket_without_one() -> Non
     assert starts([GPU], a_ticket(1, "gpu"), a_released_resource(1, GPU)) == [("gpu", 1)]
 
 
-def test_a_taken_resource_covers_nobody() -> None:
+def test_a_taken_resource_covers_no_ticket() -> None:
     """Given a taken resource, when another ticket waits, then a start is planned."""
     assert starts([GPU], an_assigned_ticket(1, 1), a_resource(1, GPU), a_ticket(2, "gpu")) == [("gpu", 2)]
 
 
-def test_what_is_let_go_in_this_plan_covers_its_sandbox() -> None:
+def test_what_is_released_in_this_plan_covers_its_sandbox() -> None:
     """Given a closed ticket, with or without hook, when the next of its sandbox waits, then nothing starts."""
     documents = a_closed_ticket(1, 1, sandbox="mine"), a_resource(1, GPU), a_ticket(2, "gpu", sandbox="mine")
     assert starts([GPU], *documents) == []
@@ -129,7 +129,7 @@ def test_what_is_let_go_in_this_plan_covers_its_sandbox() -> None:
     assert starts([GPU], *documents, a_ticket(3, "gpu", sandbox="mine")) == [("gpu", 3)]
 
 
-def test_what_is_removed_in_this_plan_covers_nobody() -> None:
+def test_what_is_removed_in_this_plan_covers_no_ticket() -> None:
     """Given an expired resource and a STARTING one that an operator deletes, when planned, then two starts follow."""
     pool = gpu_pool(reuse_opportunity_time=5)
     documents = a_released_resource(1, pool, sandbox="mine"), a_resource(2, pool, STARTING), an_intent(1, 2)
@@ -137,8 +137,8 @@ def test_what_is_removed_in_this_plan_covers_nobody() -> None:
     assert starts([pool], *documents, *tickets) == [("gpu", 1), ("gpu", 2)]
 
 
-def test_an_expired_resource_does_not_cover_after_it_was_let_go_in_this_plan() -> None:
-    """Given reuse is off, when the ticket before lets go, then the next of the sandbox gets a start."""
+def test_an_expired_resource_does_not_cover_after_its_release_in_this_plan() -> None:
+    """Given reuse is off, when the earlier ticket is closed, then a start is planned for the next of the sandbox."""
     pool = gpu_pool(reuse_opportunity_time=0)
     documents = a_closed_ticket(1, 1, sandbox="mine"), a_resource(1, pool), a_ticket(2, "gpu", sandbox="mine")
     steps = steps_of([pool], *documents)
@@ -178,7 +178,7 @@ def test_what_is_kept_for_the_sandbox_covers_before_a_start_in_any_pool() -> Non
     assert starts([first, last], kept, a_ticket(1, "gpu", sandbox="mine")) == []
 
 
-def test_the_pool_with_the_highest_priorities_gets_the_start() -> None:
+def test_the_pool_with_the_highest_priorities_starts_one() -> None:
     """Given pools with different priorities, when planned, then the sum over the ticket's tags decides."""
     low = gpu_pool("a", priority=10, tags={"x86": 15, "ssd": 99})
     high = gpu_pool("b", priority=20, tags={"x86": 10})
@@ -230,6 +230,6 @@ def test_with_a_start_delay_one_start_a_plan() -> None:
     assert starts([gpu_pool(start_delay=60)], a_ticket(1, "gpu"), a_ticket(2, "gpu")) == [("gpu", 1)]
 
 
-def test_a_fresh_spare_is_given_away_and_nothing_starts() -> None:
-    """Given a spare that came up for the ticket, when planned, then the ticket gets it."""
+def test_a_fresh_spare_is_assigned_and_nothing_starts() -> None:
+    """Given a spare that came up for the ticket, when planned, then it is assigned to the ticket."""
     assert steps_of([GPU], a_ticket(1, "gpu"), a_resource(1, GPU)) == [Assign(1, 1)]

@@ -1,4 +1,4 @@
-"""Who comes before whom is the order in which assignments are made."""
+"""The order of tickets is the order in which resources are assigned."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +39,10 @@ def queues_of(snapshot: Snapshot, now: float) -> dict[Tags, Queue]:
 
 
 @given(pools(), crowded(), st.data())
-def test_what_comes_goes_to_the_ticket_that_nobody_comes_before(
+def test_what_comes_goes_to_the_first_ticket_in_the_order(
     farm: list[Pool], happenings: list[Event], data: st.DataObject
 ) -> None:
-    """Given a farm at rest, when a pool has one more, then a ticket gets it before which no other fits there."""
+    """Given a farm at rest, when a pool has one more, then it is assigned to the first ticket that fits there."""
     snapshot, now = at_some_time(farm, happenings, rest=True)
     giving = [pool for pool in snapshot.pools.values() if snapshot.records[pool.name].mode is not PoolMode.DRAINING]
     if not giving:

@@ -57,8 +57,8 @@ def test_on_demand_tickets_go_to_the_next_capable_pool(mode: PoolMode) -> None:
     assert of_kind(steps, StartResource) == [StartResource("second", 1)]
 
 
-def test_a_wish_counts_in_the_plan_that_decides_it() -> None:
-    """Given a pause that nobody has decided yet, when planned, then nothing starts in that very plan."""
+def test_an_intent_counts_in_the_plan_that_decides_it() -> None:
+    """Given a pause that is not decided yet, when planned, then nothing starts in that plan."""
     documents = a_record(EAGER), a_pool_intent(1, IntentKind.PAUSE_POOL)
     assert steps_of([EAGER], *documents) == [ChangePool("vm", 1), DropIntent(1)]
 
@@ -66,8 +66,8 @@ def test_a_wish_counts_in_the_plan_that_decides_it() -> None:
 # Pause
 
 
-def test_what_is_there_is_given_by_a_paused_pool() -> None:
-    """Given a paused pool with a spare, when a ticket waits, then it gets the spare."""
+def test_what_is_there_is_assigned_by_a_paused_pool() -> None:
+    """Given a paused pool with a spare, when a ticket waits, then it is assigned the spare."""
     documents = record(mode=PAUSED), a_resource(1, EAGER), a_ticket(1, "a")
     assert steps_of([EAGER], *documents) == [Assign(1, 1)]
 
@@ -82,7 +82,7 @@ def test_what_is_used_up_goes_in_a_paused_pool() -> None:
 
 
 def test_what_is_free_goes_when_a_pool_drains() -> None:
-    """Given spares and idle resources, when their pool drains, then they go and nobody gets them."""
+    """Given spares and idle resources, when their pool drains, then they are deleted and not assigned."""
     reusing = a_pool(tags={"a": 0}, reuse_opportunity_time=1000)
     documents = record(reusing, mode_reason="old image"), a_resource(1, reusing), a_released_resource(2, reusing)
     steps = steps_of([reusing], *documents, a_ticket(1, "a"), a_ticket(2, "a", sandbox="s"))
@@ -91,7 +91,7 @@ def test_what_is_free_goes_when_a_pool_drains() -> None:
 
 
 def test_what_is_taken_stays_until_its_ticket_is_closed() -> None:
-    """Given a draining pool that reuses, when a ticket holds a resource, then it stays; once closed, it goes."""
+    """Given a draining pool that reuses, when a ticket holds a resource, then it stays; once closed, it is deleted."""
     reusing = a_pool(reuse_opportunity_time=1000)
     assert steps_of([reusing], record(reusing), a_resource(1, reusing), an_assigned_ticket(1, 1)) == []
     steps = steps_of([reusing], record(reusing), a_resource(1, reusing), a_closed_ticket(1, 1))
@@ -99,7 +99,7 @@ def test_what_is_taken_stays_until_its_ticket_is_closed() -> None:
 
 
 @pytest.mark.parametrize("state", [ResourceState.STARTING, ResourceState.RELEASING])
-def test_what_comes_serves_nobody_when_its_pool_drains(state: ResourceState) -> None:
+def test_what_comes_serves_no_ticket_when_its_pool_drains(state: ResourceState) -> None:
     """Given a draining on-demand pool with a resource on its way, when a ticket waits, then another pool starts one."""
     documents = record(FIRST), a_resource(1, FIRST, state), a_ticket(1, "gpu")
     assert steps_of([FIRST, SECOND], *documents) == [StartResource("second", 1)]
@@ -126,7 +126,7 @@ def test_it_is_noted_once_when_the_last_resource_is_gone() -> None:
 
 
 def test_a_pool_that_left_the_file_drains_too() -> None:
-    """Given a pool that vanished, when it drains, then what is free in it goes."""
+    """Given a pool that vanished, when it drains, then its free resources are deleted."""
     steps = steps_of([], record(), a_resource(1, EAGER))
     assert steps == [RequestDelete(1, DRAINED), StartDelete(1)]
 
@@ -138,7 +138,7 @@ def wish(kind: IntentKind, **fields):
     return a_pool_intent(1, kind, by="alice", reason="why", **fields)
 
 
-def test_a_wish_stands_in_the_record_with_who_when_and_why() -> None:
+def test_an_intent_is_in_the_record_with_its_author_time_and_reason() -> None:
     """Given an active pool, when it shall drain, then its record says so."""
     changed = change_mode(a_record(EAGER), wish(IntentKind.DRAIN_POOL, until=NOW + 60), NOW)
     found = (changed.mode, changed.mode_since, changed.mode_by, changed.mode_reason, changed.drain_until)
@@ -154,7 +154,7 @@ def test_resuming_ends_all_of_it() -> None:
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
 
 
-def test_the_event_of_a_drain_tells_its_deadline() -> None:
+def test_the_event_of_a_drain_contains_its_deadline() -> None:
     """Given an active pool, when it drains with a deadline, with another, and is resumed, then the events say so."""
     pool = a_record(EAGER)
     for until in (NOW + 60, None, NOW + 90):
@@ -165,8 +165,8 @@ def test_the_event_of_a_drain_tells_its_deadline() -> None:
 
 
 @pytest.mark.parametrize("kind", [IntentKind.PAUSE_POOL, IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL])
-def test_the_same_wish_again_changes_nothing(kind: IntentKind) -> None:
-    """Given a wish that was fulfilled, when it comes again later, then the record stays the same object."""
+def test_the_same_intent_again_changes_nothing(kind: IntentKind) -> None:
+    """Given an intent that was decided, when it comes again later, then the record stays the same object."""
     changed = change_mode(record(mode=PAUSED), wish(kind), NOW)
     assert change_mode(changed, wish(kind), NOW + 50) is changed
 
@@ -182,8 +182,8 @@ def test_a_pause_does_not_end_a_drain() -> None:
     assert change_mode(record(), wish(IntentKind.PAUSE_POOL), NOW) == record()
 
 
-def test_a_wish_for_an_unknown_pool_is_dropped() -> None:
-    """Given no such pool, when planned, then the wish goes and nothing else happens."""
+def test_an_intent_for_an_unknown_pool_is_dropped() -> None:
+    """Given no such pool, when planned, then the intent is dropped and nothing else happens."""
     assert steps_of([], a_pool_intent(1, IntentKind.DRAIN_POOL, "nowhere")) == [DropIntent(1)]
 
 

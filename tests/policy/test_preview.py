@@ -76,7 +76,7 @@ def test_the_same_file_makes_no_difference() -> None:
     assert not found.stranded, "ticket 1 waits in vain with the file and without it"
 
 
-def test_a_larger_pool_tells_what_it_starts_at_once_and_how_far_it_grows() -> None:
+def test_a_larger_pool_shows_what_it_starts_at_once_and_how_far_it_grows() -> None:
     found = look(
         [a_pool(max=2, max_prealloc=1)],
         [a_pool(max=9, max_prealloc=5, max_starting=2, start_delay=30)],
@@ -104,7 +104,7 @@ def test_a_new_pool_serves_who_waited_in_vain() -> None:
     assert not found.stranded
 
 
-def test_what_is_stopped_is_told_with_its_reason() -> None:
+def test_what_is_stopped_is_shown_with_its_reason() -> None:
     """Given an idle resource for reuse, when its pool is to reuse none, then it is deleted at once."""
     found = look([a_pool(reuse_opportunity_time=600)], [a_pool()], a_released_resource(1))
     reason = "released, and its pool does not reuse (reuse_opportunity_time is 0)"
@@ -112,7 +112,7 @@ def test_what_is_stopped_is_told_with_its_reason() -> None:
     assert pool_of(found).now.stops == ()
 
 
-def test_a_ticket_that_would_fail_is_told() -> None:
+def test_a_ticket_that_would_fail_is_shown() -> None:
     """Given a taken resource that failed a livecheck, when one failure is to be enough, then its ticket fails."""
     checked = a_resource(1, check_failed_count=1)
     found = look([a_pool()], [a_pool(livecheck_attempts=1)], checked, an_assigned_ticket(7, 1))
@@ -121,7 +121,7 @@ def test_a_ticket_that_would_fail_is_told() -> None:
 
 
 def test_what_is_left_of_a_pool_that_is_not_in_the_file_is_stranded() -> None:
-    """Given a pool with all kinds of resources, when it leaves the file, then what is free stays, for nobody's sake."""
+    """Given a pool with all kinds of resources, when it leaves the file, then its free resources stay, unused."""
     farm = [a_pool(tags={"a": 0}, max_prealloc=1)]
     taken, free = a_resource(1, farm[0]), a_resource(2, farm[0])
     starting, going = a_resource(3, farm[0], ResourceState.STARTING), a_resource(4, farm[0], ResourceState.DELETING)
@@ -151,7 +151,7 @@ def test_tags_that_no_pool_gives_any_more_strand_who_waits_and_who_has_one() -> 
     assert pool_of(found).old_tags == 1
 
 
-def test_who_gets_the_last_of_what_there_is_does_not_wait_in_vain() -> None:
+def test_a_ticket_that_gets_the_last_resource_does_not_wait_in_vain() -> None:
     """Given two tickets and one spare with the tag, when no pool gives it any more, then the second is stranded."""
     before = [a_pool(tags={"a": 0}, max=1, max_prealloc=1)]
     starting = a_resource(1, before[0], ResourceState.STARTING)
@@ -159,7 +159,7 @@ def test_who_gets_the_last_of_what_there_is_does_not_wait_in_vain() -> None:
     assert [group.tickets for group in found.waiting] == [(2,)]
 
 
-def test_a_pool_that_may_start_nothing_serves_nobody() -> None:
+def test_a_pool_that_may_start_nothing_serves_no_ticket() -> None:
     farm = [a_pool(tags={"a": 0}, max_prealloc=1, max=1)]
     taken = a_resource(1, farm[0]), an_assigned_ticket(1, 1)
     for options in ({"max": 0}, {"max_prealloc": 0}, {"max_starting": 0}):
@@ -201,8 +201,8 @@ def test_a_slip_in_the_number_of_spares_costs_nothing() -> None:
 
 
 @given(st.data())
-def test_what_is_told_is_what_the_next_pass_does_with_the_file_in_place(data: st.DataObject) -> None:
-    """Given any farm and any new pools, when put in place, then the pass starts and stops what was told."""
+def test_what_is_shown_is_what_the_next_pass_does_with_the_file_in_place(data: st.DataObject) -> None:
+    """Given any farm and any new pools, when put in place, then the pass starts and stops what was shown."""
     before, after = data.draw(pools()), data.draw(pools())
     living = farm_of(before, *(one for one in data.draw(documents(before)) if not is_over(one)))
     found = preview(living, after, NOW)
@@ -228,7 +228,7 @@ def test_what_is_told_is_what_the_next_pass_does_with_the_file_in_place(data: st
 
 @given(st.data())
 def test_the_file_that_is_in_place_makes_no_difference(data: st.DataObject) -> None:
-    """Given any farm, when the pools in force are looked at, then nothing differs and nobody is stranded."""
+    """Given any farm, when the pools in force are looked at, then nothing differs and nothing is stranded."""
     farm = data.draw(pools())
     found = preview(farm_of(farm, *data.draw(documents(farm))), farm, NOW)
     assert not any(pool.differs for pool in found.pools)
@@ -236,7 +236,7 @@ def test_the_file_that_is_in_place_makes_no_difference(data: st.DataObject) -> N
 
 
 @given(st.data())
-def test_who_is_said_to_wait_in_vain_gets_nothing_however_the_pools_grow(data: st.DataObject) -> None:
+def test_a_ticket_shown_as_waiting_in_vain_is_assigned_nothing_however_the_pools_grow(data: st.DataObject) -> None:
     """Given any farm, when resources come and go again and again, then who is stranded still waits."""
     before, after = data.draw(pools()), data.draw(pools())
     living = farm_of(before, *(one for one in data.draw(documents(before)) if not is_over(one)))

@@ -1,4 +1,4 @@
-"""Step 1: closed tickets let go."""
+"""Step 1: closed tickets release their resources."""
 
 from functions.policy.plan.steps import Assign, FailTicket, Release, RequestDelete, Settle, StartDelete
 from functions.policy.transitions.hook_results import fold_resource
@@ -22,12 +22,12 @@ VM = a_pool(reuse_opportunity_time=1000)
 WITH_HOOK = a_pool(reuse_opportunity_time=1000, cmd_release="release")
 
 
-def test_a_closed_ticket_lets_its_resource_go() -> None:
-    """Given a CLOSED ticket with an UP resource, when planned, then it lets go and does not settle yet."""
+def test_a_closed_ticket_releases_its_resource() -> None:
+    """Given a CLOSED ticket with an UP resource, when planned, then it is released and does not settle yet."""
     assert steps_of([VM], a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, False)]
 
 
-def test_with_cmd_release_letting_go_takes_the_hook() -> None:
+def test_with_cmd_release_a_release_takes_the_hook() -> None:
     """Given a pool with cmd_release, when planned, then the hook is to run, reuse on or off."""
     without_reuse = a_pool(cmd_release="release")
     assert steps_of([WITH_HOOK], a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, True)]
@@ -39,7 +39,7 @@ def test_the_hook_of_a_pool_that_left_the_file_still_runs() -> None:
     assert steps_of([], a_record(WITH_HOOK), a_closed_ticket(1, 1), a_resource(1)) == [Release(1, 1, True)]
 
 
-def test_what_its_client_called_bad_goes_and_nobody_gets_it() -> None:
+def test_what_its_client_calls_bad_is_deleted_and_not_assigned() -> None:
     """Given a pool that reuses, when a ticket is closed as bad, then its resource is deleted in the same plan."""
     closed = a_closed_ticket(1, 1, sandbox="s", bad="disk full")
     steps = steps_of([VM], closed, a_resource(1), a_ticket(2, sandbox="s"))
@@ -70,7 +70,7 @@ def test_a_resource_that_is_gone_can_be_called_bad() -> None:
     assert of_kind(steps_of([VM], a_closed_ticket(1, None, bad="why")), Assign, RequestDelete) == []
 
 
-def test_a_ticket_that_let_go_settles() -> None:
+def test_a_ticket_that_released_its_resource_settles() -> None:
     """Given the resource says that this ticket let it go, when planned, then the ticket settles, in either state."""
     for state in (ResourceState.UP, ResourceState.RELEASING):
         resource = a_released_resource(1, VM, state=state, released_ticket=1)
@@ -83,13 +83,13 @@ def test_a_closed_ticket_that_never_had_a_resource_settles() -> None:
 
 
 def test_a_closed_ticket_settles_when_its_resource_is_gone_or_going() -> None:
-    """Given a resource past UP or no longer there, when planned, then there is nothing to let go."""
+    """Given a resource past UP or no longer there, when planned, then there is nothing to release."""
     assert steps_of([VM], a_closed_ticket(1, 1)) == [Settle(1)]
     for state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING):
         assert Settle(1) in steps_of([VM], a_closed_ticket(1, 1), a_resource(1, VM, state))
 
 
-def test_a_late_settling_never_lets_go_what_another_ticket_has() -> None:
+def test_a_late_settling_never_releases_what_another_ticket_has() -> None:
     """Given two closed tickets of which the resource names only the later, when a third has it, then both settle."""
     documents = (
         a_closed_ticket(1, 1),
@@ -101,7 +101,7 @@ def test_a_late_settling_never_lets_go_what_another_ticket_has() -> None:
 
 
 def test_open_and_failed_tickets_let_nothing_go() -> None:
-    """Given an OPEN ticket, a waiting one and a FAILED one, when planned, then nothing is let go or settled."""
+    """Given an OPEN ticket, a waiting one and a FAILED one, when planned, then nothing is released or settled."""
     documents = (
         an_assigned_ticket(1, 1),
         a_ticket(2, "ppc"),

@@ -76,7 +76,7 @@ def test_a_dead_resource_whose_release_begins_in_this_plan_is_left_to_the_next()
 
 
 def test_without_reuse_a_released_resource_is_removed() -> None:
-    """Given reuse_opportunity_time 0, when a resource was released, then it goes, let go earlier or in this plan."""
+    """Given reuse_opportunity_time 0, when a resource was released, in this plan or before, then it is deleted."""
     pool = a_pool(reuse_opportunity_time=0)
     reason = "released, and its pool does not reuse (reuse_opportunity_time is 0)"
     assert requested(a_released_resource(1), pools=[pool]) == [RequestDelete(1, reason)]
@@ -88,7 +88,7 @@ def test_without_reuse_a_released_resource_is_removed() -> None:
 
 
 def test_a_released_resource_stays_for_its_sandbox_as_long_as_its_pool_says() -> None:
-    """Given reuse_opportunity_time 60, when it is idle for 59 s, then it stays; after 61 s it goes."""
+    """Given reuse_opportunity_time 60, when it is idle for 59 s, then it stays; after 61 s it is deleted."""
     assert requested(a_released_resource(1, released_at=NOW - 59)) == []
     assert requested(a_released_resource(1, released_at=NOW - 61)) == [
         RequestDelete(1, "idle for 61 s, longer than reuse_opportunity_time")
@@ -96,7 +96,7 @@ def test_a_released_resource_stays_for_its_sandbox_as_long_as_its_pool_says() ->
 
 
 def test_reuse_ends_a_time_after_the_first_taking() -> None:
-    """Given reuse_max_time 3600, when it was first taken 3599 s ago, then it stays; after 3601 s it goes."""
+    """Given reuse_max_time 3600, when it was first taken 3599 s ago, then it stays; after 3601 s it is deleted."""
     assert requested(a_released_resource(1, sandboxed_since=NOW - 3599)) == []
     assert requested(a_released_resource(1, sandboxed_since=NOW - 3601)) == [
         RequestDelete(1, "first taken 3601 s ago, longer than reuse_max_time")
@@ -110,7 +110,7 @@ def test_reuse_max_time_0_is_no_limit() -> None:
 
 
 def test_reuse_max_count_limits_the_number_of_reuses() -> None:
-    """Given reuse_max_count 2, when it was released 2 times, then it stays; after 3 times it goes."""
+    """Given reuse_max_count 2, when it was released 2 times, then it stays; after 3 times it is deleted."""
     pool = a_pool(reuse_opportunity_time=60, reuse_max_count=2)
     assert requested(a_released_resource(1, releases_counter=2), pools=[pool]) == []
     assert requested(a_released_resource(1, releases_counter=3), pools=[pool]) == [
@@ -123,8 +123,8 @@ def test_reuse_max_count_0_is_no_limit() -> None:
     assert requested(a_released_resource(1, releases_counter=1000)) == []
 
 
-def test_what_is_let_go_in_this_plan_is_judged_in_this_plan() -> None:
-    """Given a resource first taken too long ago, when its ticket lets go without a hook, then it goes, not on."""
+def test_what_is_released_in_this_plan_is_judged_in_this_plan() -> None:
+    """Given a resource first taken too long ago, when it is released without a hook, then it is deleted at once."""
     documents = (
         a_closed_ticket(1, 1, sandbox="mine"),
         a_resource(1, sandbox="mine", sandboxed_since=NOW - 4000, releases_counter=1, released_ticket=90),
@@ -153,8 +153,8 @@ ON_DEMAND = a_pool("gpu", tags_on_demand={"gpu": 0}, tags={"x86": 0}, max=10)
 NOBODY = "no waiting ticket needs it, and its pool starts on demand only"
 
 
-def test_an_on_demand_spare_that_nobody_waits_for_is_removed() -> None:
-    """Given no waiting ticket, when an on-demand pool has a fresh spare, then it goes."""
+def test_an_on_demand_spare_without_a_waiting_ticket_is_removed() -> None:
+    """Given no waiting ticket, when an on-demand pool has a fresh spare, then it is deleted."""
     assert requested(a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOBODY)]
 
 
@@ -181,13 +181,13 @@ def test_a_surplus_spare_that_fails_its_livecheck_goes_before_a_healthy_one() ->
 
 
 def test_released_resources_of_on_demand_pools_are_no_surplus() -> None:
-    """Given a resource kept for its sandbox, when nobody waits, then it stays as long as in any pool."""
+    """Given a resource kept for its sandbox, when no ticket waits, then it stays as long as in any pool."""
     pool = a_pool("gpu", tags_on_demand={"gpu": 0}, reuse_opportunity_time=60)
     assert requested(a_released_resource(1, pool), pools=[pool]) == []
 
 
 def test_spares_of_other_pools_are_never_surplus() -> None:
-    """Given more fresh spares than max_prealloc, when nobody waits, then they stay."""
+    """Given more fresh spares than max_prealloc, when no ticket waits, then they stay."""
     pool = a_pool(max_prealloc=1)
     assert steps_of([pool], a_resource(1), a_resource(2), a_resource(3)) == []
 
@@ -206,7 +206,7 @@ def test_the_resources_of_a_vanished_pool_live_on_by_its_last_options() -> None:
 
 
 def test_a_vanished_pool_still_serves_tickets() -> None:
-    """Given a spare of a pool that left the file, when a ticket matches, then it gets it."""
+    """Given a spare of a pool that left the file, when a ticket matches, then it is assigned the spare."""
     assert steps_of([], a_record(REUSING), a_resource(1), a_ticket(1)) == [Assign(1, 1)]
 
 
@@ -276,7 +276,7 @@ def test_an_intent_for_what_is_going_or_gone_is_void(state: ResourceState) -> No
 
 
 def test_two_intents_for_one_resource_are_decided_once() -> None:
-    """Given two intents for the same resource, when planned, then one removal stands in the plan."""
+    """Given two intents for the same resource, when planned, then the plan contains one removal."""
     assert steps_of([REUSING], an_intent(1, 5), an_intent(2, 5), a_resource(5)) == [
         RequestDelete(5, "deleted by an operator", Actor.OPERATOR),
         DropIntent(1),
@@ -286,7 +286,7 @@ def test_two_intents_for_one_resource_are_decided_once() -> None:
 
 
 def test_unused_only_deletes_what_is_up_free_and_healthy() -> None:
-    """Given unused_only, when the resource is UP, free and its last check was good, then it goes."""
+    """Given unused_only, when the resource is UP, free and its last check was good, then it is deleted."""
     assert RequestDelete(5, "deleted by an operator", Actor.OPERATOR) in steps_of(
         [REUSING], an_intent(1, 5, unused_only=True), a_released_resource(5)
     )
@@ -308,8 +308,8 @@ def test_unused_only_spares_everything_else(documents) -> None:
     assert steps_of([REUSING], an_intent(1, 5, unused_only=True), *documents) == [DropIntent(1)]
 
 
-def test_what_was_let_go_in_this_plan_counts_as_unused() -> None:
-    """Given unused_only and a closed ticket without hook, when planned, then the resource goes."""
+def test_what_was_released_in_this_plan_counts_as_unused() -> None:
+    """Given unused_only and a closed ticket without hook, when planned, then the resource is deleted."""
     steps = steps_of([REUSING], an_intent(1, 5, unused_only=True), a_closed_ticket(2, 5), a_resource(5))
     assert steps == [
         Release(2, 5, False),
@@ -329,14 +329,14 @@ def test_a_resource_whose_release_begins_in_this_plan_is_only_marked() -> None:
     ]
 
 
-def test_what_is_removed_is_not_given_away() -> None:
+def test_what_is_removed_is_not_assigned() -> None:
     """Given an intent for the only free resource, when a ticket waits, then it waits on."""
     steps = steps_of([REUSING], an_intent(1, 5), a_resource(5), a_ticket(1))
     assert of_kind(steps, Assign) == []
 
 
 def test_several_reasons_make_one_removal() -> None:
-    """Given an intent, dead livechecks and an expired reuse at once, when planned, then the first reason stands."""
+    """Given an intent, dead livechecks and an expired reuse at once, when planned, then the first reason is used."""
     pool = a_pool(livecheck_attempts=1, reuse_opportunity_time=0, tags_on_demand={"gpu": 0})
     dead = a_released_resource(1, pool, check_failed_count=1)
     assert steps_of([pool], dead) == [RequestDelete(1, "livecheck failed 1 time in a row"), StartDelete(1)]

@@ -46,7 +46,7 @@ def test_a_closed_ticket_without_a_turn_has_its_resource_until_it_is_the_last_th
 
 
 def test_a_failed_ticket_has_nothing() -> None:
-    """Given a FAILED ticket, when asked, then nobody has the resource."""
+    """Given a FAILED ticket, when asked, then no ticket has the resource."""
     assert holder(a_resource(1), an_assigned_ticket(4, 1, state=TicketState.FAILED)) is None
 
 
@@ -58,7 +58,7 @@ def test_of_several_an_open_one_with_the_lowest_id_wins() -> None:
 
 
 def test_a_dropped_ticket_has_nothing_any_more() -> None:
-    """Given a ticket that was dropped, when asked, then its resource is free and can be given away."""
+    """Given a ticket that was dropped, when asked, then its resource is free and can be assigned."""
     snapshot = a_snapshot([], a_resource(1), an_assigned_ticket(4, 1), a_ticket(5))
     snapshot.drop_ticket(4)
     assert snapshot.holder(1) is None

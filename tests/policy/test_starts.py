@@ -62,7 +62,7 @@ def test_a_spare_removed_in_this_plan_is_replaced_in_this_plan() -> None:
     assert starts(EAGER, *documents) == 2
 
 
-def test_a_spare_given_away_in_this_plan_is_replaced_by_the_next() -> None:
+def test_a_spare_assigned_in_this_plan_is_replaced_by_the_next() -> None:
     """Given two spares and a ticket, when planned, then it is served and nothing starts yet."""
     assert steps_of([EAGER], a_resource(1), a_resource(2), a_ticket(1)) == [Assign(1, 1)]
 
@@ -137,5 +137,5 @@ def test_a_pool_that_left_the_file_starts_nothing() -> None:
 
 
 def test_an_on_demand_pool_prepares_nothing() -> None:
-    """Given on-demand tags and max_prealloc, when nobody waits, then max_prealloc is ignored."""
+    """Given on-demand tags and max_prealloc, when no ticket waits, then max_prealloc is ignored."""
     assert steps_of([a_pool(max_prealloc=5, tags_on_demand={"gpu": 0})]) == []

@@ -17,8 +17,8 @@ from state.errors import ImpossibleTransition
 from tests.policy.world import NOW, a_closed_ticket, a_pool, a_released_resource, a_resource, a_ticket
 
 
-def test_a_resource_remembers_its_first_ticket_when_it_is_let_go() -> None:
-    """Given a first ticket, when it lets go, then sandbox and first taking are copied from it and the count is 1."""
+def test_a_resource_remembers_its_first_ticket_when_it_is_released() -> None:
+    """Given a first ticket, when it releases the resource, then sandbox and first taking are copied; the count is 1."""
     resource = release_resource(a_resource(1), a_closed_ticket(7, 1, sandbox="s", assigned_at=NOW - 30), False, NOW)
     assert resource.state is ResourceState.UP
     assert (resource.sandbox, resource.sandboxed_since) == ("s", NOW - 30)
@@ -27,33 +27,33 @@ def test_a_resource_remembers_its_first_ticket_when_it_is_let_go() -> None:
 
 
 def test_later_tickets_leave_sandbox_and_first_taking_as_they_are() -> None:
-    """Given a reused resource, when it is let go again, then only count, time and ticket change."""
+    """Given a reused resource, when it is released again, then only count, time and ticket change."""
     before = a_released_resource(1, sandbox="s")
     after = release_resource(before, a_closed_ticket(7, 1, sandbox="s"), False, NOW)
     assert after == before.replace(releases_counter=2, released_at=NOW, released_ticket=7, history=after.history)
 
 
 def test_with_a_hook_letting_go_begins_a_release_run() -> None:
-    """Given cmd_release, when a ticket lets go, then the resource is RELEASING and names the run by its count."""
+    """Given cmd_release, when a ticket releases it, then the resource is RELEASING and names the run by its count."""
     resource = release_resource(a_released_resource(17, releases_counter=2), a_closed_ticket(7, 17), True, NOW)
     assert resource.state is ResourceState.RELEASING
     assert resource.run == Run(id="000017_release_3", kind=HookKind.RELEASE, started_at=NOW)
 
 
 def test_letting_go_twice_changes_nothing() -> None:
-    """Given the ticket was let go already, when it is done again, then the resource is the same."""
+    """Given the ticket has released it already, when it is done again, then the resource is the same."""
     once = release_resource(a_resource(1), a_closed_ticket(7, 1), False, NOW)
     assert release_resource(once, a_closed_ticket(7, 1), False, NOW + 5) is once
 
 
-def test_an_assigned_ticket_tells_all_about_its_resource() -> None:
+def test_an_assigned_ticket_contains_the_facts_of_its_resource() -> None:
     """Given a resource with data, when assigned, then the ticket has its id, name, pool, data and the time."""
     ticket = assign_ticket(a_ticket(1, sandbox="s"), a_resource(5, data=b"\x00ip\n"), "random", NOW)
     assert (ticket.resource, ticket.resource_name, ticket.pool, ticket.output) == (5, "vm_5", "vm", b"\x00ip\n")
     assert (ticket.assigned_at, ticket.sandbox, ticket.state) == (NOW, "s", TicketState.OPEN)
 
 
-def test_a_ticket_without_sandbox_gets_a_random_one() -> None:
+def test_a_ticket_without_sandbox_is_assigned_a_random_one() -> None:
     """Given no sandbox, when assigned, then the random text is its sandbox; without data its output is empty."""
     ticket = assign_ticket(a_ticket(1), a_resource(5), "random", NOW)
     assert (ticket.sandbox, ticket.output) == ("random", b"")

@@ -32,7 +32,7 @@ Document = Ticket | Resource | PoolRecord | Intent
 
 
 def a_pool(name: str = "vm", **options: Any) -> Pool:
-    """A pool that prepares nothing unless told to, and whose hooks do not matter."""
+    """A pool that prepares nothing unless set otherwise, and whose hooks do not matter."""
     return Pool(**{"name": name, "cmd_new": "new", "cmd_delete": "delete", "max_prealloc": 0, **options})
 
 
@@ -59,7 +59,7 @@ def a_closed_ticket(id: int, resource: int | None, **fields: Any) -> Ticket:
 
 
 def a_resource(id: int, pool: Pool | str = "vm", state: ResourceState = ResourceState.UP, **fields: Any) -> Resource:
-    """A resource with the tags of its pool, UP unless told otherwise, never checked, never taken."""
+    """A resource with the tags of its pool, UP unless set otherwise, never checked, never taken."""
     name, tags = (pool, {}) if isinstance(pool, str) else (pool.name, pool.offers)
     run = Run(id=f"run of {id}", kind=RUN_OF[state], started_at=NOW - 10) if state in RUN_OF else None
     defaults = {"name": f"{name}_{id}", "tags": tags, "id_in_pool": id, "created_at": NOW - 100, "run": run}
@@ -67,7 +67,7 @@ def a_resource(id: int, pool: Pool | str = "vm", state: ResourceState = Resource
 
 
 def a_released_resource(id: int, pool: Pool | str = "vm", sandbox: str = "s", **fields: Any) -> Resource:
-    """A resource that is UP, free, was let go 10 s ago and first taken 100 s ago."""
+    """A resource that is UP, free, was released 10 s ago and first taken 100 s ago."""
     defaults = {
         "sandbox": sandbox,
         "sandboxed_since": NOW - 100,

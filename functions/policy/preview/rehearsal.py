@@ -20,7 +20,7 @@ MOST_RESOURCES = 20_000
 
 
 def rehearse_pass(snapshot: Snapshot, now: float) -> list[Step]:
-    """The steps of the next pass, in their order. Afterwards the snapshot is as the pass leaves it, with hooks running."""
+    """The steps of the next pass, in their order. Afterwards the snapshot is as that pass leaves it, hooks running."""
     steps: list[Step] = []
     for _ in range(ROUNDS):
         decided = plan(snapshot, now)
