@@ -182,9 +182,9 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
     for resource in found.resources.values():
         if resource.state is not ResourceState.ENDED:
             users.setdefault(f"pools/{resource.pool}.json", resource.id)
-    told = {*found.records, *found.corrupt, *found.unreadable}
-    told |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
-    for file in sorted(users.keys() - told):
+    existing = {*found.records, *found.corrupt, *found.unreadable}
+    existing |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
+    for file in sorted(users.keys() - existing):
         sentence = f"it is missing, although resource {users[file]} belongs to this pool"
         repair = "A scheduler creates it again from pools.yaml; repeat what operators had set, such as a pause."
         yield Fault(Kind.MISSING_POOL, file, sentence, repair)

@@ -9,6 +9,7 @@ from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import FailTicket, Release, Settle, StartDelete, Step
 from functions.policy.transitions.outcome import LONGEST_PAUSE
 from functions.policy.transitions.resource import release_resource
+from functions.text import plural
 from state.documents import Actor, Resource, ResourceState
 
 
@@ -50,8 +51,10 @@ def remove(draft: Draft) -> list[Step]:
         steps.append(FailTicket(id, _what_happened(draft, id)))
     for id in sorted(snapshot.intents):
         steps += intents.decide(draft, snapshot.intents[id])
-    steps += intents.end_holds(draft)
-    steps += intents.drain_pools(draft)
+    if snapshot.by_pool.held:
+        steps += intents.end_holds(draft)
+    if draft.records or snapshot.draining():
+        steps += intents.drain_pools(draft)
     for name in snapshot.pool_names():
         pool = snapshot.options_of(name)
         if pool is not None:
@@ -92,7 +95,7 @@ def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
     for id in sorted(found):
         resource = draft.resource(id)
         if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
-            reason = f"livecheck failed {_times(resource.check_failed_count)} in a row"
+            reason = f"livecheck failed {plural(resource.check_failed_count, 'time')} in a row"
             steps += draft.request_delete(resource, reason)
     return steps
 
@@ -149,7 +152,7 @@ def _why_not_reused(resource: Resource, pool: Pool, now: float) -> str | None:
     if pool.reuse_max_time and _is_over(since, pool.reuse_max_time, now):
         return f"first taken {_span(since, now)} ago, longer than reuse_max_time"
     if pool.reuse_max_count and resource.releases_counter > pool.reuse_max_count:
-        return f"reused {_times(resource.releases_counter - 1)} (reuse_max_count)"
+        return f"reused {plural(resource.releases_counter - 1, 'time')} (reuse_max_count)"
     return None
 
 
@@ -179,7 +182,3 @@ def _is_over(since: float, span: float, now: float) -> bool:
 
 def _span(since: float, now: float) -> str:
     return "an unknown time (the clock was set back)" if since > now else f"{now - since:.0f} s"
-
-
-def _times(number: int) -> str:
-    return "1 time" if number == 1 else f"{number} times"
