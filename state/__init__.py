@@ -1,4 +1,4 @@
-"""Everything that lasts. Start here: the contract in ten lines.
+"""The durable documents and the store that holds them. Start here: the contract in ten lines.
 
 1. A store holds documents (`documents.py`): tickets, resources, pool records, intents, agents. A key finds each one.
 2. `open_store` is the only door (`restore` fills an empty store). `store.py` is the protocol; `files/` implements it.

@@ -1,6 +1,6 @@
-"""Which event takes a ticket, a resource or an agent from which state to which: a table each, anything else raises.
+"""The state machines of tickets, resources and agents: one table each; any other event raises ImpossibleTransition.
 
-The words of the events stand in the histories of documents and in the files of events, too.
+The words of the events are also in the histories of documents and in the log of events.
 """
 
 from enum import StrEnum
@@ -10,16 +10,20 @@ from state.errors import ImpossibleTransition
 
 
 class TicketEvent(StrEnum):
+    """Events of a ticket."""
+
     TAKE = "taken"
-    """How it begins, out of no state."""
+    """Its first event, from no state."""
     ASSIGN = "assigned"
     FAIL = "failed"
     CLOSE = "closed"
 
 
 class ResourceEvent(StrEnum):
+    """Events of a resource."""
+
     START_BEGAN = "start began"
-    """How it begins, out of no state."""
+    """Its first event, from no state."""
     START_SUCCEEDED = "start succeeded"
     START_FAILED = "start failed"
     START_CUT_OFF = "start cut off"
@@ -28,15 +32,15 @@ class ResourceEvent(StrEnum):
     RELEASE_SUCCEEDED = "release succeeded"
     RELEASE_FAILED = "release failed"
     CHECK_FAILED = "livecheck failed"
-    """The first of a row."""
+    """The first failure in a row."""
     CHECK_GOOD = "livecheck good again"
     HELD = "held"
-    """An operator keeps it for a while."""
+    """An operator holds it until a deadline."""
     HOLD_ENDED = "hold ended"
     RELEASE_FAILED_HELD = "release failed while held"
-    """It is to be deleted when it is held no more."""
+    """It will be deleted when its hold ends."""
     DELETE_AFTER_RUN = "delete planned"
-    """Asked for while a hook runs; it is to be deleted when that has ended."""
+    """Requested while a hook runs; it will be deleted when that has ended."""
     DELETE_REQUESTED = "delete asked"
     DELETE_BEGAN = "delete began"
     DELETE_SUCCEEDED = "delete succeeded"
@@ -45,26 +49,28 @@ class ResourceEvent(StrEnum):
 
 
 class PoolEvent(StrEnum):
-    """What becomes of a pool. Words only: what a pool may do is told by its record."""
+    """Events of a pool. They are words only: its record says what a pool may do."""
 
     CONFIGURED = "configured"
-    """It stands in the file, for the first time or again."""
+    """It is in pools.yaml, for the first time or again."""
     CHANGED = "options changed"
     LEFT = "left the file"
     STARTS_FAIL = "starts fail"
     """It pauses, longer after each failure."""
     STARTS_SUCCEED = "starts succeed again"
     RETRIED = "tries again"
-    """Its pause after failed starts is forgotten."""
+    """An operator ended its pause after failed starts."""
     MODE_CHANGED = "mode changed"
-    """What operators let it do."""
+    """An operator paused, drained or resumed it."""
     DRAINED = "drained"
-    """Its last resource is gone."""
+    """Its last resource was deleted."""
 
 
 class AgentEvent(StrEnum):
+    """Events of an agent."""
+
     MADE = "made"
-    """How it begins, out of no state."""
+    """Its first event, from no state."""
     RESOURCE_CAME = "resource came"
     PREPARED = "prepared"
     PREPARE_FAILED = "prepare failed"

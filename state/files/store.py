@@ -4,7 +4,7 @@ Readers take no lock and see the old or the new document. A writer publishes eac
 several documents is a sequence that can be repeated.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticke
 from state.errors import UnreadableDocument
 from state.files import checksum, layout
 from state.files.archive import ArchivedFolder
-from state.files.changes import FolderChanges, KeyOf
 from state.files.check.survey import survey
 from state.files.corruption import FileCorruption
 from state.files.disk import Disk, Refused
@@ -23,8 +22,35 @@ from state.files.leader import LeaderLease, has_leader
 from state.files.quarantine import Quarantine
 from state.files.samples import SampleFiles
 from state.host.machine import stamp_of
-from state.store import Batch, Contents, Put, Shown, Swept, Update
+from state.host.watch import FolderWatch
+from state.store import Batch, ChangedKeys, Contents, Put, Shown, Swept, Update
 from state.survey import Survey
+
+KeyOf = Callable[[str], int | str | None]
+"""The key in a file's name, None when no document has this name."""
+
+
+class FolderChanges:
+    """See `state.store.Changes`. `folders` are, by kind, a folder and how its names are turned into keys."""
+
+    def __init__(self, folders: Mapping[str, tuple[Path, KeyOf]], own: Sequence[str]) -> None:
+        self._watch = FolderWatch({kind: folder for kind, (folder, _) in folders.items()}, own)
+        self._key_of = {kind: key_of for kind, (_, key_of) in folders.items()}
+
+    def wait(self, seconds: float | None = None) -> ChangedKeys:
+        changes: ChangedKeys = {}
+        for kind, names in self._watch.wait(seconds).items():
+            if names is None:
+                changes[kind] = None
+            elif keys := {key for name in names if (key := self._key_of[kind](name)) is not None}:
+                changes[kind] = keys
+        return changes
+
+    def fileno(self) -> int:
+        return self._watch.fileno()
+
+    def close(self) -> None:
+        self._watch.close()
 
 
 class FileStore:
