@@ -43,6 +43,10 @@ _OPTIONS = {name: option for name, option in values.options_of(AgentGroup).items
 _Period = Annotated[float, Meta(ge=0.1, le=10**12)]
 
 
+FILE_NAMES = ("agents.yaml", "config.yaml")
+"""The names that the file may have; if both exist, the first is used."""
+
+
 class AgentsFile(msgspec.Struct, frozen=True, kw_only=True):
     """The groups of an agents.yaml by name, in the order of the file, and its probable mistakes.
 
@@ -59,8 +63,7 @@ _FILE_OPTIONS = {"period": values.options_of(AgentsFile)["period"]}
 
 def agents_file(config_dir: Path) -> Path:
     """Where the agents are configured: `agents.yaml`, or `config.yaml`, the name that it has in resalloc."""
-    old = config_dir / "config.yaml"
-    path = config_dir / "agents.yaml"
+    path, old = (config_dir / name for name in FILE_NAMES)
     return old if old.exists() and not path.exists() else path
 
 

@@ -7,12 +7,11 @@ document is written before its ticket is created and deleted after the ticket wa
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from config.agents import AgentGroup, AgentsFile, agents_file, load_agents
+from config.agents import FILE_NAMES, AgentGroup, AgentsFile, agents_file, load_agents
 from config.errors import ConfigError
 from functions.logfields import of_agent, of_group, of_problem
 from functions.policy.plan.agents import (
@@ -36,7 +35,7 @@ from functions.policy.transitions.run_id import AgentHook, Consumer, RunId, find
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.hook_runs import HookRun, RunNumbers, agent_run, converge_run
 from functions.timed.leader import SHOWN_FAULTS, Leader
-from functions.timed.pools_file import stamp
+from functions.timed.pools_file import Stamp, stamp
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
 from state.store import Batch, Put
@@ -62,19 +61,19 @@ class Groups:
         self._answers = 0
         self.numbers = RunNumbers()
         self._loaded = False
-        self._seen: tuple[Path, tuple[int, int, int] | None] | None = None
+        self._seen: list[Stamp | None] = []
         self._due = float("-inf")
 
     def reload(self, leader: Leader) -> None:
         """Read agents.yaml if it changed; a broken one keeps the last good one in force."""
-        path = agents_file(leader.settings.config_dir)
-        seen = path, stamp(path)
+        folder = leader.settings.config_dir
+        seen = [stamp(folder / name) for name in FILE_NAMES]
         if seen == self._seen:
             return
         self._seen = seen
         leader.mirror.changed = True
         try:
-            file = load_agents(leader.settings.config_dir)
+            file = load_agents(folder)
         except ConfigError as error:
             faults = tuple(map(str, error.problems))
             if leader.config.agent_faults != faults:
@@ -97,7 +96,7 @@ class Groups:
             for warning in file.warnings:
                 log.warning("%s", warning, extra=of_problem(warning))
         if before or self.in_force:
-            log.info("%s: %d groups of agents in force", path, len(self.in_force))
+            log.info("%s: %d groups of agents in force", agents_file(folder), len(self.in_force))
 
     def of(self, agent: Agent) -> AgentGroup:
         """The agent's group; one that left the file keeps its last options."""
