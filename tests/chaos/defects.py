@@ -1,11 +1,12 @@
 """python -m tests.chaos.defects [NAME ...]: breaks the product on purpose, and checks that the chaos tests find it.
 
-Each defect is planted into a copy of the project, one at a time, and tests/chaos is run there until a test fails. The
-exit status is 1 when a defect was not found. A change of the product may move the code that a defect replaces; then
-the pattern must follow.
+Each defect is planted into a copy of the project, one at a time, and the tests that must find it run there until one
+fails. The exit status is 1 when a defect was not found. A change of the product may move the code that a defect
+replaces; then the pattern must follow.
 """
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -22,12 +23,13 @@ NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "build", "var", "__pycache_
 
 @dataclass(frozen=True)
 class Defect:
-    """`pattern` must match at one place of the product, and is replaced there."""
+    """`pattern` must match at one place of the product, and is replaced there. The `module` of tests/chaos finds it."""
 
     name: str
     what: str
     pattern: str
     replacement: str
+    module: str = "test_history.py"
 
 
 DEFECTS = (
@@ -60,36 +62,42 @@ DEFECTS = (
         "the policy does not see that an operator holds a resource",
         r"held = resource\.held_until\b",
         "held = None",
+        "test_model.py",
     ),
     Defect(
         "ignored-bad",
         "a resource that its client called bad is used again",
         r"return None if ticket\.bad is None else f\"",
         'return None if True else f"',
+        "test_model.py",
     ),
     Defect(
         "forgotten-sandbox",
         "a released resource forgets its sandbox",
         r"sandbox=resource\.sandbox if bound else ticket\.sandbox,",
         "sandbox=None,",
+        "test_model.py",
     ),
     Defect(
         "lost-runs",
         "a hook run that was lost with the scheduler is never missed",
         r"(def missing_runs\(.*\n +\"\"\"(?:.|\n)*?\"\"\"\n)",
         r"\1    return []\n",
+        "test_model.py",
     ),
     Defect(
         "write-in-place",
         "a document is written in place instead of being replaced",
         r"(def publish\(.*\n.*\n +with self\.refusals\(path\):\n +)os\.rename\(staged, path\)",
         r"\1path.write_bytes(staged.read_bytes()); staged.unlink()",
+        "test_instants.py",
     ),
     Defect(
         "leaked-descriptor",
         "the scheduler keeps one descriptor of each hook run",
         r"(self\._start_supervisor\(run, lock\)\n +finally:\n +os\.close\(lock\))",
         r"\1; os.open(os.devnull, os.O_RDONLY)",
+        "test_soak.py",
     ),
 )
 
@@ -110,13 +118,13 @@ def main(arguments: list[str]) -> int:
         if options.names and defect.name not in options.names:
             continue
         began = time.monotonic()
-        found = first_failure(defect, options.tests)
+        found = first_failure(defect)
         missed += found is None
         print(f"{defect.name} ({defect.what}): {found or 'NOT FOUND'} ({time.monotonic() - began:.0f} s)", flush=True)
     return 1 if missed else 0
 
 
-def first_failure(defect: Defect, tests: list[str]) -> str | None:
+def first_failure(defect: Defect) -> str | None:
     """The first test that fails, and why, in a copy of the project with this defect; None when all pass."""
     with tempfile.TemporaryDirectory(prefix="defect-") as place:
         copy = Path(place) / "project"
@@ -125,7 +133,14 @@ def first_failure(defect: Defect, tests: list[str]) -> str | None:
         # Tests that plant defects themselves expect a product without one.
         chosen = ["-k", "not planted and not defect", "--hypothesis-profile=thorough"]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "auto", "--dist", "worksteal", *chosen]
-        done = subprocess.run([*command, *tests], cwd=copy, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, f"tests/chaos/{defect.module}"],
+            cwd=copy,
+            env={**os.environ, "COLUMNS": "300"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode == 0:
         return None
     failures = re.findall(r"^(?:FAILED|ERROR) (.+)", done.stdout, re.MULTILINE)
