@@ -107,9 +107,6 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.defects", description="Plant defects.")
     names = [defect.name for defect in DEFECTS]
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {' '.join(names)}")
-    parser.add_argument(
-        "--tests", nargs="+", default=["tests/chaos"], help="what is to find them (default: tests/chaos)"
-    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(names):
         parser.error(f"no such defect: {' '.join(sorted(unknown))}")
