@@ -9,5 +9,5 @@ from tests.chaos import history
 def test_clients_see_a_correct_history_while_every_process_is_killed(seconds: float, seed: int) -> None:
     report = history.run(seconds, seed)
     assert report.faults == []
-    assert report.tried["grants"] > 3 * seconds
+    assert report.tried["grants"] > 10
     assert report.tried["requests without an answer"] > 0
