@@ -1,8 +1,7 @@
-"""Archive: finished documents are moved to the archive.
+"""Archive: moves settled tickets and ended resources to the archive.
 
-Triggered behind the grants, some times a second, since each time two folders have to be synced. What is not archived
-when the scheduler stops, the next one archives. What cannot be moved stays where it is and is tried again; nothing
-waits for it.
+Triggered behind the grants, in batches a few times a second, since each batch syncs two folders. The next scheduler
+archives what this one leaves. A document that cannot be moved stays where it is and is retried; nothing waits for it.
 """
 
 import logging
@@ -18,18 +17,18 @@ log = logging.getLogger(__name__)
 ARCHIVE_PAUSE = 0.2
 """Least seconds between two calls."""
 REFUSED_PAUSE = 10.0
-"""The same while something cannot be moved."""
+"""The same while a document cannot be moved."""
 
 
 class Archivist:
-    """When to archive. `monotonic` gives seconds."""
+    """Decides when to archive. `monotonic` gives seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._due = -math.inf
 
     def archive(self, leader: Leader) -> float:
-        """Archive all that is finished, if it is time; returns when to call again (seconds from now).
+        """Archive all finished documents, if it is time; returns when to call again (seconds from now).
 
         Raises StoreFrozen.
         """
@@ -45,28 +44,28 @@ class Archivist:
 
 
 def archive(leader: Leader) -> None:
-    """Move all that is finished; what cannot be moved is told, and stays where it is. Raises StoreFrozen."""
+    """Move all finished documents; those that cannot be moved are reported and stay. Raises StoreFrozen."""
     tickets, refused = leader.store.tickets.archive_all(leader.mirror.finished_tickets)
     resources, others = leader.store.resources.archive_all(leader.mirror.finished_resources)
     leader.mirror.finished_tickets -= tickets
     leader.mirror.finished_resources -= resources
-    _tell(leader, refused | others)
+    _report_refusals(leader, refused | others)
 
 
-def _tell(leader: Leader, refused: Mapping[str, StoreUnavailable]) -> None:
-    """Log what is new about where nothing can be moved to, and have it shown."""
+def _report_refusals(leader: Leader, refused: Mapping[str, StoreUnavailable]) -> None:
+    """Log archive folders that became unwritable or writable again, and have the view show them."""
     before, now = leader.mirror.not_archived, dict[str, str]()
     for name, error in refused.items():
         now[name] = error.reason
         if before.get(name) != now[name]:
             log.error(
-                "what is finished cannot be moved to %s: %s; it stays where it is, and is tried again every %g s",
+                "finished documents cannot be moved to %s: %s; they stay where they are, with a retry every %g s",
                 name,
                 now[name],
                 REFUSED_PAUSE,
                 extra=of_place(error.place),
             )
     for name in before.keys() - now.keys():
-        log.info("what is finished can be moved to %s again", name)
+        log.info("finished documents can be moved to %s again", name)
     leader.mirror.changed |= now != before
     leader.mirror.not_archived = now

@@ -38,7 +38,7 @@ from state.store import Batch, Contents, Documents, Put, PutBack, Store
 log = logging.getLogger(__name__)
 
 Changes = Mapping[str, Set[int | str] | None]
-"""The keys of changed documents by kind; None stands for all of them."""
+"""The keys of changed documents by kind; None means all of them."""
 OWN = ("resources", "pools", "agents")
 """Kinds of documents that only the leader writes."""
 SHOWN_FAULTS = 5

@@ -71,7 +71,7 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
 def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
     """Write a plan, in an order in which each part can be done again after a crash, and start its hooks.
 
-    Grants come first. When it is `interrupted` by more tickets, what is left is decided anew, with those.
+    Grants come first. When it is `interrupted` by more tickets, the rest is planned again, with those.
     """
     steps = decided.steps
     grants, later_grants = _grants_of(decided)
@@ -249,5 +249,5 @@ def _log_assignment(ticket: Ticket) -> None:
 
 
 def _about(leader: Leader, resource: Resource) -> Fields:
-    """The fields of a line of the log about a resource: it, and who has it."""
+    """The log fields of a resource and of the ticket that has it."""
     return of_resource(resource, leader.mirror.snapshot.holder(resource.id))

@@ -131,7 +131,7 @@ def test_an_unwritable_archive_is_logged_once_and_blocks_nothing(
     farm.until(lambda: farm.resource(spare).state is ResourceState.ENDED, "the delete that was asked for")
     farm.until(farm.shown, "a word of it")
     assert [line.split(":")[0] for line in farm.shown()] == [f"{archive}/0"]
-    assert caplog.text.count("what is finished cannot be moved to") == 1
+    assert caplog.text.count("finished documents cannot be moved to") == 1
     assert f"cannot be moved to {archive}/0" in caplog.text
     assert "trying again in" not in caplog.text
     assert not list(path.glob("*.json"))
@@ -141,7 +141,7 @@ def test_an_unwritable_archive_is_logged_once_and_blocks_nothing(
     farm.until(lambda: not farm.shown(), "the end of it")
     assert not {ticket.id for ticket in ended} & {*farm.store.tickets.living()}
     assert not {ticket.resource for ticket in ended} & {*farm.store.resources.living()}
-    assert caplog.text.count(f"what is finished can be moved to {archive}/0 again") == 1
+    assert caplog.text.count(f"finished documents can be moved to {archive}/0 again") == 1
 
 
 @pytest.mark.parametrize("killed", [False, True])
