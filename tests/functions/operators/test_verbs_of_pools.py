@@ -68,6 +68,11 @@ def test_a_drain_may_have_a_deadline(client, store, text):
     assert before + 7200 <= intent.until <= time.time() + 7200
 
 
+def test_a_deadline_may_be_a_time_of_day(client, store):
+    assert client.post("/pools/p/drain", data={"by": "23:59"}).status_code == 202
+    assert [time.strftime("%H:%M:%S", time.localtime(intent.until)) for intent in intents(store)] == ["23:59:00"]
+
+
 def test_a_deadline_may_be_a_time(client, store):
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
     assert client.post("/pools/p/drain", data={"by": at}).status_code == 202
