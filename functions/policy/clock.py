@@ -28,6 +28,7 @@ def due_ids(
             following = time + after
             break
         ids.append(id)
+    # Entries that are far in the future were stored before the clock was set back. They are the last ones.
     for time, id in reversed(entries):
         at = time + after
         if at <= now or due_at(at, longest, now) > now:

@@ -53,15 +53,15 @@ def resource_after(
     at: float,
     actor: Actor,
     *,
-    why: str | None = None,
+    event_reason: str | None = None,
     holder: Ticket | None = None,
     until: float | None = None,
     **changes: Any,
 ) -> Resource:
     """The resource after this event, with it at the end of its history; raises ImpossibleTransition.
 
-    `why` and `until` (when a hold ends, Unix seconds) become fields of the event. `holder` is the ticket that has the
-    resource, or had it until now. `changes` are other fields of the resource.
+    `event_reason` and `until` (when a hold ends, Unix seconds) become fields of the event. `holder` is the ticket that
+    has the resource, or had it until now. `changes` are other fields of the resource.
     """
     state = after_resource_event(resource.state, event)
     made = Event(
@@ -74,7 +74,7 @@ def resource_after(
         since=holder.assigned_at if holder else None,
         until=until,
         actor=actor,
-        reason=why,
+        reason=event_reason,
     )
     return resource.replace(state=state, history=with_event(resource.history, made), **changes)
 
@@ -86,7 +86,7 @@ def record_after(
     actor: Actor,
     before: str,
     after: str,
-    why: str | None = None,
+    event_reason: str | None = None,
     until: float | None = None,
 ) -> PoolRecord:
     """The record of a pool with this event at the end of its history.
@@ -94,7 +94,9 @@ def record_after(
     `before` and `after` are words for its state, `until` is the deadline of a drain (Unix seconds).
     """
     number = last_number(record.history) + 1
-    made = Event(at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=why)
+    made = Event(
+        at=at, n=number, event=event, before=before, after=after, until=until, actor=actor, reason=event_reason
+    )
     return record.replace(history=with_event(record.history, made))
 
 
@@ -132,6 +134,7 @@ def key_of(document: EventSource) -> Key | None:
 
 def key_of_line(line: Event) -> Key | None:
     """What a line of an event file is about; None for a line that belongs to no document."""
+    # An agent has the number of its ticket.
     keys: dict[str | None, int | str | None] = {
         "ticket": line.ticket,
         "resource": line.resource,

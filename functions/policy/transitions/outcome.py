@@ -56,11 +56,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"{ending}: {self.last_line}" if self.last_line else ending
 
 
-def precedes(outcome: Outcome, at: float) -> bool:
-    """Whether the run began before this time and ended after it; if it ended before, too, the clock was set back."""
+def began_before(outcome: Outcome, at: float) -> bool:
+    """Whether the run began before `at`, the time when another run ended.
+
+    False also when `at` is later than the end of this run by more than the slack: then the clock was set back since.
+    """
     return outcome.started_at < at <= outcome.ended_at + SLACK
 
 
-def growing(first: float, doublings: int) -> float:
-    """`first` seconds doubled so many times, at most five minutes."""
+def backoff(first: float, doublings: int) -> float:
+    """The pause before the next attempt: `first` seconds, doubled so many times, at most `LONGEST_PAUSE`."""
     return min(LONGEST_PAUSE, first * 2.0 ** min(doublings, 20))

@@ -1,4 +1,4 @@
-"""What becomes of the record of a pool: by pools.yaml, by operators, and by how its hooks end."""
+"""The transitions of the record of a pool: pools.yaml changes it, operators do, and so do the outcomes of hooks."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import msgspec
 from config.pools import Pool
 from functions.policy.clock import due_at, later
 from functions.policy.transitions.history import reason_of, record_after
-from functions.policy.transitions.outcome import LONGEST_PAUSE, Outcome, growing, precedes
+from functions.policy.transitions.outcome import LONGEST_PAUSE, Outcome, backoff, began_before
 from state.documents import Actor, Intent, IntentKind, PoolMode, PoolRecord
 from state.lifecycle import PoolEvent
 
@@ -102,7 +102,7 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
     good = outcome.good
     # While starts fail, the last attempt is the previous failure.
     previous_failure = record.last_attempt_to_start if record.start_failures else None
-    same_volley = previous_failure is not None and precedes(outcome, previous_failure)
+    ran_side_by_side = previous_failure is not None and began_before(outcome, previous_failure)
     record = record.replace(
         startup_success_rate=_average(record.startup_success_rate, 1.0 if good else 0.0),
         startup_samples=record.startup_samples + 1,
@@ -122,8 +122,8 @@ def fold_record(record: PoolRecord, outcome: Outcome, start_delay: float) -> Poo
     reason = f"cmd_new {outcome.how}"
     if not record.start_failures:
         record = record_after(record, PoolEvent.STARTS_FAIL, outcome.ended_at, Actor.HOOK, "starting", "paused", reason)
-    failures = record.start_failures if same_volley else record.start_failures + 1
-    pause = max(start_delay, growing(1, failures - 1))
+    failures = record.start_failures if ran_side_by_side else record.start_failures + 1
+    pause = max(start_delay, backoff(1, failures - 1))
     paused_until = due_at(record.paused_until or 0.0, max(start_delay, LONGEST_PAUSE), outcome.ended_at)
     return record.replace(
         start_failures=failures,

@@ -1,4 +1,4 @@
-"""What becomes of a resource: it starts, is released, held and deleted. Changes go through the table of states."""
+"""The transitions of a resource: it starts, is released, held and deleted. `hook_results.py` has those after hooks."""
 
 from datetime import datetime
 
@@ -34,7 +34,7 @@ def release_resource(resource: Resource, ticket: Ticket, hook: bool, now: float)
         event,
         now,
         closed_by(ticket),
-        why=called_bad(ticket),
+        event_reason=called_bad(ticket),
         holder=ticket,
         delete_after_run=called_bad(ticket) or resource.delete_after_run,
         releases_counter=releases,
@@ -55,7 +55,7 @@ def request_delete(
         ResourceEvent.DELETE_REQUESTED,
         now,
         actor,
-        why=reason,
+        event_reason=reason,
         holder=holder,
         reason=reason,
         delete_after_run=None,
@@ -64,7 +64,9 @@ def request_delete(
 
 def delete_after_run(resource: Resource, reason: str, now: float, actor: Actor = Actor.LEADER) -> Resource:
     """The STARTING or RELEASING resource, to be deleted when its run has ended."""
-    return resource_after(resource, ResourceEvent.DELETE_AFTER_RUN, now, actor, why=reason, delete_after_run=reason)
+    return resource_after(
+        resource, ResourceEvent.DELETE_AFTER_RUN, now, actor, event_reason=reason, delete_after_run=reason
+    )
 
 
 def begin_delete(resource: Resource, now: float) -> Resource:
@@ -110,7 +112,7 @@ def hold_resource(resource: Resource, intent: Intent, now: float) -> Resource:
         ResourceEvent.HELD,
         now,
         Actor.OPERATOR,
-        why=reason_of(intent),
+        event_reason=reason_of(intent),
         until=intent.until,
         held_since=now if resource.held_since is None else resource.held_since,
         held_until=intent.until,
@@ -126,7 +128,7 @@ def end_hold(resource: Resource, reason: str | None, now: float, actor: Actor = 
         ResourceEvent.HOLD_ENDED,
         now,
         actor,
-        why=reason,
+        event_reason=reason,
         held_since=None,
         held_until=None,
         held_by=None,

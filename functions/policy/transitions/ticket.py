@@ -1,11 +1,11 @@
-"""What becomes of a ticket: it is assigned a resource, its resource goes away, its client closes it."""
+"""The transitions of a ticket: it is assigned a resource, it fails because that is lost, its client closes it."""
 
 from functions.policy.transitions.history import BY_CLIENT
 from state.documents import Resource, Ticket
 from state.lifecycle import TicketEvent, after_ticket_event
 
 TURN_OVER = -1
-"""The turn of a ticket that holds nothing any more, however often its resource was released."""
+"""A value of `Ticket.turn` below every `releases_counter`: the ticket has released its resource."""
 
 
 def assign_ticket(ticket: Ticket, resource: Resource, sandbox: str, now: float) -> Ticket:
