@@ -43,7 +43,7 @@ def test_archiving_again_moves_nothing(store: FileStore) -> None:
     assert store.tickets.read(1) == closed(1)
 
 
-def test_what_cannot_be_moved_keeps_nobody_else(store: FileStore) -> None:
+def test_a_document_that_cannot_be_moved_does_not_stop_the_others(store: FileStore) -> None:
     """Given a file in the place of one subfolder and a folder in that of a document, when many are moved, then all
     others are, and it is told where not.
     """

@@ -90,14 +90,14 @@ def test_every_flipped_bit_of_a_key_is_found(store: FileStore) -> None:
     assert keys.read(path.name) is not None
 
 
-def test_a_damaged_name_of_the_sum_is_no_unknown_field() -> None:
+def test_a_corrupt_name_of_the_sum_is_no_unknown_field() -> None:
     """Given a document whose `sum` is called otherwise and whose sum is wrong, too, when read, then it is damaged."""
     content = encode(Ticket(id=7)).replace(b'"sum"', b'"xyz"').replace(b'"id":7', b'"id":8')
     with pytest.raises(msgspec.ValidationError, match=re.escape(WRONG)):
         decode(Ticket, content)
 
 
-def test_a_wrong_sum_is_told_with_the_way_out() -> None:
+def test_a_wrong_sum_is_reported_with_what_to_do() -> None:
     """Given a document that was edited in place, when read, then it is refused; without `sum` it is taken."""
     content = encode(Ticket(id=7, tags=("A",))).replace(b'"A"', b'"B"')
     with pytest.raises(msgspec.ValidationError, match="edited by hand, take `sum` out of it"):

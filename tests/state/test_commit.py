@@ -49,7 +49,7 @@ def test_all_is_synced_before_any_is_seen_and_each_folder_once(
     assert sorted(journal[last_seen:]) == [("fsync", "resources/live"), ("fsync", "tickets/open")]
 
 
-def test_a_ticket_that_changed_meanwhile_is_left_alone_and_told(store: FileStore, ticket: Ticket) -> None:
+def test_a_ticket_that_changed_meanwhile_is_a_conflict(store: FileStore, ticket: Ticket) -> None:
     other = store.tickets.create(lambda number: Ticket(id=number))
     closed = store.tickets.update(ticket.id, lambda found: found.replace(state=TicketState.CLOSED))
 
@@ -91,7 +91,7 @@ def test_a_ticket_that_left_meanwhile_does_not_come_back(store: FileStore, ticke
     assert store.tickets.read(ticket.id) == ticket
 
 
-def test_a_ticket_that_rotted_meanwhile_stops_the_batch_and_leaves_nothing_staged(
+def test_a_ticket_that_is_corrupt_by_now_stops_the_batch_and_leaves_nothing_staged(
     store: FileStore, ticket: Ticket
 ) -> None:
     store.tickets.path(ticket.id).write_text("garbage")

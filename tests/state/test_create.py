@@ -83,7 +83,9 @@ def test_two_processes_create_side_by_side(store: FileStore, start: Callable[...
         assert store.tickets.read(number) == make(number)
 
 
-def test_killed_while_creating_no_told_id_is_lost(store: FileStore, start: Callable[..., Child]) -> None:
+def test_no_returned_id_is_lost_when_a_process_is_killed_while_it_creates(
+    store: FileStore, start: Callable[..., Child]
+) -> None:
     told: list[int] = []
     for _ in range(4):
         child = start(create_without_end, store.root)
@@ -99,9 +101,7 @@ def test_killed_while_creating_no_told_id_is_lost(store: FileStore, start: Calla
     assert all(before < after for before, after in itertools.pairwise(told))
 
 
-def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(
-    store: FileStore, start: Callable[..., Child]
-) -> None:
+def test_a_sweep_removes_only_files_that_dead_processes_staged(store: FileStore, start: Callable[..., Child]) -> None:
     mine = Disk(store.root).stage(b"still wanted")
     child = start(stage_and_be_killed, store.root)
     child.rest()
@@ -116,7 +116,7 @@ def test_sweeping_removes_what_dead_processes_staged_and_nothing_else(
     assert os.listdir(store.root / "tmp") == [mine.name]
 
 
-def test_what_was_staged_long_ago_is_removed_although_its_process_id_is_in_use(store: FileStore) -> None:
+def test_an_old_staged_file_is_removed_although_its_process_id_is_in_use(store: FileStore) -> None:
     files = Disk(store.root)
     old, new = files.stage(b"old"), files.stage(b"new")
     now = time.time()

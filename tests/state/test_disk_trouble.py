@@ -151,9 +151,7 @@ def write_where_only_staging_is_allowed(tell: Tell, root: Path) -> None:
         tell((name, refused(store, write)))
 
 
-def test_what_was_staged_and_could_not_be_published_is_discarded(
-    open_to_all: Path, start: Callable[..., Child]
-) -> None:
+def test_a_staged_file_that_cannot_be_published_is_discarded(open_to_all: Path, start: Callable[..., Child]) -> None:
     told = start(write_where_only_staging_is_allowed, open_to_all / "state").finish()
     assert told == [(name, errno.EACCES) for name in WRITERS]
 
@@ -178,7 +176,9 @@ def quarantine_without_permission(tell: Tell, root: Path) -> None:
     tell((contents.corrupt, [fault.place for fault in contents.unreadable], store.tickets.path(7).read_text()))
 
 
-def test_what_cannot_be_moved_to_quarantine_stays_and_is_told(open_to_all: Path, start: Callable[..., Child]) -> None:
+def test_a_document_that_cannot_be_quarantined_stays_and_is_reported(
+    open_to_all: Path, start: Callable[..., Child]
+) -> None:
     assert start(quarantine_without_permission, open_to_all / "state").finish() == [([], ["tickets/open/7"], "garbage")]
 
 
@@ -193,14 +193,14 @@ def open_forbidden(tell: Tell, root: Path) -> None:
         tell((error.place, error.error.errno))
 
 
-def test_a_folder_that_cannot_be_made_is_told_by_its_path(open_to_all: Path, start: Callable[..., Child]) -> None:
+def test_a_folder_that_cannot_be_made_is_named(open_to_all: Path, start: Callable[..., Child]) -> None:
     root = open_to_all / "closed"
     ((path, number),) = start(open_forbidden, root).finish()
     assert path.startswith(str(root))
     assert number == errno.EACCES
 
 
-def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StoreUnavailable):
         FileStore(tmp_path / "state")

@@ -98,7 +98,7 @@ def test_missing_fields_have_their_defaults() -> None:
 
 
 @pytest.mark.parametrize("form", [Ticket, Resource])
-def test_what_every_version_has_written_must_be_there(form: type[Document]) -> None:
+def test_fields_that_every_version_has_written_are_required(form: type[Document]) -> None:
     """Given a document in which such a field's name has rotted, when read, then it is damaged, not guessed."""
     document = Ticket(id=7) if form is Ticket else Resource(id=7, name="n", pool="p")
     for field in form.NEEDED:
@@ -143,7 +143,7 @@ def test_what_is_no_ticket_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[7]", b"7", b"null", b"true"])
-def test_what_is_no_object_is_told_as_such(content: bytes) -> None:
+def test_a_document_that_is_no_object_is_refused(content: bytes) -> None:
     with pytest.raises(msgspec.ValidationError, match="Expected an object"):
         Ticket.from_json(content)
 

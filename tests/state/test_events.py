@@ -48,7 +48,7 @@ def test_lines_stand_in_the_file_of_their_day(events: EventFiles) -> None:
     assert read(events.backwards()) == [3, 2, 1]
 
 
-def test_reading_goes_on_from_any_place(events: EventFiles) -> None:
+def test_reading_continues_from_any_place(events: EventFiles) -> None:
     """Given the place of a line, when read from there, then what follows comes, or what stands before."""
     events.append([an_event(1), an_event(2)], DAY)
     events.append([an_event(3), an_event(4)], DAY + 13 * HOURS)
@@ -70,7 +70,7 @@ def test_a_place_inside_of_a_line_leads_to_the_next_one(events: EventFiles) -> N
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026-11-24", "2026-11-24:", "2026-11-24:-1", "2026-11-24:01", "../x:1"])
-def test_what_is_no_place_is_refused(text: str) -> None:
+def test_a_text_that_is_no_place_is_refused(text: str) -> None:
     assert Place.parse(text) is None
 
 
@@ -108,7 +108,7 @@ def test_a_file_with_nothing_but_half_a_line_is_emptied(events: EventFiles) -> N
 
 
 @pytest.mark.parametrize("damage", [b"\xff\xfe", b"\0\0", b"null", b"{", b'{"at":"noon"}', b""])
-def test_a_damaged_line_hides_no_other(events: EventFiles, damage: bytes) -> None:
+def test_a_corrupt_line_hides_no_other(events: EventFiles, damage: bytes) -> None:
     """Given a line that is no event, when read, then it tells nothing, and the others come."""
     events.append([an_event(1)], DAY)
     with events.path("2026-11-24").open("ab") as file:
@@ -118,7 +118,7 @@ def test_a_damaged_line_hides_no_other(events: EventFiles, damage: bytes) -> Non
     assert read(events.forwards(Place("", 0))) == [1, None, 2]
 
 
-def test_a_file_that_cannot_be_read_is_passed_over_and_told(events: EventFiles) -> None:
+def test_an_unreadable_file_is_skipped_and_reported(events: EventFiles) -> None:
     """Given a folder in the place of a day, when read, then the other days come, and why is noted."""
     events.append([an_event(1)], DAY)
     events.path("2026-11-25").mkdir()
@@ -170,7 +170,7 @@ def test_a_clock_that_is_set_back_a_little_changes_no_order(events: EventFiles) 
     assert events.days() == ["2026-11-25"]
 
 
-def test_what_was_appended_is_synced_with_its_folder(store: FileStore, journal: list[tuple[str, str]]) -> None:
+def test_appended_events_are_synced_with_their_folder(store: FileStore, journal: list[tuple[str, str]]) -> None:
     """Given a new file, when synced, then the file and the folder are, and later only the file."""
     store.events.append([an_event(1)], DAY)
     store.events.append([an_event(2)], DAY)

@@ -107,7 +107,7 @@ def test_mending_a_healthy_folder_does_nothing(store: FileStore) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "\n", "q\n", "\x00\x00", "1*", None])
-def test_a_damaged_version_is_mended_while_one_knows_better(store: FileStore, content: str | None) -> None:
+def test_a_corrupt_format_is_repaired_while_the_store_is_open(store: FileStore, content: str | None) -> None:
     version = store.root / "FORMAT"
     version.unlink()
     if content is not None:
@@ -128,7 +128,7 @@ def test_the_version_of_another_program_is_never_mended(store: FileStore, conten
     assert (store.root / "FORMAT").read_text() == content
 
 
-def test_missing_folders_are_told_and_what_is_no_lock_moved(store: FileStore) -> None:
+def test_missing_folders_are_reported_and_a_folder_in_place_of_a_lock_is_moved(store: FileStore) -> None:
     shutil.rmtree(store.root / "view")
     (store.root / "locks/tickets/2a").mkdir()
     (store.root / "ids/tickets.next").mkdir()
@@ -141,7 +141,7 @@ def test_missing_folders_are_told_and_what_is_no_lock_moved(store: FileStore) ->
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 1
 
 
-def test_a_folder_of_which_nearly_all_is_gone_is_not_begun_anew(store: FileStore) -> None:
+def test_a_folder_of_which_nearly_everything_is_missing_is_not_made_anew(store: FileStore) -> None:
     shutil.rmtree(store.root)
     store.root.mkdir()
     with pytest.raises(StoreUnavailable):

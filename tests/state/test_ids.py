@@ -130,7 +130,7 @@ def test_archived_documents_tell_too_and_thinning_out_leaves_the_last_word(store
 
 
 @pytest.mark.parametrize("name", ["9", "²", "²².json", "9.txt"])
-def test_odd_names_in_the_folder_keep_nobody_from_creating(store: FileStore, name: str) -> None:
+def test_odd_names_in_the_folder_do_not_prevent_creates(store: FileStore, name: str) -> None:
     (store.tickets.folder / name).write_text("left by somebody")
     assert store.tickets.create(make).id >= 1
 
@@ -147,7 +147,7 @@ def test_a_counter_with_one_flipped_bit_is_not_believed(store: FileStore) -> Non
             assert store.resources.reserve(1).start >= taken.stop, bytes(changed)
 
 
-def test_numbers_can_be_told_to_go_on_above_another(store: FileStore) -> None:
+def test_numbers_can_continue_above_a_given_one(store: FileStore) -> None:
     store.tickets.create(make)
     assert store.tickets.begin_above(40) == 41
     assert store.tickets.create(make).id == 41

@@ -12,7 +12,7 @@ from state.files.ids import CEILING_STEP
 from state.files.store import FileStore
 
 
-def test_a_folder_in_the_place_of_a_counter_is_moved_aside_by_who_creates(store: FileStore) -> None:
+def test_a_create_quarantines_a_folder_in_the_place_of_a_counter(store: FileStore) -> None:
     """Given a folder in the place of a counter, when a ticket is created, then that is in quarantine."""
     last = store.tickets.reserve(5)[-1]
     counter = store.root / "ids" / "tickets.next"
@@ -23,7 +23,7 @@ def test_a_folder_in_the_place_of_a_counter_is_moved_aside_by_who_creates(store:
 
 
 @pytest.mark.parametrize(("times", "moved"), [(1, 0), (100, 1)])
-def test_a_counter_that_cannot_be_read_is_moved_aside_unless_that_was_for_a_moment(
+def test_an_unreadable_counter_is_quarantined_if_it_stays_unreadable(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, times: int, moved: int
 ) -> None:
     """Given a counter that the system refuses to read, once or always, when mended, then only the latter is moved."""
@@ -43,7 +43,7 @@ def test_a_counter_that_cannot_be_read_is_moved_aside_unless_that_was_for_a_mome
     assert store.tickets.reserve(1).start > last
 
 
-def test_a_damaged_counter_is_told_by_who_creates(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_create_reports_a_corrupt_counter(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
     """Given a damaged counter, when a ticket is created, then the log tells it, once."""
     last = store.tickets.reserve(5)[-1]
     (store.root / "ids" / "tickets.next").write_bytes(b"damaged")
@@ -80,7 +80,7 @@ def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch:
         ("ceiling", None, "tickets.ceiling is written anew: "),
     ],
 )
-def test_damaged_files_of_numbers_are_mended_and_told(
+def test_corrupt_files_of_numbers_are_repaired_and_reported(
     store: FileStore, name: str, content: bytes | None, told: str
 ) -> None:
     """Given one damaged file of numbers, when mended, then that is told, and no number comes again, now or later."""
@@ -95,7 +95,7 @@ def test_damaged_files_of_numbers_are_mended_and_told(
         assert store.tickets.reserve(1).start > CEILING_STEP
 
 
-def test_what_is_right_about_numbers_is_left_alone(store: FileStore) -> None:
+def test_good_files_of_numbers_are_left_alone(store: FileStore) -> None:
     """Given new numbers, used ones, and ones after a restore, when mended, then nothing is told and nothing changed."""
     assert store.corruption.mend() == []
     store.tickets.reserve(5)

@@ -68,7 +68,7 @@ def test_the_second_leader_waits_and_takes_over_when_the_first_is_killed(
     assert not locks.is_held(store.root / "locks" / "leader")
 
 
-def test_a_lease_that_is_not_free_in_time_is_told(store: FileStore) -> None:
+def test_a_role_that_is_not_free_in_time_is_reported(store: FileStore) -> None:
     holder, other = store.lead(), store.lead()
     holder.acquire()
     with pytest.raises(LockTimeout) as caught:
@@ -104,12 +104,12 @@ def test_one_at_a_time(tmp_path: Path, start: Callable[..., Child]) -> None:
     assert counter.read_text() == "0900"
 
 
-def test_nobody_holds_a_lock_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_lock_is_not_held(tmp_path: Path) -> None:
     assert not locks.is_held(tmp_path / "lock")
     assert not (tmp_path / "lock").exists()
 
 
-def test_those_who_only_look_do_not_see_one_another(tmp_path: Path, start: Callable[..., Child]) -> None:
+def test_processes_that_only_check_a_lock_do_not_see_one_another(tmp_path: Path, start: Callable[..., Child]) -> None:
     path = tmp_path / "lock"
     path.touch()
     together = barrier(3)

@@ -35,7 +35,7 @@ def test_a_number_and_json_is_a_numbered_document(store: FileStore, number: int)
         "",
     ],
 )
-def test_other_names_in_a_folder_of_numbers_are_nobodys(store: FileStore, name: str) -> None:
+def test_other_names_in_a_numbered_folder_are_no_documents(store: FileStore, name: str) -> None:
     assert store.tickets.key_of(name) is None
     assert store.resources.key_of(name) is None
     assert store.intents.key_of(name) is None
@@ -56,5 +56,5 @@ def test_pools_are_named_by_their_file(store: FileStore, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [".json", "vms", "vms.json.bak", "vms.json~", ""])
-def test_other_names_in_the_folder_of_pools_are_nobodys(store: FileStore, name: str) -> None:
+def test_other_names_in_the_folder_of_pools_are_no_documents(store: FileStore, name: str) -> None:
     assert store.pools.key_of(name) is None

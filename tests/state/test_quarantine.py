@@ -36,7 +36,9 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_document_is_moved_and_told_and_the_others_go_on(store: FileStore, content: bytes) -> None:
+def test_a_corrupt_document_is_quarantined_and_reported_and_the_others_are_read(
+    store: FileStore, content: bytes
+) -> None:
     others = [Ticket(id=6), Ticket(id=8)]
     store.commit(Batch(list(map(Put, others))))
     path = store.tickets.path(7)
@@ -78,7 +80,7 @@ def test_every_kind_of_document_has_its_quarantine(store: FileStore) -> None:
     ]
 
 
-def test_moving_aside_is_durable(store: FileStore, journal: list[tuple[str, str]]) -> None:
+def test_quarantining_is_durable(store: FileStore, journal: list[tuple[str, str]]) -> None:
     store.tickets.path(7).write_text("garbage")
     journal.clear()
     fault = store.tickets.quarantine(7)
@@ -142,7 +144,7 @@ def refuse_to_open(monkeypatch: pytest.MonkeyPatch, refused: Path, number: int) 
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
-def test_what_the_disk_refuses_to_read_stays_where_it_is_and_the_others_go_on(
+def test_an_unreadable_document_stays_where_it_is_and_the_others_are_read(
     store: FileStore, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     path = store.tickets.path(7)
@@ -187,7 +189,7 @@ def test_a_document_under_another_ones_name_is_broken(store: FileStore) -> None:
     assert contents.tickets == [Ticket(id=7)]
 
 
-def test_what_is_in_quarantine_is_not_taken_for_gone(store: FileStore) -> None:
+def test_a_quarantined_document_is_corrupt_not_missing(store: FileStore) -> None:
     store.tickets.path(7).write_text("garbage")
     store.read_all()
     for read in (store.tickets.read, store.tickets.read_durable):
@@ -203,7 +205,7 @@ def test_what_is_in_quarantine_is_not_taken_for_gone(store: FileStore) -> None:
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 8
 
 
-def test_a_document_is_put_back_only_where_nothing_stands(store: FileStore) -> None:
+def test_a_document_is_put_back_only_where_nothing_is(store: FileStore) -> None:
     lost, other = Ticket(id=7, tags=("A",)), Ticket(id=7)
     assert store.tickets.put_back(lost)
     assert store.tickets.read(7) == lost
@@ -214,7 +216,7 @@ def test_a_document_is_put_back_only_where_nothing_stands(store: FileStore) -> N
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_a_file_that_is_too_large_for_a_document_is_moved_aside_unread(store: FileStore) -> None:
+def test_a_file_that_is_too_large_for_a_document_is_quarantined_unread(store: FileStore) -> None:
     """Given files of a terabyte in the places of a ticket and a key, when read, then they are damaged."""
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     store.keys.create_once("k", "body", lambda number: Ticket(id=number))
@@ -246,7 +248,7 @@ def test_a_document_that_an_operator_puts_there_in_that_moment_stays(
     assert os.listdir(store.root / "tmp") == []
 
 
-def test_the_quarantine_tells_where_everything_stood(store: FileStore) -> None:
+def test_the_quarantine_lists_the_origin_of_everything(store: FileStore) -> None:
     store.commit(Batch([Put(Ticket(id=1)), Put(Resource(id=2, name="vm", pool="p"))]))
     store.tickets.archive_all([1])
     store.resources.archive_all([2])
@@ -276,7 +278,7 @@ def test_the_quarantine_tells_where_everything_stood(store: FileStore) -> None:
     assert not store.quarantine.holds("pools", "a")
 
 
-def test_the_quarantine_is_kept_as_long_as_what_it_was_but_a_day_at_least(store: FileStore) -> None:
+def test_quarantined_documents_are_kept_as_long_as_the_document_but_at_least_a_day(store: FileStore) -> None:
     store.tickets.path(7).write_text("garbage")
     store.resources.path(7).mkdir()
     store.read_all()

@@ -47,7 +47,7 @@ def test_a_file_stays_bounded_and_keeps_more_than_a_day(store: FileStore):
 @pytest.mark.parametrize(
     "damage", [b"{", b"\xff\xfe\n", b"[]\n", b'{"at":"x"}\n', b"[" * 5000 + b"\n", b"\0" * 100, b'{"max":1}\n', b"\n\n"]
 )
-def test_damage_is_passed_over(store: FileStore, damage: bytes):
+def test_corrupt_lines_are_skipped(store: FileStore, damage: bytes):
     store.samples.add("p", Sample(at=1.0))
     with (store.root / "samples" / "p.jsonl").open("ab") as file:
         file.write(damage)
@@ -55,7 +55,7 @@ def test_damage_is_passed_over(store: FileStore, damage: bytes):
     assert [sample.at for sample in store.samples.read("p")] == [1.0, 2.0]
 
 
-def test_what_is_no_file_is_told_to_the_writer_and_empty_to_the_reader(store: FileStore):
+def test_a_folder_in_place_of_the_file_is_an_error_to_the_writer_and_empty_to_the_reader(store: FileStore):
     (store.root / "samples" / "p.jsonl").mkdir()
     with pytest.raises(StoreUnavailable):
         store.samples.add("p", Sample(at=1.0))
@@ -65,7 +65,7 @@ def test_what_is_no_file_is_told_to_the_writer_and_empty_to_the_reader(store: Fi
     assert len(store.samples.read("p")) == 1
 
 
-def test_files_of_pools_that_are_gone_are_removed(store: FileStore):
+def test_files_of_removed_pools_are_removed(store: FileStore):
     samples: SampleFiles = store.samples
     for name in ("old", "new"):
         samples.add(name, Sample(at=1.0))

@@ -129,7 +129,7 @@ def test_two_changes_of_one_document_are_both_made(store: FileStore) -> None:
     assert store.tickets.read(1) == Ticket(id=1, state=TicketState.CLOSED, reason="mine")
 
 
-def test_without_numbers_all_but_the_creates_goes_on(store: FileStore) -> None:
+def test_without_numbers_only_the_creates_fail(store: FileStore) -> None:
     """Given counters that cannot be written, when a create, a close and a read come together, then only the create is
     refused.
     """

@@ -84,7 +84,7 @@ def test_a_reader_without_a_lock_sees_the_old_or_the_new_document(
     assert seen == set(texts)
 
 
-def test_an_archived_document_is_updated_where_it_stands(store: FileStore) -> None:
+def test_an_archived_document_is_updated_in_its_place(store: FileStore) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number, state=TicketState.FAILED))
     store.tickets.archive_all([ticket.id])
     store.tickets.update(ticket.id, close)

@@ -39,7 +39,7 @@ def test_nothing_changed(watch: FolderWatch) -> None:
     assert watch.wait(0.01) == {}
 
 
-def test_creates_are_told_by_label(store: FileStore, watch: FolderWatch) -> None:
+def test_creates_are_reported_by_label(store: FileStore, watch: FolderWatch) -> None:
     store.tickets.create(lambda number: Ticket(id=number))
     store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
     store.commit(Batch([Put(Resource(id=1, name="vm", pool="p")), Put(PoolRecord(name="p"))]))
@@ -56,7 +56,7 @@ def test_creates_are_told_by_label(store: FileStore, watch: FolderWatch) -> None
     assert watch.wait(0) == {}
 
 
-def test_replaces_moves_and_deletes_are_told(store: FileStore, watch: FolderWatch) -> None:
+def test_replaces_moves_and_deletes_are_reported(store: FileStore, watch: FolderWatch) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     intent = store.intents.create(lambda number: Intent(id=number, kind=IntentKind.DELETE_RESOURCE, resource=1))
     watch.wait(0)
@@ -69,7 +69,7 @@ def test_replaces_moves_and_deletes_are_told(store: FileStore, watch: FolderWatc
     assert watch.wait(0) == {"intents": {"1.json"}}
 
 
-def test_a_file_written_in_place_is_told_again_when_it_is_whole(store: FileStore, watch: FolderWatch) -> None:
+def test_a_file_written_in_place_is_reported_again_when_it_is_closed(store: FileStore, watch: FolderWatch) -> None:
     # As the supervisor of a hook run writes its result: created, then written, then closed.
     with (store.root / "runs" / "000001_alloc_1.result").open("w") as result:
         assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
@@ -77,7 +77,7 @@ def test_a_file_written_in_place_is_told_again_when_it_is_whole(store: FileStore
     assert watch.wait(0) == {"runs": {"000001_alloc_1.result"}}
 
 
-def test_reads_and_updates_of_nothing_wake_nobody(store: FileStore, watch: FolderWatch) -> None:
+def test_reads_and_updates_of_nothing_are_no_changes(store: FileStore, watch: FolderWatch) -> None:
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     watch.wait(0)
     store.tickets.update(ticket.id, lambda same: same)
@@ -111,7 +111,7 @@ def test_a_change_makes_the_descriptor_readable(store: FileStore, watch: FolderW
     assert select.select([watch.fileno()], [], [], 0)[0] == [watch.fileno()]
 
 
-def test_who_subscribes_and_then_reads_misses_nothing(store: FileStore, start: Callable[..., Child]) -> None:
+def test_a_reader_that_subscribes_first_misses_nothing(store: FileStore, start: Callable[..., Child]) -> None:
     child = start(create_many, store.root, 100)
     child.next()
     watch = store.changes("tickets")
@@ -156,7 +156,7 @@ def test_a_folder_that_comes_back_is_watched_again(store: FileStore, tmp_path: P
     watch.close()
 
 
-def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: FileStore, tmp_path: Path) -> None:
+def test_a_wait_without_end_reports_a_folder_that_comes_back(store: FileStore, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.mkdir()
     watch = FolderWatch({"config": config})
@@ -167,7 +167,7 @@ def test_who_waits_without_end_hears_of_a_folder_that_comes_back(store: FileStor
     watch.close()
 
 
-def test_of_its_own_folders_one_hears_only_what_others_did(store: FileStore) -> None:
+def test_only_changes_of_others_are_reported_in_own_folders(store: FileStore) -> None:
     watch = store.changes("tickets", own=("resources", "corruption"))
     path = store.resources.path(1)
     for _ in range(2):

@@ -32,27 +32,27 @@ def test_only_what_changed_is_parsed_again(store: FileStore) -> None:
     assert again[2] is third
 
 
-def test_what_comes_and_goes_is_seen(store: FileStore) -> None:
+def test_new_and_archived_documents_are_noticed(store: FileStore) -> None:
     store.tickets.all()
     store.tickets.archive_all([2])
     store.tickets.create(lambda number: Ticket(id=number))
     assert [ticket.id for ticket in store.tickets.all()] == [1, 3, 4]
 
 
-def test_one_that_goes_is_seen_although_nothing_comes(store: FileStore) -> None:
+def test_an_archived_document_is_noticed_although_none_is_new(store: FileStore) -> None:
     store.tickets.all()
     store.tickets.archive_all([2])
     assert [ticket.id for ticket in store.tickets.all()] == [1, 3]
 
 
-def test_damage_is_left_out_and_other_files_too(store: FileStore) -> None:
+def test_corrupt_documents_and_other_files_are_left_out(store: FileStore) -> None:
     store.tickets.path(2).write_text("{")
     (store.tickets.folder / "07.json").write_text("{}")
     (store.tickets.folder / "note.txt").write_text("x")
     assert [ticket.id for ticket in store.tickets.all()] == [1, 3]
 
 
-def test_a_folder_that_is_away_is_told(store: FileStore) -> None:
+def test_a_missing_folder_is_reported(store: FileStore) -> None:
     store.tickets.folder.rename(store.root / "away")
     with pytest.raises(StoreUnavailable):
         store.tickets.all()

@@ -32,14 +32,14 @@ def file_and_moment(folder: Path) -> tuple[Path, Moment]:
     return path, Moment(wall, wall - time.monotonic_ns())
 
 
-def test_a_file_from_before_a_sync_lasts(tmp_path: Path) -> None:
+def test_a_file_from_before_a_sync_is_durable(tmp_path: Path) -> None:
     path, moment = file_and_moment(tmp_path)
     syncs = Syncs()
     syncs.note(tmp_path, moment)
     assert syncs.cover(path, moment)
 
 
-def test_a_file_lasts_not_surely_when_it_came_just_before_the_sync_or_later(tmp_path: Path) -> None:
+def test_a_file_that_came_just_before_the_sync_or_later_may_not_be_durable(tmp_path: Path) -> None:
     path, moment = file_and_moment(tmp_path)
     syncs = Syncs()
     syncs.note(tmp_path, Moment(moment.wall - 1, moment.ahead))
@@ -57,7 +57,7 @@ def _renamed(path: Path) -> Path:
     return beside.rename(path)
 
 
-def test_nothing_is_sure_in_a_folder_that_was_never_synced_or_of_a_file_that_is_gone(tmp_path: Path) -> None:
+def test_no_file_is_known_to_be_durable_in_an_unsynced_folder_or_when_it_is_deleted(tmp_path: Path) -> None:
     path, moment = file_and_moment(tmp_path)
     syncs = Syncs()
     assert not syncs.cover(path, moment)
@@ -66,14 +66,14 @@ def test_nothing_is_sure_in_a_folder_that_was_never_synced_or_of_a_file_that_is_
 
 
 @pytest.mark.parametrize(("set_back", "sure"), [(HOUR, False), (MARGIN, False), (MARGIN // 4, True), (-HOUR, True)])
-def test_nothing_is_sure_after_the_clock_was_set_back(tmp_path: Path, set_back: int, sure: bool) -> None:
+def test_no_file_is_known_to_be_durable_after_the_clock_was_set_back(tmp_path: Path, set_back: int, sure: bool) -> None:
     path, moment = file_and_moment(tmp_path)
     syncs = Syncs()
     syncs.note(tmp_path, moment)
     assert syncs.cover(path, Moment(moment.wall - set_back, moment.ahead - set_back)) is sure
 
 
-def test_what_was_read_durably_lasts_until_somebody_else_replaces_it(tmp_path: Path) -> None:
+def test_a_document_that_was_read_durably_is_durable_until_it_is_replaced(tmp_path: Path) -> None:
     here, elsewhere = FileStore(tmp_path / "state"), FileStore(tmp_path / "state")
     number = elsewhere.tickets.create(ticket).id
     assert here.tickets.look(number) == (ticket(number), False)
@@ -100,7 +100,7 @@ def test_a_finished_document_in_the_archive_is_known_to_last_too(tmp_path: Path)
     until(known_to_last, what="a sync of the archive's folder")
 
 
-def test_after_a_sync_that_failed_nothing_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_is_known_to_be_durable_after_a_failed_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = FileStore(tmp_path / "state")
     number = store.tickets.create(ticket).id
 
