@@ -83,7 +83,7 @@ def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm, 
     told = until(lambda: len(found := quarantine(served)) == 4 and found, what="healthz")
     assert sorted(line.partition(":")[0] + ".json" for line in told) == sorted(places)
     log = (served.logs / "main.log").read_text()
-    assert all(f"{place} is corrupt (" in log for place in places)
+    assert all(f"{place.removesuffix('.json')} is corrupt (" in log for place in places)
     assert served.wait(1) == f"{taken}\n".encode()
     done = fsck(served)
     assert (done.returncode, done.stderr) == (0, "")
@@ -207,7 +207,7 @@ def test_a_damaged_counter_is_told_and_no_number_comes_again(served: Farm) -> No
     counter.mkdir()
     assert before < between < served.take("Z")
     until(lambda: "ids/tickets.next" in "".join(quarantine(served)), what="healthz")
-    assert "in quarantine: ids/tickets.next: damaged (" in (served.logs / "main.log").read_text()
+    assert "in quarantine: ids/tickets.next: corrupt (" in (served.logs / "main.log").read_text()
 
 
 @pytest.mark.thorough
