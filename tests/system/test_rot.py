@@ -255,7 +255,7 @@ def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: 
         until(lambda: contents(folder, list(before)) == before, what="the resources")
     else:
         done = fsck(served)
-        assert "fault resources/live/: a file stands in its place (folder)" in done.stdout
+        assert "fault resources/live/: a file is in its place (folder)" in done.stdout
         served.start_scheduler()
     until(lambda: list((served.state / "quarantine").glob("folder-*")), what="the file in quarantine")
     served.close(1)
