@@ -39,6 +39,7 @@ class _Draft(Generic[D]):
 
     @property
     def is_new(self) -> bool:
+        """Whether there is something to write: not for a Read, nor for a change that changed nothing."""
         return self.document is not self.base
 
 
@@ -132,6 +133,7 @@ class ArchivedFolder(NumberedFolder[D]):
                 done.append(tried(self._publish, call, draft, next(staged)))
             else:
                 done.append(draft)
+        # From the highest number down, since only the last number can be given back.
         for draft, result in reversed([*zip(drafts, done, strict=True)]):
             if isinstance(draft, _Draft) and draft.base is None and isinstance(result, StateError):
                 self._numbers.give_back(draft.document.key)

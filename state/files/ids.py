@@ -83,6 +83,7 @@ class Numbers:
         wrong = []
         content, stored = self._content(self._next), self._content(self._ceiling)
         counter = read_counter(content) if content else None
+        # Neither file says where the numbers were: nothing may be guessed.
         if counter is None and stored is None and os.path.lexists(self._ceiling):
             # Only an operator can find out where the numbers were.
             return [f"ids/{self._ceiling.name} cannot be read"]
@@ -92,6 +93,7 @@ class Numbers:
             wrong.append(f"ids/{self._next.name} was corrupt and is removed: numbers continue above the ceiling")
         elif counter is None and os.path.lexists(self._next):
             wrong.append(self._take(self._next))
+        # A counter of this boot says what the ceiling must be at least.
         known = counter[2] if counter is not None and counter[0] == boot_id() else 0
         ceiling = _number(stored or b"")
         if ceiling < known or (stored is not None and ceiling == 0):
