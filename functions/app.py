@@ -17,14 +17,14 @@ from functions.pages import resources as resources_page
 from functions.pages import tickets as tickets_page
 from functions.pages.verbs import redirecting
 from functions.tickets import check, close, create, explain, wait, xmlrpc
-from functions.web import about, errors, replies, request_counts
+from functions.web import errors, openapi, replies, request_counts
 from functions.web.context import Context
 from state.store import Store
 
 ROUTES: tuple[tuple[str, str, Any], ...] = (
-    ("GET", "/", about.start),
+    ("GET", "/", openapi.show_start),
     ("GET", "/healthz", health.report_health),
-    ("GET", "/openapi.json", about.openapi),
+    ("GET", "/openapi.json", openapi.show_description),
     ("GET", "/readyz", health.report_readiness),
     ("GET", "/metrics", metrics.report),
     ("POST", "/", xmlrpc.call),

@@ -81,9 +81,9 @@ def of_place(place: str) -> Fields:
     return {"agent": number, "ticket": number} if folder == "agents" else {_FOLDERS[folder]: number}
 
 
-def of_request(asked: str) -> Fields:
+def of_request(method_and_path: str) -> Fields:
     """A request such as `GET /tickets/42/wait`, and the ticket or resource that it is about, if it gives a number."""
-    method, _, path = asked.partition(" ")
+    method, _, path = method_and_path.partition(" ")
     fields: Fields = {"method": method, "path": path}
     _, folder, key, *_ = [*path.split("/"), "", ""]
     number = _number(key)

@@ -14,7 +14,7 @@ from functions.text import iso_millis
 from functions.web import lifetime, replies, times
 from functions.web.context import Context, current
 from functions.web.errors import BadParameter, shown
-from functions.web.offload import Few, in_thread
+from functions.web.offload import LimitedThreads, in_thread
 from functions.web.parking import Parking
 from functions.web.requests import Fields, Id, Wait, client_socket, parse_query, read_id
 from state.documents import Event
@@ -128,9 +128,9 @@ class Found(NamedTuple):
         return [line.event for line in self.lines]
 
 
-def event_searches(context: Context) -> Few:
+def event_searches(context: Context) -> LimitedThreads:
     """Calls functions that search files of events, which can take half a second, a few at once; one per application."""
-    return Few(SEARCHES_AT_ONCE)
+    return LimitedThreads(SEARCHES_AT_ONCE)
 
 
 def event_waiters(context: Context) -> Parking:
@@ -155,13 +155,15 @@ def list_events() -> Response:
         after = place_of("Last-Event-ID", last)
     client = client_socket()
     if query.follow or STREAM in request.headers.get("Accept", ""):
-        return replies.Later(lambda: _stream(context, wanted, after, limit, client))
+        return replies.DeferredReply(lambda: _stream(context, wanted, after, limit, client))
     if after is None:
         return _reply(
             context.shared(event_searches)(newest, context.store.events, wanted, limit, before), replies.wants_json()
         )
     json, place = replies.wants_json(), after
-    return replies.Later(lambda: _reply(_wait_for_events(context, wanted, place, limit, query.wait, client), json))
+    return replies.DeferredReply(
+        lambda: _reply(_wait_for_events(context, wanted, place, limit, query.wait, client), json)
+    )
 
 
 def filter_of(query: EventPageQuery, now: float) -> EventFilter:
@@ -308,7 +310,7 @@ def _wait_for_events(
             if found.end != after:
                 after = found.end
                 continue
-            # The end of the files is reached; later reads are short and need not queue for `search`.
+            # The end of the files is reached. Later reads are short, so they do not count as searches.
             call = in_thread
             spot.wait(left)
 
@@ -333,7 +335,7 @@ def _messages(context: Context, wanted: EventFilter, begin: Found, client: Any) 
         while not lifetime.stopping() and not spot.abandoned:
             found = call(following, context.store.events, wanted, after, MOST_AT_ONCE)
             at_end, after = found.end == after, found.end
-            # The end of the files is reached; later reads are short and need not queue for `search`.
+            # The end of the files is reached. Later reads are short, so they do not count as searches.
             call = in_thread if at_end else call
             silent = time.monotonic() - sent_at
             if found.lines or silent >= HEARTBEAT:

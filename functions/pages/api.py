@@ -10,7 +10,7 @@ from flask import Response
 
 from functions.pages.layout import render
 from functions.web import replies
-from functions.web.about import description
+from functions.web.openapi import description
 from functions.web.requests import NoFields, parse_query
 
 

@@ -46,7 +46,7 @@ def by_post(ticket_id: str) -> Response:
 
 def close(context: Context, number: int, bad: str | None = None) -> Ticket:
     """The closed ticket, durable; a ticket that is closed already is not changed. Raises NotFound."""
-    return context.run(Change(number, lambda found: close_ticket(found, context.clock(), bad=bad)))
+    return context.ticket_call(Change(number, lambda found: close_ticket(found, context.clock(), bad=bad)))
 
 
 def _reason(given: Closing, error: type[BadParameter] | type[BadField]) -> str | None:

@@ -52,7 +52,7 @@ def create(context: Context, tags: tuple[str, ...], sandbox: str | None, key: st
         return Ticket(id=number, tags=tags, sandbox=sandbox, created_at=context.clock())
 
     if key is None:
-        return context.run(Create(make))
+        return context.ticket_call(Create(make))
     request_body = msgspec.json.encode((tags, sandbox)).decode()
     try:
         created, _ = in_thread(context.store.keys.create_once, key, request_body, make)

@@ -45,7 +45,7 @@ def output(ticket_id: str) -> Response:
             raise WaitedTooLong(ticket, wait_of(context, ticket).summary)
         return output_reply(ticket, query.closed)
 
-    return replies.Later(answer)
+    return replies.DeferredReply(answer)
 
 
 def until_served(context: Context, number: int, seconds: float, client: Any) -> Ticket:

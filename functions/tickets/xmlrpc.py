@@ -28,7 +28,7 @@ Fault = xmlrpc.client.Fault
 def call() -> Response:
     """200 with a result or a fault; 503 if a wait is cut short because this process stops."""
     context, content, client = current(), read_body(), client_socket()
-    return replies.Later(lambda: _answer(context, content, client))
+    return replies.DeferredReply(lambda: _answer(context, content, client))
 
 
 def _answer(context: Context, content: bytes, client: Any) -> Response:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CHECK_INTERVAL = 1.0
-"""Least seconds between two tests whether the store can be written."""
+"""Minimum seconds between two tests whether the store can be written."""
 
 
 class Context:
@@ -55,7 +55,7 @@ class Context:
         self._shared: dict[Any, Any] = {}
 
     def shared(self, make: "Callable[[Context], T]") -> T:
-        """What `make` (a class or a function) makes of this context: one object per application, made on first use."""
+        """The object that `make` (a class or a function) returns for this context: made on first use, then kept."""
         if make not in self._shared:
             # Without a lock, since it is called in native threads and in the event loop: all use what is stored first.
             self._shared.setdefault(make, make(self))
@@ -72,8 +72,8 @@ class Context:
         return self._store
 
     @functools.cached_property
-    def run(self) -> Batched[Call[Ticket], Ticket]:
-        """Create, change or read a ticket, durably; concurrent calls are batched."""
+    def ticket_call(self) -> Batched[Call[Ticket], Ticket]:
+        """Does one call on a ticket (`Create`, `Change` or `Read`), durably; concurrent calls are batched."""
         return Batched(self.store.tickets.do_all)
 
     @functools.cached_property

@@ -34,14 +34,14 @@ def in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return job.outcome()
 
 
-class Few:
-    """Calls functions in native threads, at most `at_once` at a time, so that threads are left for other work."""
+class LimitedThreads:
+    """Calls functions in native threads, at most `at_once` at a time, so that other work finds free threads."""
 
     def __init__(self, at_once: int) -> None:
-        self._turns = threading.BoundedSemaphore(at_once)
+        self._free_threads = threading.BoundedSemaphore(at_once)
 
     def __call__(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._turns:
+        with self._free_threads:
             return in_thread(function, *args, **kwargs)
 
 

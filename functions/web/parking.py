@@ -30,10 +30,11 @@ class Spot:
         self._changed.clear()
 
     def wake(self) -> None:
+        """End the current `wait`, or the next one."""
         self._changed.set()
 
     def abandon(self) -> None:
-        """The client has closed its connection, so no reply is needed."""
+        """Wake the request and mark it abandoned: its client has closed the connection, so no reply is needed."""
         self.abandoned = True
         self._changed.set()
 
@@ -76,6 +77,7 @@ class Parking:
             spot.wake()
 
     def wake_all(self) -> None:
+        """Wake every parked request."""
         for key in tuple(self._spots):
             self.wake(key)
 

@@ -28,8 +28,8 @@ PAGE_POLICY = (
 """What a page may load: only from this server, no inline scripts or styles."""
 
 
-class Form(StrEnum):
-    """The content type that a client prefers."""
+class ReplyType(StrEnum):
+    """The types of a reply: text for people and shells, JSON for programs, a page for browsers."""
 
     TEXT = "text/plain"
     JSON = "application/json"
@@ -64,19 +64,19 @@ def see_other(place: str) -> Response:
     return Response(status=303, headers={"Location": place})
 
 
-def wanted() -> Form:
-    """What the client prefers: JSON if it sent JSON, a page only if its `Accept` names HTML (browsers do)."""
+def preferred_type() -> ReplyType:
+    """The type that the client prefers: JSON if it sent JSON, a page only if its `Accept` names HTML (browsers do)."""
     if is_json(request.content_type):
-        return Form.JSON
+        return ReplyType.JSON
     accept = request.headers.get("Accept")
     if not accept or accept == "*/*":
-        return Form.TEXT
-    return Form(request.accept_mimetypes.best_match(tuple(Form), Form.TEXT))
+        return ReplyType.TEXT
+    return ReplyType(request.accept_mimetypes.best_match(tuple(ReplyType), ReplyType.TEXT))
 
 
 def wants_json() -> bool:
     """Whether the client sent JSON or prefers it to text and pages."""
-    return wanted() is Form.JSON
+    return preferred_type() is ReplyType.JSON
 
 
 def for_browsers(page: Callable[..., Response], otherwise: Callable[..., Response]) -> Callable[..., Response]:
@@ -84,7 +84,7 @@ def for_browsers(page: Callable[..., Response], otherwise: Callable[..., Respons
 
     @functools.wraps(otherwise)
     def view(**arguments: str) -> Response:
-        return page(**arguments) if wanted() is Form.PAGE else otherwise(**arguments)
+        return page(**arguments) if preferred_type() is ReplyType.PAGE else otherwise(**arguments)
 
     return view
 
@@ -109,18 +109,18 @@ def _host_of(origin: str) -> str | None:
 
 def reply_to_error(error: Exception) -> Response:
     """The one shape of errors: a sentence in text or on a page, or JSON `{"error": {code, message, field, status}}`."""
-    return _error_reply(current(), error, wanted(), f"{request.method} {request.path}")
+    return _error_reply(current(), error, preferred_type(), f"{request.method} {request.path}")
 
 
-def _error_reply(context: Context, error: Exception, form: Form, asked: str) -> Response:
+def _error_reply(context: Context, error: Exception, reply_type: ReplyType, method_and_path: str) -> Response:
     refusal = refusal_of(error)
     if isinstance(error, StateError | OSError) and refusal.status == 503:
-        log.error("%s: %s", asked, error, extra=of_request(asked))
+        log.error("%s: %s", method_and_path, error, extra=of_request(method_and_path))
     elif refusal.status == 500:
-        log.error("%s failed", asked, exc_info=error, extra=of_request(asked))
-    if form is Form.PAGE:
-        return html_reply(context.error_page(refusal, asked), refusal.status, refusal.headers)
-    if form is Form.JSON:
+        log.error("%s failed", method_and_path, exc_info=error, extra=of_request(method_and_path))
+    if reply_type is ReplyType.PAGE:
+        return html_reply(context.error_page(refusal, method_and_path), refusal.status, refusal.headers)
+    if reply_type is ReplyType.JSON:
         fields = error_fields(refusal.code, refusal.sentence, refusal.field, refusal.status, refusal.facts)
         return json_reply(fields, refusal.status, refusal.headers)
     return text_reply(refusal.sentence + "\n", refusal.status, refusal.headers)
@@ -133,7 +133,7 @@ def error_fields(
     return {"error": {"code": code, "message": message, "field": field, "status": status, **more}}
 
 
-class Later(Response):
+class DeferredReply(Response):
     """A reply that is made after Flask has released the request, so that a long wait holds little memory.
 
     `make` returns the reply or raises an error; it must not use Flask's `request`.
@@ -143,20 +143,20 @@ class Later(Response):
         super().__init__()
         self._context = current()
         self._make = make
-        self._form = wanted()
-        self._asked = f"{request.method} {request.path}"
+        self._reply_type = preferred_type()
+        self._method_and_path = f"{request.method} {request.path}"
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterator[bytes]:
         try:
             reply = self._make()
         except Exception as error:
-            reply = _error_reply(self._context, error, self._form, self._asked)
+            reply = _error_reply(self._context, error, self._reply_type, self._method_and_path)
         yield from finish(reply)(environ, start_response)
 
 
 def finish(response: Response) -> Response:
-    """Add the headers of every reply; a `Later` reply gets them when it is made."""
-    if not isinstance(response, Later):
+    """Add the headers of every reply; a `DeferredReply` gets them when it is made."""
+    if not isinstance(response, DeferredReply):
         headers = response.headers
         headers.setdefault("Cache-Control", "no-store")
         headers.setdefault("Vary", "Accept")

@@ -33,7 +33,7 @@ class Slots:
         return heapq.heappop(self._free) if self._free else None
 
     def free(self, slot: int | None) -> None:
-        """The worker of this slot has ended."""
+        """Make the slot of a worker that has ended available to the next worker."""
         if slot is not None:
             heapq.heappush(self._free, slot)
 
@@ -77,7 +77,7 @@ _slot: int | None = None
 
 
 def take_slot(workers: int) -> int | None:
-    """Called in the master before each fork: the slot of the new worker, of at most so many at a time."""
+    """Reserve a slot for a new worker, of at most `workers` at a time. The master calls this before each fork."""
     global _shared  # noqa: PLW0603
     if _shared is None:
         _shared = Slots(workers)
@@ -85,13 +85,13 @@ def take_slot(workers: int) -> int | None:
 
 
 def use_slot(slot: int | None) -> None:
-    """Called in each new worker, with its slot."""
+    """Let this process count in `slot`. Each new worker calls this."""
     global _slot  # noqa: PLW0603
     _slot = slot
 
 
 def free_slot(slot: int | None) -> None:
-    """Called in the master when a worker has ended."""
+    """Free the slot of a worker that has ended. The master calls this."""
     if _shared:
         _shared.free(slot)
 

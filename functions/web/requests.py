@@ -1,7 +1,7 @@
 """Reads requests: ids in paths, and the fields of queries and bodies (forms and JSON) into structs.
 
 A function declares what it takes as a subclass of `Fields` and calls `parse_query` or `parse_body` with it. The same
-structs describe the requests in /openapi.json (web/about.py).
+structs describe the requests in /openapi.json (web/openapi.py).
 """
 
 import difflib
@@ -66,39 +66,39 @@ class Field(NamedTuple):
     listed: bool
 
 
-def parse_query(form: type[F], blank_is_absent: bool = False) -> F:
+def parse_query(struct: type[F], blank_is_absent: bool = False) -> F:
     """The parameters after the `?`; raises BadParameter. `blank_is_absent`: an empty value counts as not given."""
     given = request.args.to_dict(flat=False) if request.environ.get("QUERY_STRING") else {}
     if blank_is_absent:
         given = {name: values for name, values in given.items() if any(values)}
-    return _of_texts(form, given, BadParameter)
+    return _of_texts(struct, given, BadParameter)
 
 
-def parse_body(form: type[F]) -> F:
+def parse_body(struct: type[F]) -> F:
     """The fields of a form or of a JSON object.
 
     Raises MalformedBody and UnsupportedBody when the body is neither, BadField for a field that is wrong.
     """
     content = read_body()
     if is_json(request.content_type):
-        return _of_json(form, _json_object(content))
+        return _of_json(struct, _json_object(content))
     if request.mimetype == "application/x-www-form-urlencoded" or not content:
-        return _of_texts(form, _form(content), BadField)
+        return _of_texts(struct, _form(content), BadField)
     raise errors.UnsupportedBody(request.content_type or "")
 
 
 @functools.cache
-def fields_of(form: type[Fields]) -> tuple[Field, ...]:
+def fields_of(struct: type[Fields]) -> tuple[Field, ...]:
     """The fields of a struct, in their order."""
-    described: Any = inspect.type_info(form)
+    described: Any = inspect.type_info(struct)
     return tuple(map(_field, described.fields))
 
 
-def label_of(form: type[Fields], name: str) -> str:
+def label_of(struct: type[Fields], name: str) -> str:
     """What the request's body calls this field of the struct: a form may have another name for it than JSON."""
     if is_json(request.content_type):
         return name
-    return next(field.text_name for field in fields_of(form) if field.name == name)
+    return next(field.text_name for field in fields_of(struct) if field.name == name)
 
 
 def _field(field: inspect.Field) -> Field:
@@ -116,17 +116,17 @@ def _field(field: inspect.Field) -> Field:
 
 
 @functools.cache
-def _by_text_name(form: type[Fields]) -> dict[str, Field]:
-    return {field.text_name: field for field in fields_of(form)}
+def _by_text_name(struct: type[Fields]) -> dict[str, Field]:
+    return {field.text_name: field for field in fields_of(struct)}
 
 
 @functools.cache
-def _by_name(form: type[Fields]) -> dict[str, Field]:
-    return {field.name: field for field in fields_of(form)}
+def _by_name(struct: type[Fields]) -> dict[str, Field]:
+    return {field.name: field for field in fields_of(struct)}
 
 
-def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
-    fields = _by_text_name(form)
+def _of_texts(struct: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
+    fields = _by_text_name(struct)
     _refuse_unknown(given, fields, error)
     values: dict[str, Any] = {}
     for name, texts in given.items():
@@ -138,15 +138,15 @@ def _of_texts(form: type[F], given: Mapping[str, list[str]], error: type[BadPara
         if field.required and field.name not in values:
             raise error(field.text_name, "must be given")
     try:
-        return msgspec.convert(values, form)
+        return msgspec.convert(values, struct)
     except msgspec.ValidationError as wrong:
-        field = _wrong_field(form, wrong)
+        field = _wrong_field(struct, wrong)
         text = given[field.text_name][0]
         raise error(field.text_name, f"{_requirement(field.type, 'be 1 or 0')}, not {shown(text)}") from None
 
 
-def _of_json(form: type[F], given: Mapping[str, Any]) -> F:
-    fields = _by_name(form)
+def _of_json(struct: type[F], given: Mapping[str, Any]) -> F:
+    fields = _by_name(struct)
     _refuse_unknown(given, fields, BadField)
     values = {
         name: value
@@ -157,9 +157,9 @@ def _of_json(form: type[F], given: Mapping[str, Any]) -> F:
         if field.required and field.name not in values:
             raise BadField(field.name, "must be given")
     try:
-        return msgspec.convert(values, form)
+        return msgspec.convert(values, struct)
     except msgspec.ValidationError as wrong:
-        field = _wrong_field(form, wrong)
+        field = _wrong_field(struct, wrong)
         raise BadField(field.name, _requirement(field.type, "be true or false")) from None
 
 
@@ -189,9 +189,9 @@ def _value(kind: inspect.Type, text: str) -> Any:
     return text
 
 
-def _wrong_field(form: type[Fields], error: msgspec.ValidationError) -> Field:
+def _wrong_field(struct: type[Fields], error: msgspec.ValidationError) -> Field:
     place = _PLACE.search(str(error))
-    return next(field for field in fields_of(form) if place is not None and field.name == place[1])
+    return next(field for field in fields_of(struct) if place is not None and field.name == place[1])
 
 
 def _requirement(kind: inspect.Type, flag: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "forbidden"),
     [
-        ("functions.web.about", ("functions.tickets", "functions.operators", "functions.pages", "functions.timed")),
+        ("functions.web.openapi", ("functions.tickets", "functions.operators", "functions.pages", "functions.timed")),
         (
             "functions.tickets.create",
             ("functions.operators", "functions.pages", "functions.timed", "prometheus_client"),

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import checks
 
 import functions.app  # noqa: F401  (it imports every function, each with the structs of its requests)
-from functions.web.about import description
+from functions.web.openapi import description
 from tests.system.farm import Farm
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from functions.app import ROUTES
-from functions.web.about import description
+from functions.web.openapi import description
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(bytes(description()))
 

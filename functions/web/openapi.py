@@ -1,4 +1,4 @@
-"""About this server: `GET /`, what to try, and `GET /openapi.json`, the description of all functions.
+"""The description of all HTTP functions, `GET /openapi.json`, and a text with commands to try, `GET /`.
 
 openapi.yaml holds the prose, the replies and the examples. Where an operation there says `query: NAME` or `body: NAME`,
 the parameters or the request body are generated from the struct of that name, a subclass of `Fields`.
@@ -29,12 +29,12 @@ More: /healthz  /readyz  /metrics  /tickets  /resources  /pools  /api/stats
 """
 
 
-def start() -> Response:
+def show_start() -> Response:
     """200 with three commands to try."""
     return replies.text_reply(_START.format(url=base_url()))
 
 
-def openapi() -> Response:
+def show_description() -> Response:
     """200 with OpenAPI 3.1 as JSON."""
     parse_query(NoFields)
     return replies.json_reply(description())
@@ -44,41 +44,41 @@ def openapi() -> Response:
 def description() -> msgspec.Raw:
     """The OpenAPI document as JSON. All functions must be imported before the first call (functions/app.py does it)."""
     document = yaml.safe_load(_FILE.read_text())
-    forms = {form.__name__: form for form in _subclasses(Fields)}
+    structs = {struct.__name__: struct for struct in _subclasses(Fields)}
     for item in document["paths"].values():
         for operation in item.values():
             if "query" in operation:
-                operation.setdefault("parameters", []).extend(_parameters(forms[operation.pop("query")]))
+                operation.setdefault("parameters", []).extend(_parameters(structs[operation.pop("query")]))
             if "body" in operation:
-                operation["requestBody"] = _request_body(forms[operation.pop("body")], operation.pop("example"))
+                operation["requestBody"] = _request_body(structs[operation.pop("body")], operation.pop("example"))
     return msgspec.Raw(msgspec.json.encode(document))
 
 
-def _subclasses(form: type[Fields]) -> Iterator[type[Fields]]:
-    for subclass in form.__subclasses__():
+def _subclasses(struct: type[Fields]) -> Iterator[type[Fields]]:
+    for subclass in struct.__subclasses__():
         yield subclass
         yield from _subclasses(subclass)
 
 
-def _parameters(form: type[Fields]) -> list[dict[str, Any]]:
+def _parameters(struct: type[Fields]) -> list[dict[str, Any]]:
     found = []
-    for field, of_json in _schemas(form):
+    for field, json_schema in _schemas(struct):
         if not field.listed:
             continue
-        schema = _as_text(of_json)
+        schema = _as_text(json_schema)
         about = {"description": schema.pop("description")} if "description" in schema else {}
         needed = {"required": True} if field.required else {}
         found.append({"name": field.text_name, "in": "query", **needed, **about, "schema": schema})
     return found
 
 
-def _request_body(form: type[Fields], example: dict[str, Any]) -> dict[str, Any]:
-    fields = fields_of(form)
+def _request_body(struct: type[Fields], example: dict[str, Any]) -> dict[str, Any]:
+    fields = fields_of(struct)
     text_names = {field.name: field.text_name for field in fields}
     texts = {text_names[name]: "1" if value is True else value for name, value in example.items()}
     required = [field for field in fields if field.required]
-    in_form = {field.text_name: _as_text(schema) for field, schema in _schemas(form)}
-    in_json = {field.name: schema for field, schema in _schemas(form)}
+    in_form = {field.text_name: _as_text(schema) for field, schema in _schemas(struct)}
+    in_json = {field.name: schema for field, schema in _schemas(struct)}
     return {
         "required": bool(required),
         "content": {
@@ -96,10 +96,10 @@ def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {"type": "object", **needed, "additionalProperties": False, "properties": properties}
 
 
-def _schemas(form: type[Fields]) -> list[tuple[Field, dict[str, Any]]]:
-    _, components = msgspec.json.schema_components([form], ref_template=_COMPONENTS)
-    properties = components[form.__name__]["properties"]
-    return [(field, _plain(properties[field.name])) for field in fields_of(form)]
+def _schemas(struct: type[Fields]) -> list[tuple[Field, dict[str, Any]]]:
+    _, components = msgspec.json.schema_components([struct], ref_template=_COMPONENTS)
+    properties = components[struct.__name__]["properties"]
+    return [(field, _plain(properties[field.name])) for field in fields_of(struct)]
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
