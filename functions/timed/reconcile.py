@@ -49,7 +49,8 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
     """
     ended = leader.hooks.finished(Consumer.RECONCILE)
     if ended:
-        # Tickets whose resources are not concerned need not wait until the outcomes are written.
+        # Tickets whose resources are not concerned need not wait until the outcomes are written. Only up to the first
+        # grant that is concerned: with the outcomes, the later ones may be decided otherwise.
         changed = {RunId.parse(run.id).subject for run, _ in ended}
         grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
         sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]

@@ -356,3 +356,20 @@ def test_old_keys_are_forgotten_by_the_patrol(world: World) -> None:
     world.ahead += world.settings.ticket_retention + 1
     world.unknown.patrol.walk(world.leader)
     assert list(world.store.keys.folder.iterdir()) == []
+
+
+def test_pools_that_could_not_be_written_are_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a changed pools.yaml, when its record cannot be written at first, then the next turn applies the file."""
+    world.set_pools(
+        (world.config / "pools.yaml").read_text() + "other: {max: 1, cmd_new: 'true', cmd_delete: 'true'}\n"
+    )
+
+    def full(*_: object) -> None:
+        raise StoreUnavailable("pools/other", OSError(errno.ENOSPC, "No space left on device"))
+
+    monkeypatch.setattr(world.store, "commit", full)
+    with pytest.raises(StoreUnavailable):
+        world.leader.reload_pools()
+    monkeypatch.undo()
+    assert world.leader.reload_pools()
+    assert "other" in world.leader.mirror.snapshot.pools
