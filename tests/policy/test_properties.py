@@ -126,8 +126,8 @@ def test_a_snapshot_kept_up_is_as_good_as_a_new_one(data: st.DataObject) -> None
 def groups_of(snapshot: Snapshot) -> object:
     """All that the snapshot knows beside the documents."""
     groups = snapshot.by_pool
-    by_pool_or_tags = [snapshot.waiting, groups.starting, groups.spares, groups.idle, groups.bound]
-    by_pool_or_tags += [groups.reused, groups.failing, groups.held, groups.to_delete]
+    by_pool_or_tags = [snapshot.waiting, groups.starting, groups.spares, groups.idle, groups.idle_by_first_use]
+    by_pool_or_tags += [groups.idle_by_releases, groups.failing, groups.held, groups.to_delete]
     covers = [(sandbox, snapshot.by_sandbox.covers[sandbox]) for sandbox in (None, "s", "t")]
     waiting_in = [(sandbox, snapshot.by_sandbox.waiting_in[sandbox]) for sandbox in ("s", "t")]
     return (
@@ -138,7 +138,7 @@ def groups_of(snapshot: Snapshot) -> object:
             for sandbox, groups in covers
             for offer, ready in groups
         ),
-        snapshot.by_sandbox.kept,
+        snapshot.by_sandbox.own_tags,
         snapshot.closed,
         snapshot.stranded,
         snapshot.draining(),

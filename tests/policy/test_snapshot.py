@@ -164,11 +164,11 @@ def test_a_resource_that_moves_is_found_where_it_is_now() -> None:
     mine, other = a_released_resource(1, sandbox="mine", tags=x86), a_released_resource(2, sandbox="other", tags=x86)
     tickets = a_ticket(1, "x86", sandbox="mine"), a_ticket(2, "x86", sandbox="other")
     snapshot = a_snapshot([], mine, other, *tickets)
-    assert set(snapshot.by_sandbox.kept) == {"mine", "other"}
+    assert set(snapshot.by_sandbox.own_tags) == {"mine", "other"}
     snapshot.put_resource(mine.replace(sandbox="other"))
-    assert set(snapshot.by_sandbox.kept) == {"other"}
+    assert set(snapshot.by_sandbox.own_tags) == {"other"}
     snapshot.put_resource(mine.replace(tags=ppc))
     snapshot.put_resource(other.replace(sandbox="mine"))
-    assert set(snapshot.by_sandbox.kept) == {"mine"}
+    assert set(snapshot.by_sandbox.own_tags) == {"mine"}
     snapshot.put_resource(other.replace(sandbox="mine", tags=ppc))
-    assert snapshot.by_sandbox.kept == {}
+    assert snapshot.by_sandbox.own_tags == {}

@@ -42,10 +42,10 @@ def end_holds(draft: Draft) -> list[Step]:
     for pool in sorted(held):
         ids, following = due_ids(held[pool], 0.0, LONGEST_HOLD, draft.now)
         if following is not None:
-            draft.wake(following)
+            draft.plan_again_at(following)
         for id in sorted(ids):
             resource = draft.resource(id)
-            if resource is not None and resource.held and id not in draft.leaving:
+            if resource is not None and resource.held and id not in draft.excluded:
                 steps += _end_hold(draft, resource, "its time is over", Actor.LEADER)
     return steps
 
@@ -71,7 +71,7 @@ def drain_pools(draft: Draft) -> list[Step]:
 def _delete(draft: Draft, intent: Intent) -> list[Step]:
     drop = DropIntent(intent.id)
     resource = draft.resource(intent.resource) if intent.resource is not None else None
-    if resource is None or resource.id in draft.leaving or resource.held:
+    if resource is None or resource.id in draft.excluded or resource.held:
         return [drop]
     if resource.id in draft.snapshot.doubtful:
         return []
@@ -83,7 +83,7 @@ def _delete(draft: Draft, intent: Intent) -> list[Step]:
     if up:
         return [*draft.request_delete(resource, reason, Actor.OPERATOR), drop]
     if resource.state in DELETABLE_AFTER_RUN and resource.delete_after_run is None:
-        draft.leave(resource)
+        draft.exclude_for_delete(resource)
         return [DeleteAfterRun(resource.id, reason, Actor.OPERATOR), drop]
     return [drop]
 
@@ -93,12 +93,12 @@ def _hold(draft: Draft, intent: Intent) -> list[Step]:
     resource = draft.resource(intent.resource) if intent.resource is not None else None
     if resource is not None and _changes_hold(draft, resource.id):
         return []
-    if resource is None or resource.id in draft.leaving or resource.state not in HOLDABLE:
+    if resource is None or resource.id in draft.excluded or resource.state not in HOLDABLE:
         return [drop]
     if hold_resource(resource, intent, draft.now) is resource:
         return [drop]
-    draft.withheld.add(resource.id)
-    draft.withhold(resource)
+    draft.newly_held.add(resource.id)
+    draft.exclude(resource)
     return [HoldResource(resource.id, intent.id), drop]
 
 
@@ -107,14 +107,14 @@ def _unhold(draft: Draft, intent: Intent) -> list[Step]:
     resource = draft.resource(intent.resource) if intent.resource is not None else None
     if resource is not None and _changes_hold(draft, resource.id):
         return []
-    if resource is None or not resource.held or resource.id in draft.leaving:
+    if resource is None or not resource.held or resource.id in draft.excluded:
         return [drop]
     return [*_end_hold(draft, resource, reason_of(intent), Actor.OPERATOR), drop]
 
 
 def _changes_hold(draft: Draft, resource: int) -> bool:
     """Whether this plan begins or ends a hold of the resource already; later intents wait for the next plan."""
-    return resource in draft.withheld or resource in draft.unheld
+    return resource in draft.newly_held or resource in draft.hold_ended
 
 
 _OF_RESOURCES = {
@@ -138,7 +138,7 @@ def _change_pool(draft: Draft, intent: Intent) -> list[Step]:
 def _end_hold(draft: Draft, resource: Resource, reason: str | None, actor: Actor) -> list[Step]:
     """End this hold. If the resource was to be deleted meanwhile, request that now; the next plan decides the rest."""
     free = end_hold(resource, reason, draft.now, actor)
-    draft.unheld[free.id] = free
+    draft.hold_ended[free.id] = free
     steps: list[Step] = [EndHold(free.id, reason, actor)]
     if free.delete_after_run is not None and free.state is ResourceState.UP:
         steps += draft.request_delete(free, free.delete_after_run)
@@ -152,14 +152,14 @@ def _drain(draft: Draft, record: PoolRecord) -> list[Step]:
     ids = {*groups.spares[pool], *(id for _, id in groups.idle[pool]), *draft.freed_in_pool[pool]}
     if record.drain_until is not None and groups.states[pool, ResourceState.UP]:
         if record.drain_until > draft.now:
-            draft.wake(record.drain_until)
+            draft.plan_again_at(record.drain_until)
         else:
             reason = f"{reason} (the deadline was {utc(record.drain_until)})"
             # This happens so seldom that there is no group of taken resources.
             up = (resource for resource in snapshot.resources.values() if resource.state is ResourceState.UP)
             ids.update(resource.id for resource in up if resource.pool == pool)
     steps: list[Step] = []
-    for id in sorted(ids - draft.leaving - snapshot.doubtful):
+    for id in sorted(ids - draft.excluded - snapshot.doubtful):
         resource = draft.resource(id)
         if resource is not None and resource.state is ResourceState.UP and not resource.held:
             steps += draft.request_delete(resource, reason)

@@ -99,7 +99,7 @@ def missing_spares(draft: Draft, pool: Pool) -> int:
     """How many fresh spares the pool has to start; the next plan replaces those that this plan assigns."""
     snapshot = draft.snapshot
     spares = len(snapshot.by_pool.spares[pool.name]) + len(snapshot.by_pool.starting[pool.name])
-    return pool.max_prealloc - (spares - draft.lost_spares[pool.name])
+    return pool.max_prealloc - (spares - draft.excluded_spares[pool.name])
 
 
 def paused_until(record: PoolRecord | None, pool: Pool, now: float) -> float:

@@ -109,7 +109,7 @@ def assign(draft: Draft) -> list[Assign]:
     A ticket is assigned the eligible resource with the best score, the lowest id among equals.
     """
     snapshot = draft.snapshot
-    pairs = draft.kept_pairs()
+    pairs = draft.own_sandbox_pairs()
     lines = {
         sandbox: [(offer, _Line(ids)) for offer, ids in draft.ready_ids(sandbox).items()]
         for sandbox in {None, *(sandbox for _, sandbox in pairs)}

@@ -32,7 +32,7 @@ def release_closed(draft: Draft) -> list[Step]:
         options = snapshot.options_of(resource.pool)
         hook = options is not None and options.cmd_release is not None
         free = release_resource(resource, ticket, hook, draft.now)
-        draft.free(free)
+        draft.note_freed(free)
         steps.append(Release(id, resource.id, hook))
         if not hook and free.delete_after_run is not None and not free.held:
             steps += draft.request_delete(free, free.delete_after_run, Actor.CLIENT)
@@ -75,7 +75,7 @@ def delete(draft: Draft) -> list[Step]:
         if snapshot.options_of(name) is None:
             continue
         ids = _due(draft, snapshot.by_pool.to_delete[name], 0.0, LONGEST_PAUSE)
-        steps += [StartDelete(id) for id in sorted([*draft.requested[name], *ids])]
+        steps += [StartDelete(id) for id in sorted([*draft.delete_requested[name], *ids])]
     return steps
 
 
@@ -94,7 +94,7 @@ def _remove_failing(draft: Draft, pool: Pool) -> list[Step]:
     steps: list[Step] = []
     for id in sorted(found):
         resource = draft.resource(id)
-        if resource is not None and resource.state is ResourceState.UP and id not in draft.leaving:
+        if resource is not None and resource.state is ResourceState.UP and id not in draft.excluded:
             reason = f"livecheck failed {plural(resource.check_failed_count, 'time')} in a row"
             steps += draft.request_delete(resource, reason)
     return steps
@@ -108,7 +108,7 @@ def _remove_released(draft: Draft, pool: Pool) -> list[Step]:
             resource is not None
             and resource.state is ResourceState.UP
             and not resource.held
-            and id not in draft.leaving
+            and id not in draft.excluded
         ):
             reason = _why_not_reused(resource, pool, draft.now)
             if reason is not None:
@@ -127,8 +127,10 @@ def _released(draft: Draft, pool: Pool) -> set[int]:
     else:
         found.update(id for _, id in snapshot.by_pool.idle[pool.name])
     if pool.reuse_max_time:
-        found.update(_due(draft, snapshot.by_pool.bound[pool.name], pool.reuse_max_time, pool.reuse_max_time))
-    for minus_releases, id in snapshot.by_pool.reused[pool.name] if pool.reuse_max_count else ():
+        found.update(
+            _due(draft, snapshot.by_pool.idle_by_first_use[pool.name], pool.reuse_max_time, pool.reuse_max_time)
+        )
+    for minus_releases, id in snapshot.by_pool.idle_by_releases[pool.name] if pool.reuse_max_count else ():
         if -minus_releases <= pool.reuse_max_count:
             break
         found.add(id)
@@ -139,7 +141,7 @@ def _due(draft: Draft, entries: Sequence[tuple[float, int]], after: float, longe
     """The ids of the (time, id) entries that are due; the others will wake the scheduler."""
     ids, following = due_ids(entries, after, longest, draft.now)
     if following is not None:
-        draft.wake(following)
+        draft.plan_again_at(following)
     return ids
 
 
@@ -164,7 +166,7 @@ def _remove_surplus(draft: Draft, pool: Pool) -> list[Step]:
     if not pool.on_demand:
         return []
     snapshot = draft.snapshot
-    spares = [snapshot.resources[id] for id in snapshot.by_pool.spares[pool.name] if id not in draft.leaving]
+    spares = [snapshot.resources[id] for id in snapshot.by_pool.spares[pool.name] if id not in draft.excluded]
     if not spares:
         return []
     offers = frozenset(pool.offers)

@@ -53,7 +53,7 @@ def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
     capable = {tags: [name for name, offered in offers.items() if tags <= offered.keys()] for tags in tag_sets}
     rooms = _rooms(draft, {name for names in capable.values() for name in names})
     unbound = _covers(draft, None)
-    pairs = [(tags, sandbox) for tags, sandbox in draft.kept_pairs() if tags in capable]
+    pairs = [(tags, sandbox) for tags, sandbox in draft.own_sandbox_pairs() if tags in capable]
     bound = {sandbox: _covers(draft, sandbox) for _, sandbox in pairs}
     queues = in_turn(
         snapshot,
@@ -92,7 +92,7 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
             wanted = tickets[:most] if tickets else [None] * min(most, missing_spares(draft, pool))
             steps += [StartResource(pool.name, ticket) for ticket in wanted]
         elif (until := _all_over(limits)) is not None:
-            draft.wake(until)
+            draft.plan_again_at(until)
     return steps
 
 
@@ -116,7 +116,7 @@ def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
         if not limits:
             rooms[name] = _Stock(name, room(draft, pool), start=True)
         elif (until := _all_over(limits)) is not None:
-            draft.wake(until)
+            draft.plan_again_at(until)
     return rooms
 
 

@@ -18,22 +18,22 @@ class Groups(Generic[G]):
     An entry is the document's id, or a tuple of what to sort by and the id.
     """
 
-    __slots__ = ("_groups", "_places")
+    __slots__ = ("_groups", "_locations")
 
     def __init__(self) -> None:
         self._groups: dict[G, Any] = {}
-        self._places: dict[int, tuple[G, Any]] = {}
+        self._locations: dict[int, tuple[G, Any]] = {}
 
     def put(self, id: int, group: G | None, entry: Any) -> bool:
         """Put document `id` into `group` only (None: into none). Returns whether a group appeared or vanished."""
         if group is None:
             return self.drop(id)
-        place = (group, entry)
-        old = self._places.get(id)
-        if old == place:
+        location = (group, entry)
+        old = self._locations.get(id)
+        if old == location:
             return False
         vanished = old is not None and self._leave(old)
-        self._places[id] = place
+        self._locations[id] = location
         entries = self._groups.get(group)
         if entries is None:
             self._groups[group] = SortedList((entry,))
@@ -43,11 +43,11 @@ class Groups(Generic[G]):
 
     def drop(self, id: int) -> bool:
         """Take document `id` out of its group. Returns whether the group vanished."""
-        place = self._places.pop(id, None)
-        return place is not None and self._leave(place)
+        location = self._locations.pop(id, None)
+        return location is not None and self._leave(location)
 
-    def _leave(self, place: tuple[G, Any]) -> bool:
-        group, entry = place
+    def _leave(self, location: tuple[G, Any]) -> bool:
+        group, entry = location
         entries = self._groups[group]
         entries.remove(entry)
         if entries:
@@ -57,8 +57,8 @@ class Groups(Generic[G]):
 
     def group_of(self, id: int) -> G | None:
         """The group of document `id`."""
-        place = self._places.get(id)
-        return place[0] if place else None
+        location = self._locations.get(id)
+        return location[0] if location else None
 
     def __getitem__(self, group: G) -> Sequence[Any]:
         entries: Sequence[Any] = self._groups.get(group, ())
@@ -71,45 +71,45 @@ class Groups(Generic[G]):
         return len(self._groups)
 
 
-class Shelves(Generic[S, G]):
-    """Groups on shelves: the groups of one shelf are found without looking at the others."""
+class GroupsBySandbox(Generic[S, G]):
+    """Groups for each sandbox: those of one sandbox are found without looking at the others."""
 
-    __slots__ = ("_places", "_shelves")
+    __slots__ = ("_groups", "_sandboxes")
 
     def __init__(self) -> None:
-        self._shelves: dict[S, Groups[G]] = {}
-        self._places: dict[int, S] = {}
+        self._groups: dict[S, Groups[G]] = {}
+        self._sandboxes: dict[int, S] = {}
 
-    def put(self, id: int, shelf: S, group: G, entry: Any) -> bool:
-        """Put document `id` into this group of this shelf only. Returns whether a group appeared or vanished."""
-        changed = self._places.get(id, shelf) != shelf and self.drop(id)
-        self._places[id] = shelf
-        groups = self._shelves.get(shelf)
+    def put(self, id: int, sandbox: S, group: G, entry: Any) -> bool:
+        """Put document `id` into this group of this sandbox only. Returns whether a group appeared or vanished."""
+        changed = self._sandboxes.get(id, sandbox) != sandbox and self.drop(id)
+        self._sandboxes[id] = sandbox
+        groups = self._groups.get(sandbox)
         if groups is None:
-            groups = self._shelves[shelf] = Groups()
+            groups = self._groups[sandbox] = Groups()
         return groups.put(id, group, entry) or changed
 
     def drop(self, id: int) -> bool:
-        """Take document `id` off its shelf. Returns whether its group vanished."""
-        if id not in self._places:
+        """Take document `id` out of its sandbox. Returns whether its group vanished."""
+        if id not in self._sandboxes:
             return False
-        shelf = self._places.pop(id)
-        groups = self._shelves[shelf]
+        sandbox = self._sandboxes.pop(id)
+        groups = self._groups[sandbox]
         vanished = groups.drop(id)
         if not groups:
-            del self._shelves[shelf]
+            del self._groups[sandbox]
         return vanished
 
-    def place_of(self, id: int) -> tuple[S, G] | None:
-        """The shelf and the group of document `id`."""
-        if id not in self._places:
+    def find(self, id: int) -> tuple[S, G] | None:
+        """The sandbox and the group of document `id`; None when it is in none."""
+        if id not in self._sandboxes:
             return None
-        shelf = self._places[id]
-        group = self._shelves[shelf].group_of(id)
-        return None if group is None else (shelf, group)
+        sandbox = self._sandboxes[id]
+        group = self._groups[sandbox].group_of(id)
+        return None if group is None else (sandbox, group)
 
-    def __getitem__(self, shelf: S) -> Groups[G]:
-        groups = self._shelves.get(shelf)
+    def __getitem__(self, sandbox: S) -> Groups[G]:
+        groups = self._groups.get(sandbox)
         return Groups() if groups is None else groups
 
 
@@ -127,9 +127,9 @@ class ByPool:
         """By pool: ids of fresh spares that are UP: free and never released."""
         self.idle: Groups[str] = Groups()
         """By pool: (released_at, id) of resources that are UP, free and were released before."""
-        self.bound: Groups[str] = Groups()
+        self.idle_by_first_use: Groups[str] = Groups()
         """The same resources by pool as (sandboxed_since, id)."""
-        self.reused: Groups[str] = Groups()
+        self.idle_by_releases: Groups[str] = Groups()
         """The same resources by pool as (-releases_counter, id)."""
         self.failing: Groups[str] = Groups()
         """By pool: (-check_failed_count, id) of UP resources, taken or not, whose last livecheck failed."""
@@ -143,8 +143,8 @@ class ByPool:
             self.starting,
             self.spares,
             self.idle,
-            self.bound,
-            self.reused,
+            self.idle_by_first_use,
+            self.idle_by_releases,
             self.failing,
             self.held,
             self.to_delete,
@@ -155,7 +155,7 @@ class ByPool:
         self.living[resource.pool] += change
         self.states[resource.pool, resource.state] += change
 
-    def place(self, resource: Resource, free: bool, doubtful: bool) -> None:
+    def put(self, resource: Resource, free: bool, doubtful: bool) -> None:
         """Put the resource into the groups where it belongs now.
 
         `free`: no ticket has it or may have it; `doubtful`: a ticket whose document cannot be read may have it.
@@ -169,8 +169,8 @@ class ByPool:
         self.starting.put(id, pool if starts else None, id)
         self.spares.put(id, pool if free and not released else None, id)
         self.idle.put(id, released, (resource.released_at or 0.0, id))
-        self.bound.put(id, released, (resource.sandboxed_since or 0.0, id))
-        self.reused.put(id, released, (-resource.releases_counter, id))
+        self.idle_by_first_use.put(id, released, (resource.sandboxed_since or 0.0, id))
+        self.idle_by_releases.put(id, released, (-resource.releases_counter, id))
         failed = resource.check_failed_count
         judged = up and failed and held is None and not doubtful
         self.failing.put(id, pool if judged else None, (-failed, id))

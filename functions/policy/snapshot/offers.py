@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from functions.policy.order import OrderKey
-from functions.policy.snapshot.groups import Shelves
+from functions.policy.snapshot.groups import GroupsBySandbox
 from state.documents import Resource, ResourceState
 
 Tags = frozenset[str]
@@ -26,8 +26,8 @@ class Offer:
         return sum(self.priorities[tag] for tag in wanted)
 
 
-def covers(resource: Resource, free: bool) -> bool:
-    """Whether the resource can serve a waiting ticket now or soon; `free`: no ticket has it."""
+def can_cover(resource: Resource, free: bool) -> bool:
+    """Whether the resource can serve a waiting ticket now or soon, without a new start; `free`: no ticket has it."""
     coming = resource.state in (ResourceState.STARTING, ResourceState.RELEASING)
     stays = resource.delete_after_run is None and not resource.held
     return stays and (coming or (free and resource.state is ResourceState.UP))
@@ -40,43 +40,43 @@ def ready(resource: Resource) -> bool:
 
 
 class BySandbox:
-    """Waiting tickets and resources by sandbox, and for which tickets a resource of their own sandbox can do."""
+    """Waiting tickets and resources by sandbox, and which tickets a resource of their own sandbox can serve."""
 
     def __init__(self) -> None:
-        self.waiting_in: Shelves[str, Tags] = Shelves()
+        self.waiting_in: GroupsBySandbox[str, Tags] = GroupsBySandbox()
         """Order keys of waiting tickets that have a sandbox, by sandbox and tags."""
-        self.covers: Shelves[str | None, tuple[Offer, bool]] = Shelves()
+        self.covers: GroupsBySandbox[str | None, tuple[Offer, bool]] = GroupsBySandbox()
         """Ids of resources that can serve a ticket now (True) or soon (False: STARTING, RELEASING, or UP and free but
         failing its livecheck), by their sandbox (None: none yet) and offer."""
-        self.kept: dict[str, frozenset[Tags]] = {}
-        """By sandbox: the tags of its waiting tickets that one of its own covers has, if any."""
+        self.own_tags: dict[str, frozenset[Tags]] = {}
+        """By sandbox: the tags of its waiting tickets that a resource of the same sandbox covers; only where any is."""
 
     def put_ticket(self, id: int, sandbox: str | None, tags: Tags, key: OrderKey) -> None:
         """Note that this ticket waits in the sandbox with these tags; a sandbox that is None: in none."""
-        old = self.waiting_in.place_of(id)
+        old = self.waiting_in.find(id)
         changed = self.waiting_in.drop(id) if sandbox is None else self.waiting_in.put(id, sandbox, tags, key)
         if changed:
-            self._pair([old[0] if old else None, sandbox])
+            self._update_own_tags([old[0] if old else None, sandbox])
 
     def drop_ticket(self, id: int) -> None:
         """Note that this ticket waits no more."""
         self.put_ticket(id, None, frozenset(), 0)
 
     def put_resource(self, id: int, sandbox: str | None, group: tuple[Offer, bool] | None) -> None:
-        """Note how this resource, of this sandbox or of none, can serve tickets (see `covers`); None: not at all."""
-        old = self.covers.place_of(id)
+        """Note how this resource, of this sandbox or of none, can serve tickets (as in `covers`); None: not at all."""
+        old = self.covers.find(id)
         changed = self.covers.drop(id) if group is None else self.covers.put(id, sandbox, group, id)
         if changed:
-            self._pair([old[0] if old else None, sandbox])
+            self._update_own_tags([old[0] if old else None, sandbox])
 
-    def _pair(self, sandboxes: Iterable[str | None]) -> None:
+    def _update_own_tags(self, sandboxes: Iterable[str | None]) -> None:
         for sandbox in sandboxes:
             if sandbox is None:
                 continue
             offers = {offer.names for offer, _ in self.covers[sandbox]}
             waiting = self.waiting_in[sandbox] if offers else ()
-            paired = frozenset(tags for tags in waiting if any(tags <= names for names in offers))
-            if paired:
-                self.kept[sandbox] = paired
+            covered = frozenset(tags for tags in waiting if any(tags <= names for names in offers))
+            if covered:
+                self.own_tags[sandbox] = covered
             else:
-                self.kept.pop(sandbox, None)
+                self.own_tags.pop(sandbox, None)

@@ -8,7 +8,7 @@ from config.pools import Pool
 from functions.policy.order import order_key
 from functions.policy.snapshot.groups import ByPool, Groups
 from functions.policy.snapshot.numbers import NumbersInUse, Reservation, Reservations
-from functions.policy.snapshot.offers import BySandbox, Offer, Tags, covers, ready, tag_set
+from functions.policy.snapshot.offers import BySandbox, Offer, Tags, can_cover, ready, tag_set
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 
@@ -45,6 +45,7 @@ class Snapshot:
         self._on_demand_tags: Tags = frozenset()
         self._draining: set[str] = set()
         self._claims: dict[int, set[int]] = {}
+        """By id of a resource: ids of the tickets that name it and have not FAILED."""
         self._offers: dict[tuple[str, tuple[tuple[str, int], ...]], Offer] = {}
         self._numbers = NumbersInUse()
         self._reservations = Reservations(self.by_pool.living, self._numbers)
@@ -67,7 +68,7 @@ class Snapshot:
         claimed = _claim(ticket)
         if claimed is not None:
             self._claims.setdefault(claimed, set()).add(ticket.id)
-            self._index(claimed)
+            self._regroup(claimed)
 
     def drop_ticket(self, id: int) -> None:
         """Forget a ticket, if it is known."""
@@ -88,13 +89,13 @@ class Snapshot:
             self.resources[resource.id] = resource
             self.by_pool.count(resource, 1)
             self._numbers.take(resource)
-        self._index(resource.id)
+        self._regroup(resource.id)
 
     def drop_resource(self, id: int) -> None:
         """Forget a resource, if it is known."""
         self._uncount(id)
         self.resources.pop(id, None)
-        self._index(id)
+        self._regroup(id)
 
     def put_record(self, record: PoolRecord) -> None:
         """Add the record of a pool, or replace its older version."""
@@ -127,7 +128,7 @@ class Snapshot:
         """
         before, self.lost = self.lost, frozenset(lost)
         for id in before ^ self.lost:
-            self._index(id)
+            self._regroup(id)
         self._reservations.replace(reservations, self.pools, self.options_of)
 
     def doubt(self, resources: Collection[int]) -> None:
@@ -137,9 +138,9 @@ class Snapshot:
         """
         before, self.doubtful = self.doubtful, frozenset(resources)
         for id in before ^ self.doubtful:
-            self._index(id)
+            self._regroup(id)
 
-    # Questions
+    # Queries
 
     def is_free(self, resource_id: int) -> bool:
         """Whether no ticket has the resource, and no ticket with an unreadable document may have it."""
@@ -216,6 +217,7 @@ class Snapshot:
         return (record.position if record else 0, pool_name)
 
     def _unclaim(self, old: Ticket | None, new: Ticket | None) -> None:
+        """Remove the claim of a ticket's older version, unless its new one claims the same resource."""
         claimed = _claim(old) if old else None
         if old is None or claimed is None or (new is not None and claimed == _claim(new)):
             return
@@ -223,35 +225,37 @@ class Snapshot:
         if not self._claims[claimed]:
             del self._claims[claimed]
         self.stranded.discard(old.id)
-        self._index(claimed)
+        self._regroup(claimed)
 
     def _uncount(self, id: int) -> None:
+        """Stop counting the older version of a resource, and free its numbers."""
         resource = self.resources.get(id)
         if resource is not None:
             self.by_pool.count(resource, -1)
             self._numbers.give_back(resource)
 
-    def _index(self, id: int) -> None:
+    def _regroup(self, id: int) -> None:
         """Put the resource into the groups where it belongs now, and note whether its OPEN tickets still have it."""
         resource = self.resources.get(id)
         if resource is None:
             self.by_pool.drop(id)
             self.by_sandbox.put_resource(id, None, None)
-            gone = id not in self.lost
+            is_lost = id not in self.lost
         else:
             free = self.is_free(id)
-            self.by_pool.place(resource, free, id in self.doubtful)
-            group = (self.offer(resource), ready(resource)) if covers(resource, free) else None
+            self.by_pool.put(resource, free, id in self.doubtful)
+            group = (self.offer(resource), ready(resource)) if can_cover(resource, free) else None
             self.by_sandbox.put_resource(id, resource.sandbox, group)
-            gone = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
+            is_lost = resource.state in (ResourceState.DELETE_REQUEST, ResourceState.DELETING)
         for ticket_id in self._claims.get(id, ()):
-            if gone and self.tickets[ticket_id].state is TicketState.OPEN:
+            if is_lost and self.tickets[ticket_id].state is TicketState.OPEN:
                 self.stranded.add(ticket_id)
             else:
                 self.stranded.discard(ticket_id)
 
 
 def _claim(ticket: Ticket) -> int | None:
+    """The id of the resource that the ticket has or had, None for a ticket that waits or FAILED."""
     return None if ticket.state is TicketState.FAILED else ticket.resource
 
 

@@ -96,7 +96,7 @@ def explain(snapshot: Snapshot, now: float) -> Explanation:
             )
         by_tags[tags] = cases[key]
     own = []
-    for tags, sandbox in draft.kept_pairs()[:MOST_OWN]:
+    for tags, sandbox in draft.own_sandbox_pairs()[:MOST_OWN]:
         if tags in by_tags:
             own.append(explainer.own(tags, sandbox))
     return Explanation(at=now, cases=by_tags, own=tuple(own), pools=bool(snapshot.pools))
@@ -134,13 +134,13 @@ class _Explainer:
         self.about_to_start = Counter(step.pool for step in decided.steps if isinstance(step, StartResource))
         self.found: dict[Offer, tuple[int, int]] = {}
         """By offer, of the resources of no sandbox: how many are on their way, how many fail their livecheck."""
-        shelf = snapshot.by_sandbox.covers[None]
-        for offer, ready in shelf:
+        groups = snapshot.by_sandbox.covers[None]
+        for offer, ready in groups:
             if draft.mode(offer.pool) is PoolMode.DRAINING:
                 continue
             self.found.setdefault(offer, (0, 0))
             if not ready:
-                self.found[offer] = self._count_coming(shelf[offer, ready], ResourceState.STARTING)
+                self.found[offer] = self._count_coming(groups[offer, ready], ResourceState.STARTING)
         self._start_limits: dict[str, tuple[Limit, ...]] = {}
         self.reuse_rate = reuse_rate(snapshot)
         self._coming_by_pool: dict[str, list[Coming]] = {}
@@ -187,11 +187,11 @@ class _Explainer:
             yield self._prospect(name, starting[name], [Limit(reason), *self._not_assigned(name, failing[name])])
 
     def own(self, tags: Tags, sandbox: str) -> Own:
-        shelf = self.snapshot.by_sandbox.covers[sandbox]
+        groups = self.snapshot.by_sandbox.covers[sandbox]
         releasing = failing = 0
-        for offer, ready in shelf:
+        for offer, ready in groups:
             if not ready and tags <= offer.names and self.draft.mode(offer.pool) is not PoolMode.DRAINING:
-                coming = self._count_coming(shelf[offer, ready], ResourceState.RELEASING)
+                coming = self._count_coming(groups[offer, ready], ResourceState.RELEASING)
                 releasing, failing = releasing + coming[0], failing + coming[1]
         return Own(tags=tags, sandbox=sandbox, releasing=releasing, failing=failing)
 
@@ -245,6 +245,6 @@ class _Explainer:
 
     def _count_coming(self, ids: Iterable[int], state: ResourceState) -> tuple[int, int]:
         """How many of these are in that state, and how many of the others fail their livecheck."""
-        resources = [self.snapshot.resources[id] for id in ids if id not in self.draft.leaving]
+        resources = [self.snapshot.resources[id] for id in ids if id not in self.draft.excluded]
         coming = sum(resource.state is state for resource in resources)
         return coming, len(resources) - coming
