@@ -16,31 +16,31 @@ _OWN_SANDBOX = 500
 B = TypeVar("B", covariant=True)
 
 
-class Choice(Protocol[B]):
-    """What the tickets of one kind can get. Once nothing is left, nothing is ever left again."""
+class Supply(Protocol[B]):
+    """What can serve tickets with the same tags (and perhaps the same sandbox). It only shrinks."""
 
     def best(self) -> B | None:
-        """What the next of them would get, None for nothing."""
+        """What the next of these tickets would be served by; None when nothing is left."""
 
 
-def in_turn(
-    snapshot: Snapshot, for_all: Mapping[Tags, Choice[B]], own: Mapping[tuple[Tags, str | None], Choice[B]]
+def serve_in_order(
+    snapshot: Snapshot, by_tags: Mapping[Tags, Supply[B]], own: Mapping[tuple[Tags, str | None], Supply[B]]
 ) -> Iterator[tuple[int, B | None, B | None]]:
-    """Waiting tickets in their order, each once: its id, the best that its tags can get, the best of its own sandbox.
+    """Yield waiting tickets in their order, each once: its id, the best for its tags, the best of its own sandbox.
 
-    The caller takes what it chooses before it asks for the next ticket. As soon as nothing is left for a kind of
-    tickets, its tickets are skipped, so that tickets that wait in vain cost nothing.
+    `own` has the supplies by tags and sandbox. The caller takes what it chooses before it asks for the next ticket.
+    When a supply is used up, the rest of its tickets are skipped, so that tickets that keep waiting cost nothing.
     """
     waiting_in = snapshot.by_sandbox.waiting_in
-    queues = [(tags, choice, iter(snapshot.waiting[tags])) for tags, choice in for_all.items()]
-    queues += [(tags, choice, iter(waiting_in[sandbox or ""][tags])) for (tags, sandbox), choice in own.items()]
+    queues = [(tags, supply, iter(snapshot.waiting[tags])) for tags, supply in by_tags.items()]
+    queues += [(tags, supply, iter(waiting_in[sandbox or ""][tags])) for (tags, sandbox), supply in own.items()]
     heap = [(next(keys), number) for number, (_, _, keys) in enumerate(queues)]
     heapify(heap)
     last = None
     while heap:
         key, number = heap[0]
-        tags, choice, keys = queues[number]
-        best = choice.best()
+        tags, supply, keys = queues[number]
+        best = supply.best()
         if best is None:
             heappop(heap)
             continue
@@ -48,7 +48,7 @@ def in_turn(
         if key != last:
             last, ticket = key, ticket_of(key)
             if own:
-                yield ticket, _best(for_all.get(tags)), _best(own.get((tags, snapshot.tickets[ticket].sandbox)))
+                yield ticket, _best(by_tags.get(tags)), _best(own.get((tags, snapshot.tickets[ticket].sandbox)))
             else:
                 yield ticket, best, None
         following = next(keys, None)
@@ -58,11 +58,11 @@ def in_turn(
             heapreplace(heap, (following, number))
 
 
-def _best(choice: Choice[B] | None) -> B | None:
-    return choice.best() if choice is not None else None
+def _best(supply: Supply[B] | None) -> B | None:
+    return supply.best() if supply is not None else None
 
 
-class _Line:
+class _ResourceQueue:
     """Equivalent resources, lowest id first; `head` is the next one, None when none is left."""
 
     __slots__ = ("_ids", "head")
@@ -75,31 +75,31 @@ class _Line:
         self.head = next(self._ids, None)
 
 
-class _Choice:
-    """The lines that can serve one kind of ticket, best first: highest score, then lowest id at the head."""
+class _Candidates:
+    """The queues that can serve tickets with these tags, best first: highest score, then lowest id at the head."""
 
     __slots__ = ("_heap",)
 
-    def __init__(self, tags: Tags, lines: Iterable[tuple[Offer, _Line]], bonus: int = 0) -> None:
+    def __init__(self, tags: Tags, queues: Iterable[tuple[Offer, _ResourceQueue]], bonus: int = 0) -> None:
         self._heap = [
-            (-offer.score(tags) - bonus, line.head, line)
-            for offer, line in lines
-            if line.head is not None and tags <= offer.names
+            (-offer.score(tags) - bonus, queue.head, queue)
+            for offer, queue in queues
+            if queue.head is not None and tags <= offer.names
         ]
         heapify(self._heap)
 
-    def best(self) -> tuple[int, int, _Line] | None:
-        """The best as (negative score, id of the resource, its line)."""
+    def best(self) -> tuple[int, int, _ResourceQueue] | None:
+        """The best as (negative score, id of the resource, its queue)."""
         heap = self._heap
         while heap:
-            score, seen, line = entry = heap[0]
-            # Other kinds of tickets take from the same lines; heads only ever rise.
-            if line.head == seen:
+            score, seen, queue = entry = heap[0]
+            # Tickets with other tags take from the same queues; heads only ever rise.
+            if queue.head == seen:
                 return entry
-            if line.head is None:
+            if queue.head is None:
                 heappop(heap)
             else:
-                heapreplace(heap, (score, line.head, line))
+                heapreplace(heap, (score, queue.head, queue))
         return None
 
 
@@ -110,24 +110,24 @@ def assign(draft: Draft) -> list[Assign]:
     """
     snapshot = draft.snapshot
     pairs = draft.own_sandbox_pairs()
-    lines = {
-        sandbox: [(offer, _Line(ids)) for offer, ids in draft.ready_ids(sandbox).items()]
+    ready = {
+        sandbox: [(offer, _ResourceQueue(ids)) for offer, ids in draft.ready_ids(sandbox).items()]
         for sandbox in {None, *(sandbox for _, sandbox in pairs)}
     }
-    fresh = {tags: _Choice(tags, lines[None]) for tags in snapshot.waiting} if lines[None] else {}
-    own = {(tags, sandbox): _Choice(tags, lines[sandbox], _OWN_SANDBOX) for tags, sandbox in pairs}
+    fresh = {tags: _Candidates(tags, ready[None]) for tags in snapshot.waiting} if ready[None] else {}
+    own = {(tags, sandbox): _Candidates(tags, ready[sandbox], _OWN_SANDBOX) for tags, sandbox in pairs}
     steps: list[Assign] = []
     for on_demand in (True, False):
-        queues = in_turn(
+        served = serve_in_order(
             snapshot,
-            {tags: choice for tags, choice in fresh.items() if snapshot.wants_on_demand(tags) is on_demand},
-            {pair: choice for pair, choice in own.items() if snapshot.wants_on_demand(pair[0]) is on_demand},
+            {tags: supply for tags, supply in fresh.items() if snapshot.wants_on_demand(tags) is on_demand},
+            {pair: supply for pair, supply in own.items() if snapshot.wants_on_demand(pair[0]) is on_demand},
         )
-        for ticket, best, best_of_own in queues:
+        for ticket, best, best_of_own in served:
             own_first = best is None or (best_of_own is not None and best_of_own < best)
             chosen = best_of_own if own_first else best
             if chosen is not None:
-                _, resource, line = chosen
-                line.take()
+                _, resource, queue = chosen
+                queue.take()
                 steps.append(Assign(ticket, resource))
     return steps

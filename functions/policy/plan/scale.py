@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.limits import Limit, Reason, missing_spares, room, start_limits
-from functions.policy.plan.match import in_turn
+from functions.policy.plan.match import serve_in_order
 from functions.policy.plan.steps import StartResource
 from functions.policy.snapshot.offers import Tags
 
 
 class _Stock:
-    """What is left in one pool: equivalent resources, or (`start`) room to start more."""
+    """What is left in one pool: how many equivalent resources, or (`start`) how many starts it has room for."""
 
     __slots__ = ("left", "pool", "start")
 
@@ -20,8 +20,8 @@ class _Stock:
         self.start = start
 
 
-class _Demand:
-    """The stocks for tickets with the same tags, best first: what covers them, then where a start has room."""
+class _Stocks:
+    """The stocks that can serve tickets with the same tags, best first: resources that cover them, then starts."""
 
     __slots__ = ("_stocks",)
 
@@ -55,16 +55,16 @@ def on_demand_starts(draft: Draft) -> dict[str, list[int]]:
     unbound = _covers(draft, None)
     pairs = [(tags, sandbox) for tags, sandbox in draft.own_sandbox_pairs() if tags in capable]
     bound = {sandbox: _covers(draft, sandbox) for _, sandbox in pairs}
-    queues = in_turn(
+    served = serve_in_order(
         snapshot,
         {
-            tags: _Demand([*_fitting(unbound, tags, names), *_by_priority(rooms, tags, names, offers)])
+            tags: _Stocks([*_serving(unbound, tags, names), *_by_priority(rooms, tags, names, offers)])
             for tags, names in capable.items()
         },
-        {(tags, sandbox): _Demand(_fitting(bound[sandbox], tags, capable[tags])) for tags, sandbox in pairs},
+        {(tags, sandbox): _Stocks(_serving(bound[sandbox], tags, capable[tags])) for tags, sandbox in pairs},
     )
     planned = draft.planned
-    for ticket, stock, own in queues:
+    for ticket, stock, own in served:
         own_first = own is not None and (stock is None or stock.start or own.pool <= stock.pool)
         counted = own if own_first else stock
         if counted is not None:
@@ -91,7 +91,7 @@ def start(draft: Draft, on_demand: Mapping[str, list[int]]) -> list[StartResourc
             most = 1 if pool.start_delay > 0 else room(draft, pool)
             wanted = tickets[:most] if tickets else [None] * min(most, missing_spares(draft, pool))
             steps += [StartResource(pool.name, ticket) for ticket in wanted]
-        elif (until := _all_over(limits)) is not None:
+        elif (until := _last_end(limits)) is not None:
             draft.plan_again_at(until)
     return steps
 
@@ -103,7 +103,7 @@ def _covers(draft: Draft, sandbox: str | None) -> list[tuple[Tags, _Stock]]:
     return [(offer.names, _Stock(offer.pool, number)) for offer, number in ordered]
 
 
-def _fitting(covers: Iterable[tuple[Tags, _Stock]], tags: Tags, capable: list[str]) -> list[_Stock]:
+def _serving(covers: Iterable[tuple[Tags, _Stock]], tags: Tags, capable: list[str]) -> list[_Stock]:
     return [stock for names, stock in covers if tags <= names and stock.pool in capable] if capable else []
 
 
@@ -115,13 +115,13 @@ def _rooms(draft: Draft, names: Iterable[str]) -> dict[str, _Stock]:
         limits = [limit for limit in start_limits(draft, pool) if limit.reason is not Reason.START_DELAY]
         if not limits:
             rooms[name] = _Stock(name, room(draft, pool), start=True)
-        elif (until := _all_over(limits)) is not None:
+        elif (until := _last_end(limits)) is not None:
             draft.plan_again_at(until)
     return rooms
 
 
-def _all_over(limits: Iterable[Limit]) -> float | None:
-    """When all of these limits are over (Unix seconds); None if one of them does not end by time."""
+def _last_end(limits: Iterable[Limit]) -> float | None:
+    """When the last of these limits ends (Unix seconds); None if one of them does not end by time."""
     ends = [limit.until for limit in limits]
     return None if None in ends else max(end for end in ends if end is not None)
 

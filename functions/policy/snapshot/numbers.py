@@ -1,4 +1,4 @@
-"""Which small numbers resources use (`id_in_pool` and named counters), those of unreadable documents included."""
+"""Which values of `id_in_pool` and of named counters are in use, those of unreadable documents included."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,8 +11,8 @@ from config.pools import Pool
 from state.documents import Resource
 
 
-class Numbers:
-    """Numbers in use, some perhaps more than once, and the smallest one from 0 that is not."""
+class UsedNumbers:
+    """How many users each number from 0 has, and the smallest number that has none."""
 
     __slots__ = ("_sorted", "_users")
 
@@ -20,14 +20,14 @@ class Numbers:
         self._users: dict[int, int] = {}
         self._sorted: Any = SortedList()
 
-    def take(self, number: int) -> None:
-        """Note one more user of `number`."""
+    def add_user(self, number: int) -> None:
+        """Count one more user of `number`."""
         if number not in self._users:
             self._sorted.add(number)
         self._users[number] = self._users.get(number, 0) + 1
 
-    def give_back(self, number: int) -> None:
-        """Note one user of `number` less."""
+    def remove_user(self, number: int) -> None:
+        """Count one user of `number` less."""
         self._users[number] -= 1
         if not self._users[number]:
             del self._users[number]
@@ -50,30 +50,30 @@ class NumbersInUse:
     """The numbers of all living resources: `id_in_pool` for each pool, named counters over all pools."""
 
     def __init__(self) -> None:
-        self._in_pool: defaultdict[str, Numbers] = defaultdict(Numbers)
-        self._counters: defaultdict[str, Numbers] = defaultdict(Numbers)
+        self._in_pool: defaultdict[str, UsedNumbers] = defaultdict(UsedNumbers)
+        self._counters: defaultdict[str, UsedNumbers] = defaultdict(UsedNumbers)
 
-    def take(self, resource: Resource) -> None:
-        """Note that the resource uses its numbers."""
+    def add(self, resource: Resource) -> None:
+        """Count the resource as a user of its numbers."""
         self.use(resource.pool, resource.id_in_pool, resource.counters)
 
-    def give_back(self, resource: Resource) -> None:
-        """Note that the resource no longer uses its numbers."""
+    def remove(self, resource: Resource) -> None:
+        """Count the resource as a user of its numbers no longer."""
         self.free(resource.pool, resource.id_in_pool, resource.counters)
 
     def use(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
-        """Note one more user of these numbers; None counts for none."""
+        """Count one more user of these numbers; an unknown number (None) is left out."""
         for numbers, number in self._named(pool, id_in_pool, counters):
-            numbers.take(number)
+            numbers.add_user(number)
 
     def free(self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]) -> None:
-        """Note one user of these numbers less."""
+        """Count one user of these numbers less."""
         for numbers, number in self._named(pool, id_in_pool, counters):
-            numbers.give_back(number)
+            numbers.remove_user(number)
 
     def _named(
         self, pool: str | None, id_in_pool: int | None, counters: Mapping[str, int | None]
-    ) -> Iterator[tuple[Numbers, int]]:
+    ) -> Iterator[tuple[UsedNumbers, int]]:
         if pool is not None and id_in_pool is not None:
             yield self._in_pool[pool], id_in_pool
         for name, number in counters.items():
@@ -90,9 +90,9 @@ class NumbersInUse:
 
 
 class Reservation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a resource with an unreadable document occupies: a place in its pool, and its numbers.
+    """What is reserved for a resource with an unreadable document: one of the `max` resources of its pool, its numbers.
 
-    Without a pool it occupies no place; numbers that are None are unknown.
+    `pool` is None when it is unknown; numbers that are None are unknown.
     """
 
     pool: str | None = None
@@ -101,34 +101,34 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reservations:
-    """The reservations in force. They count in `living` (resources by pool) and in `numbers`."""
+    """The reservations in force, which count as resources in `living` (by pool) and as users in `numbers`."""
 
     def __init__(self, living: Counter[str], numbers: NumbersInUse) -> None:
         self._living = living
         self._numbers = numbers
-        self._places: tuple[str, ...] = ()
+        self._pools: tuple[str, ...] = ()
         self._reserved: tuple[tuple[str | None, int | None, dict[str, int | None]], ...] = ()
 
     def replace(
         self, wanted: Iterable[Reservation], pools: Mapping[str, Pool], options_of: Callable[[str], Pool | None]
     ) -> None:
         """Replace the reservations in force by these."""
-        for pool in self._places:
+        for pool in self._pools:
             self._living[pool] -= 1
         for numbers in self._reserved:
             self._numbers.free(*numbers)
         reservations = list(wanted)
-        self._places = tuple(reservation.pool for reservation in reservations if reservation.pool is not None)
+        self._pools = tuple(reservation.pool for reservation in reservations if reservation.pool is not None)
         self._reserved = tuple(
-            numbers for reservation in reservations for numbers in _possible(reservation, pools, options_of)
+            numbers for reservation in reservations for numbers in _possible_numbers(reservation, pools, options_of)
         )
-        for pool in self._places:
+        for pool in self._pools:
             self._living[pool] += 1
         for numbers in self._reserved:
             self._numbers.use(*numbers)
 
 
-def _possible(
+def _possible_numbers(
     wanted: Reservation, pools: Mapping[str, Pool], options_of: Callable[[str], Pool | None]
 ) -> Iterator[tuple[str | None, int | None, dict[str, int | None]]]:
     """The numbers to reserve; for an unknown one all that it can be, so that no other resource gets the same."""

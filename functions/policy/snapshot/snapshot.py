@@ -88,7 +88,7 @@ class Snapshot:
         else:
             self.resources[resource.id] = resource
             self.by_pool.count(resource, 1)
-            self._numbers.take(resource)
+            self._numbers.add(resource)
         self._regroup(resource.id)
 
     def drop_resource(self, id: int) -> None:
@@ -232,7 +232,7 @@ class Snapshot:
         resource = self.resources.get(id)
         if resource is not None:
             self.by_pool.count(resource, -1)
-            self._numbers.give_back(resource)
+            self._numbers.remove(resource)
 
     def _regroup(self, id: int) -> None:
         """Put the resource into the groups where it belongs now, and note whether its OPEN tickets still have it."""
