@@ -14,7 +14,7 @@ from functions.integrity.fsck import as_json, as_lines, examine, examine_living
 from functions.integrity.invariants import Fault
 from functions.integrity.repair import repair
 from state.errors import LockTimeout, StateError
-from state.files import layout as tree
+from state.files import layout
 from state.files.check.survey import survey
 from state.files.disk import Disk
 from state.files.leader import LeaderLease, has_leader
@@ -50,18 +50,18 @@ def _folders(options: argparse.Namespace) -> tuple[Path, Path | None]:
 
 
 def _examine(root: Path, log_dir: Path | None) -> list[Fault]:
-    def look() -> list[Fault]:
+    def examine_once() -> list[Fault]:
         return examine(survey(root, time.time()), log_dir)
 
-    return examine_living(look, time.sleep) if has_leader(Disk(root)) else look()
+    return examine_living(examine_once, time.sleep) if has_leader(Disk(root)) else examine_once()
 
 
 def _repair(root: Path, log_dir: Path | None) -> list[str]:
     """Raises LockTimeout while a scheduler leads."""
     _become_owner(root)
     disk = Disk(root)
-    if tree.in_the_way(root, "locks") is not None:
-        tree.mend_folders(disk, Quarantine(disk), ["locks"])
+    if layout.in_the_way(root, "locks") is not None:
+        layout.mend_folders(disk, Quarantine(disk), ["locks"])
     lease = LeaderLease(disk)
     lease.acquire(seconds=0.3, poll=0.05)
     try:

@@ -15,10 +15,10 @@ from state.documents import PoolRecord, ResourceState, TicketState, is_number
 from state.survey import Survey
 
 PAUSE = 0.5
-"""Seconds between two looks at the folder of a running server."""
-LOOKS = 3
-_ANEW = "The leading scheduler writes it again."
-_WITH_KEYS = {
+"""Seconds between two examinations of a running server."""
+EXAMINATIONS = 3
+_REWRITTEN = "The leading scheduler writes it again."
+_KIND_OF_FOLDER = {
     "tickets/open": "tickets",
     "tickets/done": "tickets",
     "resources/live": "resources",
@@ -33,14 +33,17 @@ def examine(found: Survey, log_dir: Path | None) -> list[Fault]:
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
 
-def examine_living(look: Callable[[], list[Fault]], sleep: Callable[[float], None]) -> list[Fault]:
-    """The faults that each of three looks finds: documents that change while they are read look wrong for a moment."""
-    faults = look()
-    for _ in range(LOOKS - 1):
+def examine_living(examine_once: Callable[[], list[Fault]], sleep: Callable[[float], None]) -> list[Fault]:
+    """The faults of a running server: those that each of three examinations finds.
+
+    A document that changes while it is read looks wrong for a moment.
+    """
+    faults = examine_once()
+    for _ in range(EXAMINATIONS - 1):
         if not faults:
             break
         sleep(PAUSE)
-        again = {(fault.kind, fault.file) for fault in look()}
+        again = {(fault.kind, fault.file) for fault in examine_once()}
         faults = [fault for fault in faults if (fault.kind, fault.file) in again]
     return faults
 
@@ -71,13 +74,13 @@ def inventory_of(found: Survey, was_started: set[int]) -> Inventory:
         keys=found.keys,
         pools={record.name: pool for record in found.records.values() if (pool := _options(record)) is not None},
         ceilings=found.ceilings,
-        lost=frozenset(_lost(found)),
+        lost=frozenset(_unreadable_documents(found)),
         forgotten=_Forgotten(found),
         runs=found.runs,
         agents=_agents(found),
         started=was_started,
-        seen=found.shown_waiting,
-        happened={(kind, number) for kind, number in found.happened if kind != "agents"},
+        known_to_clients=found.shown_waiting,
+        in_events={(kind, number) for kind, number in found.happened if kind != "agents"},
     )
 
 
@@ -102,7 +105,7 @@ def _options(record: PoolRecord) -> Pool | None:
 
 
 def started(found: Survey, log_dir: Path | None) -> set[int]:
-    """Resources for which `cmd_new` was started since the store was made: a log is made when its hook starts."""
+    """Ids of resources for which `cmd_new` was started since the store was made, from the names of the hooks' logs."""
     if log_dir is None or found.made_at is None:
         return set()
     try:
@@ -113,15 +116,17 @@ def started(found: Survey, log_dir: Path | None) -> set[int]:
 
 
 def _number(log: str) -> int:
+    """The resource's id in the name of a hook's log; 0 without one."""
     number = log.partition("_")[0]
     return int(number) if is_number(number) else 0
 
 
-def _lost(found: Survey) -> Iterator[tuple[str, int]]:
+def _unreadable_documents(found: Survey) -> Iterator[tuple[str, int]]:
+    """The tickets and resources that exist only as a document in quarantine or one that cannot be read."""
     present = _present(found)
-    for aside in found.quarantined:
-        if aside.folder in _WITH_KEYS and is_number(aside.key) and (aside.folder, aside.key) not in present:
-            yield _WITH_KEYS[aside.folder], int(aside.key)
+    for copy in found.quarantined:
+        if copy.folder in _KIND_OF_FOLDER and is_number(copy.key) and (copy.folder, copy.key) not in present:
+            yield _KIND_OF_FOLDER[copy.folder], int(copy.key)
     for file in (*found.corrupt, *found.unreadable):
         kind, _, rest = file.partition("/")
         number = rest.rpartition("/")[2].removesuffix(".json")
@@ -158,17 +163,17 @@ def _faults_of_files(found: Survey) -> Iterator[Fault]:
             "The cleanup of the scheduler removes it.",
         )
     for file, why in found.garbled.items():
-        yield Fault(Kind.GARBLED, file, why, _ANEW if file.startswith("view/") else "Readers skip it.")
+        yield Fault(Kind.GARBLED, file, why, _REWRITTEN if file.startswith("view/") else "Readers skip it.")
     for file in found.strays:
         yield Fault(Kind.STRAY, file, "it is no document", "Nothing reads it; it can be removed.")
 
 
 def _faults_of_quarantine(found: Survey) -> Iterator[Fault]:
     present = _present(found)
-    for aside in found.quarantined:
-        name, was = aside.place, aside.origin
-        documents = aside.folder.startswith(("tickets/o", "tickets/d", "resources/", "agents"))
-        if not documents or (aside.folder, aside.key) in present:
+    for copy in found.quarantined:
+        name, was = copy.place, copy.origin
+        documents = copy.folder.startswith(("tickets/o", "tickets/d", "resources/", "agents"))
+        if not documents or (copy.folder, copy.key) in present:
             sentence = f"it is a copy of {was}, which was corrupt; nothing is missing"
             yield Fault(Kind.KEPT, name, sentence, "It can be removed.")
             continue
@@ -183,7 +188,7 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
         if resource.state is not ResourceState.ENDED:
             users.setdefault(f"pools/{resource.pool}.json", resource.id)
     existing = {*found.records, *found.corrupt, *found.unreadable}
-    existing |= {f"pools/{aside.key}.json" for aside in found.quarantined if aside.folder == "pools"}
+    existing |= {f"pools/{copy.key}.json" for copy in found.quarantined if copy.folder == "pools"}
     for file in sorted(users.keys() - existing):
         sentence = f"it is missing, although resource {users[file]} belongs to this pool"
         repair = "A scheduler creates it again from pools.yaml; repeat what operators had set, such as a pause."
@@ -203,7 +208,7 @@ def _agents(found: Survey) -> set[int]:
     """The agents with a document, whether it can be read or not."""
     files = (*found.agents, *found.corrupt, *found.unreadable)
     names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
-    names += [aside.key for aside in found.quarantined if aside.folder == "agents"]
+    names += [copy.key for copy in found.quarantined if copy.folder == "agents"]
     return {int(name) for name in names if is_number(name)}
 
 
@@ -218,7 +223,7 @@ def _kind_of(file: str) -> Kind:
 def _repair_of_wrong(file: str) -> str:
     folder, _, name = file.partition("/")
     if folder == "view" and name:
-        return _ANEW
+        return _REWRITTEN
     if folder == "runs" and name:
         return "The leading scheduler removes it, and its run counts as cut off."
     return "`fsck --repair` repairs it, and so does the leading scheduler."

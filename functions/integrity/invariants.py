@@ -19,7 +19,7 @@ from state.documents import HookKind, Intent, PoolRecord, Resource, ResourceStat
 from state.lifecycle import ResourceEvent
 
 _LONGEST_GAP = 100
-"""Longer ones are mostly the leap to the ceiling after a reboot."""
+"""Missing numbers in a row that are reported. More are mostly the leap to the ceiling after a reboot."""
 RUN_OF = {
     ResourceState.STARTING: HookKind.ALLOC,
     ResourceState.RELEASING: HookKind.RELEASE,
@@ -31,7 +31,7 @@ _AGENTS_RUN = re.compile(r"agent_[a-z]+_(\d+)_\d+")
 
 
 class Kind(StrEnum):
-    """The kinds of findings. Those after the empty line are notes: nothing is wrong, or the scheduler repairs it."""
+    """The kinds of findings. Those in `NOTES` are notes: nothing is wrong, or the scheduler repairs it."""
 
     DAMAGED = "damaged"
     UNREADABLE = "unreadable"
@@ -68,11 +68,10 @@ class Kind(StrEnum):
 
 
 NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED))
-
-
 BY_FSCK = "`fsck --repair` does that, with the server stopped."
+"""The end of `Fault.repair` when fsck makes the repair."""
 BY_NEXT_PASS = "The next pass of the scheduler does that."
-"""What repairs a fault, in words."""
+"""The end of `Fault.repair` when the scheduler makes the repair."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -93,14 +92,21 @@ class Fault(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What a state folder contains. Documents, and keys with the number of their ticket, are by file.
+    """What a state folder contains.
 
-    `pools` are those whose limits are in force, by name. `ceilings` are, for "tickets" and "resources", above all
-    numbers that were ever used. `lost` are tickets and resources whose documents exist but cannot be read, as
-    ("tickets", 42); `forgotten` those that were removed after their retention. `runs` are the ids of hook runs with
-    whether they still run, `agents` all agents with a document, readable or not; None: not known. `started` are
-    resources for which `cmd_new` was started, `seen` tickets that a client knows, `happened` tickets and resources in
-    the event files.
+    | field | content |
+    |---|---|
+    | `tickets` ... `intents` | documents, by file: living and settled tickets, living and ended resources, ... |
+    | `keys` | the number of each idempotency key's ticket, by file |
+    | `pools` | the pools whose limits are in force, by name |
+    | `ceilings` | by "tickets" and "resources", a number above all numbers that were ever used |
+    | `lost` | tickets and resources whose documents exist but cannot be read, as ("tickets", 42) |
+    | `forgotten` | tickets and resources that were removed after their retention |
+    | `runs` | ids of hook runs, and whether they still run; None: not known |
+    | `agents` | agents with a document, readable or not; None: not known |
+    | `started` | resources for which `cmd_new` was started |
+    | `known_to_clients` | tickets that a client knows |
+    | `in_events` | tickets and resources that the event files name |
     """
 
     tickets: Mapping[str, Ticket] = field(default_factory=dict)
@@ -117,8 +123,8 @@ class Inventory:
     runs: Mapping[str, bool] | None = None
     agents: Collection[int] | None = None
     started: Collection[int] = ()
-    seen: Collection[int] = ()
-    happened: Collection[tuple[str, int]] = ()
+    known_to_clients: Collection[int] = ()
+    in_events: Collection[tuple[str, int]] = ()
 
     @classmethod
     def of(cls, *documents: Ticket | Resource | PoolRecord | Intent, **facts: object) -> "Inventory":
@@ -139,12 +145,12 @@ class Inventory:
         """By "tickets" and "resources": all numbers that are or were in use, as far as known."""
         tickets, resources = self.all_tickets(), self.all_resources()
         used = {
-            "tickets": {*tickets, *self.keys.values(), *self.seen},
+            "tickets": {*tickets, *self.keys.values(), *self.known_to_clients},
             "resources": {*resources, *self.started},
         }
         used["tickets"] |= {found.released_ticket for found in resources.values() if found.released_ticket is not None}
         used["resources"] |= {found.resource for found in tickets.values() if found.resource is not None}
-        for kind, number in (*self.lost, *self.happened):
+        for kind, number in (*self.lost, *self.in_events):
             used[kind].add(number)
         return used
 
@@ -160,25 +166,25 @@ class Inventory:
 def check(inventory: Inventory) -> list[Fault]:
     """Every fault and note, in no promised order; none when all is well and at rest."""
     checks = (
-        _places,
-        _counters,
+        _wrong_places,
+        _low_ceilings,
         _gaps,
-        _existing_tickets,
-        _existing_resources,
-        _grants,
-        _holders,
-        _ends,
-        _holds,
-        _numbers,
-        _limits,
-        _runs_of_resources,
-        _owners_of_runs,
+        _missing_tickets,
+        _missing_resources,
+        _half_assigned,
+        _conflicting_holders,
+        _wrong_ends,
+        _broken_holds,
+        _shared_numbers,
+        _exceeded_limits,
+        _wrong_runs,
+        _ownerless_runs,
         _unsettled,
     )
     return [fault for each in checks for fault in each(inventory)]
 
 
-def _places(inventory: Inventory) -> Iterator[Fault]:
+def _wrong_places(inventory: Inventory) -> Iterator[Fault]:
     for kind, living, finished in (
         ("ticket", inventory.tickets, inventory.done),
         ("resource", inventory.resources, inventory.ended),
@@ -202,8 +208,8 @@ def _gaps(inventory: Inventory) -> Iterator[Fault]:
     numbers_used = inventory.numbers_used()
     # A key is written before its ticket: without a ticket, the ticket was lost or never created.
     numbers_used["tickets"] -= {*inventory.keys.values()} - inventory.all_tickets().keys()
-    for kind, given in numbers_used.items():
-        for before, after in pairwise(sorted(given)):
+    for kind, numbers in numbers_used.items():
+        for before, after in pairwise(sorted(numbers)):
             gap = range(before + 1, after)
             if 0 < len(gap) <= _LONGEST_GAP and (kind, gap[0]) not in inventory.forgotten:
                 which = f"{gap[0]}" if len(gap) == 1 else f"{gap[0]} to {gap[-1]}"
@@ -216,18 +222,18 @@ def _gaps(inventory: Inventory) -> Iterator[Fault]:
                 yield Fault(Kind.GAP, f"{kind}/", sentence, repair)
 
 
-def _counters(inventory: Inventory) -> Iterator[Fault]:
-    for kind, given in inventory.numbers_used().items():
-        ceiling, highest = inventory.ceilings.get(kind), max(given, default=0)
+def _low_ceilings(inventory: Inventory) -> Iterator[Fault]:
+    for kind, numbers in inventory.numbers_used().items():
+        ceiling, highest = inventory.ceilings.get(kind), max(numbers, default=0)
         if ceiling is not None and ceiling <= highest:
             sentence = f"the ceiling of {kind} is {ceiling}, but {highest} is used"
             yield Fault(Kind.COUNTER, f"ids/{kind}.ceiling", sentence, f"It must be raised: {BY_FSCK}")
 
 
-def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
+def _missing_tickets(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_tickets()
-    wanted = dict.fromkeys(_happened(inventory, "tickets"), "an event names it")
-    wanted |= dict.fromkeys(inventory.seen, "a client knows it")
+    wanted = dict.fromkeys(_ids_in_events(inventory, "tickets"), "an event names it")
+    wanted |= dict.fromkeys(inventory.known_to_clients, "a client knows it")
     for resource in inventory.resources.values():
         if resource.released_ticket is not None:
             wanted[resource.released_ticket] = f"resource {resource.id} was released by it"
@@ -240,9 +246,9 @@ def _existing_tickets(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(Kind.MISSING_TICKET, f"tickets/open/{number}.json", sentence, repair)
 
 
-def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
+def _missing_resources(inventory: Inventory) -> Iterator[Fault]:
     known = inventory.all_resources()
-    wanted = dict.fromkeys(_happened(inventory, "resources"), "an event names it")
+    wanted = dict.fromkeys(_ids_in_events(inventory, "resources"), "an event names it")
     wanted |= dict.fromkeys(inventory.started, "its cmd_new was started")
     for ticket in inventory.tickets.values():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
@@ -255,11 +261,11 @@ def _existing_resources(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(Kind.MISSING_RESOURCE, f"resources/live/{number}.json", sentence, repair)
 
 
-def _happened(inventory: Inventory, kind: str) -> list[int]:
-    return [number for what, number in inventory.happened if what == kind]
+def _ids_in_events(inventory: Inventory, kind: str) -> list[int]:
+    return [number for what, number in inventory.in_events if what == kind]
 
 
-def _grants(inventory: Inventory) -> Iterator[Fault]:
+def _half_assigned(inventory: Inventory) -> Iterator[Fault]:
     for file, ticket in inventory.tickets.items():
         granted = (ticket.output, ticket.assigned_at, ticket.resource_name)
         if ticket.waiting and any(fact is not None for fact in granted):
@@ -270,7 +276,7 @@ def _grants(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(Kind.NO_REASON, file, sentence, "Its client can close it.")
 
 
-def _holders(inventory: Inventory) -> Iterator[Fault]:
+def _conflicting_holders(inventory: Inventory) -> Iterator[Fault]:
     by_resource: defaultdict[int, list[tuple[str, Ticket]]] = defaultdict(list)
     for file, ticket in inventory.tickets.items():
         if ticket.state is TicketState.OPEN and ticket.resource is not None:
@@ -308,7 +314,7 @@ def _differences(ticket: Ticket, resource: Resource) -> list[str]:
     return [field for field, (recorded, real) in pairs.items() if recorded not in (None, real)]
 
 
-def _ends(inventory: Inventory) -> Iterator[Fault]:
+def _wrong_ends(inventory: Inventory) -> Iterator[Fault]:
     for file, resource in {**inventory.resources, **inventory.ended}.items():
         # Without a time it ended before it was imported.
         if resource.state is not ResourceState.ENDED or resource.ended_at is None:
@@ -322,7 +328,7 @@ def _ends(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(Kind.NO_REASON, file, sentence, "Nothing needs to be done.")
 
 
-def _holds(inventory: Inventory) -> Iterator[Fault]:
+def _broken_holds(inventory: Inventory) -> Iterator[Fault]:
     for file, resource in {**inventory.resources, **inventory.ended}.items():
         if resource.held and resource.state not in HOLDABLE:
             sentence = f"resource {resource.id} is {resource.state}, but was held ({resource.held_reason})"
@@ -334,7 +340,7 @@ def _start_failed(resource: Resource) -> bool:
     return not resource.history or any(event.event == ResourceEvent.START_FAILED for event in resource.history)
 
 
-def _numbers(inventory: Inventory) -> Iterator[Fault]:
+def _shared_numbers(inventory: Inventory) -> Iterator[Fault]:
     users: defaultdict[tuple[Kind, str], list[tuple[str, Resource]]] = defaultdict(list)
     for file, resource in inventory.resources.items():
         if resource.state is not ResourceState.ENDED:
@@ -351,7 +357,7 @@ def _numbers(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(kind, file, sentence, f"Delete one: resalloc-maint resource-delete {resource.id}.")
 
 
-def _limits(inventory: Inventory) -> Iterator[Fault]:
+def _exceeded_limits(inventory: Inventory) -> Iterator[Fault]:
     living = [found for found in inventory.resources.values() if found.state is not ResourceState.ENDED]
     counts = Counter(resource.pool for resource in living)
     starting = Counter(found.pool for found in living if found.state is ResourceState.STARTING)
@@ -371,24 +377,26 @@ def _unsettled(inventory: Inventory) -> Iterator[Fault]:
     for file, ticket in inventory.tickets.items():
         resource = resources.get(ticket.resource) if ticket.resource is not None else None
         if ticket.state is TicketState.CLOSED:
-            yield _waits(file, f"ticket {ticket.id} is CLOSED and not settled yet")
+            yield _unsettled_note(file, f"ticket {ticket.id} is CLOSED and not settled yet")
         elif resource and ticket.state is TicketState.OPEN and resource.state is ResourceState.DELETE_REQUEST:
-            yield _waits(file, f"ticket {ticket.id} is OPEN and its resource {resource.id} is to be deleted")
+            yield _unsettled_note(file, f"ticket {ticket.id} is OPEN and its resource {resource.id} is to be deleted")
     for file, resource in inventory.resources.items():
         if resource.state is ResourceState.ENDED:
-            yield _waits(file, f"resource {resource.id} is ENDED and not archived")
+            yield _unsettled_note(file, f"resource {resource.id} is ENDED and not archived")
         elif inventory.runs is not None and resource.run is not None and resource.run.id not in inventory.runs:
-            yield _waits(file, f"resource {resource.id} waits for the run {resource.run.id}, which is not there")
+            yield _unsettled_note(
+                file, f"resource {resource.id} waits for the run {resource.run.id}, which is not there"
+            )
     for file, intent in inventory.intents.items():
         what = f"resource {intent.resource}" if intent.pool is None else f"pool {intent.pool}"
-        yield _waits(file, f"the intent {intent.kind} for {what} is not decided yet")
+        yield _unsettled_note(file, f"the intent {intent.kind} for {what} is not decided yet")
 
 
-def _waits(file: str, sentence: str) -> Fault:
+def _unsettled_note(file: str, sentence: str) -> Fault:
     return Fault(Kind.UNSETTLED, file, sentence, BY_NEXT_PASS)
 
 
-def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
+def _wrong_runs(inventory: Inventory) -> Iterator[Fault]:
     """Each resource waits for the run that belongs to its state, and for no other."""
     for file, resource in {**inventory.resources, **inventory.ended}.items():
         wanted = RUN_OF.get(resource.state)
@@ -401,42 +409,42 @@ def _runs_of_resources(inventory: Inventory) -> Iterator[Fault]:
             yield Fault(Kind.WRONG_RUN, file, sentence, f"The run must be removed from it: {BY_FSCK}")
 
 
-def _owners_of_runs(inventory: Inventory) -> Iterator[Fault]:
+def _ownerless_runs(inventory: Inventory) -> Iterator[Fault]:
     """Each run belongs to a resource or an agent that exists."""
     if inventory.runs is None:
         return
     living = {resource.id: resource for resource in inventory.resources.values()}
-    for name, goes_on in inventory.runs.items():
-        number, kind = _parsed(name)
+    for name, runs_on in inventory.runs.items():
+        number, kind = _parse_run(name)
         if number is None:
-            yield from _owner_of_agents_run(inventory, name, goes_on)
+            yield from _ownerless_run_of_agent(inventory, name, runs_on)
         if number is None or number == 0:
             continue
         resource = living.get(number)
         waits = resource is not None and resource.run is not None and resource.run.id == name
         # A livecheck that hangs may outlast its resource.
-        watches = kind == HookKind.WATCH and (resource is not None or goes_on)
+        watches = kind == HookKind.WATCH and (resource is not None or runs_on)
         if waits or watches or ("resources", number) in inventory.lost:
             continue
-        yield _without_owner(name, f"resource {number}", goes_on)
+        yield _ownerless_run(name, f"resource {number}", runs_on)
 
 
-def _owner_of_agents_run(inventory: Inventory, name: str, goes_on: bool) -> Iterator[Fault]:
+def _ownerless_run_of_agent(inventory: Inventory, name: str, runs_on: bool) -> Iterator[Fault]:
     found = _AGENTS_RUN.fullmatch(name)
     if found and inventory.agents is not None and int(found[1]) not in (0, *inventory.agents):
-        yield _without_owner(name, f"agent {int(found[1])}", goes_on)
+        yield _ownerless_run(name, f"agent {int(found[1])}", runs_on)
 
 
-def _without_owner(run: str, owner: str, goes_on: bool) -> Fault:
+def _ownerless_run(run: str, owner: str, runs_on: bool) -> Fault:
     file = f"runs/{run}.run"
-    if goes_on:
+    if runs_on:
         sentence = f"a hook of {owner} runs, and no document waits for it"
         return Fault(Kind.LONELY_RUN, file, sentence, f"End it: kill -- -$(cat runs/{run}.group).")
     sentence = f"run {run} is over, and no document waits for it"
     return Fault(Kind.LEFTOVER, file, sentence, f"It must be removed. {BY_NEXT_PASS}")
 
 
-def _parsed(run: str) -> tuple[int | None, str]:
+def _parse_run(run: str) -> tuple[int | None, str]:
     """The resource and the kind of a run; None for a run of anything else."""
     found = _RUN.fullmatch(run)
     return (int(found[1]), found[2]) if found else (None, "")

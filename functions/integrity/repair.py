@@ -15,8 +15,7 @@ from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import fail_ticket
 from state.documents import Document, HookKind, Resource, Run, Ticket, TicketState, is_number
 from state.errors import CorruptDocument, StoreUnavailable
-from state.files import checksum
-from state.files import layout as tree
+from state.files import checksum, layout
 from state.files.archive import ArchivedFolder
 from state.files.check.survey import survey
 from state.files.disk import Disk
@@ -37,59 +36,62 @@ def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
     Raises StoreUnavailable, and UnknownFormat when a newer program wrote the folder.
     """
     disk = Disk(root)
-    done = tree.mend(disk, Quarantine(disk))
+    done = layout.mend(disk, Quarantine(disk))
     repairing = _Repair(FileStore(root), started(survey(root, now), log_dir), now)
-    for step in (repairing.move_damaged, repairing.salvage, repairing.mend_counters, repairing.mend_documents):
+    for step in (repairing.quarantine_corrupt, repairing.salvage, repairing.mend_counters, repairing.mend_documents):
         done += step()
     removed = disk.remove_orphans(now)
     return done + ([f"{removed} files in tmp/ removed"] if removed else [])
 
 
 class _Repair:
+    """The steps of a repair. Each returns what it did, in sentences."""
+
     def __init__(self, store: FileStore, started: set[int], now: float) -> None:
         self.store = store
         self.started = started
         self.now = now
 
-    def move_damaged(self) -> Iterator[str]:
+    def quarantine_corrupt(self) -> Iterator[str]:
         """Move corrupt documents to quarantine, as a scheduler does with living ones."""
-        for fault in (*self.store.read_all().corrupt, *self._damaged_for_good()):
+        for fault in (*self.store.read_all().corrupt, *self._corrupt_finished()):
             yield f"{fault.place} was corrupt ({fault.reason}); moved to {fault.quarantined or 'quarantine'}"
 
-    def _damaged_for_good(self) -> Iterator[CorruptDocument]:
-        """Archived documents, and keys. Unreadable files stay where they are; the others are still checked."""
+    def _corrupt_finished(self) -> Iterator[CorruptDocument]:
+        """Move corrupt archived documents and keys to quarantine. Files that the system refuses to read stay."""
         for fault in chain(self.store.keys.forget_before(0.0), self.store.corruption.check_finished()):
             if isinstance(fault, CorruptDocument):
                 yield fault
 
     def salvage(self) -> Iterator[str]:
         """Recover documents in quarantine as far as possible."""
-        for aside in reversed(self.store.quarantine.list()):
+        for copy in reversed(self.store.quarantine.list()):
             try:
-                content = self.store.quarantine.read(aside)
+                content = self.store.quarantine.read(copy)
             except StoreUnavailable as refused:
                 if not refused.one_document:
                     raise
-                yield f"{aside.place} left as it is, since it cannot be read: {refused.reason}"
+                yield f"{copy.place} left as it is, since it cannot be read: {refused.reason}"
                 continue
-            if aside.folder.startswith("tickets/") and is_number(aside.key):
-                ticket = _whole(Ticket, content, int(aside.key))
+            if copy.folder.startswith("tickets/") and is_number(copy.key):
+                ticket = _whole(Ticket, content, int(copy.key))
                 yield from self._put_back(
-                    aside, self.store.tickets, ticket or salvage.failed_ticket(int(aside.key), content, self.now)
+                    copy, self.store.tickets, ticket or salvage.failed_ticket(int(copy.key), content, self.now)
                 )
-            elif aside.folder.startswith("resources/") and is_number(aside.key):
-                resource = _whole(Resource, content, int(aside.key))
-                if resource is None and aside.folder == "resources/live":
-                    resource = salvage.resource_to_delete(int(aside.key), content)
-                yield from self._put_back(aside, self.store.resources, resource)
+            elif copy.folder.startswith("resources/") and is_number(copy.key):
+                resource = _whole(Resource, content, int(copy.key))
+                if resource is None and copy.folder == "resources/live":
+                    resource = salvage.resource_to_delete(int(copy.key), content)
+                yield from self._put_back(copy, self.store.resources, resource)
 
     def _put_back(
-        self, aside: Quarantined, collection: Folder[Any, int], document: Ticket | Resource | None
+        self, copy: Quarantined, collection: Folder[Any, int], document: Ticket | Resource | None
     ) -> Iterator[str]:
         if document is not None and collection.put_back(document):
-            yield f"{collection.kind} {document.id} put back as {document.state}, from {aside.place}"
+            yield f"{collection.kind} {document.id} put back as {document.state}, from {copy.place}"
 
     def mend_counters(self) -> Iterator[str]:
+        """Raise the ceilings that are too low or cannot be read, so that no id is used twice."""
         found = survey(self.store.root, self.now)
         wrong = {name.removeprefix("ids/") for name in found.wrong if name.startswith("ids/")}
         wrong |= {fault.file.removeprefix("ids/") for fault in self._faults(Kind.COUNTER)}
@@ -108,6 +110,7 @@ class _Repair:
                 yield f"the numbers of {name} continue at {ceiling}"
 
     def mend_documents(self) -> Iterator[str]:
+        """Repair documents that contradict each other or are in the wrong folder."""
         found = survey(self.store.root, self.now)
         for fault in check(inventory_of(found, self.started)):
             path = self.store.root / fault.file
@@ -149,9 +152,9 @@ class _Repair:
         return [fault for fault in check(inventory_of(found, self.started)) if fault.kind is kind]
 
 
-def _whole(form: type[D], content: bytes, key: int) -> D | None:
+def _whole(document_type: type[D], content: bytes, key: int) -> D | None:
     """The document when all of its fields can be read and its check sum, if that is still there, is theirs."""
-    document = salvage.whole(form, content, key)
+    document = salvage.whole(document_type, content, key)
     written = checksum.stated(content)
     if document is not None and written not in (None, checksum.stated(checksum.encode(document))):
         return None

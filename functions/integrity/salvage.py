@@ -18,11 +18,11 @@ REASON = "its document was corrupt"
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
-    """The fields of the form that the content contains, complete and of the right type."""
+def fields_of(document_type: type[Document], content: bytes) -> dict[str, Any]:
+    """The fields of this type of document that the content contains, complete and of the right type."""
     text = content.decode(errors="replace")
     found = {}
-    for field in msgspec.structs.fields(form):
+    for field in msgspec.structs.fields(document_type):
         place = re.search(rf'"{field.encode_name}"\s*:\s*', text)
         if place is None or field.name == "unknown":
             continue
@@ -34,16 +34,16 @@ def fields_of(form: type[Document], content: bytes) -> dict[str, Any]:
     return found
 
 
-def whole(form: type[D], content: bytes, key: int | str) -> D | None:
+def whole(document_type: type[D], content: bytes, key: int | str) -> D | None:
     """The document itself when all of its fields can be read: only what is around them is corrupt.
 
     A check sum is not examined here.
     """
-    fields = fields_of(form, content)
-    known = {field.name for field in msgspec.structs.fields(form)} - {"unknown"}
-    if fields.keys() != known or fields[form.KEY] != key:
+    fields = fields_of(document_type, content)
+    known = {field.name for field in msgspec.structs.fields(document_type)} - {"unknown"}
+    if fields.keys() != known or fields[document_type.KEY] != key:
         return None
-    return form(**fields)
+    return document_type(**fields)
 
 
 def resource_to_delete(key: int, content: bytes) -> Resource | None:

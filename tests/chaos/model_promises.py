@@ -97,7 +97,7 @@ class Promises:
                 runs=dict.fromkeys(machine.runs, False) | {started.run.id: True for started in machine.alive()},
                 intents=wishes if at_rest else {},
                 started=machine.started,
-                seen=self.tickets.keys(),
+                known_to_clients=self.tickets.keys(),
                 forgotten=self._forgotten(world),
             )
         )

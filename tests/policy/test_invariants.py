@@ -73,7 +73,7 @@ HEALTHY = Inventory.of(
     ceilings={"tickets": 7, "resources": 10},
     runs={"run of 5": True, "run of 6": False, "run of 7": True, "000003_watch_1": True, "agent_check_1_1": True},
     started=[1, 2, 3],
-    seen=[1, 5],
+    known_to_clients=[1, 5],
     agents=[1],
 )
 
@@ -109,15 +109,15 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         {(Kind.COUNTER, "ids/resources.ceiling")},
     ),
     "a ticket that was told and is gone": (
-        Inventory.of(a_ticket(1), seen=[1, 2]),
+        Inventory.of(a_ticket(1), known_to_clients=[1, 2]),
         {(Kind.MISSING_TICKET, "tickets/open/2.json")},
     ),
     "a ticket that events tell of and is gone": (
-        Inventory.of(a_ticket(1), happened=[("tickets", 1), ("tickets", 2)]),
+        Inventory.of(a_ticket(1), in_events=[("tickets", 1), ("tickets", 2)]),
         {(Kind.MISSING_TICKET, "tickets/open/2.json")},
     ),
     "a resource that events tell of and is gone": (
-        Inventory.of(a_resource(1), happened=[("resources", 1), ("resources", 2)]),
+        Inventory.of(a_resource(1), in_events=[("resources", 1), ("resources", 2)]),
         {(Kind.MISSING_RESOURCE, "resources/live/2.json")},
     ),
     "a ticket that let a resource go and is gone": (
@@ -280,7 +280,7 @@ def test_what_is_kept_in_quarantine_or_forgotten_is_not_missing() -> None:
         lost=[("resources", 4), ("tickets", 8)],
         forgotten=[("tickets", 2), ("tickets", 7), ("resources", 5)],
         started=[5],
-        seen=[8],
+        known_to_clients=[8],
     )
     assert check(inventory) == []
 

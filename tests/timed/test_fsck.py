@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from functions.integrity.fsck import LOOKS, PAUSE, examine_living
+from functions.integrity.fsck import EXAMINATIONS, PAUSE, examine_living
 from functions.integrity.invariants import Fault, Kind
 from functions.integrity.repair import repair
 from scheduler.__main__ import main
@@ -111,9 +111,9 @@ def test_beside_a_server_only_what_stays_wrong_is_told() -> None:
     looks = [[fault("a"), fault("b"), fault("c")], [fault("b"), fault("c")], [fault("c"), fault("d")]]
     pauses: list[float] = []
     assert examine_living(iter(looks).__next__, pauses.append) == [fault("c")]
-    assert pauses == [PAUSE] * (LOOKS - 1)
+    assert pauses == [PAUSE] * (EXAMINATIONS - 1)
     assert examine_living(lambda: [], pauses.append) == []
-    assert len(pauses) == LOOKS - 1
+    assert len(pauses) == EXAMINATIONS - 1
 
 
 def test_repairing_a_healthy_folder_changes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
