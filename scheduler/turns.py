@@ -108,10 +108,12 @@ class Turns:
         for name, due in due_times.items():
             self._alarms.set(name, due, now)
         more = self._hooks.launch(self.take_in_tickets)
-        if more and not leader.journal.crowded and self._monotonic() < self.views.shown_at + LONGEST_SHOW_PAUSE:
+        views_can_wait = self._monotonic() < self.views.shown_at + LONGEST_SHOW_PAUSE
+        if more and views_can_wait and not leader.journal.crowded:
+            # Start the other hooks before anything else is written.
             return 0.0
         pause = min(archive_pause, self._write_behind())
-        # The changes that arrived during this turn wake the process no more.
+        # The inbox has taken these changes from the watch, so they do not wake the process.
         if more or self._inbox.is_filled() or any(at is not None and at <= now for at in (reconcile_due, agents_due)):
             return 0.0
         return min(pause, PROBE_PERIOD) if self._hooks.needs_probe() else pause

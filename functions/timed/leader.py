@@ -96,7 +96,7 @@ class Leader:
         self.mend()
         contents = self.store.read_all()
         mirror = self.mirror
-        mirror.loaded_anew = True
+        mirror.may_miss_runs = True
         snapshot, agents = mirror.snapshot, mirror.agents
         try:
             self._take_in(contents, snapshot, agents)

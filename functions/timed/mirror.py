@@ -25,8 +25,8 @@ class Mirror:
         """Pools with unwritten statistics, each with the record that is on disk."""
         self.taken_times: dict[str, list[float]] = {}
         """By pool: how long (seconds) tickets kept its resources, as far as no record includes it yet."""
-        self.loaded_anew = False
-        """Whether all documents were read again and their unknown runs were not looked for since."""
+        self.may_miss_runs = False
+        """Whether documents may name hook runs that do not exist: all were read again since the last search."""
         self.changed = True
         """Whether anything changed that the views show, since they were last written."""
         self._touched: dict[int, Resource] = {}

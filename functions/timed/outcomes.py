@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -> None:
     """Record how runs of resources ended, in the resources and in the statistics of their pools."""
     resources: dict[int, Resource] = {}
-    decisive: dict[str, Put] = {}
+    record_writes: dict[str, Put] = {}
     done: list[str] = []
     for run, outcome in outcomes:
         number = RunId.parse(run.id).subject
         if number in leader.mirror.snapshot.lost:
-            # While a resource's document is unreadable its outcome is kept, or its hook would be started again.
+            # Keep the outcome until the resource's document can be read: otherwise its hook would start again.
             continue
         done.append(run.id)
         resource = resources.get(number) or leader.mirror.snapshot.resources.get(number)
@@ -52,10 +52,10 @@ def fold_outcomes(leader: Leader, outcomes: Iterable[tuple[HookRun, Outcome]]) -
             continue
         if record is not None:
             for put in keep_records(leader, [record]):
-                decisive[record.name] = put
+                record_writes[record.name] = put
     if resources:
         writes = [Put(resource) for resource in resources.values()]
-        leader.store.commit(Batch([*writes, *decisive.values()]))
+        leader.store.commit(Batch([*writes, *record_writes.values()]))
         for resource in resources.values():
             leader.keep(resource)
     for run_id in done:
@@ -87,9 +87,9 @@ def _log_outcome(leader: Leader, before: Resource, after: Resource, outcome: Out
 
 
 def missing_runs(leader: Leader) -> list[tuple[HookRun, Outcome]]:
-    """Outcomes for runs that documents name and that do not exist: the machine or the scheduler stopped before them."""
+    """Outcomes (lost) for the runs that documents name and that do not exist: the machine or the scheduler stopped."""
     missing = []
-    for resource, hook_run in _unknown_runs(leader):
+    for resource, hook_run in _runs_without_file(leader):
         started_at = resource.run.started_at if resource.run else 0.0
         outcome = Outcome(
             run=hook_run.id,
@@ -111,21 +111,22 @@ def start_missing_runs(leader: Leader) -> None:
     Only call it when these runs certainly never started, because the scheduler stopped before. A run has a file from
     before its start until its outcome is recorded; only a restart of the machine can lose that file.
     """
-    unknown = _unknown_runs(leader)
-    if not unknown:
+    missing = _runs_without_file(leader)
+    if not missing:
         return
     # Written again, since the scheduler that wrote them may have been killed before they were durable.
-    leader.store.commit(Batch([Put(resource) for resource, _ in unknown]))
-    for _, hook_run in unknown:
+    leader.store.commit(Batch([Put(resource) for resource, _ in missing]))
+    for _, hook_run in missing:
         leader.hooks.start(hook_run)
 
 
-def _unknown_runs(leader: Leader) -> list[tuple[Resource, HookRun]]:
+def _runs_without_file(leader: Leader) -> list[tuple[Resource, HookRun]]:
+    """The resources whose run does not exist, each with that run."""
     known = set(leader.hooks.under_way())
-    unknown = []
+    missing = []
     for resource in leader.mirror.snapshot.resources_in_run():
         run = resource.run
         pool = leader.mirror.snapshot.options_of(resource.pool)
         if run is not None and run.id not in known and pool is not None:
-            unknown.append((resource, resource_run(resource, pool, run.kind, run.id, leader.settings.output_limit)))
-    return unknown
+            missing.append((resource, resource_run(resource, pool, run.kind, run.id, leader.settings.output_limit)))
+    return missing

@@ -5,7 +5,7 @@ resources, pool records and assignments. A hook starts only after a document tha
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import takewhile
 
 from functions.logfields import Fields, of_pool, of_resource, of_ticket
@@ -49,16 +49,11 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
     """
     ended = leader.hooks.finished(Consumer.RECONCILE)
     if ended:
-        # Tickets whose resources are not concerned need not wait until the outcomes are written. Only up to the first
-        # grant that is concerned: with the outcomes, the later ones may be decided otherwise.
-        changed = {RunId.parse(run.id).subject for run, _ in ended}
-        grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
-        sure = [*takewhile(lambda grant: grant.resource not in changed, grants)]
-        _apply_to_tickets(leader, sure)
+        _grant_before(leader, {RunId.parse(run.id).subject for run, _ in ended})
         fold_outcomes(leader, ended)
-    if leader.mirror.loaded_anew:
+    if leader.mirror.may_miss_runs:
         fold_outcomes(leader, missing_runs(leader))
-        leader.mirror.loaded_anew = False
+        leader.mirror.may_miss_runs = False
     for left in reversed(range(ROUNDS)):
         decided = plan(leader.mirror.snapshot, leader.clock())
         _settle(leader, [step.ticket for step in decided.steps if isinstance(step, Settle)])
@@ -67,6 +62,16 @@ def reconcile(leader: Leader, more_tickets: Callable[[], bool] = lambda: False) 
         # The last plan is applied completely: otherwise a stream of tickets would block everything else.
         apply(leader, decided, more_tickets if left else lambda: False)
     return leader.clock()
+
+
+def _grant_before(leader: Leader, changed: Set[int]) -> None:
+    """Assign free resources, so that their tickets need not wait until the outcomes of other resources are written.
+
+    `changed` are the resources with outcomes. The first assignment of one of these ends it: after the outcomes, the
+    later ones may be decided otherwise.
+    """
+    grants, _ = _grants_of(plan(leader.mirror.snapshot, leader.clock()))
+    _apply_to_tickets(leader, [*takewhile(lambda grant: grant.resource not in changed, grants)])
 
 
 def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambda: False) -> None:
@@ -79,13 +84,14 @@ def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambd
     _apply_to_tickets(leader, grants)
     if interrupted():
         return
-    _apply_to_documents(leader, steps)
+    _apply_to_resources(leader, steps)
     if interrupted():
         return
     fails = [step for step in steps if isinstance(step, FailTicket)]
     _apply_to_tickets(leader, [*fails, *later_grants])
+    # What is left are the deletes that waited until their tickets failed.
     resources = leader.mirror.snapshot.resources
-    _apply_to_documents(
+    _apply_to_resources(
         leader,
         [
             step
@@ -101,10 +107,10 @@ def apply(leader: Leader, decided: Plan, interrupted: Callable[[], bool] = lambd
 
 
 def _settle(leader: Leader, tickets: Sequence[int]) -> None:
-    """Let these tickets be archived.
+    """Remove tickets that hold nothing any more from the snapshot, so that they are archived.
 
-    A ticket of an older version has no turn: it gets one that is over, or it would seem to hold its resource again once
-    another ticket has released that, until it is archived.
+    A ticket that an older version assigned has no `turn`. It is written with TURN_OVER before: otherwise, until it is
+    archived, a reload would take it for the holder of its resource after another ticket has released that.
     """
     snapshot = leader.mirror.snapshot
     found = [snapshot.tickets[id] for id in tickets]
@@ -121,17 +127,17 @@ def _grants_of(decided: Plan) -> tuple[list[Assign], list[Assign]]:
     return [step for step in grants if step.resource not in freed], [step for step in grants if step.resource in freed]
 
 
-def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
-    """Write each resource and pool record once, after all steps that change it, and start the hooks that this begins.
+def _apply_to_resources(leader: Leader, steps: Sequence[Step]) -> None:
+    """Write the resources and pool records that steps change, each once, and start the hooks that begin with them.
 
-    Steps that change tickets are not among these. A delete whose ticket is still OPEN is left out: the ticket fails
-    first, then the step comes again.
+    Skips the steps that change only tickets, and deletes of resources whose ticket is still OPEN: the ticket must fail
+    first.
     """
     snapshot = leader.mirror.snapshot
     starts = sum(isinstance(step, StartResource) for step in steps)
     numbers = leader.store.resources.reserve(starts) if starts else ()
     world = _world(leader, numbers)
-    begun: set[int] = set()
+    started: set[int] = set()
     for step in steps:
         if isinstance(step, FailTicket | Assign) or (isinstance(step, StartDelete) and _is_in_use(leader, step)):
             continue
@@ -141,7 +147,7 @@ def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
             world.put(document)
             if isinstance(step, StartResource) and isinstance(document, Resource):
                 leader.keep(document)
-                begun.add(document.id)
+                started.add(document.id)
         _log_step(leader, step, world)
         if isinstance(step, Release):
             _note_taken_time(leader, snapshot.tickets[step.ticket])
@@ -149,12 +155,12 @@ def _apply_to_documents(leader: Leader, steps: Sequence[Step]) -> None:
         return
     writes = [Put(resource) for resource in world.resources.values()]
     writes += keep_records(leader, world.records.values())
-    under_way = {number: snapshot.resources[number].run for number in world.resources}
+    runs_before = {number: snapshot.resources[number].run for number in world.resources}
     leader.store.commit(Batch(writes))
     for number, resource in world.resources.items():
         leader.keep(resource)
         run = resource.run
-        if run is not None and (number in begun or run != under_way[number]):
+        if run is not None and (number in started or run != runs_before[number]):
             _log_start(leader, resource, run)
             _start_hook(leader, resource, run)
 
@@ -164,6 +170,7 @@ def _world(leader: Leader, new_ids: Iterable[int] = ()) -> World:
 
 
 def _is_in_use(leader: Leader, step: StartDelete) -> bool:
+    """Whether an OPEN ticket has the resource that the step deletes."""
     holder = leader.mirror.snapshot.holder(step.resource)
     return holder is not None and holder.state is TicketState.OPEN
 
@@ -200,11 +207,13 @@ def _log_start(leader: Leader, resource: Resource, run: Run) -> None:
 
 
 def _note_taken_time(leader: Leader, ticket: Ticket) -> None:
+    """Add how long a released ticket had its resource to the statistics of its pool."""
     if ticket.pool is not None and ticket.assigned_at is not None and ticket.closed_at is not None:
         leader.mirror.taken_times.setdefault(ticket.pool, []).append(ticket.closed_at - ticket.assigned_at)
 
 
 def _apply_to_tickets(leader: Leader, steps: Sequence[FailTicket | Assign]) -> None:
+    """Write the tickets that steps change. A ticket that its client changed meanwhile is read again instead."""
     world = _world(leader)
     updates: dict[int, Update] = {}
     for step in steps:
