@@ -147,7 +147,7 @@ def _wakes(store: FileStore, count: int) -> list[float]:
             staged.write_bytes(b"")
             time.sleep(0.002)
             begun = time.perf_counter_ns()
-            os.rename(staged, store.tickets.folder / f"wake-{number}")
+            os.rename(staged, store.tickets.folder / f"{1_000_000 + number}.json")
             took.append((int(os.read(heard, 32)) - begun) / 1000)
     finally:
         os.kill(child, 9)
