@@ -139,37 +139,37 @@ None means that anything of this kind may have changed, so that all has to be re
 # Values: events
 
 
-class Place(NamedTuple):
-    """A place between two events. Later events have higher places; the numbers mean nothing outside the store."""
+class Position(NamedTuple):
+    """A position between two events. It grows with each event; what is in it means nothing outside the store."""
 
     day: str
-    position: int
+    offset: int
 
     @classmethod
     def at(cls, time: float) -> Self:
-        """A place before all events that were written since this time (Unix seconds, or infinite)."""
+        """A position before all events that were written since this time (Unix seconds, or infinite)."""
         if math.isinf(time):
             return cls("9999-99-99" if time > 0 else "0000-00-00", 0)
         return cls(datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d"), 0)
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The place that `str` turned into this text; None for any other text."""
-        match = _PLACE.fullmatch(text)
+        """The position that `str` turned into this text; None for any other text."""
+        match = _POSITION.fullmatch(text)
         return cls(match[1], int(match[2])) if match else None
 
     def __str__(self) -> str:
-        return f"{self.day}:{self.position}"
+        return f"{self.day}:{self.offset}"
 
 
-_PLACE = re.compile(r"(\d{4}-\d{2}-\d{2}):(0|[1-9]\d{0,17})")
+_POSITION = re.compile(r"(\d{4}-\d{2}-\d{2}):(0|[1-9]\d{0,17})")
 
 
 class Line(NamedTuple):
-    """One event as it was written, and the places before and after it."""
+    """One event as it was written, and the positions before and after it."""
 
-    begin: Place
-    place: Place
+    start: Position
+    end: Position
     content: bytes
 
     def event(self) -> Event | None:
@@ -182,9 +182,9 @@ class Line(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Some lines in the order of reading, and the place up to which was read."""
+    """Some lines in the order of reading, and the position that reading has reached."""
 
-    place: Place
+    reached: Position
     lines: list[Line]
 
 
@@ -236,7 +236,7 @@ class Numbered(Documents[D, int], Protocol[D]):
 class Finished(Numbered[D], Protocol[D]):
     """Numbered documents that are archived when they are finished, and removed after a retention."""
 
-    def look(self, key: int) -> tuple[D, bool]:
+    def read_with_durability(self, key: int) -> tuple[D, bool]:
         """The document, and whether it is known to be durable (otherwise `read_durable` makes it so).
 
         Raises as `read` does.
@@ -265,7 +265,7 @@ class Finished(Numbered[D], Protocol[D]):
 
 
 class Keys(Protocol):
-    """Idempotency keys: the same key stands for the same ticket, however often and concurrently it is sent."""
+    """Idempotency keys: requests with the same key create one ticket, however many are sent, also at the same time."""
 
     def create_once(self, key: str, body: str, make: Callable[[int], Ticket]) -> tuple[Ticket, bool]:
         """The ticket of this key, and whether it is new; durable when this returns.
@@ -290,13 +290,13 @@ class Events(Protocol):
     def sync(self) -> None:
         """Make all appended events durable."""
 
-    def end(self) -> Place:
-        """The place after the last event."""
+    def end(self) -> Position:
+        """The position after the last event."""
 
-    def forwards(self, after: Place, needle: bytes = b"") -> Iterator[Piece]:
+    def forwards(self, after: Position, needle: bytes = b"") -> Iterator[Piece]:
         """The events whose line contains `needle`, from `after` on, the oldest first. Unreadable parts are skipped."""
 
-    def backwards(self, needle: bytes = b"", before: Place | None = None, strict: bool = False) -> Iterator[Piece]:
+    def backwards(self, needle: bytes = b"", before: Position | None = None, strict: bool = False) -> Iterator[Piece]:
         """The same, back from `before`, the newest first. Unreadable parts are skipped.
 
         With `strict`, raises StoreUnavailable when the newest part is unreadable.

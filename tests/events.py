@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from functions.policy.transitions.history import Key, key_of, key_of_line, last_number, lines_of
 from state.documents import Document, Event, Ticket
 from state.files.store import FileStore
-from state.store import Place
+from state.store import Position
 
 
 def lines(store: FileStore) -> list[Event]:
     """All whole lines, in the order in which they were written; none may be damaged."""
     found = whole_lines(store)
-    assert len(found) == sum(len(piece.lines) for piece in store.events.forwards(Place("", 0)))
+    assert len(found) == sum(len(piece.lines) for piece in store.events.forwards(Position("", 0)))
     return found
 
 
 def whole_lines(store: FileStore) -> list[Event]:
     """Those that can be read, as readers do it: a power cut may leave others."""
-    found = [line.event() for piece in store.events.forwards(Place("", 0)) for line in piece.lines]
+    found = [line.event() for piece in store.events.forwards(Position("", 0)) for line in piece.lines]
     return [event for event in found if event is not None]
 
 

@@ -21,7 +21,7 @@ from state.store import (
     Create,
     Line,
     Piece,
-    Place,
+    Position,
     Read,
     Shown,
     Swept,
@@ -113,7 +113,7 @@ class MemoryFinished(MemoryNumbered[D]):
             return self.form.from_json(self.finished[key][1])
         return super().read(key)
 
-    def look(self, key: int) -> tuple[D, bool]:
+    def read_with_durability(self, key: int) -> tuple[D, bool]:
         return self.read(key), True
 
     def read_durable(self, key: int) -> D:
@@ -200,29 +200,29 @@ class MemoryEvents:
         day = max(datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d"), self.end().day)
         for event in events:
             count = len(self._lines)
-            self._lines.append(Line(Place(day, count), Place(day, count + 1), msgspec.json.encode(event)))
+            self._lines.append(Line(Position(day, count), Position(day, count + 1), msgspec.json.encode(event)))
         self._store.tell("events", day)
 
     def sync(self) -> None:
         pass
 
-    def end(self) -> Place:
-        return self._lines[-1].place if self._lines else Place("0000-00-00", 0)
+    def end(self) -> Position:
+        return self._lines[-1].end if self._lines else Position("0000-00-00", 0)
 
-    def forwards(self, after: Place, needle: bytes = b"") -> Iterator[Piece]:
-        found = [line for line in self._lines if line.place > after]
+    def forwards(self, after: Position, needle: bytes = b"") -> Iterator[Piece]:
+        found = [line for line in self._lines if line.end > after]
         if found:
-            yield Piece(found[-1].place, [line for line in found if needle in line.content])
+            yield Piece(found[-1].end, [line for line in found if needle in line.content])
 
-    def backwards(self, needle: bytes = b"", before: Place | None = None, strict: bool = False) -> Iterator[Piece]:
-        found = [line for line in reversed(self._lines) if before is None or line.place <= before]
+    def backwards(self, needle: bytes = b"", before: Position | None = None, strict: bool = False) -> Iterator[Piece]:
+        found = [line for line in reversed(self._lines) if before is None or line.end <= before]
         if found:
-            yield Piece(found[-1].begin, [line for line in found if needle in line.content])
+            yield Piece(found[-1].start, [line for line in found if needle in line.content])
 
     def thin_out(self, before: float) -> int:
         last = datetime.fromtimestamp(before, UTC).strftime("%Y-%m-%d")
-        days = {line.place.day for line in self._lines if line.place.day < last}
-        self._lines = [line for line in self._lines if line.place.day not in days]
+        days = {line.end.day for line in self._lines if line.end.day < last}
+        self._lines = [line for line in self._lines if line.end.day not in days]
         return len(days)
 
 

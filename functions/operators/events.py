@@ -18,7 +18,7 @@ from functions.web.offload import LimitedThreads, in_thread
 from functions.web.parking import Parking
 from functions.web.requests import Fields, Id, Wait, client_socket, parse_query, read_id
 from state.documents import Event
-from state.store import Events, Line, Piece, Place
+from state.store import Events, Line, Piece, Position
 
 DEFAULT_LIMIT = 100
 MOST_AT_ONCE = 1000
@@ -107,8 +107,8 @@ class EventLine(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The place after the line, from which reading continues."""
-        return str(self.line.place)
+        """The position after the line, from which reading continues."""
+        return str(self.line.end)
 
     @property
     def json(self) -> msgspec.Raw:
@@ -120,8 +120,8 @@ class Found(NamedTuple):
     """Events, the oldest first; later events follow from `end`, and earlier ones may be before `earlier`."""
 
     lines: list[EventLine]
-    end: Place
-    earlier: Place | None = None
+    end: Position
+    earlier: Position | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -149,10 +149,10 @@ def list_events() -> Response:
     context = current()
     query = parse_query(EventsQuery)
     wanted, limit = filter_of(query, context.clock()), query.limit
-    after, before = place_of("after", query.after), place_of("before", query.before)
+    after, before = position_of("after", query.after), position_of("before", query.before)
     last = request.headers.get("Last-Event-ID")
     if last is not None:
-        after = place_of("Last-Event-ID", last)
+        after = position_of("Last-Event-ID", last)
     client = client_socket()
     if query.follow or STREAM in request.headers.get("Accept", ""):
         return replies.DeferredReply(lambda: _stream(context, wanted, after, limit, client))
@@ -160,9 +160,9 @@ def list_events() -> Response:
         return _reply(
             context.shared(event_searches)(newest, context.store.events, wanted, limit, before), replies.wants_json()
         )
-    json, place = replies.wants_json(), after
+    json, position = replies.wants_json(), after
     return replies.DeferredReply(
-        lambda: _reply(_wait_for_events(context, wanted, place, limit, query.wait, client), json)
+        lambda: _reply(_wait_for_events(context, wanted, position, limit, query.wait, client), json)
     )
 
 
@@ -183,51 +183,51 @@ def filter_of(query: EventPageQuery, now: float) -> EventFilter:
     )
 
 
-def place_of(name: str, text: str | None) -> Place | None:
-    """The place in the files that an event's id names; `name` is the parameter. Raises BadParameter."""
+def position_of(name: str, text: str | None) -> Position | None:
+    """The position that an event's id names; `name` is the parameter. Raises BadParameter."""
     if text is None:
         return None
-    place = Place.parse(text)
-    if place is None:
+    position = Position.parse(text)
+    if position is None:
         raise BadParameter(name, f"must be the id of an event, like 2026-03-01:1234, not {shown(text)}")
-    return place
+    return position
 
 
-def newest(files: Events, wanted: EventFilter, limit: int, before: Place | None = None) -> Found:
-    """The last `limit` matching events before this place."""
+def newest(files: Events, wanted: EventFilter, limit: int, before: Position | None = None) -> Found:
+    """The last `limit` matching events before this position."""
     end = files.end()
-    start = min(end if before is None else before, _place_after(wanted.until), end)
-    first = Place.at(wanted.since)
+    start = min(end if before is None else before, _position_after(wanted.until), end)
+    first = Position.at(wanted.since)
     found: list[EventLine] = []
     for number, piece in enumerate(files.backwards(wanted.needle, start), start=1):
         for line in _matching(piece, wanted):
             if len(found) == limit:
-                return Found(found[::-1], end, found[-1].line.begin if found else start)
+                return Found(found[::-1], end, found[-1].line.start if found else start)
             found.append(line)
-        if piece.place < first:
+        if piece.reached < first:
             break
         if number == MOST_PIECES:
-            return Found(found[::-1], end, piece.place)
+            return Found(found[::-1], end, piece.reached)
     return Found(found[::-1], end)
 
 
-def following(files: Events, wanted: EventFilter, after: Place, limit: int) -> Found:
-    """The first `limit` matching events after this place."""
+def following(files: Events, wanted: EventFilter, after: Position, limit: int) -> Found:
+    """The first `limit` matching events after this position."""
     found: list[EventLine] = []
     for number, piece in enumerate(files.forwards(after, wanted.needle), start=1):
         for line in _matching(piece, wanted):
             found.append(line)
             if len(found) == limit:
-                return Found(found, line.line.place)
-        after = piece.place
+                return Found(found, line.line.end)
+        after = piece.reached
         if number == MOST_PIECES:
             break
     return Found(found, after)
 
 
-def first_place(at: float) -> Place:
-    """A place before all events since this time (Unix seconds)."""
-    return Place.at(at)
+def position_at(at: float) -> Position:
+    """A position before all events since this time (Unix seconds)."""
+    return Position.at(at)
 
 
 def event_text(event: Event) -> str:
@@ -278,9 +278,9 @@ def _matching(piece: Piece, wanted: EventFilter) -> list[EventLine]:
     return [EventLine(line, event) for line, event in parsed if event is not None and wanted.matches(event)]
 
 
-def _place_after(at: float) -> Place:
-    """A place after all events up to this time, including those that the leader wrote a day late."""
-    return Place.at(at + 2 * _DAY)
+def _position_after(at: float) -> Position:
+    """A position after all events up to this time, including those that the leader wrote a day late."""
+    return Position.at(at + 2 * _DAY)
 
 
 def _reply(found: Found, json: bool) -> Response:
@@ -295,7 +295,7 @@ def _reply(found: Found, json: bool) -> Response:
 
 
 def _wait_for_events(
-    context: Context, wanted: EventFilter, after: Place, limit: int, seconds: float, client: Any
+    context: Context, wanted: EventFilter, after: Position, limit: int, seconds: float, client: Any
 ) -> Found:
     """The events that follow, as soon as there is one; none after this many seconds or when this process stops."""
     files = context.store.events
@@ -315,7 +315,7 @@ def _wait_for_events(
             spot.wait(left)
 
 
-def _stream(context: Context, wanted: EventFilter, after: Place | None, limit: int, client: Any) -> Response:
+def _stream(context: Context, wanted: EventFilter, after: Position | None, limit: int, client: Any) -> Response:
     """Server-sent events: first the past ones that `after` or `since` ask for, then each new one."""
     files = context.store.events
     if after is not None:

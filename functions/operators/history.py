@@ -18,9 +18,9 @@ from functions.operators.events import (
     Limit,
     event_searches,
     event_text,
-    first_place,
     following,
     newest,
+    position_at,
 )
 from functions.operators.read_model import find_resource, read_model
 from functions.policy.transitions.history import lines_of
@@ -150,7 +150,7 @@ def _next_ended_holdings(files: Events, resource: int, at: float) -> list[Holdin
     """The holdings that ended first after this time, as far as they are found within `LONGEST_SEARCH`."""
     wanted, place, deadline = (
         EventFilter(since=at, resource=resource),
-        first_place(at),
+        position_at(at),
         time.monotonic() + LONGEST_SEARCH,
     )
     while True:

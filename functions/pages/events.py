@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Response
 
-from functions.operators.events import DEFAULT_LIMIT, EventPageQuery, filter_of, newest, place_of
+from functions.operators.events import DEFAULT_LIMIT, EventPageQuery, filter_of, newest, position_of
 from functions.operators.read_model import ReadModel
 from functions.pages.layout import page_reply
 from functions.web.context import current
@@ -18,7 +18,7 @@ def show() -> Response:
     context = current()
     query = parse_query(EventPageQuery, blank_is_absent=True)
     chosen = {name: getattr(query, name) or "" for name in FILTERS}
-    wanted, before = filter_of(query, context.clock()), place_of("before", query.before)
+    wanted, before = filter_of(query, context.clock()), position_of("before", query.before)
 
     def make(model: ReadModel) -> dict[str, Any]:
         found = newest(context.store.events, wanted, DEFAULT_LIMIT, before)

@@ -53,7 +53,7 @@ def read_ticket(context: Context, number: int) -> Ticket:
 
     A reply with a grant or an end is a promise, so what another process wrote a moment ago is synced first.
     """
-    ticket, durable = context.store.tickets.look(number)
+    ticket, durable = context.store.tickets.read_with_durability(number)
     return ticket if ticket.waiting or durable else context.ticket_call(Read(number))
 
 

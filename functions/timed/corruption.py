@@ -76,7 +76,7 @@ class CorruptionReport:
         self.refused[fault.place] = fault
         return True
 
-    def look(self) -> tuple[list[Quarantined], list[QuarantinedFile]]:
+    def list_quarantine(self) -> tuple[list[Quarantined], list[QuarantinedFile]]:
         """List the quarantine: everything in it, and the part that is new."""
         corruption = self._store.corruption
         things = corruption.quarantined() if corruption else []
@@ -84,7 +84,7 @@ class CorruptionReport:
         for thing in things:
             known = thing.place in before
             self._reasons[thing.place] = before[thing.place] if known or not corruption else corruption.reason(thing)
-        moved = [_moved_aside(thing, self._reasons[thing.place]) for thing in things]
+        moved = [_quarantined_file(thing, self._reasons[thing.place]) for thing in things]
         new = [each for each in moved if each.now not in self.quarantined]
         for thing in things:
             if thing.place not in before:
@@ -117,7 +117,7 @@ def about_of(place: str) -> dict[str, Any]:
     return {field: int(key)} if is_number(key) else {}
 
 
-def _moved_aside(thing: Quarantined, reason: str | None) -> QuarantinedFile:
+def _quarantined_file(thing: Quarantined, reason: str | None) -> QuarantinedFile:
     return QuarantinedFile(place=thing.origin, now=thing.place, at=thing.at, why=reason, about=about_of(thing.origin))
 
 

@@ -270,7 +270,7 @@ class Leader:
         """List the quarantine, to report it and to reserve what lost resources occupy."""
         mirror, snapshot = self.mirror, self.mirror.snapshot
         words_before = self.corruption.words
-        things, new = self.corruption.look()
+        things, new = self.corruption.list_quarantine()
         for moved in new:
             self.journal.note(moved)
         mirror.changed |= self.corruption.words != words_before

@@ -63,7 +63,7 @@ class ArchivedFolder(NumberedFolder[D]):
     def read(self, key: int) -> D:
         return self._find(key)[0]
 
-    def look(self, key: int) -> tuple[D, bool]:
+    def read_with_durability(self, key: int) -> tuple[D, bool]:
         document, path = self._find(key)
         # Asked after reading: a durable file that replaced the document meanwhile is a later one.
         return document, self._disk.is_durable(path)

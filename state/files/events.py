@@ -1,7 +1,7 @@
 """The files of events: one for each day (UTC) in `events/`, a line of JSON for each event, only ever appended to.
 
 The lines are copies of what documents say: lines that are lost in a crash or a power cut are written again, and readers
-skip corrupt ones. Only the leader writes. A place is a day and an offset in the file of that day.
+skip corrupt ones. Only the leader writes. A position is a day and an offset in the file of that day.
 """
 
 import os
@@ -14,7 +14,7 @@ import msgspec
 
 from state.documents import Event
 from state.files.disk import Disk, Refused
-from state.store import Line, Piece, Place
+from state.store import Line, Piece, Position
 
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl")
 _CHUNK = 256 * 1024
@@ -41,9 +41,9 @@ class EventFiles:
         """The file of a day."""
         return self.folder / f"{day}.jsonl"
 
-    def end(self) -> Place:
+    def end(self) -> Position:
         day = max(self.days(), default="0000-00-00")
-        return Place(day, self._size(day))
+        return Position(day, self._size(day))
 
     # Writing
 
@@ -84,11 +84,11 @@ class EventFiles:
         """Cut off what is behind the last whole line; returns how many bytes that was."""
         end = self.end()
         # Strict, since an unreadable file is not torn.
-        whole = next((line.place for piece in self.backwards(strict=True) for line in piece.lines), None)
-        kept = whole.position if whole is not None and whole.day == end.day else 0
-        if kept < end.position:
+        whole = next((line.end for piece in self.backwards(strict=True) for line in piece.lines), None)
+        kept = whole.offset if whole is not None and whole.day == end.day else 0
+        if kept < end.offset:
             self._disk.truncate(self.path(end.day), kept)
-        return end.position - kept
+        return end.offset - kept
 
     def thin_out(self, before: float) -> int:
         old = [day for day in self.days() if _next(day) <= _day_of(before)]
@@ -97,7 +97,7 @@ class EventFiles:
         return len(old)
 
     def _today(self, now: float) -> str:
-        """The day whose file is written: never one before the last file, so that places only grow.
+        """The day whose file is written: never one before the last file, so that positions only grow.
 
         When the clock was ahead by more than a day, the file of that future day becomes the file of today.
         """
@@ -111,7 +111,7 @@ class EventFiles:
 
     # Reading
 
-    def backwards(self, needle: bytes = b"", before: Place | None = None, strict: bool = False) -> Iterator[Piece]:
+    def backwards(self, needle: bytes = b"", before: Position | None = None, strict: bool = False) -> Iterator[Piece]:
         # In pieces of some hundred KiB.
         days = self.days()
         for day in reversed(days):
@@ -120,14 +120,14 @@ class EventFiles:
             if strict and day == days[-1]:
                 self._check_readable(day)
             size = self._size(day)
-            end = size if before is None or day < before.day else min(before.position, size)
+            end = size if before is None or day < before.day else min(before.offset, size)
             yield from self._backwards(day, end, needle, strict and day == days[-1])
 
-    def forwards(self, after: Place, needle: bytes = b"") -> Iterator[Piece]:
+    def forwards(self, after: Position, needle: bytes = b"") -> Iterator[Piece]:
         # An incomplete last line is left out.
         for day in self.days():
             if day >= after.day:
-                yield from self._forwards(day, after.position if day == after.day else 0, needle)
+                yield from self._forwards(day, after.offset if day == after.day else 0, needle)
 
     def _backwards(self, day: str, end: int, needle: bytes, strict: bool) -> Iterator[Piece]:
         rest = b""  # the end of a line whose beginning was not read yet
@@ -138,18 +138,18 @@ class EventFiles:
             text = chunk + rest if rest else chunk[: chunk.rfind(b"\n") + 1]
             cut = text.find(b"\n") + 1 if begin else 0
             rest, body = text[:cut], text[cut:]
-            place = begin + len(text)
+            at = begin + len(text)
             lines = []
             if body and needle in body:
                 for content in reversed(body[:-1].split(b"\n")):
-                    before = place - len(content) - 1
+                    before = at - len(content) - 1
                     if needle in content:
-                        lines.append(Line(Place(day, before), Place(day, place), content))
-                    place = before
-            yield Piece(Place(day, begin + cut), lines)
+                        lines.append(Line(Position(day, before), Position(day, at), content))
+                    at = before
+            yield Piece(Position(day, begin + cut), lines)
 
     def _forwards(self, day: str, begin: int, needle: bytes) -> Iterator[Piece]:
-        # From one byte before, so that a place inside a line leads to the next line.
+        # From one byte before, so that a position inside a line leads to the next line.
         inside = begin > 0
         begin = max(0, min(begin, self._size(day)) - 1)
         size = _CHUNK
@@ -166,14 +166,14 @@ class EventFiles:
                 begin += text.find(b"\n") + 1
                 text = text[text.find(b"\n") + 1 :]
             lines = []
-            place = begin
+            at = begin
             if needle in text:
                 for content in text[:-1].split(b"\n") if text else ():
-                    before, place = place, place + len(content) + 1
+                    before, at = at, at + len(content) + 1
                     if needle in content:
-                        lines.append(Line(Place(day, before), Place(day, place), content))
+                        lines.append(Line(Position(day, before), Position(day, at), content))
             begin += len(text)
-            yield Piece(Place(day, begin), lines)
+            yield Piece(Position(day, begin), lines)
 
     def _size(self, day: str) -> int:
         try:

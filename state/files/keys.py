@@ -1,4 +1,4 @@
-"""Idempotency keys: the same key stands for the same ticket, however often and concurrently it is sent.
+"""Idempotency keys: requests with the same key create one ticket, however many are sent, also at the same time.
 
 `tickets/keys/SHA256.json` is written with the ticket's reserved number *before* the ticket: after a crash between the
 two, the next try creates the ticket with exactly that number.

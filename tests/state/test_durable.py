@@ -76,26 +76,26 @@ def test_no_file_is_known_to_be_durable_after_the_clock_was_set_back(tmp_path: P
 def test_a_document_that_was_read_durably_is_durable_until_it_is_replaced(tmp_path: Path) -> None:
     here, elsewhere = FileStore(tmp_path / "state"), FileStore(tmp_path / "state")
     number = elsewhere.tickets.create(ticket).id
-    assert here.tickets.look(number) == (ticket(number), False)
+    assert here.tickets.read_with_durability(number) == (ticket(number), False)
 
     def known_to_last() -> bool:
         here.tickets.do_all([Read(number)])
-        return here.tickets.look(number)[1]
+        return here.tickets.read_with_durability(number)[1]
 
     until(known_to_last, what="a sync that began a while after the ticket was written")
     elsewhere.tickets.do_all([Change(number, closed)])
-    assert here.tickets.look(number) == (closed(ticket(number)), False)
+    assert here.tickets.read_with_durability(number) == (closed(ticket(number)), False)
 
 
 def test_a_finished_document_in_the_archive_is_known_to_last_too(tmp_path: Path) -> None:
     store = FileStore(tmp_path / "state")
     number = store.tickets.create(ticket).id
     store.tickets.archive(number)
-    assert not store.tickets.look(number)[1]
+    assert not store.tickets.read_with_durability(number)[1]
 
     def known_to_last() -> bool:
         store.tickets.do_all([Read(number)])
-        return store.tickets.look(number)[1]
+        return store.tickets.read_with_durability(number)[1]
 
     until(known_to_last, what="a sync of the archive's folder")
 
@@ -106,7 +106,7 @@ def test_no_file_is_known_to_be_durable_after_a_failed_sync(tmp_path: Path, monk
 
     def known_to_last() -> bool:
         store.tickets.do_all([Read(number)])
-        return store.tickets.look(number)[1]
+        return store.tickets.read_with_durability(number)[1]
 
     until(known_to_last, what="a sync")
 
@@ -116,4 +116,4 @@ def test_no_file_is_known_to_be_durable_after_a_failed_sync(tmp_path: Path, monk
     monkeypatch.setattr(os, "fsync", fail)
     (refused,) = store.tickets.do_all([Read(number)])
     assert isinstance(refused, StateError)
-    assert not store.tickets.look(number)[1]
+    assert not store.tickets.read_with_durability(number)[1]

@@ -13,7 +13,7 @@ from state.errors import StoreUnavailable
 from state.files.disk import Disk
 from state.files.events import EventFiles
 from state.files.store import FileStore
-from state.store import Place
+from state.store import Position
 
 DAY = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 HOURS = 3600.0
@@ -44,47 +44,47 @@ def test_lines_stand_in_the_file_of_their_day(events: EventFiles) -> None:
     assert events.path("2026-11-25").read_text() == (
         '{"at":1795521600.0,"kind":"ticket","n":1,"event":"taken","ticket":3,"actor":"client"}\n'
     )
-    assert read(events.forwards(Place("", 0))) == [1, 2, 3]
+    assert read(events.forwards(Position("", 0))) == [1, 2, 3]
     assert read(events.backwards()) == [3, 2, 1]
 
 
-def test_reading_continues_from_any_place(events: EventFiles) -> None:
+def test_reading_continues_from_any_position(events: EventFiles) -> None:
     """Given the place of a line, when read from there, then what follows comes, or what stands before."""
     events.append([an_event(1), an_event(2)], DAY)
     events.append([an_event(3), an_event(4)], DAY + 13 * HOURS)
-    lines = [line for piece in events.forwards(Place("", 0)) for line in piece.lines]
+    lines = [line for piece in events.forwards(Position("", 0)) for line in piece.lines]
     for number, line in enumerate(lines, start=1):
-        assert Place.parse(str(line.place)) == line.place
-        assert read(events.forwards(line.place)) == [1, 2, 3, 4][number:]
-        assert read(events.backwards(before=line.place)) == [4, 3, 2, 1][4 - number :]
-    assert lines[-1].place == events.end()
+        assert Position.parse(str(line.end)) == line.end
+        assert read(events.forwards(line.end)) == [1, 2, 3, 4][number:]
+        assert read(events.backwards(before=line.end)) == [4, 3, 2, 1][4 - number :]
+    assert lines[-1].end == events.end()
 
 
-def test_a_place_inside_of_a_line_leads_to_the_next_one(events: EventFiles) -> None:
+def test_a_position_inside_of_a_line_leads_to_the_next_one(events: EventFiles) -> None:
     """Given a place that is no end of a line, when read from there, then whole lines come."""
     events.append([an_event(1), an_event(2)], DAY)
-    assert read(events.forwards(Place("2026-11-24", 10))) == [2]
-    assert read(events.backwards(before=Place("2026-11-24", events.end().position - 10))) == [1]
+    assert read(events.forwards(Position("2026-11-24", 10))) == [2]
+    assert read(events.backwards(before=Position("2026-11-24", events.end().offset - 10))) == [1]
     events.append([an_event(3)], DAY)
-    assert read(events.forwards(Place("2026-11-24", 10_000))) == []
+    assert read(events.forwards(Position("2026-11-24", 10_000))) == []
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026-11-24", "2026-11-24:", "2026-11-24:-1", "2026-11-24:01", "../x:1"])
-def test_a_text_that_is_no_place_is_refused(text: str) -> None:
-    assert Place.parse(text) is None
+def test_a_text_that_is_no_position_is_refused(text: str) -> None:
+    assert Position.parse(text) is None
 
 
 def test_many_lines_are_read_in_pieces(events: EventFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given pieces smaller than some lines, when read from either end, then each line comes whole and once."""
     monkeypatch.setattr("state.files.events._CHUNK", 100)
     events.append([an_event(number, reason="x" * (number * 7 % 300)) for number in range(200)], DAY)
-    assert read(events.forwards(Place("", 0))) == list(range(200))
+    assert read(events.forwards(Position("", 0))) == list(range(200))
     assert read(events.backwards()) == list(range(199, -1, -1))
-    assert read(events.forwards(Place("", 0), b'"ticket":19')) == [19, *range(190, 200)]
+    assert read(events.forwards(Position("", 0), b'"ticket":19')) == [19, *range(190, 200)]
     assert read(events.backwards(b'"ticket":19')) == [*range(199, 189, -1), 19]
-    places = [piece.place for piece in events.forwards(Place("", 0), b"nothing")]
-    assert places == sorted(places)
-    assert places[-1] == events.end()
+    positions = [piece.reached for piece in events.forwards(Position("", 0), b"nothing")]
+    assert positions == sorted(positions)
+    assert positions[-1] == events.end()
 
 
 def test_a_line_without_its_end_is_none(events: EventFiles) -> None:
@@ -92,7 +92,7 @@ def test_a_line_without_its_end_is_none(events: EventFiles) -> None:
     events.append([an_event(1)], DAY)
     with events.path("2026-11-24").open("ab") as file:
         file.write(b'{"at":1.0,"ki')
-    assert read(events.forwards(Place("", 0))) == read(events.backwards()) == [1]
+    assert read(events.forwards(Position("", 0))) == read(events.backwards()) == [1]
     assert events.cut_torn() == 13
     assert events.cut_torn() == 0
     events.append([an_event(2)], DAY)
@@ -115,7 +115,7 @@ def test_a_corrupt_line_hides_no_other(events: EventFiles, damage: bytes) -> Non
         file.write(damage + b"\n")
     events.append([an_event(2)], DAY)
     assert read(events.backwards()) == [2, None, 1]
-    assert read(events.forwards(Place("", 0))) == [1, None, 2]
+    assert read(events.forwards(Position("", 0))) == [1, None, 2]
 
 
 def test_an_unreadable_file_is_skipped_and_reported(events: EventFiles) -> None:
@@ -159,14 +159,14 @@ def test_after_a_clock_that_was_ahead_the_days_are_right_again(events: EventFile
     events.append([an_event(1)], DAY + 365 * 24 * HOURS)
     events.append([an_event(2)], DAY)
     assert events.days() == ["2026-11-24"]
-    assert read(events.forwards(Place("", 0))) == [1, 2]
+    assert read(events.forwards(Position("", 0))) == [1, 2]
 
 
 def test_a_clock_that_is_set_back_a_little_changes_no_order(events: EventFiles) -> None:
     """Given a line after midnight, when the clock is set back before it, then the next line follows that one."""
     events.append([an_event(1)], DAY + 12 * HOURS)
     events.append([an_event(2)], DAY + 11.9 * HOURS)
-    assert read(events.forwards(Place("", 0))) == [1, 2]
+    assert read(events.forwards(Position("", 0))) == [1, 2]
     assert events.days() == ["2026-11-25"]
 
 
@@ -211,4 +211,4 @@ def test_a_file_that_cannot_be_read_for_a_moment_is_not_cut(
     with pytest.raises(StoreUnavailable):
         events.cut_torn()
     assert events.cut_torn() == 0
-    assert read(events.forwards(Place("", 0))) == [1, 2]
+    assert read(events.forwards(Position("", 0))) == [1, 2]

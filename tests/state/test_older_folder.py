@@ -28,7 +28,7 @@ from state.documents import (
 )
 from state.files.checksum import decode, encode
 from state.files.store import FileStore
-from state.store import Batch, Place, Put
+from state.store import Batch, Position, Put
 
 FOLDER = Path(__file__).parent / "fixtures" / "format-1"
 FORMS: dict[str, type[Document]] = {
@@ -98,7 +98,7 @@ def test_unknown_fields_survive_a_change(store: FileStore) -> None:
 
 def test_keys_events_samples_and_views_are_read(store: FileStore) -> None:
     assert store.keys.create_once("build-1", "tag=x86_64", lambda number: Ticket(id=number))[0].id == 1
-    lines = [line for piece in store.events.forwards(Place.at(0.0)) for line in piece.lines]
+    lines = [line for piece in store.events.forwards(Position.at(0.0)) for line in piece.lines]
     assert [event.event for line in lines if (event := line.event())] == ["taken", "assigned", "leads"]
     assert [sample.taken for sample in store.samples.read("vms")] == [0, 1, 2]
     shown = store.shown("pools.json")

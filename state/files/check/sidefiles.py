@@ -14,7 +14,7 @@ from state.files.layout import is_file
 from state.files.samples import ENDING
 from state.host import locks
 from state.host.machine import boot_id
-from state.store import Place
+from state.store import Position
 from state.survey import Survey
 
 _BEING_MADE = 2.0
@@ -41,11 +41,11 @@ class SideFiles:
         names = {events.path(day).name for day in days}
         self.found.strays += [f"events/{name}" for name in self.disk.names(events.folder) if name not in names]
         corrupt = dict.fromkeys(days, 0)
-        for piece in events.forwards(Place("", 0)):
+        for piece in events.forwards(Position("", 0)):
             for line in piece.lines:
                 event = line.event()
                 if event is None:
-                    corrupt[line.place.day] += 1
+                    corrupt[line.end.day] += 1
                 else:
                     self._note_event(event)
         for day, number in corrupt.items():

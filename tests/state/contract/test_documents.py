@@ -120,7 +120,7 @@ class TestFinished:
         assert sorted(store.tickets.archived()) == [1, 1500]
         assert reopen().tickets.read(1500) == close(make(1500))
         assert store.tickets.read_durable(1) == close(make(1))
-        assert store.tickets.look(1)[0] == close(make(1))
+        assert store.tickets.read_with_durability(1)[0] == close(make(1))
 
     def test_finished_documents_since_a_time_come_with_high_numbers_first(self, store: Store) -> None:
         store.commit(Batch([Put(Resource(id=number, name=f"r{number}", pool="p")) for number in (3, 1, 2)]))

@@ -9,7 +9,7 @@ import pytest
 from state.documents import Event, Intent, IntentKind, PoolRecord, Resource, Ticket, TicketState
 from state.errors import LockTimeout
 from state.sample import Sample, Use
-from state.store import Batch, Contents, Place, Put, Store, Update
+from state.store import Batch, Contents, Position, Put, Store, Update
 from tests.state.contract.conftest import Reopen
 
 DAY = 86400.0
@@ -24,12 +24,12 @@ def an_event(number: int, at: float = NOON) -> Event:
     return Event(at=at, kind="ticket", n=1, event="taken", ticket=number, actor="client")
 
 
-def forwards(store: Store, after: Place, needle: bytes = b"") -> list[int | None]:
+def forwards(store: Store, after: Position, needle: bytes = b"") -> list[int | None]:
     lines = [line for piece in store.events.forwards(after, needle) for line in piece.lines]
     return [event.ticket for line in lines if (event := line.event()) is not None]
 
 
-def backwards(store: Store, needle: bytes = b"", before: Place | None = None) -> list[int | None]:
+def backwards(store: Store, needle: bytes = b"", before: Position | None = None) -> list[int | None]:
     lines = [line for piece in store.events.backwards(needle, before) for line in piece.lines]
     return [event.ticket for line in lines if (event := line.event()) is not None]
 
@@ -44,25 +44,25 @@ class TestEvents:
         assert backwards(reopen()) == [3, 2, 1]
         assert store.events.recover() is None
 
-    def test_reading_goes_on_at_the_place_of_an_event(self, store: Store) -> None:
+    def test_reading_continues_at_the_position_of_an_event(self, store: Store) -> None:
         store.events.append([an_event(number) for number in (1, 2, 3)], NOON)
-        (piece,) = store.events.forwards(Place.at(-math.inf))
+        (piece,) = store.events.forwards(Position.at(-math.inf))
         first, second, third = piece.lines
-        assert forwards(store, first.place) == [2, 3]
-        assert backwards(store, before=third.begin) == [2, 1]
+        assert forwards(store, first.end) == [2, 3]
+        assert backwards(store, before=third.start) == [2, 1]
         assert forwards(store, store.events.end()) == []
-        assert Place.parse(str(second.place)) == second.place
+        assert Position.parse(str(second.end)) == second.end
 
-    def test_a_time_is_a_place_before_the_events_since_then(self, store: Store) -> None:
+    def test_a_time_is_a_position_before_the_events_since_then(self, store: Store) -> None:
         for number, day in ((1, 0), (2, 1), (3, 2)):
             store.events.append([an_event(number, NOON + day * DAY)], NOON + day * DAY)
-        assert forwards(store, Place.at(NOON + DAY)) == [2, 3]
-        assert backwards(store, before=Place.at(NOON + DAY)) == [1]
-        assert Place.at(-math.inf) < Place.at(NOON) < store.events.end() < Place.at(math.inf)
+        assert forwards(store, Position.at(NOON + DAY)) == [2, 3]
+        assert backwards(store, before=Position.at(NOON + DAY)) == [1]
+        assert Position.at(-math.inf) < Position.at(NOON) < store.events.end() < Position.at(math.inf)
 
     def test_only_lines_with_the_needle_are_read(self, store: Store) -> None:
         store.events.append([an_event(1), an_event(22)], NOON)
-        assert forwards(store, Place.at(0), b'"ticket":22') == backwards(store, b'"ticket":22') == [22]
+        assert forwards(store, Position.at(0), b'"ticket":22') == backwards(store, b'"ticket":22') == [22]
 
     def test_old_days_are_removed(self, store: Store) -> None:
         for day in (0, 1, 2):
