@@ -15,12 +15,12 @@ from config.agents import FILE_NAMES, AgentGroup, AgentsFile, agents_file, load_
 from config.errors import ConfigError
 from functions.logfields import of_agent, of_group, of_problem
 from functions.policy.plan.agents import (
-    Agents,
+    AgentsSnapshot,
     AgentStep,
-    AskGroup,
-    Drop,
-    Move,
+    ChangeState,
     NewAgents,
+    RemoveAgent,
+    StartConverge,
     StartHook,
     TakeTicket,
     Wanted,
@@ -153,7 +153,7 @@ def agents(leader: Leader, groups: Groups, write_events: Callable[[], object]) -
     if due:
         _remember_options(leader, groups)
     for _ in range(ROUNDS):
-        steps = plan_agents(_seen(leader, groups, due))
+        steps = plan_agents(_snapshot(leader, groups, due))
         groups.answered.clear()
         due = False
         if not steps:
@@ -200,10 +200,10 @@ def _plain(group: AgentGroup) -> dict[str, Any]:
     return plain
 
 
-def _seen(leader: Leader, groups: Groups, due: bool) -> Agents:
+def _snapshot(leader: Leader, groups: Groups, due: bool) -> AgentsSnapshot:
     runs = [run for text in leader.hooks.under_way() if (run := find_run_id(text)) and run.consumer is Consumer.AGENTS]
     with_ticket = (AgentState.NEW, AgentState.WORKING)
-    return Agents(
+    return AgentsSnapshot(
         agents=leader.mirror.agents,
         groups=groups.in_force,
         tickets={
@@ -234,7 +234,7 @@ def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], write_eve
     changed = []
     for step in steps:
         match step:
-            case Move(agent=number, event=event, reason=reason):
+            case ChangeState(agent=number, event=event, reason=reason):
                 changed.append(agent_after(leader.mirror.agents[number], event, now, reason))
             case NewAgents(group=name, count=count):
                 options = _plain(groups.in_force[name])
@@ -252,11 +252,11 @@ def _apply(leader: Leader, groups: Groups, steps: Iterable[AgentStep], write_eve
                     leader.keep(ticket)
             case StartHook(agent=number, hook=hook):
                 _start_hook(leader, groups, number, hook)
-            case AskGroup(group=name):
+            case StartConverge(group=name):
                 run = converge_run(groups.in_force[name], groups.numbers.next(now))
                 groups.asking[run.id] = name
                 leader.hooks.start(run)
-    _drop(leader, [step.agent for step in steps if isinstance(step, Drop)], write_events)
+    _remove(leader, [step.agent for step in steps if isinstance(step, RemoveAgent)], write_events)
 
 
 def _start_hook(leader: Leader, groups: Groups, number: int, hook: AgentHook) -> None:
@@ -286,7 +286,7 @@ def _free_numbers(leader: Leader, count: int) -> list[int]:
     return [number for number in leader.store.tickets.reserve(count) if _ticket(leader, number) is None]
 
 
-def _drop(leader: Leader, ended: list[int], write_events: Callable[[], object]) -> None:
+def _remove(leader: Leader, ended: list[int], write_events: Callable[[], object]) -> None:
     """Close the tickets of ended agents and delete the agents. Repeating it after a crash changes nothing."""
     if not ended:
         return

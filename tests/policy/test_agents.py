@@ -7,12 +7,12 @@ import pytest
 from config.agents import AgentGroup
 from functions.policy.plan.agents import (
     MOST_NEW,
-    Agents,
+    AgentsSnapshot,
     AgentStep,
-    AskGroup,
-    Drop,
-    Move,
+    ChangeState,
     NewAgents,
+    RemoveAgent,
+    StartConverge,
     StartHook,
     TakeTicket,
     Wanted,
@@ -44,7 +44,9 @@ def steps(*agents: Agent, tickets: dict[int, Ticket | None] | None = None, **fie
     """The plan for these agents, each with a ticket that has a resource unless set otherwise."""
     have: dict[int, Ticket | None] = {agent.id: an_assigned_ticket(agent.id, 100 + agent.id) for agent in agents}
     seen = {"groups": {"workers": WORKERS}, **fields}
-    return plan_agents(Agents(agents={agent.id: agent for agent in agents}, tickets=have | (tickets or {}), **seen))
+    return plan_agents(
+        AgentsSnapshot(agents={agent.id: agent for agent in agents}, tickets=have | (tickets or {}), **seen)
+    )
 
 
 def too_many(count: int) -> dict[str, Any]:
@@ -164,7 +166,7 @@ def test_a_failed_converge_says_nothing_whatever_it_printed(fields: dict[str, An
 def test_a_new_agent_takes_its_ticket_and_then_waits_for_the_resource() -> None:
     assert steps(an_agent(7, NEW), tickets={7: None}) == [TakeTicket(7)]
     assert steps(an_agent(7, NEW), tickets={7: a_ticket(7)}) == []
-    assert steps(an_agent(7, NEW)) == [Move(7, AgentEvent.RESOURCE_CAME)]
+    assert steps(an_agent(7, NEW)) == [ChangeState(7, AgentEvent.RESOURCE_CAME)]
 
 
 @pytest.mark.parametrize("state", [TicketState.FAILED, TicketState.CLOSED])
@@ -172,22 +174,22 @@ def test_a_new_agent_takes_its_ticket_and_then_waits_for_the_resource() -> None:
 def test_a_ticket_that_is_over_ends_what_does_not_run(state: TicketState, agent: AgentState) -> None:
     over: dict[int, Ticket | None] = {7: an_assigned_ticket(7, 107, state=state, reason="it died")}
     assert steps(an_agent(7, agent), tickets=over) == [
-        Move(7, AgentEvent.TICKET_OVER, f"its ticket is {state}: it died")
+        ChangeState(7, AgentEvent.TICKET_OVER, f"its ticket is {state}: it died")
     ]
 
 
 @pytest.mark.parametrize("agent", [PREPARING, TERMINATING])
 def test_a_ticket_that_is_over_lets_a_running_hook_finish_first(agent: AgentState) -> None:
     over: dict[int, Ticket | None] = {7: an_assigned_ticket(7, 107, state=TicketState.FAILED)}
-    assert steps(an_agent(7, agent), tickets=over, busy={7}, due=True) == [AskGroup("workers")]
+    assert steps(an_agent(7, agent), tickets=over, busy={7}, due=True) == [StartConverge("workers")]
 
 
 def test_a_working_agent_whose_ticket_is_lost_terminates() -> None:
-    assert steps(an_agent(7), tickets={7: None}) == [Move(7, AgentEvent.TICKET_OVER, "its ticket is lost")]
+    assert steps(an_agent(7), tickets={7: None}) == [ChangeState(7, AgentEvent.TICKET_OVER, "its ticket is lost")]
 
 
 def test_an_ended_agent_is_dropped() -> None:
-    assert steps(an_agent(7, ENDED)) == [Drop(7)]
+    assert steps(an_agent(7, ENDED)) == [RemoveAgent(7)]
 
 
 # Hooks
@@ -203,7 +205,10 @@ def test_working_agents_are_checked_once_a_period_and_groups_are_asked() -> None
     agents = [an_agent(7), an_agent(8), an_agent(9, NEW)]
     waiting: dict[int, Ticket | None] = {9: a_ticket(9)}
     assert steps(*agents, tickets=waiting) == []
-    assert steps(*agents, tickets=waiting, busy={8}, due=True) == [StartHook(7, AgentHook.CHECK), AskGroup("workers")]
+    assert steps(*agents, tickets=waiting, busy={8}, due=True) == [
+        StartHook(7, AgentHook.CHECK),
+        StartConverge("workers"),
+    ]
     assert steps(*agents, tickets=waiting, busy={7, 8}, asking={"workers"}, due=True) == []
 
 
@@ -219,7 +224,7 @@ def test_missing_agents_are_made_up_for() -> None:
 def test_every_agent_that_is_not_dropped_counts() -> None:
     agents = [an_agent(number, state) for number, state in enumerate(AgentState, 1)]
     made = steps(*agents, tickets={1: a_ticket(1)}, busy={2, 3, 4}, answered={"workers"}, **too_many(5))
-    assert made == [Drop(5)]
+    assert made == [RemoveAgent(5)]
 
 
 def test_an_answer_is_acted_on_once() -> None:
@@ -265,7 +270,7 @@ def test_an_agent_that_is_checked_in_this_plan_is_not_asked_at_the_same_time() -
 def test_agents_of_a_group_that_left_are_asked_to_go_and_waiting_ones_end() -> None:
     agents = [an_agent(1, NEW, "gone"), an_agent(2, PREPARING, "gone"), an_agent(3, WORKING, "gone")]
     assert steps(*agents, groups={}, wanted={"gone": Wanted(0, 1)}) == [
-        Move(1, AgentEvent.GROUP_LEFT, "its group is not configured any more"),
+        ChangeState(1, AgentEvent.GROUP_LEFT, "its group is not configured any more"),
         StartHook(2, AgentHook.PREPARE),
         StartHook(3, AgentHook.RELEASE),
     ]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from config.agents import AgentGroup
 from functions.policy.plan.agents import (
-    Agents,
-    AskGroup,
-    Drop,
-    Move,
+    AgentsSnapshot,
+    ChangeState,
     NewAgents,
+    RemoveAgent,
+    StartConverge,
     StartHook,
     TakeTicket,
     Wanted,
@@ -56,8 +56,8 @@ class Farm:
         self.prepared: set[int] = set()
         self.terminated: set[int] = set()
 
-    def seen(self, due: bool) -> Agents:
-        return Agents(
+    def seen(self, due: bool) -> AgentsSnapshot:
+        return AgentsSnapshot(
             agents=self.agents,
             groups=self.groups,
             tickets={number: self.tickets.get(number) for number in self.agents},
@@ -98,7 +98,7 @@ class Farm:
 
     def apply(self, step: object) -> None:
         match step:
-            case Move(agent=number, event=event):
+            case ChangeState(agent=number, event=event):
                 self.put(agent_after(self.agents[number], event, self.now))
             case TakeTicket(agent=number):
                 assert number not in self.tickets, "a ticket is taken twice"
@@ -115,12 +115,12 @@ class Farm:
                 assert count + sum(agent.group == group for agent in self.agents.values()) <= self.wanted[group].count
                 for number in range(len(self.past), len(self.past) + count):
                     self.put(Agent(id=number, group=group))
-            case Drop(agent=number):
+            case RemoveAgent(agent=number):
                 assert number not in self.running, "an agent is dropped while its hook runs"
                 if number in self.tickets:
                     self.tickets[number] = close_ticket(self.tickets[number], self.now)
                 del self.agents[number]
-            case AskGroup():
+            case StartConverge():
                 pass
 
     def put(self, agent: Agent) -> None:

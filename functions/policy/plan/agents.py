@@ -1,4 +1,4 @@
-"""Agents: what follows from how their hooks ended, and what to do next, by the rules of docs/semantics.md (Agents).
+"""Agents: their state after a hook has ended, and the next steps, by the rules of docs/semantics.md (Agents).
 
 An agent's hooks never run side by side. The agent's state alone decides whether `cmd_prepare` or `cmd_terminate` is to
 run: if an agent in such a state has no run, its hook is started, also after a restart or a lost run.
@@ -19,17 +19,17 @@ from state.documents import Actor, Agent, AgentState, Event, Ticket, TicketState
 from state.lifecycle import AgentEvent, after_agent_event
 
 MOST_NEW = 100
-"""How many agents are made after one answer of `cmd_converge_to` at most; the next answer makes more."""
+"""The most agents that one answer of `cmd_converge_to` creates; the next answer creates more."""
 MOST_LOST_RUNS = 3
-"""How many runs of `cmd_prepare` or `cmd_terminate` may vanish without a result before that counts as their end."""
+"""After so many lost runs of `cmd_prepare` or `cmd_terminate`, one after the other, the hook counts as failed."""
 _WHOLE_NUMBER = re.compile(rb"\s*([+-]?[0-9]{1,9})\s*")
 
 
 _HOOK_OF = {AgentState.PREPARING: AgentHook.PREPARE, AgentState.TERMINATING: AgentHook.TERMINATE}
 
 
-class Move(msgspec.Struct, frozen=True):
-    """The agent changes its state."""
+class ChangeState(msgspec.Struct, frozen=True):
+    """Change the state of an agent by an event."""
 
     agent: int
     event: AgentEvent
@@ -37,54 +37,54 @@ class Move(msgspec.Struct, frozen=True):
 
 
 class TakeTicket(msgspec.Struct, frozen=True):
-    """The agent's ticket is taken, under the agent's number."""
+    """Create the agent's ticket, with the number of the agent."""
 
     agent: int
 
 
 class StartHook(msgspec.Struct, frozen=True):
-    """A hook of the agent starts."""
+    """Start a hook of an agent."""
 
     agent: int
     hook: AgentHook
 
 
-class AskGroup(msgspec.Struct, frozen=True):
-    """`cmd_converge_to` of the group starts."""
+class StartConverge(msgspec.Struct, frozen=True):
+    """Start `cmd_converge_to` of a group, whose answer is how many agents it should have."""
 
     group: str
 
 
 class NewAgents(msgspec.Struct, frozen=True):
-    """`count` agents are made for the group."""
+    """Create `count` agents in a group."""
 
     group: str
     count: int
 
 
-class Drop(msgspec.Struct, frozen=True):
-    """The agent's ticket is closed, and the agent is removed."""
+class RemoveAgent(msgspec.Struct, frozen=True):
+    """Close the ticket of an ENDED agent and remove the agent."""
 
     agent: int
 
 
-AgentStep = Move | TakeTicket | StartHook | AskGroup | NewAgents | Drop
+AgentStep = ChangeState | TakeTicket | StartHook | StartConverge | NewAgents | RemoveAgent
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """How many agents a group should have; `answer` is the number of the answer, later ones are higher."""
+    """How many agents a group should have; `answer` is the number of the answer that said so, later ones are higher."""
 
     count: int
     answer: int
 
 
-class Agents(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that a decision needs.
+class AgentsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `plan_agents` decides about.
 
-    `groups` are those in force, `tickets` those of the agents by number (None: never taken), `busy` the agents whose
-    hook runs and `asking` the groups whose `cmd_converge_to` runs. `wanted` is for this period, `answered` are the
-    groups with an answer that was not acted on yet. `asked` is the number of the answer after which an agent was last
-    asked to leave. `due`: a new period begins.
+    `groups` are those in force. `tickets` are those of the agents, by number (None: not created yet). `busy` are the
+    agents with a hook run under way, `asking` the groups with a run of `cmd_converge_to`. `wanted` are the answers of
+    this period by group, `answered` the groups with an answer that was not acted on yet. `asked` is, by agent, the
+    number of the answer after which it was last asked to leave. `due`: a new period begins.
     """
 
     agents: Mapping[int, Agent]
@@ -99,7 +99,7 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_agent(number: int, group: str, options: dict[str, Any], now: float) -> Agent:
-    """An agent that is about to take the ticket with its number."""
+    """A NEW agent; its ticket, which will have the same number, does not exist yet."""
     made = Event(at=now, n=1, event=AgentEvent.MADE, after=AgentState.NEW, actor=Actor.LEADER)
     return Agent(id=number, group=group, options=options, created_at=now, changed_at=now, history=(made,))
 
@@ -142,61 +142,62 @@ def number_printed(outcome: Outcome) -> int | None:
     return max(0, int(number[1])) if number else None
 
 
-def plan_agents(seen: Agents) -> list[AgentStep]:
-    """What to do now, in this order. Agents without a step have nothing to do before something changes."""
+def plan_agents(snapshot: AgentsSnapshot) -> list[AgentStep]:
+    """The next steps, in this order. An agent without a step waits until something changes."""
     steps: list[AgentStep] = []
-    for agent in seen.agents.values():
-        steps.extend(_one(seen, agent))
-    taken = {step.agent for step in steps if isinstance(step, StartHook | Move)}
-    for group in seen.groups if seen.due else ():
-        if group not in seen.asking:
-            steps.append(AskGroup(group))
-    count = Counter(agent.group for agent in seen.agents.values())
-    for group in seen.groups:
-        if group in seen.answered and group in seen.wanted:
-            missing = seen.wanted[group].count - count[group]
+    for agent in snapshot.agents.values():
+        steps.extend(_next_step(snapshot, agent))
+    with_steps = {step.agent for step in steps if isinstance(step, StartHook | ChangeState)}
+    for group in snapshot.groups if snapshot.due else ():
+        if group not in snapshot.asking:
+            steps.append(StartConverge(group))
+    count = Counter(agent.group for agent in snapshot.agents.values())
+    for group in snapshot.groups:
+        if group in snapshot.answered and group in snapshot.wanted:
+            missing = snapshot.wanted[group].count - count[group]
             if missing > 0:
                 steps.append(NewAgents(group, min(missing, MOST_NEW)))
-    for group, wanted in seen.wanted.items():
-        steps.extend(_ask_to_go(seen, group, wanted, taken))
+    for group, wanted in snapshot.wanted.items():
+        steps.extend(_ask_to_leave(snapshot, group, wanted, with_steps))
     return steps
 
 
-def _one(seen: Agents, agent: Agent) -> Iterator[AgentStep]:
-    """The step of one agent, if any: of its ticket first, then of its state."""
+def _next_step(snapshot: AgentsSnapshot, agent: Agent) -> Iterator[AgentStep]:
+    """The next step of one agent, if any."""
     if agent.state is AgentState.ENDED:
-        yield Drop(agent.id)
-    elif agent.id in seen.busy:
+        yield RemoveAgent(agent.id)
+    elif agent.id in snapshot.busy:
         return
     elif agent.state in _HOOK_OF:
         yield StartHook(agent.id, _HOOK_OF[agent.state])
-    elif (ticket := seen.tickets.get(agent.id)) is not None and ticket.state is not TicketState.OPEN:
+    elif (ticket := snapshot.tickets.get(agent.id)) is not None and ticket.state is not TicketState.OPEN:
         why = f": {ticket.reason}" if ticket.reason else ""
-        yield Move(agent.id, AgentEvent.TICKET_OVER, f"its ticket is {ticket.state}{why}")
+        yield ChangeState(agent.id, AgentEvent.TICKET_OVER, f"its ticket is {ticket.state}{why}")
     elif agent.state is AgentState.WORKING:
         if ticket is None:
-            yield Move(agent.id, AgentEvent.TICKET_OVER, "its ticket is lost")
-        elif seen.due:
+            yield ChangeState(agent.id, AgentEvent.TICKET_OVER, "its ticket is lost")
+        elif snapshot.due:
             yield StartHook(agent.id, AgentHook.CHECK)
-    elif agent.group not in seen.groups:
-        yield Move(agent.id, AgentEvent.GROUP_LEFT, "its group is not configured any more")
+    elif agent.group not in snapshot.groups:
+        yield ChangeState(agent.id, AgentEvent.GROUP_LEFT, "its group is not configured any more")
     elif ticket is None:
         yield TakeTicket(agent.id)
     elif ticket.resource is not None:
-        yield Move(agent.id, AgentEvent.RESOURCE_CAME)
+        yield ChangeState(agent.id, AgentEvent.RESOURCE_CAME)
 
 
-def _ask_to_go(seen: Agents, group: str, wanted: Wanted, taken: Set[int]) -> Iterator[AgentStep]:
-    """Ask as many working agents to leave as there are too many, each once an answer, the longest unasked first.
+def _ask_to_leave(snapshot: AgentsSnapshot, group: str, wanted: Wanted, with_steps: Set[int]) -> Iterator[AgentStep]:
+    """Ask as many WORKING agents to leave as the group has too many, each once for each answer.
 
-    Agents that are about to leave, or are being asked, are not replaced by others.
+    First come those that were not asked for the longest time. Agents that are busy count as if they had been asked and
+    agreed: no other agent is asked instead.
     """
-    members = [agent for agent in seen.agents.values() if agent.group == group]
+    members = [agent for agent in snapshot.agents.values() if agent.group == group]
     working = [agent for agent in members if agent.state is AgentState.WORKING]
-    free = [agent for agent in working if agent.id not in seen.busy and agent.id not in taken]
+    free = [agent for agent in working if agent.id not in snapshot.busy and agent.id not in with_steps]
     staying = sum(agent.state not in (AgentState.TERMINATING, AgentState.ENDED) for agent in members)
     too_many = staying - (len(working) - len(free)) - wanted.count
-    free = [agent for agent in free if seen.asked.get(agent.id) != wanted.answer]
-    free.sort(key=lambda agent: (seen.asked.get(agent.id, 0), agent.id))
+    free = [agent for agent in free if snapshot.asked.get(agent.id) != wanted.answer]
+    free.sort(key=lambda agent: (snapshot.asked.get(agent.id, 0), agent.id))
     for agent in free[: max(0, too_many)]:
         yield StartHook(agent.id, AgentHook.RELEASE)
