@@ -14,7 +14,7 @@ from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import Step
 from functions.policy.snapshot.groups import ByPool
 from functions.policy.transitions.resource import LONGEST_HOLD, release_resource
-from scheduler import process
+from scheduler import turns
 from state.documents import HookKind, Resource, ResourceState
 from state.files.ids import Numbers
 from state.files.store import FileStore
@@ -97,7 +97,7 @@ def no_owners(patch: pytest.MonkeyPatch) -> None:
 def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
     """What was about to be started when the scheduler died is never missed."""
     patch.setattr("functions.timed.reconcile.missing_runs", lambda farm: [])
-    patch.setattr(process, "start_missing_runs", lambda farm: None)
+    patch.setattr(turns, "start_missing_runs", lambda farm: None)
 
 
 def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
         (no_search_for_runs, "waits for the run .*, which is not there"),
         (clocks_go_on, "spares of|waits|is still"),
         (holds_end_at_once, "is held no longer, and nobody ended that|was to be held, and is not"),
-        (holds_are_no_matter, "which is held|was to be held|is held no longer|ImpossibleTransition"),
+        (holds_are_no_matter, "which is held|but was held|was to be held|is held no longer|ImpossibleTransition"),
         (one_wish_for_all, "was to be held"),
         (words_are_forgotten, "a client called (it )?bad"),
     ],
