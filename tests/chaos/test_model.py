@@ -122,13 +122,11 @@ def holds_end_at_once(patch: pytest.MonkeyPatch) -> None:
 
 def holds_are_no_matter(patch: pytest.MonkeyPatch) -> None:
     """What is held is in the group of the free ones, too."""
-    patch.setattr(ByPool, "place", _place_as_if_not_held)
+    patch.setattr(ByPool, "put", _put_as_if_not_held)
 
 
-def _place_as_if_not_held(
-    groups: ByPool, resource: Resource, free: bool, doubtful: bool, place: Any = ByPool.place
-) -> None:
-    place(groups, resource.replace(held_until=None), free, doubtful)
+def _put_as_if_not_held(groups: ByPool, resource: Resource, free: bool, doubtful: bool, put: Any = ByPool.put) -> None:
+    put(groups, resource.replace(held_until=None), free, doubtful)
 
 
 def one_wish_for_all(patch: pytest.MonkeyPatch) -> None:
