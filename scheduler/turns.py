@@ -20,7 +20,7 @@ from functions.timed.reconcile import reconcile
 from functions.timed.samples import take_samples
 from scheduler.hooks import PROBE_PERIOD, Hooks
 from scheduler.timing import Alarms, Pace
-from scheduler.views import Views, runs_stayed
+from scheduler.views import Views, missing_runs_never_started
 from scheduler.watch import Inbox
 
 log = logging.getLogger(__name__)
@@ -51,11 +51,10 @@ class Turns:
         self._inbox = inbox
         self._alarms = alarms
         self._monotonic = monotonic
-        self._runs_survived = runs_stayed(leader, runs)
-        """Whether a run that a document names and that does not exist certainly never started, and may be started now.
+        self._missing_runs_never_started = missing_runs_never_started(leader, runs)
+        """Whether runs without a file certainly never started, so that they are started after a load.
 
-        Not after a boot or in a copied folder: there, runs may have started and left no trace. The first pass records
-        these as lost; later ones are safe again.
+        Otherwise the first pass records them as lost; after that pass it is true.
         """
         self._archivist = Archivist(monotonic)
         self._checks = Checks()
@@ -94,7 +93,7 @@ class Turns:
         reconcile_due = reconcile(leader, self.take_in_tickets)
         leader.measures.passed(leader.clock(), self._monotonic() - began)
         archive_pause = self._archivist.archive(leader)
-        self._runs_survived = True
+        self._missing_runs_never_started = True
         checks_due = self._check(reloaded)
         fold_unknown(leader, self._cleanup_memory)
         self._clean_up(reloaded)
@@ -125,7 +124,7 @@ class Turns:
         if self.in_doubt:
             leader.load()
             self.in_doubt = False
-            if self._runs_survived:
+            if self._missing_runs_never_started:
                 start_missing_runs(leader)
         else:
             leader.refresh({kind: keys for kind, keys in changes.items() if kind not in ("runs", "config")})

@@ -73,11 +73,12 @@ class Views:
         return float("inf")
 
 
-def runs_stayed(leader: Leader, runs: str) -> bool:
-    """Whether the hook runs are still in the place where they were when a leader last wrote the view.
+def missing_runs_never_started(leader: Leader, runs: str) -> bool:
+    """Whether a hook run that a document names, but that has no file, certainly never started.
 
-    If so, every run that a document waits for was planned in this place: the first leader elsewhere, or after a boot,
-    counts all other runs as lost before it writes a view.
+    That is certain if the leader that wrote the last view had its runs in the same place. `runs` is the place of this
+    leader's runs: it differs after a boot and in a copied folder, where files of runs may be missing although the runs
+    started. The first leader in a new place records all missing runs as lost before it writes a view.
     """
     try:
         view = leader.store.shown("pools.json")

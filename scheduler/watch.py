@@ -7,7 +7,7 @@ import select
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from functions.timed.leader import OWN
+from functions.timed.leader import LEADER_ONLY
 from state.host.watch import FolderWatch
 from state.store import ChangedKeys, Store
 
@@ -17,7 +17,7 @@ class Watch:
 
     def __init__(self, store: Store, runs: Path, config_dir: Path | None = None) -> None:
         kinds = ("tickets", "intents", "corruption") if store.corruption else ("tickets", "intents")
-        self._documents = store.changes(*kinds, own=OWN)
+        self._documents = store.changes(*kinds, own=LEADER_ONLY)
         folders = {"runs": runs} if config_dir is None else {"runs": runs, "config": config_dir}
         self._files = FolderWatch(folders)
 

@@ -301,18 +301,18 @@ def _wait_for_events(
     files = context.store.events
     until = time.monotonic() + seconds
     call: Callable[..., Found] = context.shared(event_searches)
-    with context.shared(event_waiters).spot("events", client) as spot:
+    with context.shared(event_waiters).park("events", client) as parked:
         while True:
             found = call(following, files, wanted, after, limit)
             left = until - time.monotonic()
-            if found.lines or left <= 0 or lifetime.stopping() or spot.abandoned:
+            if found.lines or left <= 0 or lifetime.stopping() or parked.abandoned:
                 return found
             if found.end != after:
                 after = found.end
                 continue
             # The end of the files is reached. Later reads are short, so they do not count as searches.
             call = in_thread
-            spot.wait(left)
+            parked.wait(left)
 
 
 def _stream(context: Context, wanted: EventFilter, after: Position | None, limit: int, client: Any) -> Response:
@@ -331,8 +331,8 @@ def _messages(context: Context, wanted: EventFilter, begin: Found, client: Any) 
     yield b"retry: 1000\n\n" + b"".join(map(_message, begin.lines))
     after, sent_at = begin.end, time.monotonic()
     call: Callable[..., Found] = context.shared(event_searches)
-    with context.shared(event_waiters).spot("events", client) as spot:
-        while not lifetime.stopping() and not spot.abandoned:
+    with context.shared(event_waiters).park("events", client) as parked:
+        while not lifetime.stopping() and not parked.abandoned:
             found = call(following, context.store.events, wanted, after, MOST_AT_ONCE)
             at_end, after = found.end == after, found.end
             # The end of the files is reached. Later reads are short, so they do not count as searches.
@@ -342,7 +342,7 @@ def _messages(context: Context, wanted: EventFilter, begin: Found, client: Any) 
                 yield b"".join(map(_message, found.lines)) or b"id: %s\n\n" % str(after).encode()
                 sent_at = time.monotonic()
             elif at_end:
-                spot.wait(HEARTBEAT - silent)
+                parked.wait(HEARTBEAT - silent)
                 time.sleep(MIN_INTERVAL)
 
 

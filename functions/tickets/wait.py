@@ -57,10 +57,10 @@ def until_served(context: Context, number: int, seconds: float, client: Any) -> 
     until = time.monotonic() + seconds
     ticket = tickets.read(number)
     if ticket.waiting and seconds > 0 and not lifetime.stopping():
-        with context.parking.spot(number, client) as spot:
-            while (ticket := tickets.read(number)).waiting and not lifetime.stopping() and not spot.abandoned:
+        with context.parking.park(number, client) as parked:
+            while (ticket := tickets.read(number)).waiting and not lifetime.stopping() and not parked.abandoned:
                 left = until - time.monotonic()
                 if left <= 0:
                     break
-                spot.wait(min(left, LONGEST))
+                parked.wait(min(left, LONGEST))
     return ticket if ticket.waiting else read_ticket(context, number)

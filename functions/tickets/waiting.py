@@ -23,7 +23,7 @@ FRESH = 2.0
 """Age in seconds up to which an explanation of a new ticket waits for the next pass."""
 PATIENCE = 1.2
 """Seconds that it waits at most: a little more than the least pause between two views of the leader."""
-_LOOK_EVERY = 0.05
+_POLL_PERIOD = 0.05
 
 
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,12 +117,12 @@ def wait_for_pass(context: Context, ticket: Ticket) -> bool:
     if _is_considered(context, ticket):
         return False
     until = time.monotonic() + PATIENCE
-    with context.parking.spot(ticket.id) as spot:
+    with context.parking.park(ticket.id) as parked:
         while ticket.waiting and not _is_considered(context, ticket) and not lifetime.stopping():
             left = until - time.monotonic()
             if left <= 0:
                 break
-            spot.wait(min(left, _LOOK_EVERY))
+            parked.wait(min(left, _POLL_PERIOD))
             ticket = context.store.tickets.read(ticket.id)
     return True
 

@@ -156,7 +156,7 @@ def put_back(store: Store, documents: Documents[Any, Any], document: Document) -
 
 @dataclass(frozen=True)
 class Checked:
-    """What `check_own` found: `document` is what is on disk now, if it can be read."""
+    """What `compare_with_disk` found: `document` is what is on disk now, if it can be read."""
 
     document: Any = None
     corrupt: CorruptDocument | None = None
@@ -167,7 +167,7 @@ class Checked:
     """The last good version, if it has to be written again."""
 
 
-def check_own(store: Store, documents: Documents[Any, Any], key: Any, known: Any, written: Any) -> Checked:
+def compare_with_disk(store: Store, documents: Documents[Any, Any], key: Any, known: Any, written: Any) -> Checked:
     """Compare a document that only the leader writes with what it wrote last; quarantine any other.
 
     `known` is the leader's version (None: it knows none), `written` the one that should be on disk. Raises

@@ -17,7 +17,7 @@ from functions.policy.transitions.pool import updated_records
 from functions.timed.corruption import (
     CorruptionReport,
     about_of,
-    check_own,
+    compare_with_disk,
     doubtful_resources,
     lost_documents,
     lost_resources,
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 Changes = Mapping[str, Set[int | str] | None]
 """The keys of changed documents by kind; None means all of them."""
-OWN = ("resources", "pools", "agents")
+LEADER_ONLY = ("resources", "pools", "agents")
 """Kinds of documents that only the leader writes."""
 SHOWN_FAULTS = 5
 """How many faults of the configuration one event lists."""
@@ -55,7 +55,7 @@ class ConfigReport:
 
 
 class Leader:
-    """What the timed functions work with.
+    """What all timed functions share, with methods that read documents into the mirror, repair and report them.
 
     `clock` gives Unix seconds, `random_name` a new sandbox name.
     """
@@ -99,13 +99,13 @@ class Leader:
         mirror.may_miss_runs = True
         snapshot, agents = mirror.snapshot, mirror.agents
         try:
-            self._take_in(contents, snapshot, agents)
+            self._fill_mirror(contents, snapshot, agents)
         except BaseException:
             # What was known must not be forgotten before it could be written again.
             mirror.snapshot, mirror.agents = snapshot, agents
             raise
 
-    def _take_in(self, contents: Contents, before: Snapshot, agents_before: dict[int, Agent]) -> None:
+    def _fill_mirror(self, contents: Contents, before: Snapshot, agents_before: dict[int, Agent]) -> None:
         mirror = self.mirror
         mirror.snapshot = snapshot = Snapshot()
         mirror.finished_tickets.clear()
@@ -146,10 +146,10 @@ class Leader:
             elif kind == "intents":
                 for key in keys:
                     different |= self._refresh_intent(int(key))
-            elif kind in OWN:
+            elif kind in LEADER_ONLY:
                 documents = getattr(self.store, kind)
                 for key in keys:
-                    self.check_own(documents, key)
+                    self.check_document(documents, key)
             elif kind == "corruption":
                 self.check_quarantine()
                 different = True
@@ -193,20 +193,21 @@ class Leader:
         for wrong in self.store.corruption.mend() if self.store.corruption else ():
             log.error("%s: %s", self.store.name, wrong)
 
-    def known_own(self, documents: Documents[Any, Any]) -> dict[Any, Any]:
+    def known_documents(self, documents: Documents[Any, Any]) -> dict[Any, Any]:
         """The mirror's documents of a kind that only the leader writes."""
         if documents is self.store.resources:
             return self.mirror.snapshot.resources
         return self.mirror.snapshot.records if documents is self.store.pools else self.mirror.agents
 
-    def check_own(self, documents: Documents[Any, Any], key: Any) -> None:
+    def check_document(self, documents: Documents[Any, Any], key: Any) -> None:
         """Compare a document that only the leader writes with the mirror; rewrite it if it differs.
 
         A document that the mirror does not have was put back by an operator: the mirror takes it.
         """
-        known = self.known_own(documents).get(key)
+        known = self.known_documents(documents).get(key)
+        # While statistics of a pool are unwritten, its record on disk is an older one than the mirror's.
         written = self.mirror.written_records.get(key, known) if documents is self.store.pools else known
-        checked = check_own(self.store, documents, key, known, written)
+        checked = compare_with_disk(self.store, documents, key, known, written)
         if checked.corrupt is not None:
             self.report_corrupt(checked.corrupt)
         if checked.foreign is not None:
@@ -233,17 +234,17 @@ class Leader:
         return True
 
     def _put_back_lost(self, before: Snapshot, agents: dict[int, Agent], refused: Iterable[UnreadableDocument]) -> None:
-        """After everything was read again: write what was known before and cannot be read now."""
+        """After everything was read again: write the documents that were known before and that are missing now."""
         store, snapshot = self.store, self.mirror.snapshot
         unreadable = {fault.place for fault in refused}
         under_way = set(self.hooks.under_way())
-        places: tuple[tuple[Documents[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
+        kinds: tuple[tuple[Documents[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
             (store.tickets, before.tickets, snapshot.tickets),
             (store.resources, before.resources, snapshot.resources.keys() | self.mirror.finished_resources),
             (store.pools, before.records, snapshot.records),
             (store.agents, agents, self.mirror.agents),
         )
-        for documents, known, present in places:
+        for documents, known, present in kinds:
             for document in lost_documents(known, {*present}, under_way):
                 key = document.key
                 if documents.place(key) in unreadable and not quarantine(self.store, documents, key):
@@ -277,9 +278,9 @@ class Leader:
         refused = list(self.corruption.refused.values())
         lost = lost_resources(self.store, snapshot.resources, things, refused)
         for number in snapshot.lost - lost.keys():
-            self.check_own(self.store.resources, number)
-        left = lost.items()
-        snapshot.reserve(lost, [wanted for each in left for wanted in reservations(snapshot, *each)])
+            self.check_document(self.store.resources, number)
+        reserved = [wanted for number, content in lost.items() for wanted in reservations(snapshot, number, content)]
+        snapshot.reserve(lost, reserved)
         snapshot.doubt(doubtful_resources(self.store, snapshot, things, refused, self.clock()))
 
     # Read pools.yaml
@@ -309,7 +310,7 @@ class Leader:
         for problem in problems:
             log.error("%s (%s)", problem, kept, extra=of_problem(problem))
 
-    def _remember(self, pools: Iterable[Pool]) -> None:
+    def _write_options(self, pools: Iterable[Pool]) -> None:
         """Write the options of the pools into their records. Raises StoreUnavailable and StoreFrozen."""
         changed = updated_records(self.mirror.snapshot.records, pools, self.clock())
         if changed:
@@ -324,7 +325,7 @@ class Leader:
         self.config.warnings = tuple(map(str, warnings))
         for warning in warnings:
             log.warning("%s", warning, extra=of_problem(warning))
-        self._remember(pools)
+        self._write_options(pools)
         self.mirror.snapshot.set_pools(pools)
         self.check_quarantine()
         log.info("%s: %d pools in force", self._pools_file.path, len(pools))

@@ -43,9 +43,9 @@ def _check_living(leader: Leader) -> Iterator[None]:
             leader.refresh({"intents": {key}})
         yield
     for collection in (store.resources, store.pools, store.agents):
-        for key in {*leader.known_own(collection), *collection.living()}:
+        for key in {*leader.known_documents(collection), *collection.living()}:
             with _refusals_noted(leader):
-                leader.check_own(collection, key)
+                leader.check_document(collection, key)
             yield
 
 

@@ -17,7 +17,7 @@ from state.store import Changes
 log = logging.getLogger(__name__)
 
 
-class Spot:
+class ParkedRequest:
     """One parked request."""
 
     def __init__(self) -> None:
@@ -47,42 +47,42 @@ class Parking:
 
     def __init__(self, open_watch: Callable[[], Changes]) -> None:
         self._open_watch = open_watch
-        self._spots: dict[int | str, set[Spot]] = {}
+        self._parked: dict[int | str, set[ParkedRequest]] = {}
         self._lock = threading.Lock()
         self._watched = False
 
     @contextmanager
-    def spot(self, key: int | str, client: Any = None) -> Iterator[Spot]:
-        """Wait for changes of `key` from now on; `client` is the request's socket, watched for a hang-up.
+    def park(self, key: int | str, client: Any = None) -> Iterator[ParkedRequest]:
+        """Park the current request: changes of `key` wake it, and a hang-up of its `client` (a socket) abandons it.
 
         Raises OSError when changes cannot be watched.
         """
-        spot = Spot()
+        parked = ParkedRequest()
         with self._lock:
-            self._spots.setdefault(key, set()).add(spot)
+            self._parked.setdefault(key, set()).add(parked)
         try:
             self._watch()
-            with _hang_up(client, spot):
-                yield spot
+            with _watch_client(client, parked):
+                yield parked
         finally:
             with self._lock:
-                spots = self._spots[key]
-                spots.discard(spot)
-                if not spots:
-                    del self._spots[key]
+                others = self._parked[key]
+                others.discard(parked)
+                if not others:
+                    del self._parked[key]
 
     def wake(self, key: int | str) -> None:
         """Wake the requests that wait for `key`."""
-        for spot in tuple(self._spots.get(key, ())):
-            spot.wake()
+        for parked in tuple(self._parked.get(key, ())):
+            parked.wake()
 
     def wake_all(self) -> None:
         """Wake every parked request."""
-        for key in tuple(self._spots):
+        for key in tuple(self._parked):
             self.wake(key)
 
     def __len__(self) -> int:
-        return sum(map(len, self._spots.values()))
+        return sum(map(len, self._parked.values()))
 
     def _watch(self) -> None:
         with self._lock:
@@ -99,7 +99,7 @@ class Parking:
                     if keys is None:
                         self.wake_all()
                     else:
-                        for key in (keys | {kind}) & self._spots.keys():
+                        for key in (keys | {kind}) & self._parked.keys():
                             self.wake(key)
         except Exception:
             log.exception("The watch of the store ended; the next request that waits opens another one.")
@@ -110,8 +110,8 @@ class Parking:
 
 
 @contextmanager
-def _hang_up(client: Any, spot: Spot) -> Iterator[None]:
-    """Abandon the spot as soon as the client closes its connection."""
+def _watch_client(client: Any, parked: ParkedRequest) -> Iterator[None]:
+    """Abandon the parked request as soon as its client closes the connection."""
     if client is None or not offload.in_loop():
         yield
         return
@@ -128,7 +128,7 @@ def _hang_up(client: Any, spot: Spot) -> Iterator[None]:
         except OSError:
             ended = True
         if ended:
-            spot.abandon()
+            parked.abandon()
 
     readable.start(check)
     try:

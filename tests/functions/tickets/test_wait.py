@@ -74,9 +74,9 @@ def test_a_stopping_process_answers_its_waits_and_parks_no_more(app, client, poo
 def test_a_watch_overflow_wakes_all_waits(app, pool, ticket, parking):
     (wait,) = parked(pool, app, "/tickets/1/wait?timeout=60")
     woken = []
-    spot = next(iter(parking._spots[1]))
-    real_wake = spot.wake
-    spot.wake = lambda: (woken.append(1), real_wake())
+    request = next(iter(parking._parked[1]))
+    real_wake = request.wake
+    request.wake = lambda: (woken.append(1), real_wake())
     parking.wake_all()
     assert woken
     assert not wait.done()
