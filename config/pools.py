@@ -199,7 +199,7 @@ def _read_options(document: YamlFile, name: str, key: yaml.Node, node: yaml.Node
     if options.get("livecheck_period", _SHORTEST_LIVECHECK_PERIOD) < _SHORTEST_LIVECHECK_PERIOD:
         options["livecheck_period"] = _SHORTEST_LIVECHECK_PERIOD
         document.warn(entries["livecheck_period"][1], name, "livecheck_period", "is raised to 1 second")
-    for warning in _doubts_about_name_pattern(options.get("name_pattern", "{id}")):
+    for warning in _name_pattern_warnings(options.get("name_pattern", "{id}")):
         document.warn(entries["name_pattern"][1], name, "name_pattern", warning)
     return options
 
@@ -230,13 +230,13 @@ def _check_on_demand(document: YamlFile, tags: TagNodes) -> None:
             document.fault(node, pool, "tags", message)
 
 
-def _doubts_about_name_pattern(pattern: str) -> list[str]:
+def _name_pattern_warnings(pattern: str) -> list[str]:
     """Warnings about a valid pattern."""
-    doubts = []
+    warnings = []
     if "id" not in {name for _, name, _, _ in string.Formatter().parse(pattern)}:
-        doubts.append("has no {id}, so that two resources may get the same name")
+        warnings.append("has no {id}, so that two resources may get the same name")
     if "/" in pattern:
-        doubts.append('contains "/", which not every system allows in a name')
+        warnings.append('contains "/", which not every system allows in a name')
     if " " in pattern:
-        doubts.append("contains a space, so that cmd_list cannot print such a name")
-    return doubts
+        warnings.append("contains a space, so that cmd_list cannot print such a name")
+    return warnings

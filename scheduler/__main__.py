@@ -1,4 +1,4 @@
-"""`python -m scheduler` leads: it calls the timed functions until it is stopped.
+"""The command line of the scheduler. `python -m scheduler` leads: it calls the timed functions until it is stopped.
 
 `once FUNCTION` calls one timed function by hand; `fsck` checks and repairs a state folder.
 """
@@ -18,7 +18,7 @@ from config.agents import load_agents
 from config.errors import ConfigError
 from config.settings import Settings, load_settings
 from functions.timed.archive import archive
-from functions.timed.cleanup import CleanupMemory, cleanup, fold_unknown
+from functions.timed.cleanup import CleanupMemory, cleanup, handle_list_results
 from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
@@ -33,13 +33,17 @@ from state.store import Store
 log = logging.getLogger("scheduler")
 
 EXIT_CONFIG = 78
+"""Exit status for a broken configuration (EX_CONFIG in sysexits.h)."""
 EXIT_BUSY = 75
-SHIMS = Path(__file__).resolve().parent.parent / "shim"
+"""Exit status while another scheduler leads (EX_TEMPFAIL in sysexits.h)."""
+SHIM_FOLDER = Path(__file__).resolve().parent.parent / "shim"
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; returns the exit status (75: another scheduler leads, 78: broken configuration)."""
-    parser = argparse.ArgumentParser(prog="python -m scheduler", description="Lead the server until a signal comes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scheduler", description="Run the scheduler until a signal stops it."
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     once = commands.add_parser("once", help="call one timed function once; refused while a scheduler leads")
     once.add_argument("function", choices=["reconcile", "livecheck", "cleanup"])
@@ -75,7 +79,7 @@ def main(arguments: list[str]) -> int:
 
 
 def lead(store: Store, settings: Settings) -> int:
-    """Wait for the leader's role, then lead until a signal comes."""
+    """Wait until no other scheduler leads, then lead until a signal stops this process. Returns the exit status."""
     lease = store.lead()
     try:
         lease.acquire()
@@ -112,7 +116,7 @@ def call_once(store: Store, settings: Settings, function: str) -> int:
     leader.load()
     leader.reload_pools()
     memory = CleanupMemory()
-    fold_unknown(leader, memory)
+    handle_list_results(leader, memory)
     calls: dict[str, Callable[[], object]] = {
         "reconcile": lambda: reconcile_all(leader),
         "livecheck": lambda: livecheck_all(leader),
@@ -146,8 +150,8 @@ def runs_of(settings: Settings) -> Path:
 def make_hooks(settings: Settings, measures: Measures) -> Hooks:
     """The hook runner of this server. Its hooks find the shims on their PATH."""
     environment = dict(os.environ)
-    if SHIMS.is_dir():
-        environment["PATH"] = f"{SHIMS}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    if SHIM_FOLDER.is_dir():
+        environment["PATH"] = f"{SHIM_FOLDER}{os.pathsep}{environment.get('PATH', os.defpath)}"
     directory = settings.config_dir if settings.config_dir.is_dir() else Path("/")
     at_once, on_end = settings.hooks_at_once, measures.hook_ended
     return Hooks(runs_of(settings), settings.log_dir, directory, environment, time.time, at_once, on_end)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from functions.timed.agents import Groups, agents
 from functions.timed.archive import Archivist
-from functions.timed.cleanup import CleanupMemory, cleanup, fold_unknown, start_lists
+from functions.timed.cleanup import CleanupMemory, cleanup, handle_list_results, start_lists
 from functions.timed.events import Chronicle, write_events
 from functions.timed.leader import Changes, Leader
 from functions.timed.livecheck import Checks, livecheck
@@ -95,7 +95,7 @@ class Turns:
         archive_pause = self._archivist.archive(leader)
         self._missing_runs_never_started = True
         checks_due = self._check(reloaded)
-        fold_unknown(leader, self._cleanup_memory)
+        handle_list_results(leader, self._cleanup_memory)
         self._clean_up(reloaded)
         now = leader.clock()
         due_times = {

@@ -281,10 +281,11 @@ def _with_pending_holds(context: Context, resources: list[Resource]) -> list[Res
     """The resources as they will be, held or not, once the next pass has decided the intents that are written."""
     intents = context.store.intents.all()
     pending = {intent.resource: intent for intent in intents if intent.kind in _HOLD_INTENTS}
-    return [_after(pending.get(resource.id), resource) for resource in resources]
+    return [_with_hold_intent(resource, pending.get(resource.id)) for resource in resources]
 
 
-def _after(intent: Intent | None, resource: Resource) -> Resource:
+def _with_hold_intent(resource: Resource, intent: Intent | None) -> Resource:
+    """The resource, held or not, after this intent was carried out."""
     if intent is None:
         return resource
     held = intent.kind is IntentKind.HOLD_RESOURCE

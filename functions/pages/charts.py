@@ -24,7 +24,10 @@ HEIGHT = 100
 
 
 class Bucket(NamedTuple):
-    """The samples of a stretch of time combined: means of states, sums of what happened."""
+    """The samples of a stretch of time combined: means of states, sums of what happened.
+
+    The fields are those of `Sample`; `going` are resources that are being released or deleted.
+    """
 
     at: float
     max: float
@@ -104,6 +107,7 @@ def _bucket(at: float, samples: Sequence[Sample]) -> Bucket:
 
 
 def _choose_known(choose: Callable[[list[float]], float], values: Iterable[float | None]) -> float | None:
+    """`choose` (median, max) of the values that are not None; None without any."""
     known = [value for value in values if value is not None]
     return choose(known) if known else None
 
@@ -118,67 +122,70 @@ def charts(samples: Sequence[Sample], now: float) -> list[Chart]:
 
 
 def spark(samples: Sequence[Use], now: float) -> Markup:
-    """A chart as small as a word: how many resources of a pool were taken in the last day, and `max`."""
+    """The small chart of a pool, for a row of a table: how many resources were taken in the last day, and `max`."""
     stretches = _stretches(samples, _end(now, 48) - DAY, 48)
     found = [_use_bucket(stretch) if stretch else None for stretch in stretches]
     if not any(found):
         return Markup()
     top = _highest(found, max)
-    most = _highest(found, lambda one: one.taken)
+    most = _highest(found, lambda bucket: bucket.taken)
     words = f"last day: {most:.0f} taken at most"
-    return _svg(words, len(found), _area("taken", found, lambda one: one.taken, top) + _most(found, top))
+    return _svg(words, len(found), _area("taken", found, lambda bucket: bucket.taken, top) + _max_line(found, top))
 
 
 def _resources(found: Buckets, hours: tuple[str, ...]) -> Chart:
-    top = _highest(found, lambda one: max(one.max, _up_to(3, one)))
+    top = _highest(found, lambda bucket: max(bucket.max, _up_to(3, bucket)))
     layers = ("taken", "going", "ready", "starting")
     areas = [_area(name, found, partial(_up_to, index), top) for index, name in enumerate(layers)]
-    shapes = Markup().join(reversed(areas)) + _most(found, top)
+    shapes = Markup().join(reversed(areas)) + _max_line(found, top)
     shapes += _hints(
         found,
-        lambda one: (
-            f"{one.taken:.3g} taken, {one.ready:.3g} ready, {one.starting:.3g} starting, "
-            f"{one.going:.3g} released or deleted, max {one.max}"
+        lambda bucket: (
+            f"{bucket.taken:.3g} taken, {bucket.ready:.3g} ready, {bucket.starting:.3g} starting, "
+            f"{bucket.going:.3g} released or deleted, max {bucket.max}"
         ),
     )
-    most = _highest(found, lambda one: one.taken)
+    most = _highest(found, lambda bucket: bucket.taken)
     words = f"{most:.0f} taken at most"
     legend = (("taken", "taken"), ("going", "released or deleted"), ("ready", "ready"), ("starting", "starting"))
     return Chart("Resources", words, (*legend, ("most", "max")), f"{top:.0f}", _svg(words, len(found), shapes), hours)
 
 
 def _waiting(found: Buckets, hours: tuple[str, ...]) -> Chart:
-    top = _highest(found, lambda one: one.waiting)
-    shapes = _area("waiting", found, lambda one: one.waiting, top)
-    shapes += _hints(found, lambda one: f"{one.waiting} waiting")
-    words = f"{top:.0f} at most" if any(one and one.waiting for one in found) else "no tickets waited"
+    top = _highest(found, lambda bucket: bucket.waiting)
+    shapes = _area("waiting", found, lambda bucket: bucket.waiting, top)
+    shapes += _hints(found, lambda bucket: f"{bucket.waiting} waiting")
+    words = f"{top:.0f} at most" if any(bucket and bucket.waiting for bucket in found) else "no tickets waited"
     return Chart("Tickets waiting", words, (), f"{top:.0f}", _svg(words, len(found), shapes), hours)
 
 
 def _waits(found: Buckets, hours: tuple[str, ...]) -> Chart:
-    top = _highest(found, lambda one: one.waited_longest or 0)
-    shapes = _area("longest", found, lambda one: one.waited_longest, top)
-    shapes += _area("median", found, lambda one: one.waited, top)
+    top = _highest(found, lambda bucket: bucket.waited_longest or 0)
+    shapes = _area("longest", found, lambda bucket: bucket.waited_longest, top)
+    shapes += _area("median", found, lambda bucket: bucket.waited, top)
     shapes += _hints(
         found,
-        lambda one: (
-            f"{one.grants} served, median wait {span(one.waited or 0)}, longest {span(one.waited_longest or 0)}"
-            if one.grants
+        lambda bucket: (
+            f"{bucket.grants} served, median wait {span(bucket.waited or 0)}, "
+            f"longest {span(bucket.waited_longest or 0)}"
+            if bucket.grants
             else "none served"
         ),
     )
-    grants = sum(one.grants for one in found if one)
+    grants = sum(bucket.grants for bucket in found if bucket)
     words = f"{plural(grants, 'ticket')} served, the longest wait was {span(top)}" if grants else "none served"
     legend = (("median", "median"), ("longest", "longest"))
     return Chart("Wait until served", words, legend, span(top), _svg(words, len(found), shapes), hours)
 
 
 def _start_times(found: Buckets, hours: tuple[str, ...]) -> Chart:
-    top = _highest(found, lambda one: one.start_took or 0)
-    shapes = _area("median", found, lambda one: one.start_took, top)
-    shapes += _hints(found, lambda one: "no start" if one.start_took is None else f"{span(one.start_took)} (median)")
-    took = [one.start_took for one in found if one and one.start_took is not None]
-    failed = any(one.failed for one in found if one)
+    top = _highest(found, lambda bucket: bucket.start_took or 0)
+    shapes = _area("median", found, lambda bucket: bucket.start_took, top)
+    shapes += _hints(
+        found, lambda bucket: "no start" if bucket.start_took is None else f"{span(bucket.start_took)} (median)"
+    )
+    took = [bucket.start_took for bucket in found if bucket and bucket.start_took is not None]
+    failed = any(bucket.failed for bucket in found if bucket)
     if took:
         words = f"median {span(median(took))}, longest {span(top)}"
     else:
@@ -187,31 +194,31 @@ def _start_times(found: Buckets, hours: tuple[str, ...]) -> Chart:
 
 
 def _successes(found: Buckets, hours: tuple[str, ...]) -> Chart:
-    top = _highest(found, lambda one: one.started + one.failed)
-    shapes = _area("failed", found, lambda one: one.started + one.failed, top)
-    shapes += _area("good", found, lambda one: one.started, top)
-    shapes += _hints(found, lambda one: f"{one.started} succeeded, {one.failed} failed")
-    good, bad = (sum(getattr(one, name) for one in found if one) for name in ("started", "failed"))
+    top = _highest(found, lambda bucket: bucket.started + bucket.failed)
+    shapes = _area("failed", found, lambda bucket: bucket.started + bucket.failed, top)
+    shapes += _area("good", found, lambda bucket: bucket.started, top)
+    shapes += _hints(found, lambda bucket: f"{bucket.started} succeeded, {bucket.failed} failed")
+    good, bad = (sum(getattr(bucket, name) for bucket in found if bucket) for name in ("started", "failed"))
     words = f"{percent(good / (good + bad))} of {plural(good + bad, 'start')} succeeded" if good + bad else "no starts"
     legend = (("good", "succeeded"), ("failed", "failed"))
     return Chart("Starts", words, legend, f"{top:.0f}", _svg(words, len(found), shapes), hours)
 
 
-def _up_to(layer: int, one: Bucket) -> float:
+def _up_to(layer: int, bucket: Bucket) -> float:
     """The upper value of this layer of the stacked resources."""
-    return sum((one.taken, one.going, one.ready, one.starting)[: layer + 1])
+    return sum((bucket.taken, bucket.going, bucket.ready, bucket.starting)[: layer + 1])
 
 
 def _highest(found: Sequence[B | None], value: Callable[[B], float]) -> float:
-    return max((value(one) for one in found if one), default=0)
+    return max((value(bucket) for bucket in found if bucket), default=0)
 
 
 def _area(name: str, found: Sequence[B | None], value: Callable[[B], float | None], top: float) -> Markup:
     """The area below these values, as steps."""
     path = [f"M0 {HEIGHT}"]
     last = HEIGHT
-    for place, one in enumerate(found):
-        height = _height(value(one) if one else None, top)
+    for place, bucket in enumerate(found):
+        height = _height(value(bucket) if bucket else None, top)
         if height != last:
             path.append(f"H{place}V{height}")
             last = height
@@ -219,12 +226,12 @@ def _area(name: str, found: Sequence[B | None], value: Callable[[B], float | Non
     return Markup('<path class="{}" d="{}"/>').format(name, "".join(path))
 
 
-def _most(found: Sequence[B | None], top: float) -> Markup:
-    """The line of `max`, interrupted where it is unknown."""
+def _max_line(found: Sequence[B | None], top: float) -> Markup:
+    """The line of the option `max`, interrupted where it is unknown."""
     path = []
     last: float | None = None
-    for place, one in enumerate(found):
-        height = None if one is None else _height(one.max, top)
+    for place, bucket in enumerate(found):
+        height = None if bucket is None else _height(bucket.max, top)
         if height != last and last is not None:
             path.append(f"H{place}")
         if height != last and height is not None:
@@ -239,7 +246,7 @@ def _hints(found: Buckets, words: Callable[[Bucket], str]) -> Markup:
     """The tooltips of the buckets."""
     hint = Markup('<rect class="hint" x="{}" width="1" height="{}"><title>{} {}</title></rect>')
     return Markup().join(
-        hint.format(place, HEIGHT, clock(one.at), words(one)) for place, one in enumerate(found) if one
+        hint.format(place, HEIGHT, clock(bucket.at), words(bucket)) for place, bucket in enumerate(found) if bucket
     )
 
 

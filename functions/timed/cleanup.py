@@ -95,8 +95,8 @@ def start_lists(leader: Leader, memory: CleanupMemory) -> float | None:
     return min(due_times, default=None)
 
 
-def fold_unknown(leader: Leader, memory: CleanupMemory) -> None:
-    """Delete the unknown names that ended lists printed, and forget ended deletes of such names."""
+def handle_list_results(leader: Leader, memory: CleanupMemory) -> None:
+    """Handle ended runs of `cmd_list`: start deletes of the unknown names that they printed. Forget ended deletes."""
     for run, outcome in leader.hooks.finished(Consumer.CLEANUP):
         if run.kind is HookKind.LIST:
             _delete_unknown(leader, memory, run, outcome)

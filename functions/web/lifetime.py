@@ -25,13 +25,13 @@ def on_stop(callback: Callable[[], None]) -> None:
 def stop_on_signal(worker: Any) -> None:
     """Handle the stop signals of a new worker before gunicorn's own handlers, which run afterwards."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, _chained(signal.getsignal(number)))
+        signal.signal(number, _begin_stop_and_call(signal.getsignal(number)))
         signal.siginterrupt(number, False)
     if hasattr(worker, "timeout_ctx"):
         on_stop(_IdleConnections(worker).end)
 
 
-def _chained(previous: Any) -> Callable[[int, FrameType | None], None]:
+def _begin_stop_and_call(previous: Any) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         begin_stop()
         if callable(previous):
@@ -63,15 +63,17 @@ class _IdleConnections:
     """Seconds in which requests may still arrive; their replies say `Connection: close`."""
 
     def __init__(self, worker: Any) -> None:
-        self._limit = worker.timeout_ctx
+        # gunicorn enters this context around each wait for the next request of a connection.
+        self._gunicorns_timeout = worker.timeout_ctx
         self._idle: dict[Any, Any] = {}
-        worker.timeout_ctx = self._waiting
+        worker.timeout_ctx = self._timeout_and_note
 
     @contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _timeout_and_note(self) -> Iterator[None]:
+        """gunicorn's own timeout, and a note that the connection is idle meanwhile."""
         import gevent
 
-        with self._limit() as limit:
+        with self._gunicorns_timeout() as limit:
             self._idle[limit] = gevent.getcurrent()
             try:
                 yield
@@ -79,6 +81,7 @@ class _IdleConnections:
                 del self._idle[limit]
 
     def end(self) -> None:
+        """Close the connections that are still idle after `GRACE`."""
         import gevent
 
         gevent.spawn_later(self.GRACE, self._end)

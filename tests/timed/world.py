@@ -9,7 +9,7 @@ from config.settings import load_settings
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed.archive import archive
-from functions.timed.cleanup import CleanupMemory, fold_unknown
+from functions.timed.cleanup import CleanupMemory, handle_list_results
 from functions.timed.leader import Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.measures import Measures
@@ -74,7 +74,7 @@ class World:
         archive(self.leader)
         self.checks.plan_all(self.leader)
         livecheck(self.leader, self.checks)
-        fold_unknown(self.leader, self.unknown)
+        handle_list_results(self.leader, self.unknown)
         while self.hooks.launch():
             pass
         return due
