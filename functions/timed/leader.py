@@ -32,8 +32,8 @@ from functions.timed.measures import Measures
 from functions.timed.mirror import Mirror
 from functions.timed.pools_file import Faults, Pools, PoolsFile, Unchanged, last_good
 from state.documents import Agent, Document, ResourceState
-from state.errors import CorruptDocument, UnreadableDocument
-from state.store import Batch, Contents, Documents, Put, PutBack, Store
+from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.store import Batch, Contents, D, Documents, K, Put, PutBack, Store
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Leader:
             # A late notification about a finished ticket that was already processed.
             return False
         known = self.mirror.snapshot.tickets.get(key)
-        ticket, fault = read_document(self.store, self.store.tickets, key, unreadable=known is not None)
+        ticket, fault = self._read(self.store.tickets, key, unreadable=known is not None)
         if fault is not None:
             self.report_corrupt(fault)
         if ticket == known:
@@ -177,7 +177,7 @@ class Leader:
         return True
 
     def _refresh_intent(self, key: int) -> bool:
-        intent, fault = read_document(self.store, self.store.intents, key, unreadable=True)
+        intent, fault = self._read(self.store.intents, key, unreadable=True)
         if fault is not None:
             self.report_corrupt(fault)
         if intent is None:
@@ -185,6 +185,13 @@ class Leader:
             return False
         self.mirror.snapshot.put_intent(intent)
         return True
+
+    def _read(self, documents: Documents[D, K], key: K, unreadable: bool) -> tuple[D | None, CorruptDocument | None]:
+        """As `read_document`, which only documents need that cannot be read."""
+        try:
+            return documents.get(key), None
+        except (CorruptDocument, StoreUnavailable):
+            return read_document(self.store, documents, key, unreadable)
 
     # Repair documents
 

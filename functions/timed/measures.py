@@ -16,7 +16,7 @@ from math import inf
 
 from config.pools import Pool
 from functions.leader_view import Family, MetricSample
-from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.groups import Tags
 from functions.policy.transitions.outcome import Outcome
 from functions.timed.hook_runs import HookRun
 from state.documents import HookKind, Ticket

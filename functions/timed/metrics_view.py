@@ -10,7 +10,7 @@ import msgspec
 
 from functions.leader_view import Family, Metrics
 from functions.policy.order import ticket_of
-from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.groups import Tags
 from functions.policy.waits.demand import OTHER, named, waiting_for
 from functions.timed.leader import Leader
 from functions.timed.measures import Counter, Gauge

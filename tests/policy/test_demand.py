@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan.limits import Reason
+from functions.policy.plan.starts import Reason
 from functions.policy.waits.demand import LONGEST_NAME, MOST_EVER, MOST_NAMED, named, waiting_for
 from functions.policy.waits.explain import explain
 from tests.policy.farms import Event, pools

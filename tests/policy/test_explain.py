@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Limit, Reason
 from functions.policy.plan.plan import decide, plan
+from functions.policy.plan.starts import Limit, Reason
 from functions.policy.plan.steps import Assign, StartResource
 from functions.policy.preview.rehearsal import apply
 from functions.policy.snapshot.snapshot import Snapshot

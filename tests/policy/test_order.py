@@ -7,7 +7,7 @@ from config.pools import Pool
 from functions.policy.order import Queue, before, order_key, rivals
 from functions.policy.plan.plan import plan
 from functions.policy.plan.steps import Assign
-from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.groups import Tags
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.waits.explain import explain
 from state.documents import PoolMode

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.pools import Pool
-from functions.policy.plan import retire, scale
+from functions.policy.plan import retire, starts
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.plan import Plan, plan
 from functions.policy.plan.steps import (
@@ -72,7 +72,7 @@ def check_on_demand_starts(snapshot: Snapshot, decided: Plan, now: float) -> Non
     retire.remove(draft)
     free, everything = after_steps_1_and_3(snapshot, decided, now)
     records = records_after(snapshot, decided, now)
-    assert scale.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, records, now)
+    assert starts.on_demand_starts(draft) == naive.on_demand_starts(snapshot, free, everything, records, now)
 
 
 @given(FARMS)

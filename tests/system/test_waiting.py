@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from functions.policy.plan.limits import Reason
+from functions.policy.plan.starts import Reason
 from tests.system.farm import PROJECT, Farm
 from tests.waiting import until
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 
 from functions.policy.plan.steps import FailTicket, RequestDelete, Step
-from functions.policy.snapshot.offers import Offer, Tags, can_cover, ready
+from functions.policy.snapshot.groups import Offer, Tags, can_cover, ready
 from functions.policy.snapshot.snapshot import Snapshot
 from state.documents import Actor, PoolMode, PoolRecord, Resource, ResourceState, TicketState
 

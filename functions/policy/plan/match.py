@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 from functions.policy.order import ticket_of
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import Assign
-from functions.policy.snapshot.offers import Offer, Tags
+from functions.policy.snapshot.groups import Offer, Tags
 from functions.policy.snapshot.snapshot import Snapshot
 
 _OWN_SANDBOX = 500

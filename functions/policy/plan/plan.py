@@ -2,7 +2,7 @@
 
 import msgspec
 
-from functions.policy.plan import match, retire, scale
+from functions.policy.plan import match, retire, starts
 from functions.policy.plan.draft import Draft
 from functions.policy.plan.steps import Step
 from functions.policy.snapshot.snapshot import Snapshot
@@ -32,8 +32,8 @@ def decide(draft: Draft) -> Plan:
     """The plan that is made in this new draft; afterwards the draft shows more of what was decided."""
     releases = retire.release_closed(draft)
     removals = retire.remove(draft)
-    on_demand = scale.on_demand_starts(draft)
+    on_demand = starts.on_demand_starts(draft)
     deletes = retire.delete(draft)
-    starts = scale.start(draft, on_demand)
+    started = starts.start(draft, on_demand)
     assignments = match.assign(draft)
-    return Plan((*releases, *removals, *deletes, *starts, *assignments), draft.next_due)
+    return Plan((*releases, *removals, *deletes, *started, *assignments), draft.next_due)

@@ -12,10 +12,10 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.order import ticket_of
-from functions.policy.plan.limits import Limit, Reason
+from functions.policy.plan.starts import Limit, Reason
 from functions.policy.plan.steps import DeleteAfterRun, FailTicket, RequestDelete, StartResource, Step
 from functions.policy.preview.rehearsal import rehearse_all, rehearse_pass
-from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.groups import Tags
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.pool import changed_options, updated_records
 from functions.policy.waits.explain import Case, explain

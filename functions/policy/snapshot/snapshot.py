@@ -6,9 +6,8 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.order import order_key
-from functions.policy.snapshot.groups import ByPool, Groups
+from functions.policy.snapshot.groups import ByPool, BySandbox, Groups, Offer, Tags, can_cover, ready, tag_set
 from functions.policy.snapshot.numbers import NumbersInUse, Reservation, Reservations
-from functions.policy.snapshot.offers import BySandbox, Offer, Tags, can_cover, ready, tag_set
 from state.documents import Intent, PoolMode, PoolRecord, Resource, ResourceState, Ticket, TicketState
 
 

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Collection, Mapping
 
 from config.pools import Pool
-from functions.policy.snapshot.offers import Tags
+from functions.policy.snapshot.groups import Tags
 from functions.policy.snapshot.snapshot import Snapshot
 
 MOST_NAMED = 20

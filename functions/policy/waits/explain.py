@@ -12,10 +12,10 @@ import msgspec
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Limit, Reason, start_limits
 from functions.policy.plan.plan import Plan, decide
+from functions.policy.plan.starts import Limit, Reason, start_limits
 from functions.policy.plan.steps import StartResource
-from functions.policy.snapshot.offers import Offer, Tags, tag_set
+from functions.policy.snapshot.groups import Offer, Tags, tag_set
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.waits.demand import having, starts_for, tags_of_pools
 from functions.policy.waits.estimate import Forecast

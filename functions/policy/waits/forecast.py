@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from config.pools import Pool
 from functions.policy.plan.draft import Draft
-from functions.policy.plan.limits import Limit, Reason, delayed_until, paused_until, places
+from functions.policy.plan.starts import Limit, Reason, delayed_until, paused_until, places
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.waits.estimate import Arrival, Confidence, Forecast
 from state.documents import PoolMode, PoolRecord, ResourceState

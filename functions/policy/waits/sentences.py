@@ -1,6 +1,6 @@
 """Puts the reasons for a wait into words: for one pool, and for all pools in one clause."""
 
-from functions.policy.plan.limits import Limit, Reason
+from functions.policy.plan.starts import Limit, Reason
 from functions.policy.waits.explain import Case, Own, Prospect
 from functions.text import listed, noun, plural, utc_clock
 
