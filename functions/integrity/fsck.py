@@ -28,7 +28,7 @@ _KIND_OF_FOLDER = {
 
 def examine(found: Survey, log_dir: Path | None) -> list[Fault]:
     """Every fault and note of a store, faults first. The hooks' logs show which resources were started."""
-    inventory = inventory_of(found, started(found, log_dir))
+    inventory = inventory_of(found, started_resources(found, log_dir))
     faults = [*_faults_of_files(found), *_missing_pools(found), *_missing_agents(found), *check(inventory)]
     return sorted(faults, key=lambda fault: (fault.is_note, fault.file, fault.sentence))
 
@@ -104,7 +104,7 @@ def _options(record: PoolRecord) -> Pool | None:
         return None
 
 
-def started(found: Survey, log_dir: Path | None) -> set[int]:
+def started_resources(found: Survey, log_dir: Path | None) -> set[int]:
     """Ids of resources for which `cmd_new` was started since the store was made, from the names of the hooks' logs."""
     if log_dir is None or found.made_at is None:
         return set()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from functions.integrity import salvage
-from functions.integrity.fsck import inventory_of, started
+from functions.integrity.fsck import inventory_of, started_resources
 from functions.integrity.invariants import RUN_OF, Kind, check
 from functions.policy.transitions.run_id import RunId
 from functions.policy.transitions.ticket import fail_ticket
@@ -37,7 +37,7 @@ def repair(root: Path, log_dir: Path | None, now: float) -> list[str]:
     """
     disk = Disk(root)
     done = layout.mend(disk, Quarantine(disk))
-    repairing = _Repair(FileStore(root), started(survey(root, now), log_dir), now)
+    repairing = _Repair(FileStore(root), started_resources(survey(root, now), log_dir), now)
     for step in (repairing.quarantine_corrupt, repairing.salvage, repairing.mend_counters, repairing.mend_documents):
         done += step()
     removed = disk.remove_orphans(now)

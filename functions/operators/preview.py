@@ -31,8 +31,7 @@ LIMIT = LARGEST + BODY_LIMIT
 MOST_POOLS = 2000
 MOST_STARTS = 20_000
 """Most resources that a file may start at once."""
-# curl's --data-binary sends everything as a form.
-_KINDS = frozenset(
+_YAML_TYPES = frozenset(
     (
         "",
         "application/x-www-form-urlencoded",
@@ -43,6 +42,7 @@ _KINDS = frozenset(
         "text/yaml",
     )
 )
+"""Content types of a body that is the file. curl's --data-binary calls everything a form."""
 STRANDED = "stranded: "
 """The beginning of each line about stranded tickets or resources; programs look for it."""
 MOST_LISTED = 10
@@ -52,7 +52,7 @@ _COMMANDS = frozenset(("cmd_new", "cmd_delete", "cmd_livecheck", "cmd_release", 
 _one_at_a_time = threading.Lock()
 
 
-class Outlook(NamedTuple):
+class AnnotatedPreview(NamedTuple):
     """The preview, warnings about probable mistakes in the file, and notes on what makes the preview uncertain."""
 
     found: Preview
@@ -65,8 +65,7 @@ def show_preview() -> Response:
 
     Each process makes one preview at a time: 429 otherwise.
     """
-    outlook = preview_file(read_file())
-    found, warnings, notes = outlook
+    found, warnings, notes = preview_file(read_file())
     if replies.wants_json():
         return replies.json_reply(
             {**preview_json(found), "warnings": warnings, "notes": notes, "text": preview_lines(found)}
@@ -92,12 +91,12 @@ def read_file() -> bytes:
     request.max_content_length = request.max_form_memory_size = LIMIT
     if request.mimetype == "multipart/form-data":
         return _read_form()
-    if request.mimetype not in _KINDS:
+    if request.mimetype not in _YAML_TYPES:
         raise UnsupportedBody(request.content_type or "", "YAML (text/yaml)")
     return read_body()
 
 
-def preview_file(content: bytes) -> Outlook:
+def preview_file(content: bytes) -> AnnotatedPreview:
     """What the file with this content would do now; raises FaultyPools, AlreadyUnderWay and StoreUnavailable."""
     context = current()
     # A large file takes seconds of processor time.
@@ -109,7 +108,7 @@ def preview_file(content: bytes) -> Outlook:
         _one_at_a_time.release()
 
 
-def _preview_file(context: Context, content: bytes) -> Outlook:
+def _preview_file(context: Context, content: bytes) -> AnnotatedPreview:
     try:
         file = parse_pools(text_of(content, FILE), FILE)
     except ConfigError as error:
@@ -127,7 +126,7 @@ def _preview_file(context: Context, content: bytes) -> Outlook:
     if model.leader_pools is not None and model.leader_pools.quarantine:
         notes.append("some documents are corrupt (see /healthz), and the resources in them are not counted here")
     warnings = [str(each) for each in file.warnings[:MOST_FAULTS]]
-    return Outlook(preview(documents, file.pools, model.at), warnings, notes)
+    return AnnotatedPreview(preview(documents, file.pools, model.at), warnings, notes)
 
 
 def fault_of_size(pools: Sequence[Pool]) -> str | None:

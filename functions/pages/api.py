@@ -13,6 +13,9 @@ from functions.web import replies
 from functions.web.openapi import description
 from functions.web.requests import NoFields, parse_query
 
+_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "of at most"}
+"""Keywords of JSON Schema that limit a value, and the words for them."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -132,9 +135,6 @@ def _type_of(document: dict[str, Any], schema: Any) -> str:
         return f"list of: {_type_of(document, found.get('items', {}))}"
     bounds = [f"{word} {found[name]}" for name, word in _BOUNDS.items() if name in found]
     return f"{kind} {', '.join(bounds)}".strip()
-
-
-_BOUNDS = {"minimum": "from", "maximum": "to", "maxLength": "of at most"}
 
 
 def _resolved(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,8 @@ ROWS = 200
 LONGEST_SEARCH = 255
 """Characters of a text to search for."""
 _FOLDER = Path(__file__).parent
-_KINDS = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-_FILES = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir() if path.suffix in _KINDS}
+_CONTENT_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_FILES = {path.name: path.read_bytes() for path in (_FOLDER / "assets").iterdir() if path.suffix in _CONTENT_TYPES}
 _VERSIONS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in _FILES.items()}
 
 
@@ -153,7 +153,7 @@ def send_asset(name: str) -> Response:
         raise NotFound("asset", name)
     if version not in (None, _VERSIONS[name]):
         raise BadParameter("v", "is not the current version of this file")
-    reply = Response(_FILES[name], content_type=_KINDS[Path(name).suffix])
+    reply = Response(_FILES[name], content_type=_CONTENT_TYPES[Path(name).suffix])
     if version is not None:
         reply.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return reply

@@ -14,6 +14,11 @@ from functions.web.context import current
 from functions.web.requests import NoFields, parse_query
 from state.errors import NotFound
 
+_LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")
+_REUSE = ("reuse_opportunity_time", "reuse_max_count", "reuse_max_time")
+OPTIONS = (*_LIMITS, *_REUSE)
+"""The options that are shown. Commands are not, because they may contain secrets."""
+
 
 def show_overview() -> Response:
     """200 with what needs attention, sums, and a row for each pool."""
@@ -45,12 +50,6 @@ def show_list() -> Response:
 
 def _list_facts(model: ReadModel) -> dict[str, Any]:
     return {"columns": ("max", *COUNTS), "conditions": conditions_by_pool(model)}
-
-
-_LIMITS = ("max", "max_starting", "max_prealloc", "start_delay", "livecheck_period", "livecheck_attempts")
-_REUSE = ("reuse_opportunity_time", "reuse_max_count", "reuse_max_time")
-OPTIONS = (*_LIMITS, *_REUSE)
-"""The options that are shown. Commands are not, because they may contain secrets."""
 
 
 def show_one(name: str) -> Response:

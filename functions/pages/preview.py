@@ -14,19 +14,19 @@ from functions.web.requests import NoFields, parse_query
 def show_form() -> Response:
     """200 with a form for the file."""
     parse_query(NoFields)
-    return page_reply("preview.html", lambda model: {"text": "", "outlook": None, "faults": ()})
+    return page_reply("preview.html", lambda model: {"text": "", "annotated": None, "faults": ()})
 
 
 def show() -> Response:
     """200 with what the file would do, 422 with its faults; the form keeps the text, to be edited."""
     content = preview.read_file()
-    facts: dict[str, Any] = {"text": content.decode(errors="replace"), "outlook": None, "faults": ()}
+    facts: dict[str, Any] = {"text": content.decode(errors="replace"), "annotated": None, "faults": ()}
     status = 200
     try:
-        outlook = preview.preview_file(content)
-        facts["outlook"] = outlook
-        facts["pools"] = pool_sentences(outlook.found)
-        facts["stranded"] = stranded_sentences(outlook.found)
+        annotated = preview.preview_file(content)
+        facts["annotated"] = annotated
+        facts["pools"] = pool_sentences(annotated.found)
+        facts["stranded"] = stranded_sentences(annotated.found)
     except FaultyPools as error:
         status, facts["faults"] = error.status, error.sentence.splitlines()
     return page_reply("preview.html", lambda model: facts, status=status)

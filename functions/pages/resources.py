@@ -15,6 +15,8 @@ from functions.text import text
 from functions.web.context import current
 from state.documents import Resource, ResourceState, Ticket
 
+EVENTS = 50
+"""How many events the page of a resource shows, the last ones."""
 _MORE_STATES = ("TAKEN", "READY", "HELD", "TROUBLE")
 STATES = (*(state.value for state in ResourceState if state is not ResourceState.ENDED), *_MORE_STATES)
 """What can be chosen: the states; UP with and without a ticket; held; with a failed livecheck or delete."""
@@ -61,10 +63,6 @@ def _words(resource: Resource, ticket: Ticket | None) -> tuple[str, ...]:
     sandbox = resource.sandbox or (ticket.sandbox if ticket else None) or ""
     numbers = (str(resource.id), str(ticket.id) if ticket else "")
     return (*numbers, resource.name, resource.user or "", sandbox, *resource.tags, text(resource.data))
-
-
-EVENTS = 50
-"""Events that the page shows, the last ones."""
 
 
 def show_one(id_or_name: str) -> Response:

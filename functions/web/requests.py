@@ -126,6 +126,7 @@ def _by_name(struct: type[Fields]) -> dict[str, Field]:
 
 
 def _of_texts(struct: type[F], given: Mapping[str, list[str]], error: type[BadParameter] | type[BadField]) -> F:
+    """The struct with the values that these texts of a query or a form denote; raises `error`."""
     fields = _by_text_name(struct)
     _refuse_unknown(given, fields, error)
     values: dict[str, Any] = {}
@@ -146,6 +147,7 @@ def _of_texts(struct: type[F], given: Mapping[str, list[str]], error: type[BadPa
 
 
 def _of_json(struct: type[F], given: Mapping[str, Any]) -> F:
+    """The struct with these values of a JSON object; raises BadField."""
     fields = _by_name(struct)
     _refuse_unknown(given, fields, BadField)
     values = {
@@ -190,12 +192,13 @@ def _value(kind: inspect.Type, text: str) -> Any:
 
 
 def _wrong_field(struct: type[Fields], error: msgspec.ValidationError) -> Field:
+    """The field that msgspec's error names."""
     place = _PLACE.search(str(error))
     return next(field for field in fields_of(struct) if place is not None and field.name == place[1])
 
 
 def _requirement(kind: inspect.Type, flag: str) -> str:
-    """What a field of this type must be, as what follows its name in a sentence."""
+    """What a field of this type must be, for a sentence that begins with its name; `flag` is what a boolean must be."""
     match kind:
         case inspect.BoolType():
             return f"must {flag}"
