@@ -20,7 +20,7 @@ from functions.operators.read_model import ReadModel, read_model
 from functions.pages.warnings import conditions_of_server
 from functions.web import replies
 from functions.web.context import current
-from functions.web.errors import BadParameter, Refused, shown
+from functions.web.errors import BadParameter, ReplyError, shown
 from functions.web.offload import in_thread
 from functions.web.requests import Fields, parse_query
 from state.errors import NotFound
@@ -102,7 +102,7 @@ def render(template: str, **facts: Any) -> str:
     return _TEMPLATES.get_template(template).render(facts)
 
 
-def error_page(refusal: Refused, asked: str) -> str:
+def error_page(refusal: ReplyError, asked: str) -> str:
     """The page for an error; `asked` is the request, like `GET /tickets/42`."""
     return render("error.html", answer=refusal, asked=asked)
 

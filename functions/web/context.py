@@ -13,7 +13,7 @@ from flask import current_app
 from config.settings import Settings
 from functions.leader_view import View
 from functions.web import lifetime
-from functions.web.errors import Refused
+from functions.web.errors import ReplyError
 from functions.web.offload import Batched, in_thread
 from functions.web.parking import Parking
 from functions.web.request_counts import RequestCounts
@@ -43,7 +43,7 @@ class Context:
         store: Store | None,
         clock: Callable[[], float],
         request_counts: RequestCounts,
-        error_page: Callable[[Refused, str], str],
+        error_page: Callable[[ReplyError, str], str],
     ) -> None:
         self.settings = settings
         self.clock = clock

@@ -1,6 +1,6 @@
 """Every error that a client can see: a status, a code for programs, and a sentence for people.
 
-Functions raise these classes. `refusal_of` turns errors of the store and of Flask into them; anything else becomes
+Functions raise these classes. `reply_error_of` turns errors of the store and of Flask into them; anything else becomes
 `InternalError`. web/replies.py makes replies of them, tickets/xmlrpc.py faults.
 """
 
@@ -24,8 +24,8 @@ SHOWN = 60
 _SOON = {"Retry-After": "1"}
 
 
-class Refused(Exception):
-    """Base of all errors for clients. `str(error)` is the sentence; several faults are one a line.
+class ReplyError(Exception):
+    """Base of all errors that become replies. `str(error)` is the sentence; several faults are one a line.
 
     `field` names what is wrong in the request, `headers` go into the reply, `facts` into `error` of a reply in JSON.
     """
@@ -42,7 +42,7 @@ class Refused(Exception):
         return str(self)
 
 
-class BadParameter(Refused):
+class BadParameter(ReplyError):
     """A value in the path, the query or a header is wrong: `field` names it, `why` ends "The FIELD ..."."""
 
     status, code = 400, "bad_parameter"
@@ -54,7 +54,7 @@ class BadParameter(Refused):
         self.why = why
 
 
-class BadField(Refused):
+class BadField(ReplyError):
     """A field of the body is wrong: `field` names it, `why` ends the sentence "The field FIELD ..."."""
 
     status, code = 422, "bad_field"
@@ -65,13 +65,13 @@ class BadField(Refused):
         self.why = why
 
 
-class MalformedBody(Refused):
+class MalformedBody(ReplyError):
     """The body is not what its Content-Type says; `sentence` says why."""
 
     status, code = 400, "malformed_body"
 
 
-class UnsupportedBody(Refused):
+class UnsupportedBody(ReplyError):
     """The body has a Content-Type that is not in `known`; `content_type` may be empty."""
 
     status, code = 415, "unsupported_body"
@@ -81,7 +81,7 @@ class UnsupportedBody(Refused):
         super().__init__(f"The body must be {known}, not {kind}.")
 
 
-class BodyTooLarge(Refused):
+class BodyTooLarge(ReplyError):
     """The body has more than `limit` bytes."""
 
     status, code = 413, "body_too_large"
@@ -90,7 +90,7 @@ class BodyTooLarge(Refused):
         super().__init__(f"The body is over {limit // 1024} KiB.")
 
 
-class FaultyPools(Refused):
+class FaultyPools(ReplyError):
     """The body is a pools.yaml with these problems."""
 
     status, code = 422, "faulty_pools"
@@ -109,7 +109,7 @@ class FaultyPools(Refused):
         }
 
 
-class CrossSite(Refused):
+class CrossSite(ReplyError):
     """A web page of another site made the browser send this; `origin` is where it came from."""
 
     status, code = 403, "cross_site"
@@ -118,7 +118,7 @@ class CrossSite(Refused):
         super().__init__(f"Requests from pages of {shown(origin)} are refused.")
 
 
-class KeyReused(Refused):
+class KeyReused(ReplyError):
     """The Idempotency-Key was used before with another body, for `ticket`."""
 
     status, code, field = 422, "key_reused", "Idempotency-Key"
@@ -127,7 +127,7 @@ class KeyReused(Refused):
         super().__init__(f"This Idempotency-Key was sent before with another body, for ticket {ticket}.")
 
 
-class PoolDrains(Refused):
+class PoolDrains(ReplyError):
     """The pool drains, so it cannot be paused as well."""
 
     status, code = 409, "pool_drains"
@@ -136,7 +136,7 @@ class PoolDrains(Refused):
         super().__init__(f"Pool {pool} drains, so it starts nothing already. To pause it instead, resume it first.")
 
 
-class Held(Refused):
+class Held(ReplyError):
     """An operator holds `resource`, so it is not deleted."""
 
     status, code = 409, "held"
@@ -146,7 +146,7 @@ class Held(Refused):
         super().__init__(f"Resource {resource.id} is held{why}. Release it first: resource-release {resource.id}.")
 
 
-class NotUp(Refused):
+class NotUp(ReplyError):
     """`resource` is not UP, so it cannot be held."""
 
     status, code = 409, "not_up"
@@ -155,7 +155,7 @@ class NotUp(Refused):
         super().__init__(f"Resource {resource.id} is {resource.state}; only a resource that is UP can be held.")
 
 
-class ResourceEnded(Refused):
+class ResourceEnded(ReplyError):
     """`resource` has ended, so nothing can be done with it."""
 
     status, code, field = 404, "unknown_resource", "id"
@@ -164,7 +164,7 @@ class ResourceEnded(Refused):
         super().__init__(f"Resource {resource.id} has ended.")
 
 
-class AlreadyUnderWay(Refused):
+class AlreadyUnderWay(ReplyError):
     """`what` is so expensive that it runs once at a time."""
 
     status, code, headers = 429, "under_way", _SOON
@@ -173,7 +173,7 @@ class AlreadyUnderWay(Refused):
         super().__init__(f"There is {what} under way already.")
 
 
-class StillWaiting(Refused):
+class StillWaiting(ReplyError):
     """`ticket` has no resource yet; `why` is a clause."""
 
     status, code = 409, "still_waiting"
@@ -193,7 +193,7 @@ class WaitedTooLong(StillWaiting):
         self.headers = {**_SOON, **self.headers}
 
 
-class TicketOver(Refused):
+class TicketOver(ReplyError):
     """`ticket` is closed or failed."""
 
     status, code = 410, "ticket_over"
@@ -204,7 +204,7 @@ class TicketOver(Refused):
         self.headers = {"Ticket-State": ticket.state.value}
 
 
-class CutShort(Refused):
+class CutShort(ReplyError):
     """The wait for `ticket` ends without an answer because this process stops."""
 
     status, code, headers = 503, "cut_short", _SOON
@@ -213,7 +213,7 @@ class CutShort(Refused):
         super().__init__(f"The wait for ticket {ticket.id} was cut short because this server stops. Try again.")
 
 
-class Unknown(Refused):
+class Unknown(ReplyError):
     """There is no document of this kind with this id or name."""
 
     status, field = 404, "id"
@@ -223,7 +223,7 @@ class Unknown(Refused):
         self.code = f"unknown_{kind}"
 
 
-class UnknownPath(Refused):
+class UnknownPath(ReplyError):
     """No function has this path."""
 
     status, code = 404, "unknown_path"
@@ -232,7 +232,7 @@ class UnknownPath(Refused):
         super().__init__(f"There is nothing at {shown(path)}.")
 
 
-class WrongMethod(Refused):
+class WrongMethod(ReplyError):
     """The path has functions, but not with this method."""
 
     status, code = 405, "wrong_method"
@@ -243,7 +243,7 @@ class WrongMethod(Refused):
         self.headers = {"Allow": listed}
 
 
-class BadRequest(Refused):
+class BadRequest(ReplyError):
     """Flask or werkzeug refused the request, with this status."""
 
     code = "bad_request"
@@ -253,13 +253,13 @@ class BadRequest(Refused):
         self.status = status
 
 
-class Conflicting(Refused):
+class Conflicting(ReplyError):
     """Another process changed the document in the meantime."""
 
     status, code = 409, "conflict"
 
 
-class StoreFrozen(Refused):
+class WriteLost(ReplyError):
     """A write did not reach the disk, so this process writes nothing more."""
 
     status, code, headers = 503, "store_frozen", _SOON
@@ -268,7 +268,7 @@ class StoreFrozen(Refused):
         super().__init__("The disk failed to keep a write; this server must be restarted.")
 
 
-class StoreUnreadable(Refused):
+class DocumentUnreadable(ReplyError):
     """A document is corrupt."""
 
     status, code, headers = 503, "store_unreadable", _SOON
@@ -277,7 +277,7 @@ class StoreUnreadable(Refused):
         super().__init__("A state document cannot be read.")
 
 
-class StoreUnavailable(Refused):
+class StateFolderUnusable(ReplyError):
     """The store cannot be used."""
 
     status, code, headers = 503, "store_unavailable", _SOON
@@ -286,7 +286,7 @@ class StoreUnavailable(Refused):
         super().__init__("The state folder cannot be used at the moment.")
 
 
-class InternalError(Refused):
+class InternalError(ReplyError):
     """A fault of this program."""
 
     status, code = 500, "internal_error"
@@ -295,10 +295,10 @@ class InternalError(Refused):
         super().__init__("The server made an error; its log says more.")
 
 
-def refusal_of(error: Exception) -> Refused:
+def reply_error_of(error: Exception) -> ReplyError:
     """The error for the client, for any error that a function raised."""
     match error:
-        case Refused():
+        case ReplyError():
             return error
         case state_errors.StateError() | OSError():
             return _of_store(error)
@@ -313,17 +313,17 @@ def refusal_of(error: Exception) -> Refused:
     return InternalError()
 
 
-def _of_store(error: Exception) -> Refused:
+def _of_store(error: Exception) -> ReplyError:
     match error:
         case state_errors.NotFound():
             return Unknown(error.kind, error.key)
         case state_errors.Conflict():
             return Conflicting(f"The {error.kind} {error.key} has changed: {error.reason}.")
         case state_errors.StoreFrozen():
-            return StoreFrozen()
+            return WriteLost()
         case state_errors.CorruptDocument():
-            return StoreUnreadable()
-    return StoreUnavailable()
+            return DocumentUnreadable()
+    return StateFolderUnusable()
 
 
 def shown(value: str) -> str:

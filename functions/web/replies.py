@@ -12,7 +12,7 @@ from flask import Response, request
 
 from functions.logfields import of_request
 from functions.web.context import Context, current
-from functions.web.errors import CrossSite, refusal_of
+from functions.web.errors import CrossSite, reply_error_of
 from functions.web.requests import is_json
 from state.errors import StateError
 
@@ -113,7 +113,7 @@ def reply_to_error(error: Exception) -> Response:
 
 
 def _error_reply(context: Context, error: Exception, reply_type: ReplyType, method_and_path: str) -> Response:
-    refusal = refusal_of(error)
+    refusal = reply_error_of(error)
     if isinstance(error, StateError | OSError) and refusal.status == 503:
         log.error("%s: %s", method_and_path, error, extra=of_request(method_and_path))
     elif refusal.status == 500:

@@ -17,7 +17,7 @@ from typing import Generic
 from state.documents import is_number
 from state.errors import CorruptDocument, StateError, StoreUnavailable, UnreadableDocument
 from state.files import checksum
-from state.files.disk import Disk, Refused, tried
+from state.files.disk import Disk, DiskError, result_or_error
 from state.files.folder import D, NumberedFolder
 from state.files.ids import highest_number
 from state.store import Call, Change, Create, Read
@@ -65,7 +65,7 @@ class ArchivedFolder(NumberedFolder[D]):
 
     def read_with_durability(self, key: int) -> tuple[D, bool]:
         document, path = self._find(key)
-        # Asked after reading: a durable file that replaced the document meanwhile is a later one.
+        # A later version that replaced this one after it was read counts too: a durable one is as good.
         return document, self._disk.is_durable(path)
 
     def exists(self, key: int) -> bool:
@@ -99,7 +99,7 @@ class ArchivedFolder(NumberedFolder[D]):
         for key in self.archived():
             try:
                 yield self.quarantine_archived(key)
-            except Refused as refused:
+            except DiskError as refused:
                 if not refused.one_document:
                     raise
                 yield UnreadableDocument(refused.place, refused.reason)
@@ -122,15 +122,13 @@ class ArchivedFolder(NumberedFolder[D]):
         return outcome
 
     def do_all(self, calls: Sequence[Call[D]]) -> list[D | StateError]:
-        creates = sum(isinstance(call, Create) for call in calls)
-        numbers = tried(self.reserve, creates) if creates else range(0)
-        drafts = self._drafts(calls, numbers)
+        drafts = self._drafts(calls)
         contents = [checksum.encode(draft.document) for draft in drafts if isinstance(draft, _Draft) and draft.is_new]
         staged = iter(self._disk.stage_each(contents))
         done: list[_Draft[D] | StateError] = []
         for call, draft in zip(calls, drafts, strict=True):
             if isinstance(draft, _Draft) and draft.is_new:
-                done.append(tried(self._publish, call, draft, next(staged)))
+                done.append(result_or_error(self._publish, call, draft, next(staged)))
             else:
                 done.append(draft)
         # From the highest number down, since only the last number can be given back.
@@ -139,12 +137,16 @@ class ArchivedFolder(NumberedFolder[D]):
                 self._numbers.give_back(draft.document.key)
         return self._synced(done)
 
-    def _drafts(self, calls: Sequence[Call[D]], numbers: range | StateError) -> list[_Draft[D] | StateError]:
-        """What is to be written; when there are no numbers, only the creates fail."""
+    def _drafts(self, calls: Sequence[Call[D]]) -> list[_Draft[D] | StateError]:
+        """The draft or the error of each call; when no numbers can be reserved, only the creates fail."""
+        creates = sum(isinstance(call, Create) for call in calls)
+        numbers = result_or_error(self.reserve, creates) if creates else range(0)
         if isinstance(numbers, StateError):
-            return [numbers if isinstance(call, Create) else tried(self._draft, call, iter(())) for call in calls]
+            return [
+                numbers if isinstance(call, Create) else result_or_error(self._draft, call, iter(())) for call in calls
+            ]
         left = iter(numbers)
-        return [tried(self._draft, call, left) for call in calls]
+        return [result_or_error(self._draft, call, left) for call in calls]
 
     def _draft(self, call: Call[D], numbers: Iterator[int]) -> _Draft[D]:
         if isinstance(call, Create):
@@ -184,7 +186,7 @@ class ArchivedFolder(NumberedFolder[D]):
         """Sync the folders of the drafts; returns their documents, or the error of their folder."""
         refused: dict[Path, StateError | None] = {}
         for folder in {each.path.parent for each in done if isinstance(each, _Draft)}:
-            refused[folder] = tried(self._disk.sync_folder, folder)
+            refused[folder] = result_or_error(self._disk.sync_folder, folder)
         return [each if isinstance(each, StateError) else refused[each.path.parent] or each.document for each in done]
 
     def _find(self, key: int) -> tuple[D, Path]:

@@ -46,7 +46,7 @@ _OF_ONE_FILE = (
 _counter = itertools.count(time.time_ns())
 
 
-class Refused(StoreUnavailable):
+class DiskError(StoreUnavailable):
     """The operating system refused an operation on a file with this error."""
 
     def __init__(self, place: str, error: OSError) -> None:
@@ -55,7 +55,7 @@ class Refused(StoreUnavailable):
 
 
 class Disk:
-    """Durable file operations below one root folder. Raises Refused and StoreFrozen."""
+    """Durable file operations below one root folder. Raises DiskError and StoreFrozen."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -69,14 +69,14 @@ class Disk:
         return str(path.relative_to(self.root)).removesuffix(".json") if self.root in path.parents else str(path)
 
     @contextmanager
-    def refusals(self, path: Path) -> Iterator[None]:
-        """Raise Refused for errors of the operating system, but FileExistsError as it is."""
+    def disk_errors(self, path: Path) -> Iterator[None]:
+        """Raise DiskError for errors of the operating system, but FileExistsError as it is."""
         try:
             yield
         except OSError as error:
             if error.errno == errno.EEXIST:
                 raise
-            raise Refused(self.place(path), error) from error
+            raise DiskError(self.place(path), error) from error
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -85,21 +85,21 @@ class Disk:
         try:
             descriptor = locks.wait_for(path)
         except OSError as error:
-            raise Refused(self.place(path), error) from error
+            raise DiskError(self.place(path), error) from error
         try:
             yield
         finally:
             os.close(descriptor)
 
     def read(self, path: Path) -> bytes | None:
-        """The content of a file, None when there is none; raises Refused with EFBIG for more than MOST_BYTES."""
+        """The content of a file, None when there is none; raises DiskError with EFBIG for more than MOST_BYTES."""
         try:
             # Does not wait for a writer if it is a pipe.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Refused(self.place(path), error) from error
+            raise DiskError(self.place(path), error) from error
         try:
             size = os.fstat(descriptor).st_size
             if size > MOST_BYTES:
@@ -109,13 +109,13 @@ class Disk:
                 chunks.append(os.read(descriptor, size + 1))
             return b"".join(chunks)
         except OSError as error:
-            raise Refused(self.place(path), error) from error
+            raise DiskError(self.place(path), error) from error
         finally:
             os.close(descriptor)
 
     def names(self, folder: Path) -> list[str]:
         """The names in a folder, in no order; none when it does not exist or is no folder."""
-        with self.refusals(folder):
+        with self.disk_errors(folder):
             try:
                 return os.listdir(folder)
             except (FileNotFoundError, NotADirectoryError):
@@ -126,14 +126,14 @@ class Disk:
 
         Names that are added or removed meanwhile may be among them or not.
         """
-        with self.refusals(folder):
+        with self.disk_errors(folder):
             try:
                 entries = os.scandir(folder)
             except FileNotFoundError:
                 return
         with entries:
             while True:
-                with self.refusals(folder):
+                with self.disk_errors(folder):
                     entry = next(entries, None)
                 if entry is None:
                     return
@@ -142,7 +142,7 @@ class Disk:
     def move(self, source: Path, target: Path) -> bool:
         """Rename; False when `source` does not exist. Durable after `sync_folder` of both folders."""
         self._refuse_when_frozen()
-        with self.refusals(source):
+        with self.disk_errors(source):
             try:
                 os.rename(source, target)
             except FileNotFoundError:
@@ -154,19 +154,19 @@ class Disk:
     def link(self, source: Path, target: Path) -> None:
         """Give a file a second name. Durable after `sync_folder`."""
         self._refuse_when_frozen()
-        with self.refusals(source):
+        with self.disk_errors(source):
             os.link(source, target)
 
     def remove(self, path: Path) -> None:
         """Remove a file; it need not exist."""
         self._refuse_when_frozen()
-        with self.refusals(path):
+        with self.disk_errors(path):
             path.unlink(missing_ok=True)
 
     def append(self, path: Path, content: bytes) -> None:
         """Append to a file, which is created if needed; a failed write leaves nothing. Durable after `sync_file`."""
         self._refuse_when_frozen()
-        with self.refusals(path):
+        with self.disk_errors(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
                 size = os.fstat(descriptor).st_size
@@ -183,12 +183,12 @@ class Disk:
     def truncate(self, path: Path, size: int) -> None:
         """Keep the first `size` bytes of a file."""
         self._refuse_when_frozen()
-        with self.refusals(path):
+        with self.disk_errors(path):
             os.truncate(path, size)
 
     def add_line(self, path: Path, line: bytes) -> int:
         """Append a line without a sync, also behind a torn line; returns the new size of the file."""
-        with self.refusals(path):
+        with self.disk_errors(path):
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
             try:
                 size = os.fstat(descriptor).st_size
@@ -200,18 +200,18 @@ class Disk:
     def make_folder(self, path: Path) -> None:
         """Create a folder (and its parents) durably; one that exists is made durable too.
 
-        The process that made it may have been killed before it synced it. Raises Refused also when a file is there.
+        The process that made it may have been killed before it synced it. Raises DiskError also when a file is there.
         """
         exists = path.is_dir()
         if exists and path in self._durable_folders:
             return
         if not exists:
             self.make_folder(path.parent)
-            with self.refusals(path):
+            with self.disk_errors(path):
                 try:
                     path.mkdir(exist_ok=True)
                 except FileExistsError as error:
-                    raise Refused(self.place(path), error) from error
+                    raise DiskError(self.place(path), error) from error
         self.sync_folder(path.parent)
         self._durable_folders.add(path)
 
@@ -219,7 +219,7 @@ class Disk:
         """Make the names in a folder durable: what was published or moved there may be promised from now on."""
         self._refuse_when_frozen()
         began = this_moment()
-        with self.refusals(path):
+        with self.disk_errors(path):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 self._sync(descriptor, path)
@@ -234,7 +234,7 @@ class Disk:
     def sync_file(self, path: Path) -> None:
         """Make what was appended to a file durable; the file need not exist."""
         self._refuse_when_frozen()
-        with self.refusals(path):
+        with self.disk_errors(path):
             try:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -282,21 +282,22 @@ class Disk:
 
     def _stage_some(self, contents: Sequence[bytes]) -> list[Path | StateError]:
         """Let the disk begin to write all of them before the first sync, which then waits for most of them at once."""
-        written = [tried(self._write_staged, content, len(contents) > 1) for content in contents]
+        written = [result_or_error(self._write_staged, content, len(contents) > 1) for content in contents]
         outcomes = [
-            outcome if isinstance(outcome, StateError) else tried(self._sync_staged, *outcome) for outcome in written
+            outcome if isinstance(outcome, StateError) else result_or_error(self._sync_staged, *outcome)
+            for outcome in written
         ]
         if len(contents) > 1:
             # Now that the others are closed, try again.
             for index, outcome in enumerate(outcomes):
-                if isinstance(outcome, Refused) and outcome.error.errno in _TOO_MANY_OPEN:
+                if isinstance(outcome, DiskError) and outcome.error.errno in _TOO_MANY_OPEN:
                     (outcomes[index],) = self._stage_some([contents[index]])
         return outcomes
 
     def _write_staged(self, content: bytes, begin: bool) -> tuple[Path, int]:
         self._refuse_when_frozen()
         path = self.staging / f"{os.getpid()}-{next(_counter)}"
-        with self.refusals(path):
+        with self.disk_errors(path):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
             try:
                 written = 0
@@ -312,7 +313,7 @@ class Disk:
         return path, descriptor
 
     def _sync_staged(self, path: Path, descriptor: int) -> Path:
-        with self.refusals(path):
+        with self.disk_errors(path):
             try:
                 self._refuse_when_frozen()
                 self._sync(descriptor, path)
@@ -325,7 +326,7 @@ class Disk:
 
     def publish(self, staged: Path, path: Path) -> None:
         """Put a staged file in place of whatever is at `path`. Durable after `sync_folder`."""
-        with self.refusals(path):
+        with self.disk_errors(path):
             os.rename(staged, path)
 
     def replace(self, path: Path, content: bytes) -> None:
@@ -340,7 +341,7 @@ class Disk:
 
     def publish_new(self, staged: Path, path: Path) -> None:
         """Put a staged file at `path`; raises FileExistsError when something is there. Durable after `sync_folder`."""
-        with self.refusals(path):
+        with self.disk_errors(path):
             os.link(staged, path)
         self.discard(staged)
 
@@ -354,7 +355,7 @@ class Disk:
     def show(self, path: Path, content: bytes) -> None:
         """Replace a file as a whole without a sync: for content that can be made anew."""
         staged = self.staging / f"{os.getpid()}-{next(_counter)}"
-        with self.refusals(path):
+        with self.disk_errors(path):
             try:
                 staged.write_bytes(content)
                 os.rename(staged, path)
@@ -374,7 +375,7 @@ class Disk:
         return len(orphans)
 
 
-def tried(act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | StateError:
+def result_or_error(act: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | StateError:
     """The result of `act`, or the StateError that it raises."""
     try:
         return act(*args, **kwargs)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from state.documents import Event
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.store import Line, Piece, Position
 
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.jsonl")
@@ -64,7 +64,7 @@ class EventFiles:
 
     def _check_readable(self, day: str) -> None:
         """Raises StoreUnavailable when the system refuses to read the file of this day."""
-        with self._disk.refusals(self.path(day)):
+        with self._disk.disk_errors(self.path(day)):
             try:
                 with self.path(day).open("rb") as file:
                     file.read(1)
@@ -192,7 +192,7 @@ class EventFiles:
             return b""
         except OSError as error:
             if strict:
-                raise Refused(self._disk.place(self.path(day)), error) from error
+                raise DiskError(self._disk.place(self.path(day)), error) from error
             self.unreadable[day] = error.strerror or str(error)
             return b""
 

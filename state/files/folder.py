@@ -12,7 +12,7 @@ import msgspec
 from state.documents import Document, is_number
 from state.errors import CorruptDocument, NotFound, StateError
 from state.files import checksum
-from state.files.disk import NOT_A_DOCUMENT, Disk, Refused, tried
+from state.files.disk import NOT_A_DOCUMENT, Disk, DiskError, result_or_error
 from state.files.ids import Numbers, highest_number
 from state.files.quarantine import Quarantine
 from state.host.machine import FileStamp, stamp_of
@@ -78,7 +78,7 @@ class Folder(Generic[D, K]):
                         different = True
                     known[entry.name] = kept
         except OSError as error:
-            raise Refused(self._name, error) from error
+            raise DiskError(self._name, error) from error
         if different or len(known) != len(before):
             found = [document for _, document in known.values() if document is not None]
             documents = tuple(sorted(found, key=lambda document: document.key))
@@ -109,7 +109,7 @@ class Folder(Generic[D, K]):
             return self.get(key), None
         except CorruptDocument:
             pass
-        except Refused as refused:
+        except DiskError as refused:
             if not (unreadable and refused.one_document):
                 raise
         fault = self.quarantine(key, unreadable)
@@ -151,7 +151,7 @@ class Folder(Generic[D, K]):
             self.parse(path, key)
         except CorruptDocument as fault:
             return CorruptDocument(fault.place, fault.reason, self._quarantine.take(path))
-        except Refused as refused:
+        except DiskError as refused:
             if not (unreadable and refused.one_document):
                 raise
             return CorruptDocument(refused.place, refused.reason, self._quarantine.take(path))
@@ -161,7 +161,7 @@ class Folder(Generic[D, K]):
         """The document `key` in a file, None when there is no file; raises CorruptDocument and StoreUnavailable."""
         try:
             content = self._disk.read(path)
-        except Refused as refused:
+        except DiskError as refused:
             if refused.error.errno not in NOT_A_DOCUMENT:
                 raise
             raise CorruptDocument(refused.place, NOT_A_DOCUMENT[refused.error.errno]) from refused
@@ -203,7 +203,9 @@ class NumberedFolder(Folder[D, int]):
             return []
         documents = [make(number) for make, number in zip(makes, self.reserve(len(makes)), strict=True)]
         staged = self._disk.stage_all([checksum.encode(document) for document in documents])
-        published = [tried(self._publish_new, path, each) for path, each in zip(staged, documents, strict=True)]
+        published = [
+            result_or_error(self._publish_new, path, each) for path, each in zip(staged, documents, strict=True)
+        ]
         for index, outcome in enumerate(published):
             if isinstance(outcome, StateError):
                 raise outcome

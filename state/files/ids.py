@@ -13,7 +13,7 @@ from pathlib import Path
 
 from state.documents import is_number
 from state.errors import StoreUnavailable
-from state.files.disk import NOT_A_DOCUMENT, Disk, Refused
+from state.files.disk import NOT_A_DOCUMENT, Disk, DiskError
 from state.files.quarantine import Quarantine
 from state.host.machine import boot_id
 
@@ -40,7 +40,7 @@ class Numbers:
             with self._disk.lock(self._lock):
                 return self._reserve(count)
         except OSError as error:
-            raise Refused(self._disk.place(self._next), error) from error
+            raise DiskError(self._disk.place(self._next), error) from error
 
     def give_back(self, number: int) -> None:
         """Make an unused reserved number the next one again, if no other was reserved after it."""
@@ -66,7 +66,7 @@ class Numbers:
                 self._disk.remove(self._next)
                 return first
         except OSError as error:
-            raise Refused(self._disk.place(self._ceiling), error) from error
+            raise DiskError(self._disk.place(self._ceiling), error) from error
 
     def mend(self) -> list[str]:
         """Quarantine corrupt files and write the ceiling anew; returns what was wrong, in words.
@@ -77,7 +77,7 @@ class Numbers:
             with self._disk.lock(self._lock):
                 return self._mend()
         except OSError as error:
-            raise Refused(self._disk.place(self._next), error) from error
+            raise DiskError(self._disk.place(self._next), error) from error
 
     def _mend(self) -> list[str]:
         wrong = []
@@ -109,7 +109,7 @@ class Numbers:
         for _ in range(2):
             try:
                 return self._disk.read(path)
-            except Refused as refused:
+            except DiskError as refused:
                 if not (refused.one_document or refused.error.errno in NOT_A_DOCUMENT):
                     raise
         return None

@@ -15,7 +15,7 @@ from state.documents import Ticket
 from state.errors import Conflict, CorruptDocument, NotFound, UnreadableDocument
 from state.files import checksum
 from state.files.archive import ArchivedFolder
-from state.files.disk import NOT_A_DOCUMENT, Disk, Refused
+from state.files.disk import NOT_A_DOCUMENT, Disk, DiskError
 from state.files.quarantine import Quarantine
 
 UNUSED_FOR = 86400.0
@@ -99,7 +99,7 @@ class KeyFiles:
         for name in self._disk.each_name(self.folder):
             try:
                 yield self.check(name, time)
-            except Refused as refused:
+            except DiskError as refused:
                 if not refused.one_document:
                     raise
                 yield UnreadableDocument(refused.place, refused.reason)
@@ -115,7 +115,7 @@ class KeyFiles:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise Refused(self._disk.place(path), error) from error
+            raise DiskError(self._disk.place(path), error) from error
         except CorruptDocument:
             with self._disk.lock(f"keys-{name[0]}"):
                 try:
@@ -132,7 +132,7 @@ def read_key(disk: Disk, path: Path) -> Key | None:
         return None if content is None else msgspec.json.decode(checksum.without_sum(content), type=Key)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptDocument(disk.place(path), str(error)) from error
-    except Refused as refused:
+    except DiskError as refused:
         if refused.error.errno not in NOT_A_DOCUMENT:
             raise
         raise CorruptDocument(refused.place, NOT_A_DOCUMENT[refused.error.errno]) from refused

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from state.documents import is_number
 from state.errors import UnknownFormat
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.quarantine import Quarantine
 
 FORMAT = 1
@@ -51,7 +51,7 @@ def check_format(disk: Disk) -> bool:
     path = disk.root / "FORMAT"
     try:
         content = disk.read(path)
-    except Refused as refused:
+    except DiskError as refused:
         if refused.error.errno != errno.EISDIR:
             raise
         raise UnknownFormat("FORMAT", "", FORMAT, corrupt=True) from refused
@@ -78,7 +78,7 @@ def mend(disk: Disk, quarantine: Quarantine) -> list[str]:
     """
     gone = [folder for folder in FOLDERS if not (disk.root / folder).is_dir()]
     if gone and not os.path.lexists(disk.root / "FORMAT"):
-        raise Refused(str(disk.root), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        raise DiskError(str(disk.root), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     # First the folder that takes what is quarantined.
     wrong = mend_folders(disk, quarantine, sorted(gone, key=lambda folder: folder != "quarantine"))
     wrong += mend_folders(disk, quarantine, blocked_archives(disk))

@@ -8,7 +8,7 @@ import os
 from filelock import FileLock, Timeout
 
 from state.errors import LockTimeout
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.layout import mend_lock
 from state.files.quarantine import Quarantine
 from state.host import locks
@@ -42,7 +42,7 @@ class LeaderLease:
         except Timeout:
             raise LockTimeout(self._disk.place(self._path), seconds) from None
         except OSError as error:
-            raise Refused(self._disk.place(self._path), error) from error
+            raise DiskError(self._disk.place(self._path), error) from error
 
     def release(self) -> None:
         self._lock.release()
@@ -54,7 +54,7 @@ class LeaderLease:
         Raises StoreUnavailable when the folder is away: then it cannot be known.
         """
         if not self._path.parent.is_dir():
-            raise Refused(str(self._disk.root), FileNotFoundError(errno.ENOENT, "the state folder is away"))
+            raise DiskError(str(self._disk.root), FileNotFoundError(errno.ENOENT, "the state folder is away"))
         try:
             held = self._held is not None and os.path.samestat(self._held, os.stat(self._path))
         except (FileNotFoundError, NotADirectoryError):

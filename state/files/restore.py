@@ -14,7 +14,7 @@ from pathlib import Path
 from state.documents import Actor, Event
 from state.errors import LockTimeout, StoreInUse, UnknownFormat
 from state.files import checksum
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.layout import FORMAT
 from state.files.leader import LeaderLease, has_leader
 from state.files.store import FileStore
@@ -65,8 +65,8 @@ def _is_unfinished(root: Path) -> bool:
     """Whether an earlier restore was killed here; raises StoreInUse when there is anything else."""
     try:
         content = Disk(root).read(root / "FORMAT")
-    except Refused as refused:
-        raise Refused(str(root / "FORMAT"), refused.error) from refused
+    except DiskError as refused:
+        raise DiskError(str(root / "FORMAT"), refused.error) from refused
     found = str(FORMAT) if content is None else content.decode(errors="replace").strip()
     if found == UNFINISHED:
         return True

@@ -14,7 +14,7 @@ from state.files import checksum, layout
 from state.files.archive import ArchivedFolder
 from state.files.check.survey import survey
 from state.files.corruption import FileCorruption
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.events import EventFiles
 from state.files.folder import D, Folder, K, NumberedFolder
 from state.files.keys import KeyFiles
@@ -66,7 +66,7 @@ class FileStore:
         try:
             layout.make(disk)
         except OSError as error:
-            raise Refused(self.name, error) from error
+            raise DiskError(self.name, error) from error
         self.tickets = ArchivedFolder(disk, Ticket, "tickets/open", "tickets/done")
         self.resources = ArchivedFolder(disk, Resource, "resources/live", "resources/ended")
         self.pools: Folder[PoolRecord, str] = Folder(disk, PoolRecord, "pools")
@@ -201,7 +201,7 @@ def _read_into(
     for key in folder.living():
         try:
             document, fault = folder.get_or_quarantine(key, unreadable=quarantine_unreadable)
-        except Refused as refused:
+        except DiskError as refused:
             if not refused.one_document:
                 raise
             contents.unreadable.append(UnreadableDocument(folder.place(key), refused.reason))

@@ -89,7 +89,7 @@ DEFECTS = (
     Defect(
         "write-in-place",
         "a document is written in place instead of being replaced",
-        r"(def publish\(.*\n.*\n +with self\.refusals\(path\):\n +)os\.rename\(staged, path\)",
+        r"(def publish\(.*\n.*\n +with self\.disk_errors\(path\):\n +)os\.rename\(staged, path\)",
         r"\1path.write_bytes(staged.read_bytes()); staged.unlink()",
         "test_instants.py",
     ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from state.documents import Ticket
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.ids import CEILING_STEP
 from state.files.store import FileStore
 
@@ -33,7 +33,7 @@ def test_an_unreadable_counter_is_quarantined_if_it_stays_unreadable(
 
     def refuse(files: Disk, path: Path) -> bytes | None:
         if path == counter and next(refusals, None) is not None:
-            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise DiskError(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:
@@ -59,7 +59,7 @@ def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch:
 
     def refuse(files: Disk, path: Path) -> bytes | None:
         if path.name.startswith("tickets."):
-            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise DiskError(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:

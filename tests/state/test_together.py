@@ -10,7 +10,7 @@ import pytest
 
 from state.documents import Ticket, TicketState
 from state.errors import NotFound, StateError, StoreUnavailable
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.store import FileStore
 from state.store import Change, Create, Read
 
@@ -60,7 +60,7 @@ def test_a_create_that_is_refused_harms_none_of_the_others(store: FileStore) -> 
     """
     made = store.tickets.do_all([Create(each) for each in (make, make_too_much, make, make_too_much)])
     assert [made[0], made[2]] == [Ticket(id=1), Ticket(id=3)]
-    assert [type(made[1]), type(made[3])] == [Refused, Refused]
+    assert [type(made[1]), type(made[3])] == [DiskError, DiskError]
     assert list(store.root.joinpath("tmp").iterdir()) == []
     assert store.tickets.create(make).id == 4
 
@@ -98,7 +98,7 @@ def test_when_the_folder_cannot_be_synced_nothing_in_it_is_promised(
     store.tickets.create(make)
 
     def fail(*_: object) -> None:
-        raise Refused(str(store.tickets.folder), OSError(errno.EIO, "Input/output error"))
+        raise DiskError(str(store.tickets.folder), OSError(errno.EIO, "Input/output error"))
 
     monkeypatch.setattr(Disk, "sync_folder", fail)
     ends = store.tickets.do_all([Create(make), Create(make), Change(1, close), Read(1)])

@@ -15,7 +15,7 @@ from functions.timed.events import Chronicle, write_events
 from functions.timed.patrol import Patrol
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
-from state.files.disk import Refused
+from state.files.disk import DiskError
 from tests.timed.rot import (
     DOCUMENT_ROTS,
     FINISHED,
@@ -296,7 +296,7 @@ def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: 
     world.store.resources.path(2).write_bytes(b"")
 
     def full(*_: object, **__: object) -> bool:
-        raise Refused(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
+        raise DiskError(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
 
     monkeypatch.setattr(type(world.store.resources), "put_back", full)
     world.leader.load()
@@ -313,7 +313,7 @@ def test_a_failed_load_forgets_nothing(world: World, monkeypatch: pytest.MonkeyP
     world.store.resources.path(2).write_bytes(b"")
 
     def fail(*_: object) -> None:
-        raise Refused(str(world.store.root), OSError(errno.EMFILE, "Too many open files"))
+        raise DiskError(str(world.store.root), OSError(errno.EMFILE, "Too many open files"))
 
     monkeypatch.setattr(leader, "lost_documents", fail)
     with pytest.raises(StoreUnavailable):
@@ -328,7 +328,7 @@ def test_a_start_that_could_not_be_written_does_not_exist_later(world: World, mo
     world.close(2)
 
     def full(*_: object) -> None:
-        raise Refused(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
+        raise DiskError(str(world.store.root), OSError(errno.ENOSPC, "No space left on device"))
 
     monkeypatch.setattr(world.store._disk, "stage_all", full)
     with pytest.raises(StoreUnavailable):

@@ -18,7 +18,7 @@ from functions.integrity.repair import repair
 from scheduler.__main__ import main
 from state.documents import Agent, Resource, ResourceState, Ticket, TicketState
 from state.errors import CorruptDocument
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.store import FileStore
 from state.store import Batch, Put
 from tests.state.children import Child
@@ -406,7 +406,7 @@ def test_what_cannot_be_read_in_quarantine_keeps_nobody_from_being_repaired(
 
     def refuse(files: Disk, path: Path) -> bytes | None:
         if path.name.startswith("tickets-open-3."):
-            raise Refused(str(path), OSError(errno.EIO, os.strerror(errno.EIO)))
+            raise DiskError(str(path), OSError(errno.EIO, os.strerror(errno.EIO)))
         return read(files, path)
 
     monkeypatch.setattr(Disk, "read", refuse)

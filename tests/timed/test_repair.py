@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from functions.integrity.repair import repair
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.store import FileStore
 from tests.timed.world import World
 
@@ -28,7 +28,7 @@ def test_an_unreadable_finished_document_or_key_does_not_block_other_repairs(
 
     def refuse(files: Disk, path: Path) -> bytes | None:
         if path == refused:
-            raise Refused(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
+            raise DiskError(str(path), OSError(errno.EACCES, os.strerror(errno.EACCES)))
         return read(files, path)
 
     with monkeypatch.context() as patch:

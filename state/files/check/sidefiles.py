@@ -8,7 +8,7 @@ import msgspec
 
 from state.documents import AgentState, Event
 from state.files import ids
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.events import EventFiles
 from state.files.layout import is_file
 from state.files.samples import ENDING
@@ -124,7 +124,7 @@ class SideFiles:
                 continue
             try:
                 content = self.disk.read(self.disk.root / name)
-            except Refused as refused:
+            except DiskError as refused:
                 self.found.unreadable[name] = refused.reason
                 continue
             if content is None:
@@ -158,7 +158,7 @@ class SideFiles:
     def _read(self, name: str) -> bytes | None:
         try:
             return self.disk.read(self.disk.root / name)
-        except Refused as refused:
+        except DiskError as refused:
             self.found.wrong[name] = f"it cannot be read: {refused.reason}"
             return None
 

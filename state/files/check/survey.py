@@ -11,7 +11,7 @@ from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticke
 from state.errors import CorruptDocument, UnknownFormat
 from state.files.archive import ArchivedFolder
 from state.files.check.sidefiles import SideFiles
-from state.files.disk import Disk, Refused
+from state.files.disk import Disk, DiskError
 from state.files.folder import Folder, NumberedFolder
 from state.files.keys import read_key
 from state.files.layout import FOLDERS, blocked_archives, check_format, in_the_way, is_file
@@ -67,7 +67,7 @@ class _Surveyor:
             self.found.made_at = os.lstat(self.root / "FORMAT").st_mtime
         except OSError as error:
             if not any((self.root / folder).is_dir() for folder in ("tickets", "resources", "ids")):
-                raise Refused(str(self.root), FileNotFoundError(2, "no state folder")) from error
+                raise DiskError(str(self.root), FileNotFoundError(2, "no state folder")) from error
         try:
             if not check_format(self.disk):
                 self.found.wrong["FORMAT"] = "it is missing"
@@ -93,7 +93,7 @@ class _Surveyor:
             document = folder.parse(path, key)
         except CorruptDocument as fault:
             self.found.corrupt[self._name(path)] = fault.reason
-        except Refused as refused:
+        except DiskError as refused:
             if not refused.one_document:
                 raise
             self.found.unreadable[self._name(path)] = refused.reason
@@ -109,7 +109,7 @@ class _Surveyor:
                 key = read_key(self.disk, path)
             except CorruptDocument as fault:
                 self.found.corrupt[self._name(path)] = fault.reason
-            except Refused as refused:
+            except DiskError as refused:
                 self.found.unreadable[self._name(path)] = refused.reason
             else:
                 if key is not None:

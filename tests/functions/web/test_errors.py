@@ -8,19 +8,19 @@ from flask import Flask
 from werkzeug.exceptions import BadGateway, Gone
 
 from functions.web import errors
-from functions.web.errors import Refused, refusal_of
+from functions.web.errors import ReplyError, reply_error_of
 from state.documents import Resource, ResourceState
 from state.errors import NotFound
 
 
-def classes(base: type[Refused] = Refused) -> Iterator[type[Refused]]:
+def classes(base: type[ReplyError] = ReplyError) -> Iterator[type[ReplyError]]:
     for found in base.__subclasses__():
         yield found
         yield from classes(found)
 
 
 @pytest.mark.parametrize("kind", [*classes()], ids=lambda kind: kind.__name__)
-def test_each_error_has_a_status_and_a_code_of_one_word(kind: type[Refused]) -> None:
+def test_each_error_has_a_status_and_a_code_of_one_word(kind: type[ReplyError]) -> None:
     instance_sets_it = {"status": {errors.BadRequest}, "code": {errors.Unknown}}
     if kind not in instance_sets_it["status"]:
         assert 400 <= kind.status <= 599
@@ -30,7 +30,7 @@ def test_each_error_has_a_status_and_a_code_of_one_word(kind: type[Refused]) -> 
 
 @pytest.mark.parametrize("kind", ["ticket", "resource", "pool", "asset"])
 def test_an_unknown_document_is_named(kind: str) -> None:
-    refusal = refusal_of(NotFound(kind, "x y"))
+    refusal = reply_error_of(NotFound(kind, "x y"))
     assert (refusal.status, refusal.code, refusal.field) == (404, f"unknown_{kind}", "id")
     assert refusal.sentence == f"There is no {kind} 'x y'."
 
@@ -42,7 +42,7 @@ def test_an_ended_resource_is_unknown_to_verbs() -> None:
 
 def test_other_errors_of_the_framework_keep_their_status_unless_it_is_a_server_error() -> None:
     with Flask("test").test_request_context("/"):
-        assert [(found.status, found.code) for found in map(refusal_of, (Gone(), BadGateway(), ValueError()))] == [
+        assert [(found.status, found.code) for found in map(reply_error_of, (Gone(), BadGateway(), ValueError()))] == [
             (410, "bad_request"),
             (500, "internal_error"),
             (500, "internal_error"),
