@@ -233,7 +233,7 @@ def test_what_waits_does_not_wait_longer_because_the_clock_was_set_back(
 
 
 @pytest.mark.thorough
-def test_the_long_form_tells_what_it_did_and_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_long_form_prints_what_it_did_and_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "BATCHES", ((2, 20), (1, 40)))
     report = model.run(1, SEED)
     assert report.faults == []

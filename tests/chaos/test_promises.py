@@ -16,8 +16,8 @@ GRANTED = Ticket(id=1, tags=("A",), resource=1, resource_name="vm", pool="p", ou
 
 
 @pytest.mark.parametrize("path", ["/tickets/1", "/tickets/1/output", "/tickets/1/wait"])
-def test_a_grant_is_told_when_its_folder_is_synced(path: str, tmp_path: Path) -> None:
-    """Given a grant that its writer did not sync so far, when somebody is told of it, then it is synced before that."""
+def test_a_grant_is_synced_before_it_is_reported(path: str, tmp_path: Path) -> None:
+    """Given a grant that is not synced yet, when a client asks for it, then it is synced before the reply."""
     store = FileStore(tmp_path / "state")
     store.commit(Batch([Put(GRANTED)]))
     settings = Settings(

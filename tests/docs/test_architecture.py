@@ -113,7 +113,7 @@ def test_what_is_in_no_room_is_named_below_the_table() -> None:
     assert [name for name in sorted(shared) if f"`{name}`" not in TEXT] == []
 
 
-def test_forbidden_and_layered_imports_are_told_from_others() -> None:
+def test_forbidden_and_layered_imports_are_distinguished_from_others() -> None:
     layers = {"type": "layers", "containers": ["a"], "layers": ["top", "left | right", "low : lower"]}
     assert forbids(layers, "a.low", "a.top")
     assert forbids(layers, "a.left.deep", "a.right")

@@ -41,7 +41,7 @@ def test_a_ticket_with_a_resource_names_both() -> None:
     assert of_ticket(Ticket(id=4, resource=7, pool="p")) == {"ticket": 4, "resource": 7, "pool": "p"}
 
 
-def test_a_resource_names_who_has_it() -> None:
+def test_a_resource_names_the_ticket_that_has_it() -> None:
     resource = Resource(id=7, name="r", pool="p")
     assert of_resource(resource) == {"resource": 7, "pool": "p"}
     assert of_resource(resource, Ticket(id=4)) == {"resource": 7, "pool": "p", "ticket": 4}

@@ -43,7 +43,7 @@ def test_the_farm_has_the_shape_that_was_asked_for() -> None:
     assert sum(pool.max_prealloc for pool in FARM if not pool.on_demand) == 240
 
 
-def test_a_day_of_builds_starves_nobody_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_day_of_builds_starves_no_ticket_and_leaves_nothing_behind(capsys: pytest.CaptureFixture[str]) -> None:
     simulation = Simulation(FARM, seed=20261123, hours=1.5, tickets_per_hour=3600, check=no_limit_is_passed)
     summary = simulation.run()
     with capsys.disabled():

@@ -241,14 +241,14 @@ def test_of_too_many_agents_only_so_many_are_asked_to_go() -> None:
     assert steps(*agents, **too_many(1)) == [StartHook(1, AgentHook.RELEASE), StartHook(2, AgentHook.RELEASE)]
 
 
-def test_who_leaves_or_is_being_asked_is_not_asked_for_again() -> None:
+def test_an_agent_that_leaves_or_is_being_asked_is_not_asked_again() -> None:
     agents = [an_agent(1, TERMINATING), an_agent(2), an_agent(3)]
     assert steps(*agents, busy={1}, **too_many(2)) == []
     assert steps(*agents, busy={1, 2}, **too_many(1)) == []
     assert steps(*agents, busy={1}, **too_many(1)) == [StartHook(2, AgentHook.RELEASE)]
 
 
-def test_who_refused_is_asked_again_for_the_next_answer_and_after_the_others() -> None:
+def test_an_agent_that_refused_is_asked_again_after_the_others() -> None:
     agents = [an_agent(1), an_agent(2)]
     assert steps(*agents, asked={1: 1}, **too_many(1)) == [StartHook(2, AgentHook.RELEASE)]
     assert steps(*agents, asked={1: 1, 2: 1}, **too_many(1)) == []

@@ -121,7 +121,7 @@ def test_of_on_demand_pools_the_one_that_will_start_is_distinguished_from_the_ot
     assert reasons(case, "bad").keys() == {Reason.BETTER_POOL}
 
 
-def test_what_is_on_its_way_for_each_who_waits_is_enough() -> None:
+def test_a_start_under_way_for_each_waiting_ticket_is_enough() -> None:
     farm = [a_pool(tags_on_demand={"x": 0})]
     case = case_of(farm, a_resource(1, farm[0], ResourceState.STARTING), a_ticket(2, "x"), tags=("x",))
     assert reasons(case, "vm").keys() == {Reason.MAX_STARTING, Reason.ENOUGH_COMING}

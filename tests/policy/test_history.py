@@ -240,7 +240,7 @@ def test_a_line_names_its_document(document: EventSource) -> None:
     assert {key_of_line(line) for line in lines} == {key_of(document)}
 
 
-def test_a_line_of_no_document_is_nobodys() -> None:
+def test_a_line_without_a_document_belongs_to_no_history() -> None:
     """Given a line about the leader, or one that lost what it is about, then it leads to no document."""
     assert key_of_line(Event(kind="leader", at=NOW)) is None
     assert key_of_line(Event(kind="ticket", at=NOW)) is None

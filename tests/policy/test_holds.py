@@ -46,7 +46,7 @@ def test_an_intent_holds_what_is_free_in_the_plan_that_decides_it() -> None:
     assert steps_of([REUSING], a_resource(5), a_ticket(1), a_hold(1, 5)) == [HoldResource(5, 1), DropIntent(1)]
 
 
-def test_who_why_and_how_long_stand_in_the_resource() -> None:
+def test_a_held_resource_shows_its_holder_reason_and_end() -> None:
     """Given an intent, when decided, then its facts are in the resource; the same intent again changes nothing."""
     kept = hold_resource(a_resource(5), a_hold(1, 5), NOW)
     assert (kept.held_since, kept.held_until, kept.held_by, kept.held_reason) == (NOW, NOW + 3600, "alice", "look")

@@ -285,7 +285,7 @@ def test_what_is_kept_in_quarantine_or_forgotten_is_not_missing() -> None:
     assert check(inventory) == []
 
 
-def test_a_ceiling_stands_above_what_is_in_quarantine_too() -> None:
+def test_a_ceiling_must_be_above_numbers_in_quarantine_too() -> None:
     """Given a ticket in quarantine with the ceiling's number, when checked, then the ceiling is too low."""
     inventory = Inventory.of(lost=[("tickets", 5)], ceilings={"tickets": 5, "resources": 1})
     assert [fault.kind for fault in check(inventory)] == [Kind.COUNTER]

@@ -95,7 +95,7 @@ def test_a_larger_pool_shows_what_it_starts_at_once_and_how_far_it_grows() -> No
     assert (grown.living, grown.taken, grown.max) == (1, 0, 9)
 
 
-def test_a_new_pool_serves_who_waited_in_vain() -> None:
+def test_a_new_pool_serves_tickets_that_waited_in_vain() -> None:
     found = look([a_pool("p")], [a_pool("p"), a_pool("q", tags_on_demand={"x": 0})], a_ticket(1, "x"))
     assert [(pool.name, pool.change, pool.then.starts) for pool in found.pools] == [
         ("p", Change.SAME, 0),
@@ -142,7 +142,7 @@ def test_what_was_left_of_a_pool_before_is_not_the_files_doing() -> None:
     assert not found.stranded
 
 
-def test_tags_that_no_pool_gives_any_more_strand_who_waits_and_who_has_one() -> None:
+def test_removed_tags_strand_waiting_and_served_tickets() -> None:
     before, after = [a_pool(tags={"a": 0, "b": 0}, max=1, max_prealloc=1)], [a_pool(tags={"a": 0}, max=1)]
     waits, has = a_ticket(8, "b"), an_assigned_ticket(7, 1).replace(tags=("b",))
     found = look(before, after, a_resource(1, before[0]), has, waits, a_ticket(9, "z"))

@@ -127,7 +127,7 @@ def test_many_are_deleted_in_requests_that_are_not_too_large(maint: Client, serv
         (["resource-release", "7"], "/resources/7/release", {"reason": [""]}),
     ],
 )
-def test_verbs_say_who_asks_and_print_what_follows(
+def test_verbs_send_the_operators_name_and_print_the_effect(
     maint: Client, server: ScriptedServer, arguments: list[str], path: str, form: dict[str, list[str]]
 ) -> None:
     server.script(reply(202, b"pool a: so be it\n"))

@@ -81,7 +81,7 @@ def printed(farm: Farm, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def test_a_stream_tells_what_happens_as_it_happens(farm: Farm, follow: Callable[..., Stream]) -> None:
+def test_a_stream_shows_events_as_they_happen(farm: Farm, follow: Callable[..., Stream]) -> None:
     """Given a stream, when a ticket is taken, served and closed, then each is told, and all can be asked for later."""
     farm.set_pools(ECHO)
     farm.start()
@@ -136,7 +136,7 @@ def test_a_stopping_web_ends_its_streams(farm: Farm, follow: Callable[..., Strea
 
 
 @pytest.mark.thorough
-def test_however_often_the_scheduler_is_killed_each_transition_is_told_once(farm: Farm) -> None:
+def test_each_transition_is_logged_once_however_often_the_scheduler_is_killed(farm: Farm) -> None:
     """Given tickets that come and go, when the scheduler is killed again and again, then no event is lost or double."""
     farm.set_pools(ECHO)
     farm.start()
@@ -158,7 +158,7 @@ def test_however_often_the_scheduler_is_killed_each_transition_is_told_once(farm
 
 
 @pytest.mark.thorough
-def test_who_had_this_machine_is_one_command(farm: Farm) -> None:
+def test_one_command_shows_which_tickets_had_a_machine(farm: Farm) -> None:
     """Given a machine that one ticket after another had, when asked for a time, then the ticket is told."""
     farm.set_pools(ECHO)
     farm.start()

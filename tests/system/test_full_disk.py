@@ -96,7 +96,7 @@ def times_told(farm: Farm, by: str) -> int:
     return sum("No space left" in line and f" ERROR {by}" in line for line in lines)
 
 
-def test_a_full_disk_is_told_with_503_and_in_the_log_and_nothing_is_lost(farm: FarmOnSmallDisk) -> None:
+def test_a_full_disk_is_reported_with_503_and_in_the_log_and_nothing_is_lost(farm: FarmOnSmallDisk) -> None:
     farm.set_pools(POOLS.format(folder=farm.folder))
     farm.start()
     taken = farm.take("A")
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_with_503_and_in_the_log_and_nothing_is_lost(farm: F
     assert "Traceback" not in told
 
 
-def test_a_read_only_disk_is_told_with_503_and_in_the_log_and_can_still_be_read(farm: FarmOnSmallDisk) -> None:
+def test_a_read_only_disk_is_reported_with_503_and_in_the_log_and_can_still_be_read(farm: FarmOnSmallDisk) -> None:
     farm.set_pools("p: {max: 0, cmd_new: 'true', cmd_delete: 'true', tags: [A]}")
     farm.start_web()
     ticket = farm.take("A")

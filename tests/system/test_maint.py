@@ -289,7 +289,7 @@ nasty:
     assert not list(tmp_path.glob("fooled"))
 
 
-def test_server_yaml_tells_where_the_farm_is(farm: Farm) -> None:
+def test_server_yaml_shows_where_the_server_is(farm: Farm) -> None:
     farm.set_server(f"port: {farm.port} # as in PORT\n")
     farm.set_pools(ECHO)
     farm.start()

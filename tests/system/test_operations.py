@@ -75,7 +75,7 @@ def test_a_living_server_is_backed_up_restored_and_moved(farm: Farm, tmp_path: P
     assert farm.status(f"/tickets/{later}") == 404
 
 
-def test_a_change_of_pools_is_looked_at_and_does_what_was_told(farm: Farm, tmp_path: Path) -> None:
+def test_a_change_of_pools_does_what_its_preview_showed(farm: Farm, tmp_path: Path) -> None:
     """Given the farm of the document, when the file is put in place, then its pool ends with as many as it says."""
     farm.set_pools(POOLS)
     farm.start()

@@ -20,7 +20,7 @@ other:
 """
 
 
-def test_what_is_told_is_what_comes_of_it(farm: Farm, tmp_path: Path) -> None:
+def test_the_preview_shows_what_the_change_does(farm: Farm, tmp_path: Path) -> None:
     """Given a farm at rest, when a file is looked at and then put in place, then what was told comes true."""
     farm.set_pools(ECHO)
     farm.start()
@@ -48,7 +48,7 @@ def test_what_is_told_is_what_comes_of_it(farm: Farm, tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_what_is_told_to_be_stranded_is(farm: Farm, tmp_path: Path) -> None:
+def test_tickets_that_the_preview_calls_stranded_are_stranded(farm: Farm, tmp_path: Path) -> None:
     """Given a pool that leaves the file, when what was told is done, then its free resources stay, and are stranded."""
     farm.set_pools(ECHO)
     farm.start()

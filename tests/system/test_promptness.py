@@ -46,7 +46,7 @@ def test_livechecks_retries_of_deletes_and_pauses_are_due_when_they_are(lazy: Fa
 
 
 @pytest.mark.thorough
-def test_a_resource_that_nobody_reuses_goes_when_its_time_is_over(lazy: Farm) -> None:
+def test_a_resource_that_is_not_reused_in_time_is_deleted(lazy: Farm) -> None:
     lazy.set_pools("p: {max: 1, cmd_new: 'true', cmd_delete: 'true', reuse_opportunity_time: 1, tags: [A]}")
     lazy.start()
     ticket = lazy.take("A", sandbox="mine")

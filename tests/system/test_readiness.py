@@ -65,7 +65,7 @@ def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) 
 
 
 @pytest.mark.thorough
-def test_a_state_folder_that_cannot_be_written_is_told(farm: Farm) -> None:
+def test_a_state_folder_that_cannot_be_written_is_reported(farm: Farm) -> None:
     farm.set_pools(POOL)
     farm.start()
     becomes(farm, "ready")

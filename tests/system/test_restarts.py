@@ -36,7 +36,7 @@ def test_a_start_goes_on_while_the_scheduler_is_dead(farm: Farm) -> None:
 
 
 @pytest.mark.thorough
-def test_a_start_that_ends_while_nobody_looks_is_found(farm: Farm) -> None:
+def test_a_start_that_ends_while_no_scheduler_runs_is_found(farm: Farm) -> None:
     farm.set_pools(SLOW.format(folder=farm.folder))
     farm.start()
     ticket = farm.take("A")
@@ -148,7 +148,7 @@ def test_a_changed_configuration_is_taken_without_a_restart(farm: Farm) -> None:
     assert farm.wait(farm.take("B")) == b"new\n"
 
 
-def test_a_broken_configuration_keeps_the_last_good_one_and_is_told(farm: Farm) -> None:
+def test_a_broken_configuration_is_reported_and_keeps_the_last_good_one(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
     farm.set_pools(ECHO + "\nnew: {max: ten, cmd_new: echo new, cmd_delete: 'true'}")
@@ -163,7 +163,7 @@ def test_a_broken_configuration_keeps_the_last_good_one_and_is_told(farm: Farm) 
 
 
 @pytest.mark.thorough
-def test_with_no_good_configuration_ever_nothing_starts_and_the_reason_is_told(farm: Farm) -> None:
+def test_without_any_good_configuration_nothing_starts_and_the_reason_is_reported(farm: Farm) -> None:
     farm.set_pools("echo: [")
     farm.start()
     assert "pools.yaml" in until(lambda: farm.get("/healthz")["faults"], what="the report")[0]

@@ -70,7 +70,7 @@ def quarantine(farm: Farm) -> list[str]:
 
 
 @pytest.mark.parametrize("rot", [empty, flip_value])
-def test_what_goes_bad_in_place_is_written_again_at_once_and_told(served: Farm, rot: Rot) -> None:
+def test_a_document_that_becomes_corrupt_is_reported_and_written_again_at_once(served: Farm, rot: Rot) -> None:
     """Given a running server, when a ticket, a resource and a pool are emptied, or a bit of each flips, then all three
     are as before.
     """
@@ -107,7 +107,7 @@ def test_what_is_removed_is_written_again_at_once(served: Farm) -> None:
 
 
 @pytest.mark.thorough
-def test_the_quarantine_is_told_after_a_restart_until_its_files_are_removed(served: Farm) -> None:
+def test_the_quarantine_is_reported_after_a_restart_until_its_files_are_removed(served: Farm) -> None:
     """Given a resource of which nothing is left at a start, when restarted twice, then it is told until removed."""
     spare = next(found["id"] for found in served.up() if found["id"] != served.ticket(1)["resource"])
     served.kill("scheduler")
@@ -179,7 +179,7 @@ def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("running", [True, False])
-def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(
+def test_a_folder_in_the_place_of_the_leaders_lock_does_not_block_a_leader(
     served: Farm, tmp_path: Path, running: bool
 ) -> None:
     """Given a folder in the place of the leader's lock, while it leads or before it starts, then it is moved aside."""
@@ -197,7 +197,7 @@ def test_a_folder_in_the_place_of_the_leaders_lock_keeps_nobody_from_leading(
 
 
 @pytest.mark.thorough
-def test_a_damaged_counter_is_told_and_no_number_comes_again(served: Farm) -> None:
+def test_a_corrupt_counter_is_reported_and_no_number_is_used_twice(served: Farm) -> None:
     """Given a running server, when a counter is damaged, then takes go on above it, and one that is none is told."""
     before = served.take("Z")
     counter = served.state / "ids/tickets.next"

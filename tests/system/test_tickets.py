@@ -190,7 +190,7 @@ def test_reuse_ends_after_its_count(running: Farm) -> None:
     assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_reuse_ends_when_nobody_of_the_sandbox_came_in_time(running: Farm) -> None:
+def test_reuse_ends_without_a_ticket_of_the_sandbox_in_time(running: Farm) -> None:
     running.set_pools(ECHO.replace("max: 4", "max: 1\n  reuse_opportunity_time: 1"))
     ticket = running.take("A", sandbox="mine")
     running.wait(ticket)
@@ -236,7 +236,7 @@ def test_many_clients_at_once_never_share_a_resource(running: Farm) -> None:
 
 
 @pytest.mark.parametrize("path", ["/tickets/0", "/tickets/-1", "/tickets/x", "/tickets/99999999999999999999"])
-def test_bad_ids_are_told(running: Farm, path: str) -> None:
+def test_bad_ids_are_refused(running: Farm, path: str) -> None:
     running.set_pools(ECHO)
     reply = json.loads(running.curl("-H", "Accept: application/json", path, check=False))
     assert 400 <= reply["error"]["status"] < 500

@@ -11,7 +11,7 @@ TEXT = (PROJECT / "docs" / "waiting.md").read_text()
 POOLS = "vms: {max: 1, max_prealloc: 1, cmd_new: echo 10.0.0.$RESALLOC_ID, cmd_delete: 'true', tags: [x86_64]}"
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_shown() -> None:
     told = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
     assert sorted(name for cell in told for name in re.findall("`(.+?)`", cell)) == sorted(Reason)
 

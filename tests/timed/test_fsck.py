@@ -102,8 +102,8 @@ def test_it_repairs_nothing_while_a_scheduler_leads(world: World, capsys: pytest
     lease.release()
 
 
-def test_beside_a_server_only_what_stays_wrong_is_told() -> None:
-    """Given faults that come and go, when looked at several times, then only those that stay are told."""
+def test_beside_a_server_only_lasting_faults_are_reported() -> None:
+    """Given faults that come and go, when examined several times, then only those that stay are reported."""
 
     def fault(file: str) -> Fault:
         return Fault(Kind.DAMAGED, file, "bad", "None.")
@@ -283,8 +283,8 @@ def test_a_double_grant_is_undone(world: World, capsys: pytest.CaptureFixture[st
     assert [world.store.tickets.read(number).state for number in (2, 3)] == ["OPEN", "FAILED"]
 
 
-def test_a_ticket_that_stands_twice_is_the_settled_one(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given a settled ticket that also stands among the open ones, when repaired, then that goes to quarantine."""
+def test_of_a_ticket_in_two_folders_the_settled_one_is_kept(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a settled ticket that is also among the open ones, when repaired, then the open copy is quarantined."""
     world.store.commit(Batch([Put(Ticket(id=1))]))
     assert "(duplicate)" in fsck(world, capsys)[1]
     assert fsck(world, capsys, "--repair")[0] == 0
@@ -331,7 +331,7 @@ def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.Cap
     assert os.listdir(world.store.root / "tmp") == []
 
 
-def test_a_lost_resource_occupies_what_its_document_still_tells(world: World) -> None:
+def test_a_lost_resource_occupies_the_numbers_that_its_document_still_shows(world: World) -> None:
     """Given a damaged resource at the start, when others start, then its number, counter and place are not given."""
     known = world.leader.mirror.snapshot.resources[2]
     path = world.store.resources.path(2)
@@ -394,7 +394,7 @@ def test_an_ended_resource_is_put_back_whole(world: World) -> None:
     assert world.store.resources.read(1) == known
 
 
-def test_what_cannot_be_read_in_quarantine_keeps_nobody_from_being_repaired(
+def test_an_unreadable_file_in_quarantine_blocks_no_repair(
     world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given two lost tickets, one of which the disk refuses to read, when repaired, then the other is put back."""

@@ -20,7 +20,7 @@ def samples(world: World, pool: str) -> list[Sample]:
     return list(world.store.samples.read(pool))
 
 
-def test_a_sample_tells_how_the_pool_does_and_what_happened_since(tmp_path: Path) -> None:
+def test_a_sample_shows_the_pool_and_what_happened_since(tmp_path: Path) -> None:
     world = World(tmp_path, POOLS)
     ticket = world.store.tickets.create(lambda number: Ticket(id=number, tags=("x",), created_at=world.clock() - 30)).id
     world.until(lambda: world.store.tickets.read(ticket).resource and len(world.resources()) == 2, "grant and spare")

@@ -263,7 +263,7 @@ def test_on_demand_tickets_go_to_the_next_capable_pool_while_the_best_one_pauses
     assert world.store.tickets.read(third).pool == "best"
 
 
-def test_statistics_follow_the_starts_and_are_told_to_monitoring(tmp_path: Path) -> None:
+def test_statistics_follow_the_starts_and_are_shown_to_monitoring(tmp_path: Path) -> None:
     world = World(tmp_path, one("test -e ../mended"))
     monitoring = create_app(world.settings, world.store).test_client()
     names = ("startup_success_rate", "startup_time_avg", "last_successful_start", "last_attempt_to_start")
