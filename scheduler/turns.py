@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable
 
 from functions.timed.agents import Groups, agents
-from functions.timed.archive import Archivist
+from functions.timed.archive import Archiver
 from functions.timed.cleanup import CleanupMemory, cleanup, handle_list_results, start_lists
-from functions.timed.events import Chronicle, write_events
+from functions.timed.events import WrittenEvents, write_events
 from functions.timed.leader import Changes, Leader
 from functions.timed.livecheck import Checks, livecheck
 from functions.timed.outcomes import start_missing_runs
@@ -56,11 +56,11 @@ class Turns:
 
         Otherwise the first pass records them as lost; after that pass it is true.
         """
-        self._archivist = Archivist(monotonic)
+        self._archiver = Archiver(monotonic)
         self._checks = Checks()
         self._cleanup_memory = CleanupMemory()
         self._groups = Groups()
-        self._chronicle = Chronicle()
+        self._written_events = WrittenEvents()
         self._lists_due: float | None = None
         self._samples_due = True
         self._probe_pace = Pace(PROBE_PERIOD, monotonic)
@@ -92,7 +92,7 @@ class Turns:
         began = self._monotonic()
         reconcile_due = reconcile(leader, self.take_in_tickets)
         leader.measures.passed(leader.clock(), self._monotonic() - began)
-        archive_pause = self._archivist.archive(leader)
+        archive_pause = self._archiver.archive(leader)
         self._missing_runs_never_started = True
         checks_due = self._check(reloaded)
         handle_list_results(leader, self._cleanup_memory)
@@ -185,11 +185,11 @@ class Turns:
             if wait and not journal.crowded:
                 return wait
             self._events_pace.done()
-        return write_events(self._leader, self._chronicle)
+        return write_events(self._leader, self._written_events)
 
     def write_events(self) -> None:
         """Write and sync all events of the journal. Raises StoreFrozen."""
-        write_events(self._leader, self._chronicle, sync=True)
+        write_events(self._leader, self._written_events, sync=True)
 
     def write_all(self) -> None:
         """Write what was left for later: the process ends. Raises StateError."""

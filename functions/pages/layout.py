@@ -102,9 +102,9 @@ def render(template: str, **facts: Any) -> str:
     return _TEMPLATES.get_template(template).render(facts)
 
 
-def error_page(refusal: ReplyError, asked: str) -> str:
+def error_page(error: ReplyError, asked: str) -> str:
     """The page for an error; `asked` is the request, like `GET /tickets/42`."""
-    return render("error.html", answer=refusal, asked=asked)
+    return render("error.html", answer=error, asked=asked)
 
 
 def page_reply(

@@ -20,7 +20,7 @@ REFUSED_PAUSE = 10.0
 """The same while a document cannot be moved."""
 
 
-class Archivist:
+class Archiver:
     """Decides when to archive. `monotonic` gives seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:

@@ -1,8 +1,8 @@
 """Events: copies the transitions in the histories of documents to the event files, behind the grants.
 
-Each event is written once. The chronicle knows the number of the last written event of each living document, but not
-after a start, nor of documents that an operator puts back (`_strangers`). Of these:
-- events of a document that begins after `Chronicle.since` (the first writing of this process) are all unwritten;
+Each event is written once. `WrittenEvents` has the number of the last written event of each living document, but not
+after a start, nor of documents that an operator puts back (`_documents_without_number`). Of these:
+- events of a document that begins after `WrittenEvents.since` (the first writing of this process) are all unwritten;
 - events from before the horizon (the last line in the files minus MARGIN) are all written, since lines follow their
   transitions within one turn;
 - for events in between, the files are searched backwards.
@@ -29,7 +29,7 @@ MARGIN = 600.0
 """Seconds before the last line within which lines may be missing: far more than from a transition to its line."""
 LONGEST_LOOK = 86400.0
 """Age (seconds) up to which finished documents are read at a start when there are no lines at all ..."""
-MOST_LOOKED_AT = 10_000
+MOST_EXAMINED = 10_000
 """... and how many of them at most, those with the highest ids: it blocks everything else."""
 _LAST_LINES = 1000
 _ENDED_KEPT = 1000
@@ -38,7 +38,7 @@ _LOOKED_THROUGH = 64
 """How many pieces of the files (of 256 KiB) are read at least before a document counts as one without lines."""
 
 
-class Chronicle:
+class WrittenEvents:
     """Which events were written so far."""
 
     def __init__(self) -> None:
@@ -71,36 +71,36 @@ class Chronicle:
         }
 
 
-def write_events(leader: Leader, chronicle: Chronicle, sync: bool = False) -> float:
+def write_events(leader: Leader, written_events: WrittenEvents, sync: bool = False) -> float:
     """Write new events, and sync them when that is due; returns in how many seconds to call again.
 
     A failure to write is logged and retried. Raises StoreFrozen.
     """
     try:
-        _write(leader, chronicle)
-        wait = chronicle.synced_at + SYNC_PERIOD - time.monotonic()
-        if chronicle.unsynced and (sync or wait <= 0):
+        _write(leader, written_events)
+        wait = written_events.synced_at + SYNC_PERIOD - time.monotonic()
+        if written_events.unsynced and (sync or wait <= 0):
             leader.store.events.sync()
-            chronicle.synced_at, chronicle.unsynced = time.monotonic(), False
+            written_events.synced_at, written_events.unsynced = time.monotonic(), False
     except StoreUnavailable as error:
-        if str(error) != chronicle.refused:
+        if str(error) != written_events.refused:
             log.error("events cannot be written: %s; trying again", error)
-        chronicle.refused = str(error)
+        written_events.refused = str(error)
         return SYNC_PERIOD
-    chronicle.refused = ""
-    return wait if chronicle.unsynced else math.inf
+    written_events.refused = ""
+    return wait if written_events.unsynced else math.inf
 
 
-def _write(leader: Leader, chronicle: Chronicle) -> None:
+def _write(leader: Leader, written_events: WrittenEvents) -> None:
     now = leader.clock()
-    if not chronicle.begun:
+    if not written_events.begun:
         _begin(leader, now)
-        chronicle.begun = True
+        written_events.begun = True
     if not leader.journal.documents and not leader.journal.events:
-        chronicle.since = min(chronicle.since, now)
+        written_events.since = min(written_events.since, now)
         return
-    written = chronicle.written
-    written.update(last_written(leader.store.events, _strangers(leader, chronicle), now))
+    written = written_events.written
+    written.update(last_written(leader.store.events, _documents_without_number(leader, written_events), now))
     lines = [(event.at, event) for event in leader.journal.events]
     numbers: dict[Key, int] = {}
     for key, document in leader.journal.documents.items():
@@ -112,10 +112,10 @@ def _write(leader: Leader, chronicle: Chronicle) -> None:
     if lines:
         lines.sort(key=lambda line: line[0])
         leader.store.events.append([event for _, event in lines], now)
-        chronicle.unsynced = True
+        written_events.unsynced = True
     written.update(numbers)
-    chronicle.forget(leader)
-    chronicle.since = min(chronicle.since, now)
+    written_events.forget(leader)
+    written_events.since = min(written_events.since, now)
     leader.journal.clear()
 
 
@@ -125,7 +125,7 @@ def _begin(leader: Leader, now: float) -> None:
     if repaired is not None:
         log.warning("%s: %s", leader.store.name, repaired)
     horizon = _horizon(leader.store.events, now)
-    most = MOST_LOOKED_AT if horizon == -math.inf else None
+    most = MOST_EXAMINED if horizon == -math.inf else None
     for collection in (leader.store.tickets, leader.store.resources):
         for document in islice(collection.finished_since(max(horizon, now - LONGEST_LOOK)), most):
             key = key_of(document)
@@ -133,13 +133,13 @@ def _begin(leader: Leader, now: float) -> None:
                 leader.journal.documents.setdefault(key, document)
 
 
-def _strangers(leader: Leader, chronicle: Chronicle) -> list[EventSource]:
+def _documents_without_number(leader: Leader, written_events: WrittenEvents) -> list[EventSource]:
     """Documents with unknown written events: all at the start, later those that an operator puts back."""
-    since = chronicle.since
+    since = written_events.since
     return [
         document
         for key, document in leader.journal.documents.items()
-        if key not in chronicle.written and began_at(document, since) < since
+        if key not in written_events.written and began_at(document, since) < since
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import takewhile
 
 from functions.logfields import Fields, of_pool, of_resource, of_ticket
-from functions.policy.plan.apply import World, apply_step
+from functions.policy.plan.apply import AppliedSteps, apply_step
 from functions.policy.plan.plan import ROUNDS, Plan, plan
 from functions.policy.plan.steps import (
     Assign,
@@ -136,28 +136,28 @@ def _apply_to_resources(leader: Leader, steps: Sequence[Step]) -> None:
     snapshot = leader.mirror.snapshot
     starts = sum(isinstance(step, StartResource) for step in steps)
     numbers = leader.store.resources.reserve(starts) if starts else ()
-    world = _world(leader, numbers)
+    applied = _applied_steps(leader, numbers)
     started: set[int] = set()
     for step in steps:
         if isinstance(step, FailTicket | Assign) or (isinstance(step, StartDelete) and _is_in_use(leader, step)):
             continue
-        for document in apply_step(step, world):
+        for document in apply_step(step, applied):
             if isinstance(document, Ticket):
                 continue
-            world.put(document)
+            applied.put(document)
             if isinstance(step, StartResource) and isinstance(document, Resource):
                 leader.keep(document)
                 started.add(document.id)
-        _log_step(leader, step, world)
+        _log_step(leader, step, applied)
         if isinstance(step, Release):
             _note_taken_time(leader, snapshot.tickets[step.ticket])
-    if not world.resources and not world.records:
+    if not applied.resources and not applied.records:
         return
-    writes = [Put(resource) for resource in world.resources.values()]
-    writes += keep_records(leader, world.records.values())
-    runs_before = {number: snapshot.resources[number].run for number in world.resources}
+    writes = [Put(resource) for resource in applied.resources.values()]
+    writes += keep_records(leader, applied.records.values())
+    runs_before = {number: snapshot.resources[number].run for number in applied.resources}
     leader.store.commit(Batch(writes))
-    for number, resource in world.resources.items():
+    for number, resource in applied.resources.items():
         leader.keep(resource)
         run = resource.run
         if run is not None and (number in started or run != runs_before[number]):
@@ -165,8 +165,10 @@ def _apply_to_resources(leader: Leader, steps: Sequence[Step]) -> None:
             _start_hook(leader, resource, run)
 
 
-def _world(leader: Leader, new_ids: Iterable[int] = ()) -> World:
-    return World(leader.mirror.snapshot, leader.clock(), iter(new_ids), new_sandbox=lambda _: leader.random_name())
+def _applied_steps(leader: Leader, new_ids: Iterable[int] = ()) -> AppliedSteps:
+    return AppliedSteps(
+        leader.mirror.snapshot, leader.clock(), iter(new_ids), new_sandbox=lambda _: leader.random_name()
+    )
 
 
 def _is_in_use(leader: Leader, step: StartDelete) -> bool:
@@ -175,16 +177,16 @@ def _is_in_use(leader: Leader, step: StartDelete) -> bool:
     return holder is not None and holder.state is TicketState.OPEN
 
 
-def _log_step(leader: Leader, step: Step, world: World) -> None:
+def _log_step(leader: Leader, step: Step, applied: AppliedSteps) -> None:
     match step:
         case RequestDelete(resource=number, reason=reason):
-            _log_resource(leader, world.resource(number), "to be deleted: %s", reason)
+            _log_resource(leader, applied.resource(number), "to be deleted: %s", reason)
         case DeleteAfterRun(resource=number, reason=reason):
-            _log_resource(leader, world.resource(number), "to be deleted when its hook ends: %s", reason)
+            _log_resource(leader, applied.resource(number), "to be deleted when its hook ends: %s", reason)
         case HoldResource(resource=number):
-            _log_resource(leader, world.resource(number), "held")
+            _log_resource(leader, applied.resource(number), "held")
         case EndHold(resource=number):
-            _log_resource(leader, world.resource(number), "no longer held")
+            _log_resource(leader, applied.resource(number), "no longer held")
         case ChangePool(pool=name, intent=number):
             intent = leader.mirror.snapshot.intents[number]
             log.info("pool %s: %s by %s", name, intent.kind, reason_of(intent) or "an operator", extra=of_pool(name))
@@ -214,11 +216,11 @@ def _note_taken_time(leader: Leader, ticket: Ticket) -> None:
 
 def _apply_to_tickets(leader: Leader, steps: Sequence[FailTicket | Assign]) -> None:
     """Write the tickets that steps change. A ticket that its client changed meanwhile is read again instead."""
-    world = _world(leader)
+    applied = _applied_steps(leader)
     updates: dict[int, Update] = {}
     for step in steps:
         ticket = leader.mirror.snapshot.tickets[step.ticket]
-        for document in apply_step(step, world):
+        for document in apply_step(step, applied):
             if isinstance(document, Ticket):
                 updates[ticket.id] = Update(ticket, document)
         if isinstance(step, FailTicket):

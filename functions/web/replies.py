@@ -113,17 +113,19 @@ def reply_to_error(error: Exception) -> Response:
 
 
 def _error_reply(context: Context, error: Exception, reply_type: ReplyType, method_and_path: str) -> Response:
-    refusal = reply_error_of(error)
-    if isinstance(error, StateError | OSError) and refusal.status == 503:
+    reply_error = reply_error_of(error)
+    if isinstance(error, StateError | OSError) and reply_error.status == 503:
         log.error("%s: %s", method_and_path, error, extra=of_request(method_and_path))
-    elif refusal.status == 500:
+    elif reply_error.status == 500:
         log.error("%s failed", method_and_path, exc_info=error, extra=of_request(method_and_path))
     if reply_type is ReplyType.PAGE:
-        return html_reply(context.error_page(refusal, method_and_path), refusal.status, refusal.headers)
+        return html_reply(context.error_page(reply_error, method_and_path), reply_error.status, reply_error.headers)
     if reply_type is ReplyType.JSON:
-        fields = error_fields(refusal.code, refusal.sentence, refusal.field, refusal.status, refusal.facts)
-        return json_reply(fields, refusal.status, refusal.headers)
-    return text_reply(refusal.sentence + "\n", refusal.status, refusal.headers)
+        fields = error_fields(
+            reply_error.code, reply_error.sentence, reply_error.field, reply_error.status, reply_error.facts
+        )
+        return json_reply(fields, reply_error.status, reply_error.headers)
+    return text_reply(reply_error.sentence + "\n", reply_error.status, reply_error.headers)
 
 
 def error_fields(

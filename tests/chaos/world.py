@@ -178,7 +178,7 @@ class World:
         self.uptime += TURN_TAKES
         process.turns.request_probe()
         # Simulated time passes faster than the one in which they are synced.
-        process.turns._chronicle.synced_at = float("-inf")
+        process.turns._written_events.synced_at = float("-inf")
         try:
             pause = process.turns.turn(changes)
         except StoreFrozen:

@@ -9,7 +9,7 @@ from config.settings import load_settings
 from functions.app import create_app
 from functions.timed.archive import archive
 from functions.timed.cleanup import CleanupMemory, cleanup
-from functions.timed.events import Chronicle, write_events
+from functions.timed.events import WrittenEvents, write_events
 from functions.timed.leader import Leader
 from functions.timed.measures import Measures
 from functions.timed.metrics_view import show_metrics
@@ -40,14 +40,14 @@ def test_a_ticket_is_served_released_and_archived(tmp_path: Path) -> None:
     leader = Leader(store, settings, hooks, time.time, lambda: "box", Measures())
     leader.load()
     leader.reload_pools()
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
 
     def turn() -> None:
         leader.refresh({kind: keys for kind, keys in watch.wait().items() if kind != "runs"})
         hooks.probe()
         reconcile(leader)
         hooks.launch()
-        write_events(leader, chronicle, sync=True)
+        write_events(leader, written_events, sync=True)
 
     def as_json(path: str) -> Any:
         return client.get(path, headers={"Accept": "application/json"}).json

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from functions.timed.agents import Groups, agents
-from functions.timed.events import Chronicle, write_events
+from functions.timed.events import WrittenEvents, write_events
 from state.documents import Agent, AgentState, Ticket, TicketState
 from state.errors import NotFound
 from state.files.store import FileStore
@@ -38,7 +38,7 @@ class AgentWorld(World):
     def __init__(self, folder: Path, groups: str = GROUPS, pool: str = POOL) -> None:
         (folder / "wanted").write_text("0\n")
         self._groups_text = groups
-        self.chronicle = Chronicle()
+        self.written_events = WrittenEvents()
         super().__init__(folder, pool)
         self.set_groups(groups)
 
@@ -47,7 +47,7 @@ class AgentWorld(World):
 
     def restart(self) -> None:
         self.groups = Groups()
-        self.chronicle = Chronicle()
+        self.written_events = WrittenEvents()
         self.store = FileStore(self.store.root)
         super().restart()
 
@@ -65,7 +65,7 @@ class AgentWorld(World):
 
     def tell(self) -> None:
         """Write the events so far, and make them last."""
-        write_events(self.leader, self.chronicle, sync=True)
+        write_events(self.leader, self.written_events, sync=True)
 
     def want(self, count: object) -> None:
         staged = self.folder / "wanted.new"

@@ -11,7 +11,7 @@ import pytest
 from functions.integrity.invariants import Kind
 from functions.timed import leader
 from functions.timed.cleanup import cleanup
-from functions.timed.events import Chronicle, write_events
+from functions.timed.events import WrittenEvents, write_events
 from functions.timed.patrol import Patrol
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
@@ -40,7 +40,7 @@ def test_a_corrupt_living_document_is_written_again_as_it_was(
     """Given a server that runs, when a document rots, then the patrol writes the last good one again and tells it."""
     path = path_of(world, LIVING[kind])
     before, good = documents(world), path.read_bytes()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     DOCUMENT_ROTS[rot](path)
     # That agent has no history which events could tell.
     assert faults(world) or (kind, rot) == ("agent", "deleted")

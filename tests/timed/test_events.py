@@ -12,7 +12,7 @@ from functions.policy.transitions.resource import release_resource
 from functions.policy.transitions.ticket import close_ticket
 from functions.timed import events
 from functions.timed.cleanup import cleanup
-from functions.timed.events import MARGIN, Chronicle, write_events
+from functions.timed.events import MARGIN, WrittenEvents, write_events
 from state.documents import Event, PoolRecord, Resource, Ticket
 from state.files.store import FileStore
 from state.store import Batch, Put
@@ -36,7 +36,7 @@ def world(tmp_path: Path) -> World:
     """A farm whose first events are written."""
     world = World(tmp_path, POOLS)
     world.turn()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     return world
 
 
@@ -74,9 +74,9 @@ def told(world: World) -> list[tuple[str | None, str]]:
 
 def test_a_ticket_and_its_resource_have_an_event_for_each_transition(world: World) -> None:
     """Given a ticket's whole life, when written, then each transition of it, its resource and pool has its line."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     ticket = use_up(world)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     mine = [event for event in lines(world.store) if event.ticket == ticket]
     assert [event.event for event in mine] == ["taken", "assigned", "closed", "let go"]
     assert [event.actor for event in mine] == ["client", "leader", "client", "client"]
@@ -97,50 +97,50 @@ def test_a_ticket_and_its_resource_have_an_event_for_each_transition(world: Worl
 
 def test_what_is_written_is_not_written_again(world: World) -> None:
     """Given events, when asked again, after a reload, and by a new scheduler, then nothing is added."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     use_up(world)
     serve(world, world.take("A").id)
-    write_events(world.leader, chronicle, sync=True)
+    write_events(world.leader, written_events, sync=True)
     known = told(world)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     world.leader.load()
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert told(world) == known
 
 
 def test_nothing_is_due_at_rest(world: World) -> None:
     """Given everything written and synced, when asked, then there is no need to ask again."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     use_up(world)
-    assert write_events(world.leader, chronicle, sync=True) == float("inf")
+    assert write_events(world.leader, written_events, sync=True) == float("inf")
     assert world.leader.journal.documents == {}
 
 
 def test_ended_documents_are_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given tickets that are archived after their last line was written, when more is, then they are forgotten."""
     monkeypatch.setattr(events, "_ENDED_KEPT", 0)
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     gone = [world.take("Z").id for _ in range(20)]
     world.turn()
-    write_events(world.leader, chronicle)
-    assert set(chronicle.written) >= {("ticket", ticket) for ticket in gone}
+    write_events(world.leader, written_events)
+    assert set(written_events.written) >= {("ticket", ticket) for ticket in gone}
     world.leader.mirror.forget_tickets(gone)
     world.take("Z")
     world.leader.refresh({"tickets": {21}})
-    write_events(world.leader, chronicle)
-    assert {key for kind, key in chronicle.written if kind == "ticket"} == {21}
+    write_events(world.leader, written_events)
+    assert {key for kind, key in written_events.written if kind == "ticket"} == {21}
 
 
 def test_a_sync_is_due_soon_after_a_line(world: World) -> None:
     """Given a sync a moment ago, when more is written, then it says when that is to be synced."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     serve(world, world.take("A").id)
-    write_events(world.leader, chronicle, sync=True)
+    write_events(world.leader, written_events, sync=True)
     serve(world, world.take("A").id)
-    assert 0 < write_events(world.leader, chronicle) <= 1
-    assert write_events(world.leader, chronicle, sync=True) == float("inf")
+    assert 0 < write_events(world.leader, written_events) <= 1
+    assert write_events(world.leader, written_events, sync=True) == float("inf")
 
 
 def in_this_process(world: World) -> None:
@@ -164,7 +164,7 @@ def test_what_a_killed_scheduler_had_not_written_is_written_by_the_next(
     """Given documents of a life, and a kill -9 before any line, when the next one begins, then all is told once."""
     start(turns_without_lines, world).rest()
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert missing_and_double(world.store) == NOTHING
     assert ("ticket", "closed") in told(world)
     assert ("resource", "delete succeeded") in told(world)
@@ -184,7 +184,7 @@ def killed_in_the_write(tell: Callable[[Any], None], world: World, bytes_written
     use_up(world)
     world.take("B")
     world.turn()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
 
 
 @pytest.mark.parametrize("bytes_written", [0, 1, 200, 700, 1200, 100_000])
@@ -194,7 +194,7 @@ def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
     """Given a kill -9 when so much of the lines was written, when the next one begins, then all is told once."""
     start(killed_in_the_write, world, bytes_written).rest()
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -203,7 +203,7 @@ def test_tickets_created_without_a_scheduler_have_events(world: World) -> None:
     world.ahead = -5 * 3600
     world.restart()
     use_up(world)
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     world.ahead = 0
     early, late = world.take("B").id, world.take("B").id
     for ticket, hours in ((early, 4), (late, 2)):
@@ -212,7 +212,7 @@ def test_tickets_created_without_a_scheduler_have_events(world: World) -> None:
     world.store.tickets.update(early, lambda found: close_ticket(found, world.clock() - 3 * 3600))
     world.restart()
     world.turn()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert [(event.ticket, event.event) for event in lines(world.store) if event.ticket in (early, late)] == [
         (early, "taken"),
         (early, "closed"),
@@ -223,17 +223,17 @@ def test_tickets_created_without_a_scheduler_have_events(world: World) -> None:
 
 def test_lines_lost_in_a_power_cut_are_written_again(world: World) -> None:
     """Given the last lines lost, when the next scheduler begins, then they are there again, and no other twice."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     use_up(world)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     path = world.store.events.path(world.store.events.end().day)
     size = path.stat().st_size
     use_up(world)
     serve(world, world.take("A").id)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     os.truncate(path, size + 300)
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -244,7 +244,7 @@ def test_an_emptied_event_folder_is_filled_from_the_living_documents(world: Worl
     for day in world.store.events.days():
         world.store.events.path(day).unlink()
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -254,13 +254,13 @@ def test_without_events_a_start_reads_a_bounded_number_of_finished_documents(
     """Given no line at all and more that is finished than anybody should wait for, when a scheduler begins, then the
     last ones are told.
     """
-    monkeypatch.setattr(events, "MOST_LOOKED_AT", 2)
+    monkeypatch.setattr(events, "MOST_EXAMINED", 2)
     finished = [use_up(world) for _ in range(4)]
     world.until(lambda: not set(finished) & {*world.store.tickets.living()}, "their archive")
     for day in world.store.events.days():
         world.store.events.path(day).unlink()
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert {event.ticket for event in lines(world.store) if event.kind == "ticket"} & {*finished} == {*finished[2:]}
 
 
@@ -269,7 +269,7 @@ def test_old_events_are_not_searched_for(world: World) -> None:
     number = world.store.tickets.create(lambda number: Ticket(id=number, tags=("B",), created_at=1000.0)).id
     assert world.clock() - MARGIN > 1000.0
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert [event for event in lines(world.store) if event.ticket == number] == []
 
 
@@ -277,18 +277,18 @@ def test_an_unwritable_event_file_blocks_nothing_and_is_written_later(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Given a folder in the place of the file, when turns go on, then it is told once; later all lines come."""
-    chronicle = Chronicle()
-    write_events(world.leader, chronicle)
+    written_events = WrittenEvents()
+    write_events(world.leader, written_events)
     path = world.store.events.path(world.store.events.end().day)
     kept = path.rename(path.with_suffix(".kept"))
     path.mkdir()
     serve(world, world.take("A").id)
-    write_events(world.leader, chronicle)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
+    write_events(world.leader, written_events)
     assert caplog.text.count("events cannot be written") == 1
     path.rmdir()
     kept.rename(path)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     assert missing_and_double(world.store) == NOTHING
 
 
@@ -296,41 +296,41 @@ def test_the_events_of_a_ticket_that_an_operator_puts_back_are_not_repeated(worl
     """Given a ticket in quarantine since before the start, when it is put back, then it has its lines already."""
     ticket = world.take("B").id
     world.turn()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     path = world.store.tickets.path(ticket)
     whole = path.read_bytes()
     path.write_bytes(whole[:30])
     world.restart()
-    chronicle = Chronicle()
-    write_events(world.leader, chronicle)
+    written_events = WrittenEvents()
+    write_events(world.leader, written_events)
     path.write_bytes(whole)
     world.turn()
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     assert missing_and_double(world.store) == NOTHING
 
 
 def test_many_transitions_between_two_writes_keep_their_order(world: World) -> None:
     """Given a resource that changes often and a clock that is set back, then its lines come in their order."""
-    chronicle = Chronicle()
-    write_events(world.leader, chronicle)
+    written_events = WrittenEvents()
+    write_events(world.leader, written_events)
     resource = Resource(id=500, name="vm_500", pool="vm", state="UP")  # type: ignore[arg-type]
     for ticket in range(10):
         closed = Ticket(id=ticket, assigned_at=1.0)
         resource = release_resource(resource, closed, False, world.clock() - ticket * 10)
     world.store.commit(Batch([Put(resource)]))
     world.leader.keep(resource)
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     assert [event.n for event in lines(world.store) if event.resource == 500] == list(range(1, 11))
 
 
 def test_pools_and_the_configuration_have_events(world: World) -> None:
     """Given a pool that changes, a broken file, and a good one without the pool, then each is told with why."""
-    chronicle = Chronicle()
-    write_events(world.leader, chronicle)
+    written_events = WrittenEvents()
+    write_events(world.leader, written_events)
     for pools in (POOLS.replace("max: 2", "max: 3"), "vm: {max: ten}", "{}"):
         world.set_pools(pools)
         world.turn()
-        write_events(world.leader, chronicle)
+        write_events(world.leader, written_events)
     about = [event for event in lines(world.store) if event.kind in ("pool", "config")]
     assert [(event.kind, event.event) for event in about] == [
         ("pool", "configured"),
@@ -356,22 +356,22 @@ def test_the_history_of_a_pool_is_in_its_record_and_in_the_events(world: World) 
     """Given a record that was read from an older version, then it has nothing to tell."""
     world.store.commit(Batch([Put(PoolRecord(name="old", configured=False))]))
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert [event.pool for event in lines(world.store) if event.pool == "old"] == []
 
 
 def test_a_move_to_quarantine_has_one_event(world: World) -> None:
     """Given a damaged document, when it is moved aside, and looked at by later leaders, then that is told once."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     ticket = world.take("B").id
     world.turn()
     path = world.store.tickets.path(ticket)
     path.write_bytes(b"{")
     world.leader.refresh({"tickets": {int(path.stem)}})
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     for _ in range(2):
         world.restart()
-        write_events(world.leader, Chronicle())
+        write_events(world.leader, WrittenEvents())
     about = [event for event in lines(world.store) if event.kind == "document"]
     assert [(event.event, event.ticket, event.actor) for event in about] == [
         ("moved to quarantine", ticket, "leader"),
@@ -390,7 +390,7 @@ def test_files_in_quarantine_at_the_start_of_a_leader_have_events(world: World) 
     world.store.resources.path(77).write_bytes(b"nothing")
     world.store.resources.quarantine(77)
     world.restart()
-    write_events(world.leader, Chronicle())
+    write_events(world.leader, WrittenEvents())
     assert [(event.resource, event.event) for event in lines(world.store) if event.kind == "document"] == [
         (77, "moved to quarantine")
     ]
@@ -398,13 +398,13 @@ def test_files_in_quarantine_at_the_start_of_a_leader_have_events(world: World) 
 
 def test_a_document_that_another_program_changed_has_an_event_with_the_reason(world: World) -> None:
     """Given a pool's record that somebody wrote over, without its sum, then that file's move aside is told, and why."""
-    chronicle = Chronicle()
+    written_events = WrittenEvents()
     world.turn()
     path = world.store.pools.path("vm")
     _, _, rest = path.read_bytes().partition(b",")
     path.write_bytes(b"{" + rest.replace(b'"max":2', b'"max":9'))
     world.leader.refresh({"pools": {path.stem}})
-    write_events(world.leader, chronicle)
+    write_events(world.leader, written_events)
     assert [(event.pool, event.event, event.reason) for event in lines(world.store) if event.kind == "document"] == [
         ("vm", "moved to quarantine", "somebody else changed it"),
         ("vm", "last good one written again", None),

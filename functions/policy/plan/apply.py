@@ -36,12 +36,12 @@ Changed = Ticket | Resource | PoolRecord
 """What a step can change."""
 
 
-class World:
-    """What steps are applied to: a snapshot, and over it the documents as the earlier steps of the plan leave them.
+class AppliedSteps:
+    """The documents after the steps of a plan that were applied so far: a snapshot, and over it the changed documents.
 
     `now` is in Unix seconds. `new_ids` are the ids of resources that start, `new_sandbox` names the sandbox of a ticket
     (by its id) that has none. A resource that starts must be put into the snapshot at once, so that the next one gets
-    other numbers; everything else may be put there, or into this world.
+    other numbers; everything else may be put there, or here, with `put`.
     """
 
     def __init__(
@@ -77,57 +77,57 @@ class World:
         return holder if holder is not None and holder.holds(resource) else None
 
 
-def apply_step(step: Step, world: World) -> tuple[Changed, ...]:
-    """The documents that the step changes, as they are after it; the world stays as it is.
+def apply_step(step: Step, applied: AppliedSteps) -> tuple[Changed, ...]:
+    """The documents that the step changes, as they are after it; `applied` stays as it is.
 
     Settle and DropIntent change no document: the caller removes the ticket or the intent that they name.
     """
-    now = world.now
+    now = applied.now
     match step:
         case Assign():
-            ticket, resource = world.snapshot.tickets[step.ticket], world.resource(step.resource)
-            sandbox = world.new_sandbox(ticket.id) if ticket.sandbox is None else ticket.sandbox
+            ticket, resource = applied.snapshot.tickets[step.ticket], applied.resource(step.resource)
+            sandbox = applied.new_sandbox(ticket.id) if ticket.sandbox is None else ticket.sandbox
             return (assign_ticket(ticket, resource, sandbox, now),)
         case FailTicket():
-            return (fail_ticket(world.snapshot.tickets[step.ticket], step.reason, now),)
+            return (fail_ticket(applied.snapshot.tickets[step.ticket], step.reason, now),)
         case Release():
-            return _release(step, world)
+            return _release(step, applied)
         case RequestDelete():
-            resource = world.resource(step.resource)
-            return (request_delete(resource, step.reason, now, step.actor, world.holder(resource)),)
+            resource = applied.resource(step.resource)
+            return (request_delete(resource, step.reason, now, step.actor, applied.holder(resource)),)
         case DeleteAfterRun():
-            return (delete_after_run(world.resource(step.resource), step.reason, now, step.actor),)
+            return (delete_after_run(applied.resource(step.resource), step.reason, now, step.actor),)
         case HoldResource():
-            return (hold_resource(world.resource(step.resource), world.snapshot.intents[step.intent], now),)
+            return (hold_resource(applied.resource(step.resource), applied.snapshot.intents[step.intent], now),)
         case EndHold():
-            return (end_hold(world.resource(step.resource), step.reason, now, step.actor),)
+            return (end_hold(applied.resource(step.resource), step.reason, now, step.actor),)
         case StartDelete():
-            return (begin_delete(world.resource(step.resource), now),)
+            return (begin_delete(applied.resource(step.resource), now),)
         case StartResource():
-            return _start(step.pool, world)
+            return _start(step.pool, applied)
         case ChangePool():
-            record = world.record(step.pool)
-            return () if record is None else (change_mode(record, world.snapshot.intents[step.intent], now),)
+            record = applied.record(step.pool)
+            return () if record is None else (change_mode(record, applied.snapshot.intents[step.intent], now),)
         case NoteDrained():
-            record = world.record(step.pool)
+            record = applied.record(step.pool)
             return () if record is None else (note_drained(record, now),)
         case Settle() | DropIntent():
             return ()
 
 
-def _release(step: Release, world: World) -> tuple[Changed, ...]:
-    ticket = world.snapshot.tickets[step.ticket]
-    resource = release_resource(world.resource(step.resource), ticket, step.hook, world.now)
-    record = world.record(resource.pool)
+def _release(step: Release, applied: AppliedSteps) -> tuple[Changed, ...]:
+    ticket = applied.snapshot.tickets[step.ticket]
+    resource = release_resource(applied.resource(step.resource), ticket, step.hook, applied.now)
+    record = applied.record(resource.pool)
     if ticket.bad is None or record is None:
         return (resource,)
     return resource, record.replace(bad_resources=record.bad_resources + 1)
 
 
-def _start(pool_name: str, world: World) -> tuple[Resource, PoolRecord]:
-    snapshot, now = world.snapshot, world.now
+def _start(pool_name: str, applied: AppliedSteps) -> tuple[Resource, PoolRecord]:
+    snapshot, now = applied.snapshot, applied.now
     pool = snapshot.pools[pool_name]
     counters = {name: snapshot.free_counter(name) for name in pool.named_counters}
-    resource = new_resource(next(world.new_ids), pool, snapshot.free_number(pool_name), counters, now)
-    record = world.record(pool_name) or record_in_file(None, pool, 0, now)
+    resource = new_resource(next(applied.new_ids), pool, snapshot.free_number(pool_name), counters, now)
+    record = applied.record(pool_name) or record_in_file(None, pool, 0, now)
     return resource, record.replace(last_start=now)

@@ -2,7 +2,7 @@
 
 from itertools import count
 
-from functions.policy.plan.apply import World, apply_step
+from functions.policy.plan.apply import AppliedSteps, apply_step
 from functions.policy.plan.plan import ROUNDS, Plan, plan
 from functions.policy.plan.steps import DropIntent, Settle, Step
 from functions.policy.snapshot.snapshot import Snapshot
@@ -13,7 +13,7 @@ from state.documents import HookKind, PoolRecord, Resource, Ticket
 
 MOST_PLANS = 4000
 """Plans that are followed at most; fewer where there are many pools."""
-MOST_LOOKED_AT = 200_000
+MOST_EXAMINED = 200_000
 """Pools that all these plans together may examine."""
 MOST_RESOURCES = 20_000
 """With more resources than this, plans are not followed any further."""
@@ -37,7 +37,7 @@ def rehearse_all(snapshot: Snapshot, now: float) -> tuple[bool, float]:
     Every hook succeeds at once, and no client or operator does anything. If the limits above are reached first, the
     snapshot is as it was then.
     """
-    for _ in range(min(MOST_PLANS, 10 + MOST_LOOKED_AT // (1 + len(snapshot.pools)))):
+    for _ in range(min(MOST_PLANS, 10 + MOST_EXAMINED // (1 + len(snapshot.pools)))):
         if len(snapshot.resources) > MOST_RESOURCES:
             break
         decided = plan(snapshot, now)
@@ -56,9 +56,9 @@ def rehearse_all(snapshot: Snapshot, now: float) -> tuple[bool, float]:
 def apply(snapshot: Snapshot, decided: Plan, now: float) -> None:
     """Do the steps of a plan in the snapshot; hooks start and do not end."""
     new_ids = count(max(snapshot.resources, default=0) + 1)
-    world = World(snapshot, now, new_ids, new_sandbox=lambda ticket: f"random {ticket}")
+    applied = AppliedSteps(snapshot, now, new_ids, new_sandbox=lambda ticket: f"random {ticket}")
     for step in decided.steps:
-        for document in apply_step(step, world):
+        for document in apply_step(step, applied):
             match document:
                 case Resource():
                     snapshot.put_resource(document)
