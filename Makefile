@@ -20,7 +20,8 @@ check-config: .venv/.run-installed ## Say what is wrong with the files in CONFIG
 	@CONFIG_DIR='$(CONFIG_DIR)' exec $(BIN)/python -m config check
 
 # docs/testing.md says which tests are quick, and how long each part takes.
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+# Tests wait more than they compute, so there are three of them for two processors.
+PYTEST = $(BIN)/python -m pytest -n $$(($$(nproc) * 3 / 2)) --dist worksteal
 
 test: .venv/.dev-installed ## Run the linters and the quick tests side by side; PYTEST_ARGS='-k ...' for some of them
 	@tests/install-system-packages.sh

@@ -213,7 +213,7 @@ def test_a_folder_that_takes_no_file(resalloc: Client, tmp_path: Path) -> None:
 @every_shell
 def test_a_wait_that_lasts_too_long_is_given_up(resalloc: Client, server: ScriptedServer) -> None:
     waits, closes = reply(408, b"Ticket 42 still waits: nothing is free.\n"), CLOSED
-    server.script(TAKEN, *[lambda handler: (closes if handler.command == "DELETE" else waits)(handler)] * 50)
+    server.script(TAKEN, *[lambda handler: (closes if handler.command == "DELETE" else waits)(handler)] * 2000)
     done = resalloc.run("run", "--tag", "a", "--timeout", "1", "--", "echo", "ran")
     assert (done.returncode, done.stdout) == (124, b"")
     assert done.stderr == b"resalloc: still waiting after 1 s: Ticket 42 still waits: nothing is free.\n"

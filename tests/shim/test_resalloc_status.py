@@ -109,7 +109,7 @@ def test_run_shows_the_line_until_its_command_starts(
 
 def test_a_wait_with_a_time_limit(resalloc: Client, server: ScriptedServer) -> None:
     """Given a server that answers too early, when the limit has passed, then the wait ends with the reason."""
-    server.script(*[WAITS] * 50)
+    server.script(*[WAITS] * 2000)
     done = resalloc.run("ticket-wait", "--timeout=01", "42")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"resalloc: still waiting after 1 s: Ticket 42 still waits: 3rd in line; ")

@@ -100,7 +100,7 @@ def test_no_retry_when_the_limit_is_0(resalloc: Client, server: ScriptedServer, 
 
 
 def test_the_limit_ends_retries_with_the_last_reason(resalloc: Client, server: ScriptedServer) -> None:
-    server.script(*[reply(503, b"Starting.\n")] * 100)
+    server.script(*[reply(503, b"Starting.\n")] * 2000)
     begin = time.monotonic()
     done = resalloc.run("ticket-wait", "42", env={"RESALLOC_RETRY_SECONDS": "1"})
     assert (done.returncode, done.stdout) == (1, b"")
@@ -164,7 +164,7 @@ def test_a_signal_ends_a_wait_at_once(
 def test_a_signal_ends_a_pause_at_once(
     resalloc: Client, server: ScriptedServer, number: signal.Signals, status: int
 ) -> None:
-    server.script(*[reply(503)] * 100)
+    server.script(*[reply(503)] * 2000)
     shim = resalloc.start("ticket", "--tag", "a", env={"RESALLOC_RETRY_DELAYS": "0.02 0.02 60"})
     server.await_requests(3)
     until(lambda: any("sleep 60" in line for line in processes_of(shim.pid)), what="a long pause")

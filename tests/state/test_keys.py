@@ -99,14 +99,18 @@ def test_examining_many_keys_takes_no_more_memory(keys):
     (known,) = keys.folder.iterdir()
     for number in range(4_999):
         os.link(known, keys.folder / f"{number:064x}.json")
+    # What other threads of the process allocate meanwhile is counted too: a list of all keys would show every time.
+    assert min(memory_of_examining(keys) for _ in range(3)) < 5_000 * 10
+
+
+def memory_of_examining(keys) -> int:
+    """The most bytes that are allocated while five thousand keys are examined."""
     tracemalloc.start()
     try:
-        count = sum(1 for _ in keys.forget_before(0))
-        _, most = tracemalloc.get_traced_memory()
+        assert sum(1 for _ in keys.forget_before(0)) == 5_000
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count == 5_000
-    assert most < 5_000 * 10
 
 
 def test_a_key_that_does_not_parse_is_moved_and_makes_no_second_ticket(store, keys):
