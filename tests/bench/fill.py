@@ -61,7 +61,7 @@ def finished(root: Path, count: int, budget: float) -> int:
             _write(store.resources.archive_path(number), _ended(number))
     for kind in ("tickets", "resources"):
         (root / "ids" / f"{kind}.ceiling").write_text(f"{reached + 1}\n")
-    # No farm finishes as many within a day: a scheduler that starts need not look at what is older.
+    # No farm finishes as many within a day: a scheduler that starts need not read older ones.
     long_ago = NOW - 2 * 86400
     for archive in (store.tickets.archive_folder, store.resources.archive_folder):
         for folder in archive.iterdir():

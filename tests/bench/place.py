@@ -69,7 +69,7 @@ class Place:
             hello.stop()
 
     def note(self, text: str) -> None:
-        """Tell whoever waits for the figures."""
+        """Print what is measured now, for the person at the terminal."""
         print(f"  {text}", file=sys.stderr, flush=True)
 
     def clean(self) -> None:
@@ -84,7 +84,7 @@ _GET_FLAGS, _SET_FLAGS, _TOP_FOLDER = 0x80086601, 0x40086602, 0x20000
 def _keep_apart(folder: Path) -> None:
     """Ask ext4 to put each folder in this one somewhere else on the disk, as it does with those of the top level.
 
-    Neighbours share tables of inodes. An ext4 without a journal looks at every inode in them that was ever deleted
+    Neighbours share tables of inodes. An ext4 without a journal checks every inode in them that was ever deleted
     before it takes a new one, so that a run would pay for what others have removed.
     """
     descriptor = os.open(folder, os.O_RDONLY)

@@ -37,7 +37,7 @@ class Figure:
 class Row:
     """One row: its name on the command line, the work, what the reference needs for it, and how it is measured.
 
-    `measure` yields the values of each run, all of `figures` every time, `runs` times unless told otherwise; it may
+    `measure` yields the values of each run, all of `figures` every time, `runs` times by default; it may
     prepare and share what is expensive.
     """
 

@@ -21,7 +21,7 @@ def test_the_quick_form_measures_all_figures_of_the_rows_that_are_asked_for(tmp_
     command += ["--folder", str(place)]
     done = subprocess.run(command, check=False, cwd=PROJECT, capture_output=True, text=True, timeout=120)
 
-    # then each tells all its figures, the work was done, the terminal says whether targets are reached
+    # then each yields all its figures, the work was done, the terminal says whether targets are reached
     assert done.returncode == 0, done.stderr
     rows = json.loads(figures.read_bytes())["rows"]
     assert sorted(rows) == ["10", "4", "7"]

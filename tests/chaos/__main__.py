@@ -1,7 +1,7 @@
 """python -m tests.chaos: the long proofs of issue "nothing is lost", one after the other, within a bounded time.
 
-Each module of `MODULES` has `run(seconds, seed) -> Report` and keeps to its seconds. The exit status tells whether
-a fault was found. The figures of the last run stand in docs/reliability.md.
+Each module of `MODULES` has `run(seconds, seed) -> Report` and keeps to its seconds. The exit status is 1 when
+a fault was found. The figures of the last run are in docs/reliability.md.
 """
 
 import argparse
@@ -18,7 +18,9 @@ MODULES = ("instants", "powercut", "loopdisk", "model", "history", "redeploy", "
 
 def main(arguments: list[str]) -> int:
     """Run the modules named, or all; returns 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Break everything, and look.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description="Break everything, and check what is left."
+    )
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"some of: {' '.join(MODULES)}")
     parser.add_argument("--seconds", type=float, default=900, help="time for all of them (default: 900)")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="makes a run again")
@@ -36,12 +38,12 @@ def main(arguments: list[str]) -> int:
         share = max(1.0, (until - time.monotonic()) / (len(chosen) - index))
         began = time.monotonic()
         report: Report = importlib.import_module(f"tests.chaos.{name}").run(share, options.seed)
-        tell(report, time.monotonic() - began)
+        show(report, time.monotonic() - began)
         bad |= bool(report.faults)
     return 1 if bad else 0
 
 
-def tell(report: Report, took: float) -> None:
+def show(report: Report, took: float) -> None:
     """Print one module's outcome."""
     if report.skipped is not None:
         print(f"{report.name}: SKIPPED, nothing was proved: {report.skipped}", flush=True)

@@ -14,7 +14,7 @@ from state.survey import GROUP_SIZE
 from tests.chaos.world import World
 from tests.events import missing_and_double
 
-Told = tuple[str, int, object]
+Fact = tuple[str, int, object]
 """What was acknowledged: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
 ("called bad", ticket, reason): it was closed so, ("granted", ticket, (resource, output)); ("asked", resource, None): it
 is to be deleted, ("held", resource, None), ("held no more", resource, None), ("mode", 0, (pool, mode)); and
@@ -22,10 +22,10 @@ is to be deleted, ("held", resource, None), ("held no more", resource, None), ("
 _OF_TICKETS = ("created", "seen", "closed", "called bad", "granted")
 
 
-def kept(world: World, told: list[Told]) -> list[str]:
-    """What of that which was acknowledged is not there any more, in words."""
+def kept(world: World, acknowledged: list[Fact]) -> list[str]:
+    """Sentences about acknowledged facts that the documents no longer show."""
     faults = []
-    for what, number, detail in told:
+    for what, number, detail in acknowledged:
         if what not in _OF_TICKETS:
             continue
         try:
@@ -42,23 +42,25 @@ def kept(world: World, told: list[Told]) -> list[str]:
     return faults
 
 
-def keeps_keys(world: World, told: list[Told]) -> list[str]:
-    """Keys that stand for another ticket than the one that was acknowledged; this may create tickets."""
+def keeps_keys(world: World, acknowledged: list[Fact]) -> list[str]:
+    """Keys that belong to another ticket than the one that was acknowledged; this may create tickets."""
     world.take("A")
     faults = []
-    for key in dict.fromkeys(key for what, _, key in told if what in ("tried", "created") and key is not None):
+    for key in dict.fromkeys(key for what, _, key in acknowledged if what in ("tried", "created") and key is not None):
         found = world.take_once(str(key), "A")
-        meant = {number for what, number, told_key in told if what == "created" and told_key == key}
+        meant = {number for what, number, known_key in acknowledged if what == "created" and known_key == key}
         if found.sandbox != key or meant - {found.id}:
-            faults.append(f"{key} stands for ticket {found.id} of {found.sandbox} now, and was told as {sorted(meant)}")
+            faults.append(
+                f"{key} belongs to ticket {found.id} of {found.sandbox} now, and was acknowledged as {sorted(meant)}"
+            )
     return faults
 
 
-def reuses_no_number(world: World, told: list[Told]) -> list[str]:
-    """New documents must have higher numbers than all that were told or given to hooks; this creates tickets."""
+def reuses_no_number(world: World, acknowledged: list[Fact]) -> list[str]:
+    """New documents have higher numbers than all that were acknowledged or passed to hooks; this creates tickets."""
     number = world.take("nobody-has-this").id
-    highest = max([number for what, number, _ in told if what == "created"], default=0)
-    faults = [f"ticket {number} comes after ticket {highest} was told"] if number <= highest else []
+    highest = max([number for what, number, _ in acknowledged if what == "created"], default=0)
+    faults = [f"ticket {number} comes after ticket {highest} was acknowledged"] if number <= highest else []
     (resource,) = world.store.resources.reserve(1)
     started = max((line["resource"] for line in world.sim.journal()), default=0)
     return faults + ([f"resource {resource} comes after {started} was started"] if resource <= started else [])
@@ -69,7 +71,7 @@ def holds(world: World) -> list[str]:
     found = [fault for fault in invariants.check(inventory(world)) if fault.kind not in (Kind.GAP, Kind.OVER_MAX)]
     faults = [f"{fault.kind}: {fault.sentence}" for fault in found]
     faults += [f"left over: {path.relative_to(world.store.root)}" for path in (world.store.root / "tmp").iterdir()]
-    faults += [f"in quarantine: {aside.place}" for aside in world.store.quarantine.list()]
+    faults += [f"in quarantine: {document.place}" for document in world.store.quarantine.list()]
     faults += [*_events(world), *_releases(world)]
     return faults + (_real_farm(world) if world.real else _simulated_farm(world))
 
@@ -82,19 +84,19 @@ def _events(world: World) -> list[str]:
 
 
 def _releases(world: World) -> list[str]:
-    """Resources that were let go more often than by each of their closed tickets once."""
+    """Resources that were released more often than by each of their closed tickets once."""
     tickets = [*_living(world.store.tickets).values(), *_archive(world.store.tickets).values()]
     closed = Counter(ticket.resource for ticket in tickets if ticket.state is TicketState.CLOSED)
     resources = [*_living(world.store.resources).values(), *_archive(world.store.resources).values()]
     return [
-        f"resource {found.id} was let go {found.releases_counter} times, by {closed[found.id]} tickets"
+        f"resource {found.id} was released {found.releases_counter} times, by {closed[found.id]} tickets"
         for found in resources
         if found.releases_counter > closed[found.id]
     ]
 
 
 def inventory(world: World) -> Inventory:
-    """What stands in the folder, read anew."""
+    """The documents in the folder, read anew."""
     store = world.store
     ended = _archive(store.resources)
     resources = _living(store.resources)
@@ -181,8 +183,8 @@ def _lines(world: World, name: str) -> list[str]:
     return path.read_text().split() if path.exists() else []
 
 
-def lives(world: World, told: list[Told]) -> list[str]:
-    """What should have happened by now: every ticket that a pool can serve is served, every wish is fulfilled."""
+def lives(world: World, acknowledged: list[Fact]) -> list[str]:
+    """What should have happened by now: every ticket that a pool can serve is served, every intent is fulfilled."""
     faults = []
     snapshot = world.snapshot
     for ticket in snapshot.tickets.values():
@@ -190,7 +192,7 @@ def lives(world: World, told: list[Told]) -> list[str]:
         able = [pool for pool in active if set(ticket.tags) <= set(pool.offers)]
         if ticket.waiting and any(snapshot.by_pool.living[pool.name] < pool.max for pool in able):
             faults.append(f"ticket {ticket.id} waits, and there is room")
-    for what, number, detail in told:
+    for what, number, detail in acknowledged:
         resource = snapshot.resources.get(number)
         if what == "called bad":
             resource = snapshot.resources.get(world.store.tickets.read(number).resource or 0)
@@ -208,7 +210,7 @@ def lives(world: World, told: list[Told]) -> list[str]:
 
 
 def whole(world: World) -> list[str]:
-    """Documents that are not whole, wherever they stand, without touching them."""
+    """Documents that are not whole, in any folder; the check does not touch them."""
     faults = []
     store = world.store
     for collection in (store.tickets, store.resources, store.pools, store.intents, store.agents):

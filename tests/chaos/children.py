@@ -20,14 +20,14 @@ LONGEST = 60.0
 
 
 def in_child(work: Callable[..., None], *arguments: Any) -> tuple[list[Any], int]:
-    """Run `work(tell, *arguments)`; returns what it told until it ended, and its exit status (-9: killed).
+    """Run `work(send, *arguments)`; returns the messages that it sent until it ended, and its exit status (-9: killed).
 
-    What it raises is told as ("wrong", traceback), and so is a silence that lasts too long.
+    An exception is reported as ("wrong", traceback), and so is a silence that lasts too long.
     """
-    told, ours = Pipe(duplex=False)
+    inbox, ours = Pipe(duplex=False)
     child = os.fork()
     if child == 0:
-        told.close()
+        inbox.close()
         try:
             work(ours.send, *arguments)
         except BaseException:
@@ -38,26 +38,26 @@ def in_child(work: Callable[..., None], *arguments: Any) -> tuple[list[Any], int
     ours.close()
     messages = []
     try:
-        while told.poll(LONGEST):
-            messages.append(told.recv())
+        while inbox.poll(LONGEST):
+            messages.append(inbox.recv())
         os.kill(child, signal.SIGKILL)
-        messages.append(("wrong", f"nothing was told within {LONGEST:g} s"))
+        messages.append(("wrong", f"nothing was sent within {LONGEST:g} s"))
     except EOFError:
         pass
     finally:
-        told.close()
+        inbox.close()
         _, status = os.waitpid(child, 0)
     return messages, os.waitstatus_to_exitcode(status)
 
 
 def side_by_side(work: Callable[..., None], shares: Sequence[Any], *arguments: Any) -> list[Any]:
-    """Run `work(tell, share, *arguments)` for each share in a process of its own; returns all that they told."""
+    """Run `work(send, share, *arguments)` for each share in a process of its own; returns all their messages."""
     children = []
     for share in shares:
-        told, ours = Pipe(duplex=False)
+        inbox, ours = Pipe(duplex=False)
         child = os.fork()
         if child == 0:
-            told.close()
+            inbox.close()
             try:
                 work(ours.send, share, *arguments)
             except BaseException:
@@ -66,13 +66,13 @@ def side_by_side(work: Callable[..., None], shares: Sequence[Any], *arguments: A
             finally:
                 os._exit(0)
         ours.close()
-        children.append((child, told))
+        children.append((child, inbox))
     messages = []
-    for child, told in children:
+    for child, inbox in children:
         with contextlib.suppress(EOFError):
             while True:
-                messages.append(told.recv())
-        told.close()
+                messages.append(inbox.recv())
+        inbox.close()
         os.waitpid(child, 0)
     return messages
 

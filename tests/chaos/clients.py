@@ -1,4 +1,4 @@
-"""Clients that keep a record of what they ask and what they are told: over HTTP, over XML-RPC, through the shim."""
+"""Clients that record their requests and the replies: over HTTP, over XML-RPC, through the shim."""
 
 import http.client
 import os
@@ -25,7 +25,7 @@ Answer = tuple[Seen, str | None]
 
 
 class NoAnswer(Exception):
-    """None came, or one that tells nothing: what was asked for perhaps happened."""
+    """No reply came, or one without content: the request may have been carried out."""
 
 
 class Unexpected(Exception):
@@ -41,7 +41,7 @@ class Transport(Protocol):
     """Whether a close can say that the resource is bad."""
 
     def take(self, tag: str, sandbox: str | None, key: str) -> int: ...
-    def look(self, ticket: int, wait: bool) -> Answer: ...
+    def read(self, ticket: int, wait: bool) -> Answer: ...
     def close(self, ticket: int, bad: bool = False) -> Seen: ...
 
 
@@ -75,7 +75,7 @@ class Http:
             raise Unexpected(f"POST /tickets: {status} {content}")
         return int(content)
 
-    def look(self, ticket: int, wait: bool) -> Answer:
+    def read(self, ticket: int, wait: bool) -> Answer:
         path = f"/tickets/{ticket}/wait?timeout=2&closed=1" if wait else f"/tickets/{ticket}/output?closed=1"
         status, state, content = self._request("GET", path)
         if status == 200:
@@ -127,7 +127,7 @@ class Rpc:
     def take(self, tag: str, sandbox: str | None, key: str) -> int:
         return int(self._call("takeTicket", [tag], sandbox))
 
-    def look(self, ticket: int, wait: bool) -> Answer:
+    def read(self, ticket: int, wait: bool) -> Answer:
         if not wait:
             state = self._call("collectTicket", ticket)
             if state["ready"] is None:
@@ -135,7 +135,7 @@ class Rpc:
             seen = Seen.FAILED if state["failed"] else Seen.CLOSED if state["closed"] else Seen.OPEN
             return seen, state["output"].data.decode().strip() if state["ready"] else None
         try:
-            return Seen.UNTOLD, self._call("waitTicket", ticket).data.decode().strip()
+            return Seen.ASSIGNED, self._call("waitTicket", ticket).data.decode().strip()
         except xmlrpc.client.Fault as fault:
             if "never had" in fault.faultString:
                 return Seen.CLOSED, None
@@ -177,10 +177,10 @@ class Shim:
             raise Unexpected(f"resalloc ticket: {trouble}")
         return int(printed)
 
-    def look(self, ticket: int, wait: bool) -> Answer:
+    def read(self, ticket: int, wait: bool) -> Answer:
         status, printed, trouble = self._run("ticket-wait" if wait else "ticket-check", str(ticket))
         if status == 0:
-            return Seen.UNTOLD if wait else Seen.OPEN, printed
+            return Seen.ASSIGNED if wait else Seen.OPEN, printed
         for word, seen in (("unknown: ", Seen.UNKNOWN), ("still waiting: ", Seen.OPEN), ("closed: ", Seen.CLOSED)):
             if word in trouble:
                 return seen, printed or None
@@ -203,7 +203,7 @@ class Recorded:
         self._record = record
 
     def take(self, tag: str, sandbox: str | None, give_up: threading.Event) -> int | None:
-        """A ticket, None when nobody can tell whether there is one."""
+        """A ticket, None when it is unknown whether there is one."""
         key = str(uuid.uuid4())
         while True:
             ticket = self._take_once(tag, sandbox, key)
@@ -224,15 +224,15 @@ class Recorded:
         self._note(Call.TAKE, invoked, ticket is not None, ticket=ticket, key=key, sandbox=sandbox)
         return ticket
 
-    def look(self, ticket: int, wait: bool) -> Answer | None:
+    def read(self, ticket: int, wait: bool) -> Answer | None:
         """What is said of a ticket, None when there was no answer."""
         invoked = time.time()
         try:
-            seen, resource = self.transport.look(ticket, wait)
+            seen, resource = self.transport.read(ticket, wait)
         except NoAnswer:
-            self._note(Call.LOOK, invoked, False, ticket=ticket)
+            self._note(Call.READ, invoked, False, ticket=ticket)
             return None
-        self._note(Call.LOOK, invoked, True, ticket=ticket, seen=seen, resource=resource)
+        self._note(Call.READ, invoked, True, ticket=ticket, seen=seen, resource=resource)
         return seen, resource
 
     def close(self, ticket: int, bad: bool = False) -> bool:
@@ -258,9 +258,9 @@ def live(
     hold: float = 0.3,
     bad: float = 0.0,
 ) -> None:
-    """Take, look, hold, close, over and over, in ways that differ, until `stop`. Raises Unexpected.
+    """Take, read, hold, close, over and over, in ways that differ, until `stop`. Raises Unexpected.
 
-    `hold` is the longest time (seconds) between two looks at what it has, `bad` how many of the closes call that bad.
+    `hold` is the longest time (seconds) between two reads of its ticket, `bad` how many of the closes call that bad.
     """
     while not stop.is_set():
         ticket = client.take("work", source.choice(sandboxes), stop)
@@ -272,14 +272,14 @@ def live(
             # Just when it is about to be served.
             time.sleep(source.uniform(0, 0.03))
         while not abandoned and not stop.is_set():
-            answer = client.look(ticket, wait=source.random() < 0.8)
+            answer = client.read(ticket, wait=source.random() < 0.8)
             if answer is None or answer == (Seen.OPEN, None):
                 stop.wait(0.1)
             else:
                 break
         for _ in range(0 if abandoned else source.randrange(3)):
             stop.wait(source.uniform(0, hold))
-            client.look(ticket, wait=False)
+            client.read(ticket, wait=False)
         hopeless = time.monotonic() + HOPELESS
         is_bad = client.transport.outspoken and source.random() < bad
         while not client.close(ticket, is_bad):
@@ -287,4 +287,4 @@ def live(
                 raise Unexpected(f"ticket {ticket} cannot be closed for {HOPELESS:g} s")
             time.sleep(0.1)
         if source.random() < 0.3:
-            client.look(ticket, wait=source.random() < 0.5)
+            client.read(ticket, wait=source.random() < 0.5)

@@ -13,7 +13,7 @@ from tests.chaos.children import fast_folder
 
 @pytest.fixture
 def seed() -> int:
-    """Decides all that a test leaves to chance; printed, so that a failure tells it."""
+    """Seed of everything that a test leaves to chance; printed, so that a failure shows it."""
     seed = int(os.environ.get("CHAOS_SEED") or time.time_ns() % 1_000_000)
     print(f"CHAOS_SEED={seed}")
     return seed

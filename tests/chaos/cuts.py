@@ -28,7 +28,7 @@ class File:
 
 @dataclass(eq=False)
 class Change:
-    """`name` stands for `after` from now on, which may not last so far; if it does, `first` lasts too."""
+    """`name` refers to `after` from now on, not durably so far; once it is durable, `first` is durable too."""
 
     name: str
     after: "File | Folder | None"

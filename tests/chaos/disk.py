@@ -1,4 +1,4 @@
-"""Stands between this process and the operating system for every file operation below one folder."""
+"""Intercepts every file operation of this process below one folder."""
 
 import io
 import os
@@ -16,14 +16,14 @@ _truncate, _ftruncate = os.truncate, os.ftruncate
 _mkdir, _rmdir, _listdir, _io_open = os.mkdir, os.rmdir, os.listdir, io.open
 _Popen = subprocess.Popen
 unseen_open = io.open
-"""Opens a file without anybody between, for those who only look on."""
+"""Opens a file without interception, for checks that only read."""
 
 
 @dataclass(frozen=True)
 class Operation:
     """One call: `path` is absolute, `target` the new name of a rename or link, `data` what is written.
 
-    `changes` tells whether it can change anything on the disk, `truncates` whether an open empties the file. A write
+    `changes`: whether it can change anything on the disk; `truncates`: whether an open empties the file. A write
     without an `offset` goes on where the last one ended; of a truncate it is the size that is left.
     """
 

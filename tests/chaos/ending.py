@@ -42,7 +42,7 @@ def _unlisted(server: Server, report: Report) -> list[str]:
 def _fsck(server: Server) -> list[str]:
     """What fsck finds in the folder of the stopped farm."""
     command = [sys.executable, "-m", "scheduler", "fsck", str(server.state)]
-    # After an hour at full load there are a million documents to look at.
+    # After an hour at full load there are a million documents to read.
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=900, env=server.environment, cwd=server.folder
     )

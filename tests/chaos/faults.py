@@ -49,7 +49,7 @@ def faults_of(operation: Operation) -> list[Fault]:
 
 
 class Injector:
-    """Counts operations, and lets `fault` happen to the Nth (from 0). It tells what it did through `happened`.
+    """Counts operations, and lets `fault` happen to the Nth (from 0). `happened` shows what it did.
 
     Documents are staged by threads side by side, so that the Nth may be another one than when all went well.
 

@@ -1,4 +1,4 @@
-"""History: many clients while pieces are killed, and a checker of all that they were told.
+"""History: many clients while pieces are killed, and a checker of all replies that they received.
 
 Clients of three kinds take, wait, use and close, and call some of what they had bad; an operator holds resources for
 a while. Web workers, the web, the scheduler, hooks and their supervisors are killed and started again. Every request

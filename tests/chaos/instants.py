@@ -1,7 +1,7 @@
 """Every instant of every transition: kill it, fill the disk, forbid, fail and cut short at its Nth file operation.
 
 Each attempt is a process of its own on a copy of a prepared folder; afterwards a new process starts on what is left,
-runs to quiet and looks at everything.
+runs to quiet and checks everything.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.chaos.disk import Operation, meddled
 from tests.chaos.faults import Fault, Injector, faults_of
 from tests.chaos.report import Report
 from tests.chaos.transitions import TRANSITIONS, Transition
-from tests.chaos.world import Tell, World
+from tests.chaos.world import Send, World
 
 CLOCK = 2_000_000_000.0
 """When clients act: so that what they write is the same each time."""
@@ -52,21 +52,21 @@ def run(seconds: float, seed: int) -> Report:
 
 
 def _try_all(
-    tell: Tell, points: list[tuple["Place", int, Fault]], places: list["Place"], until: float, seed: int
+    send: Send, points: list[tuple["Place", int, Fault]], places: list["Place"], until: float, seed: int
 ) -> None:
     for place, number, fault in points:
         if time.monotonic() > until:
             return
-        tell(("tried", "points"))
+        send(("tried", "points"))
         for wrong in place.attempt([(number, fault)]):
-            tell(("wrong", wrong))
+            send(("wrong", wrong))
     chance = random.Random(f"{seed} {os.getpid()}")
     while time.monotonic() < until:
         place = chance.choice(places)
         chain = [(chance.randrange(2 * len(place.operations)), Fault.KILL) for _ in range(chance.randint(2, 4))]
-        tell(("tried", "chains of kills"))
+        send(("tried", "chains of kills"))
         for wrong in place.attempt(chain):
-            tell(("wrong", wrong))
+            send(("wrong", wrong))
 
 
 class Place:
@@ -77,13 +77,13 @@ class Place:
         self._folder = folder
         self._template = folder / "template"
         folder.mkdir()
-        told, _ = in_child(_prepare, transition, self._template)
-        assert told == ["prepared"], told
+        messages, _ = in_child(_prepare, transition, self._template)
+        assert messages == ["prepared"], messages
         self._copy()
-        told, _ = in_child(_dry, transition, self._copied)
-        assert told[-1:], "the transition did not end"
-        assert told[-1][0] == "done", told
-        self.operations: list[Operation] = told[-1][1]
+        messages, _ = in_child(_dry, transition, self._copied)
+        assert messages[-1:], "the transition did not end"
+        assert messages[-1][0] == "done", messages
+        self.operations: list[Operation] = messages[-1][1]
         self._old, self._new = _documents(self._template), _documents(self._copied)
 
     @property
@@ -104,18 +104,18 @@ class Place:
         """Break the transition, and its recovery as often as the chain goes on, then recover; faults in words."""
         self._copy()
         what = f"{self.transition.name}: " + ", then ".join(self._describe(*link) for link in chain)
-        told: list[checks.Told] = []
+        acknowledged: list[checks.Fact] = []
         for index, (number, fault) in enumerate(chain):
             messages, status = in_child(_break, self.transition, self._copied, number, fault, index > 0)
             killed = status == -signal.SIGKILL
-            told += [fact for kind, fact in messages if kind == "told"]
+            acknowledged += [fact for kind, fact in messages if kind == "acknowledged"]
             wrong = [fact for kind, fact in messages if kind == "wrong"]
             ended = any(kind == "done" for kind, _ in messages)
             if self.transition.client and index == 0:
                 wrong += self._neither_old_nor_new()
             if wrong or not (ended or killed):
                 return [f"{what}: {each}" for each in wrong or [f"ended with {status}"]]
-        messages, _ = in_child(_recover, self.transition, self._copied, told)
+        messages, _ = in_child(_recover, self.transition, self._copied, acknowledged)
         wrong = [fact for kind, fact in messages if kind == "wrong"]
         if not wrong and ("done", None) not in messages:
             wrong = ["the recovery did not end"]
@@ -133,53 +133,53 @@ class Place:
         return f"{fault} (operation {number}: {operation.replace(str(self._copied) + '/state/', '')})"
 
 
-def _prepare(tell: Tell, transition: Transition, folder: Path) -> None:
+def _prepare(send: Send, transition: Transition, folder: Path) -> None:
     world = World(folder, transition.pools, real=transition.real)
     with meddled(folder / "state", Injector()):
         transition.prepare(world)
-    tell("prepared")
+    send("prepared")
 
 
-def _dry(tell: Tell, transition: Transition, folder: Path) -> None:
+def _dry(send: Send, transition: Transition, folder: Path) -> None:
     injector = Injector()
-    _attempt(tell, transition, folder, injector, False)
-    tell(("done", injector.operations))
+    _attempt(send, transition, folder, injector, False)
+    send(("done", injector.operations))
 
 
-def _break(tell: Tell, transition: Transition, folder: Path, number: int, fault: Fault, recovery: bool) -> None:
+def _break(send: Send, transition: Transition, folder: Path, number: int, fault: Fault, recovery: bool) -> None:
     injector = Injector(number, fault)
-    _attempt(tell, transition, folder, injector, recovery)
-    tell(("done", None))
+    _attempt(send, transition, folder, injector, recovery)
+    send(("done", None))
 
 
-def _attempt(tell: Tell, transition: Transition, folder: Path, injector: Injector, recovery: bool) -> None:
-    """Act with the injector between, and look at once at what an error left behind."""
+def _attempt(send: Send, transition: Transition, folder: Path, injector: Injector, recovery: bool) -> None:
+    """Act through the injector, and check at once what an error left behind."""
     refused: StateError | None = None
     try:
         world = World(folder, real=transition.real, opened=transition.opened or recovery)
         if transition.client and not recovery:
-            world.stands_at = CLOCK
+            world.stopped_at = CLOCK
         with meddled(folder / "state", injector):
             try:
                 if recovery:
                     world.rest()
                 else:
-                    transition.act(world, lambda fact: tell(("told", fact)))
+                    transition.act(world, lambda fact: send(("acknowledged", fact)))
             except StateError as error:
                 refused = error
         if refused is not None and not transition.opened:
             return
-        for fault in checks.whole(world) if not transition.damaged else ():
-            tell(("wrong", fault))
+        for fault in checks.whole(world) if not transition.corrupted else ():
+            send(("wrong", fault))
         sync_failed = injector.happened is not None and injector.happened.name == "fsync"
         if transition.client and sync_failed:
             for what in _acknowledged(world):
-                tell(("wrong", f"after a failed sync {what} was acknowledged"))
+                send(("wrong", f"after a failed sync {what} was acknowledged"))
         staged = [path.name for path in (folder / "state" / "tmp").glob(f"{os.getpid()}-*")]
         if staged and refused is not None and injector.happened.name != "unlink":  # type: ignore[union-attr]
-            tell(("wrong", f"{refused!r} left {staged} in tmp/"))
+            send(("wrong", f"{refused!r} left {staged} in tmp/"))
     except BaseException:
-        tell(("wrong", f"no typed error: {traceback.format_exc()}"))
+        send(("wrong", f"no typed error: {traceback.format_exc()}"))
 
 
 def _acknowledged(world: World) -> Iterator[str]:
@@ -189,7 +189,7 @@ def _acknowledged(world: World) -> Iterator[str]:
         "a ticket with a key": lambda: world.take_once("another key", "A"),
         "a close": lambda: world.close(min(world.store.tickets.living())),
         "a grant": lambda: world.store.tickets.read_durable(min(world.store.tickets.living())),
-        "a wish": lambda: world.ask_delete(1),
+        "an intent": lambda: world.ask_delete(1),
     }
     for what, call in calls.items():
         try:
@@ -202,25 +202,25 @@ def _acknowledged(world: World) -> Iterator[str]:
         yield what
 
 
-def _recover(tell: Tell, transition: Transition, folder: Path, told: list[checks.Told]) -> None:
-    """Start again on what is left, run to quiet, and tell all that is wrong."""
+def _recover(send: Send, transition: Transition, folder: Path, acknowledged: list[checks.Fact]) -> None:
+    """Start again on what is left, run to quiet, and report all that is wrong."""
     try:
         world = World(folder, real=transition.real)
-        if transition.damaged:
+        if transition.corrupted:
             transition.act(world, lambda fact: None)
-        faults = checks.whole(world) if not transition.damaged else []
-        faults += checks.kept(world, told)
+        faults = checks.whole(world) if not transition.corrupted else []
+        faults += checks.kept(world, acknowledged)
         world.rest()
-        faults += checks.whole(world) + checks.kept(world, told) + checks.lives(world, told)
+        faults += checks.whole(world) + checks.kept(world, acknowledged) + checks.lives(world, acknowledged)
         faults += [fault for fault in checks.holds(world) if not _expected(transition, fault)]
-        faults += checks.keeps_keys(world, told) + checks.reuses_no_number(world, told)
+        faults += checks.keeps_keys(world, acknowledged) + checks.reuses_no_number(world, acknowledged)
         if transition.client:
             transition.act(world, lambda fact: None)
         for fault in faults:
-            tell(("wrong", fault))
-        tell(("done", None))
+            send(("wrong", fault))
+        send(("done", None))
     except BaseException:
-        tell(("wrong", traceback.format_exc()))
+        send(("wrong", traceback.format_exc()))
 
 
 def _documents(folder: Path) -> dict[str, bytes]:
@@ -233,5 +233,5 @@ def _documents(folder: Path) -> dict[str, bytes]:
 
 
 def _expected(transition: Transition, fault: str) -> bool:
-    """What damage leaves behind: itself, and documents that do not tell any more when they began."""
-    return transition.damaged and (fault.startswith("in quarantine") or fault.endswith("has no line"))
+    """Faults that corruption leaves behind: itself, and documents that no longer show when they began."""
+    return transition.corrupted and (fault.startswith("in quarantine") or fault.endswith("has no line"))

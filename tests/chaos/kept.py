@@ -1,7 +1,7 @@
 """Checks that what was held, or called bad, was neither given nor lost: pure, a part of the checker of histories.
 
 A close is perhaps done twice, when its first try got no answer; each says the same against the resource. When one was
-answered, the ticket's document must tell it, and nobody may have got that resource since.
+answered, the ticket's document must show it, and no other ticket may have been assigned that resource since.
 """
 
 from collections import defaultdict
@@ -40,8 +40,8 @@ def _bad(ending: Ending) -> Iterator[Fault]:
         if ticket.resource in called and ticket.assigned_at is not None:
             by, at = called[ticket.resource]
             if ticket.assigned_at > at and ticket.id != by:
-                told = f"ticket {by} called resource {ticket.resource} bad"
-                yield Fault(Rule.BAD, f"{told} at {at:.3f}, and ticket {ticket.id} got it after that")
+                acknowledged = f"ticket {by} called resource {ticket.resource} bad"
+                yield Fault(Rule.BAD, f"{acknowledged} at {at:.3f}, and ticket {ticket.id} got it after that")
 
 
 def _words(operations: Iterable[Operation], ending: Ending) -> Iterator[Fault]:

@@ -3,7 +3,7 @@
 Each operation has an interval, from being sent to being answered. Somewhere in it the server did what was asked; an
 operation without an answer was perhaps done at any time since, or never. A ticket surely has its resource from the
 answer that showed it until its first close is sent, so two such intervals of one resource must not overlap. The same
-must hold for what the documents say at the end, where the server's own times stand.
+must hold for what the documents say at the end, which have the server's own times.
 """
 
 from collections import defaultdict
@@ -46,7 +46,7 @@ class _Taking:
 class _History:
     def __init__(self, operations: Iterable[Operation]) -> None:
         takings: dict[object, _Taking] = {}
-        self.looks: dict[int, list[Operation]] = defaultdict(list)
+        self.reads: dict[int, list[Operation]] = defaultdict(list)
         self.closes: dict[int, list[Operation]] = defaultdict(list)
         for operation in sorted(operations, key=lambda operation: operation.invoked):
             if operation.call is Call.TAKE:
@@ -56,7 +56,7 @@ class _History:
                     taking.tickets.add(operation.ticket)
                     taking.returned = min(taking.returned, operation.returned)
             elif operation.ticket is not None:
-                kept = self.looks if operation.call is Call.LOOK else self.closes
+                kept = self.reads if operation.call is Call.READ else self.closes
                 kept[operation.ticket].append(operation)
         self.takings = list(takings.values())
         self.answered = [taking for taking in self.takings if taking.tickets]
@@ -66,8 +66,8 @@ class _History:
         return min((close.invoked for close in self.closes.get(ticket, ())), default=FOREVER)
 
     def shown(self, ticket: int) -> list[Operation]:
-        """Answered looks at a ticket that showed a resource."""
-        return [look for look in self.looks.get(ticket, ()) if look.returned is not None and look.resource is not None]
+        """Answered reads of a ticket that showed a resource."""
+        return [read for read in self.reads.get(ticket, ()) if read.returned is not None and read.resource is not None]
 
 
 def _ids(history: _History) -> Iterator[Fault]:
@@ -99,7 +99,7 @@ def _lost_tickets(history: _History, ending: Ending) -> Iterator[Fault]:
         for ticket in taking.tickets:
             if ticket not in ending.tickets:
                 yield Fault(Rule.LOST_TICKET, f"ticket {ticket} was given and has no document")
-            for asked in (*history.looks.get(ticket, ()), *history.closes.get(ticket, ())):
+            for asked in (*history.reads.get(ticket, ()), *history.closes.get(ticket, ())):
                 if asked.seen is Seen.UNKNOWN and asked.invoked > taking.returned:
                     yield Fault(Rule.LOST_TICKET, f"ticket {ticket} was given and is unknown at {asked.invoked:.3f}")
 
@@ -115,32 +115,32 @@ def _closes(history: _History, ending: Ending) -> Iterator[Fault]:
         found = ending.tickets.get(ticket)
         if found is not None and found.state is not TicketState.CLOSED:
             yield Fault(Rule.LOST_CLOSE, f"ticket {ticket} was closed and is {found.state} at the end")
-        for look in history.looks.get(ticket, ()):
-            if look.returned is not None and look.invoked > closed_at and look.seen in (Seen.OPEN, Seen.FAILED):
-                yield Fault(Rule.LOST_CLOSE, f"ticket {ticket} was closed and is {look.seen} at {look.invoked:.3f}")
+        for read in history.reads.get(ticket, ()):
+            if read.returned is not None and read.invoked > closed_at and read.seen in (Seen.OPEN, Seen.FAILED):
+                yield Fault(Rule.LOST_CLOSE, f"ticket {ticket} was closed and is {read.seen} at {read.invoked:.3f}")
 
 
 def _grants(history: _History, ending: Ending) -> Iterator[Fault]:
     """What a ticket was shown once it has for ever."""
-    for ticket in history.looks:
+    for ticket in history.reads:
         shown = history.shown(ticket)
         if not shown:
             continue
-        first = min(shown, key=lambda look: look.returned or 0.0)
+        first = min(shown, key=lambda read: read.returned or 0.0)
         found = ending.tickets.get(ticket)
-        resources = {look.resource for look in shown}
+        resources = {read.resource for read in shown}
         if found is not None and found.resource is not None:
             resources.add(str(found.resource))
         elif found is not None:
             yield Fault(Rule.LOST_GRANT, f"ticket {ticket} had resource {first.resource} and has none at the end")
         if len(resources) > 1:
             yield Fault(Rule.CHANGED_GRANT, f"ticket {ticket} had resources {sorted(map(str, resources))}")
-        for look in history.looks[ticket]:
-            nothing = look.returned is not None and look.resource is None and look.seen is not Seen.UNKNOWN
-            if nothing and look.invoked > (first.returned or 0.0):
+        for read in history.reads[ticket]:
+            nothing = read.returned is not None and read.resource is None and read.seen is not Seen.UNKNOWN
+            if nothing and read.invoked > (first.returned or 0.0):
                 yield Fault(
                     Rule.LOST_GRANT,
-                    f"ticket {ticket} had resource {first.resource} and shows none at {look.invoked:.3f}",
+                    f"ticket {ticket} had resource {first.resource} and shows none at {read.invoked:.3f}",
                 )
 
 
@@ -155,11 +155,11 @@ class _Hold:
 
 
 def _seen_holds(history: _History) -> Iterator[_Hold]:
-    for ticket in history.looks:
+    for ticket in history.reads:
         begins: dict[str, float] = {}
-        for look in history.shown(ticket):
-            if look.resource is not None and look.returned is not None:
-                begins[look.resource] = min(look.returned, begins.get(look.resource, FOREVER))
+        for read in history.shown(ticket):
+            if read.resource is not None and read.returned is not None:
+                begins[read.resource] = min(read.returned, begins.get(read.resource, FOREVER))
         end = history.first_close(ticket)
         for resource, begin in begins.items():
             if begin < end:
@@ -189,23 +189,23 @@ def _double_grants(holds: Iterable[_Hold], source: str) -> Iterator[Fault]:
 
 
 def _sandboxes(history: _History, ending: Ending) -> Iterator[Fault]:
-    """All tickets that ever had a resource have one sandbox; without one, a ticket shares with nobody."""
+    """All tickets that ever had a resource have one sandbox; without one, a ticket shares with no other."""
     sandboxes = {ticket: taking.sandbox for taking in history.answered for ticket in taking.tickets}
     owners: dict[str, dict[int, str | None]] = defaultdict(dict)
     for ticket, sandbox in sandboxes.items():
-        for look in history.shown(ticket):
-            owners[str(look.resource)][ticket] = sandbox
+        for read in history.shown(ticket):
+            owners[str(read.resource)][ticket] = sandbox
     for found in ending.tickets.values():
         if found.resource is not None:
             owners[str(found.resource)].setdefault(found.id, found.sandbox)
     for resource, tickets in owners.items():
         if len(tickets) > 1 and (None in tickets.values() or len(set(tickets.values())) > 1):
-            told = ", ".join(f"{ticket} of {sandbox or 'none'}" for ticket, sandbox in sorted(tickets.items()))
-            yield Fault(Rule.SANDBOX, f"resource {resource} was with tickets {told}")
+            holders = ", ".join(f"{ticket} of {sandbox or 'none'}" for ticket, sandbox in sorted(tickets.items()))
+            yield Fault(Rule.SANDBOX, f"resource {resource} was with tickets {holders}")
 
 
 def _deletes(history: _History, ending: Ending) -> Iterator[Fault]:
-    """Nobody's resource is deleted; a ticket that failed has lost it before."""
+    """A resource is not deleted while a ticket has it; a ticket that failed has lost it before."""
     began: dict[str, list[float]] = defaultdict(list)
     for resource, at in ending.deletes:
         began[resource].append(at)

@@ -25,7 +25,7 @@ from tests.chaos import checks
 from tests.chaos.children import LONGEST, fast_folder, in_child, reboot
 from tests.chaos.report import Report
 from tests.chaos.transitions import REUSING
-from tests.chaos.world import Tell, World
+from tests.chaos.world import Send, World
 from tests.waiting import until
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -37,7 +37,7 @@ _FORK = multiprocessing.get_context("fork")
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Cut and look, as long as there is time; at the end once more without syncs, which must be found."""
+    """Cut and check, as long as there is time; at the end once more without syncs, which must be found."""
     report = Report("power cuts of a real ext4")
     report.skipped = why_not()
     if report.skipped is not None:
@@ -46,16 +46,18 @@ def run(seconds: float, seed: int) -> Report:
     until = time.monotonic() + seconds * 0.9
     while time.monotonic() < until:
         with disk() as folder:
-            told: list[checks.Told] = []
+            acknowledged: list[checks.Fact] = []
             for number in range(ROUNDS):
                 if time.monotonic() > until:
                     break
-                told += cut_under_load(folder, chance.uniform(0.02, 0.6), f"boot {number}")
+                acknowledged += cut_under_load(folder, chance.uniform(0.02, 0.6), f"boot {number}")
                 report.count("cuts")
-                report.faults += [f"seed {seed}: {fault}" for fault in look(folder, told, f"boot {number} after")]
+                report.faults += [
+                    f"seed {seed}: {fault}" for fault in check_after(folder, acknowledged, f"boot {number} after")
+                ]
                 if report.faults:
                     return report
-            report.count("promises", len(told))
+            report.count("promises", len(acknowledged))
     if not finds_missing_syncs(chance):
         report.faults.append("a server that never syncs lost nothing")
     return report
@@ -99,7 +101,7 @@ def disk() -> Iterator[Path]:
 
 
 def _mount(folder: Path) -> None:
-    """Not before the disk is let go: mounted again too early, it is the one that was shut down, and refuses all."""
+    """Wait until the disk is released: mounted again too early, it is the one that was shut down, and refuses all."""
     image = str(folder / "image")
     until(lambda: not _call("losetup", "--associated", image), LONGEST, "the end of the disk that was shut down")
     _call("mount", "-o", "loop", image, str(folder / "state"))
@@ -109,7 +111,7 @@ def _call(*command: str) -> bytes:
     return subprocess.run(command, check=True, timeout=30, capture_output=True).stdout
 
 
-def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) -> list[checks.Told]:
+def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) -> list[checks.Fact]:
     """Let clients and a scheduler work, cut the power so many seconds after each has begun to acknowledge something;
     returns what they acknowledged.
     """
@@ -122,12 +124,12 @@ def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) ->
         fcntl.ioctl(descriptor, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
     finally:
         os.close(descriptor)
-    told: list[checks.Told] = []
+    acknowledged: list[checks.Fact] = []
     for process, pipe in writers:
         process.kill()
         try:
             while True:
-                told.append(pipe.recv())
+                acknowledged.append(pipe.recv())
         except EOFError:
             pass
         process.join()
@@ -135,10 +137,10 @@ def cut_under_load(folder: Path, after: float, boot: str, syncs: bool = True) ->
     _call("umount", str(folder / "state"))
     _mount(folder)
     shutil.rmtree(folder / "farm" / "runs", ignore_errors=True)
-    return told
+    return acknowledged
 
 
-def _start(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: bool) -> tuple[Any, Any]:
+def _start(work: Callable[[World, Send], None], folder: Path, boot: str, syncs: bool) -> tuple[Any, Any]:
     pipe, ours = _FORK.Pipe(duplex=False)
     process = _FORK.Process(target=_write, args=(work, folder, boot, syncs, ours.send), daemon=True)
     process.start()
@@ -146,71 +148,71 @@ def _start(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: 
     return process, pipe
 
 
-def _write(work: Callable[[World, Tell], None], folder: Path, boot: str, syncs: bool, tell: Tell) -> None:
+def _write(work: Callable[[World, Send], None], folder: Path, boot: str, syncs: bool, send: Send) -> None:
     reboot(boot)
     if not syncs:
         Disk._sync = lambda self, descriptor, path: None  # type: ignore[method-assign]
     try:
-        work(World(folder), tell)
+        work(World(folder), send)
     except (StateError, OSError):
         pass
 
 
-def _take_and_close(world: World, tell: Tell) -> None:
+def _take_and_close(world: World, send: Send) -> None:
     mine: list[int] = []
     while True:
         mine.append(world.take("A").id)
-        tell(("created", mine[-1], None))
+        send(("created", mine[-1], None))
         if len(mine) > 3:
             number = mine.pop(0)
             world.close(number)
-            tell(("closed", number, None))
+            send(("closed", number, None))
 
 
-def _take_with_keys(world: World, tell: Tell) -> None:
+def _take_with_keys(world: World, send: Send) -> None:
     while True:
         key = f"key {time.time_ns()}"
-        tell(("tried", 0, key))
+        send(("tried", 0, key))
         number = world.take_once(key, "A").id
-        tell(("created", number, key))
+        send(("created", number, key))
         world.close(number)
-        tell(("closed", number, None))
+        send(("closed", number, None))
 
 
-def _lead(world: World, tell: Tell) -> None:
+def _lead(world: World, send: Send) -> None:
     world.lead()
     while True:
         process = world.process
         assert process is not None
         process.turns.turn(process.inbox.take(0.01))
         for ticket in world.granted():
-            tell(("granted", ticket.id, (ticket.resource, ticket.output)))
+            send(("granted", ticket.id, (ticket.resource, ticket.output)))
 
 
-def look(folder: Path, told: list[checks.Told], boot: str) -> list[str]:
+def check_after(folder: Path, acknowledged: list[checks.Fact], boot: str) -> list[str]:
     """Start a server after the reboot, run it to quiet; faults in words."""
-    messages, _ = in_child(_look, folder, told, boot)
+    messages, _ = in_child(_check, folder, acknowledged, boot)
     wrong = [fact for kind, fact in messages if kind == "wrong"]
     return wrong or ([] if ("done", None) in messages else ["the start after the cut did not end"])
 
 
-def _look(tell: Tell, folder: Path, told: list[checks.Told], boot: str) -> None:
+def _check(send: Send, folder: Path, acknowledged: list[checks.Fact], boot: str) -> None:
     reboot(boot)
     world = World(folder)
-    faults = checks.whole(world) + checks.kept(world, told)
+    faults = checks.whole(world) + checks.kept(world, acknowledged)
     world.rest()
-    faults += checks.kept(world, told) + checks.holds(world)
-    faults += checks.keeps_keys(world, told[-40:]) + checks.reuses_no_number(world, told)
+    faults += checks.kept(world, acknowledged) + checks.holds(world)
+    faults += checks.keeps_keys(world, acknowledged[-40:]) + checks.reuses_no_number(world, acknowledged)
     for fault in faults:
-        tell(("wrong", fault))
-    tell(("done", None))
+        send(("wrong", fault))
+    send(("done", None))
 
 
 def finds_missing_syncs(chance: random.Random, tries: int = 5) -> bool:
     """Whether a server that leaves out every sync is caught losing something."""
     for _ in range(tries):
         with disk() as folder:
-            told = cut_under_load(folder, chance.uniform(0.2, 0.6), "boot", syncs=False)
-            if look(folder, told, "boot after"):
+            acknowledged = cut_under_load(folder, chance.uniform(0.2, 0.6), "boot", syncs=False)
+            if check_after(folder, acknowledged, "boot after"):
                 return True
     return False

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.chaos.children import WORKERS, side_by_side
 from tests.chaos.model_rules import FarmModel
 from tests.chaos.report import Report
-from tests.chaos.world import Tell
+from tests.chaos.world import Send
 
 RUNS, STEPS = 80, 40
 """Of the quick form."""
@@ -39,7 +39,7 @@ def check(seed: int, runs: int, steps: int, machine: type[FarmModel] = FarmModel
 
 
 def run(seconds: float, seed: int) -> Report:
-    """Batches of runs side by side until the time is over; a fault tells its seed and how it came about."""
+    """Batches of runs side by side until the time is over; a fault names its seed and how it came about."""
     report = Report("model")
     until = time.monotonic() + seconds
     for what, fact in side_by_side(_run_batches, range(WORKERS), until, seed):
@@ -50,7 +50,7 @@ def run(seconds: float, seed: int) -> Report:
     return report
 
 
-def _run_batches(tell: Tell, worker: int, until: float, seed: int) -> None:
+def _run_batches(send: Send, worker: int, until: float, seed: int) -> None:
     """Batches of the seeds from `seed * 1000 + worker` on, one in `WORKERS`; begins none that would end too late."""
     took: dict[int, float] = {}
     for batch in count(seed * 1000 + worker, WORKERS):
@@ -64,11 +64,11 @@ def _run_batches(tell: Tell, worker: int, until: float, seed: int) -> None:
         except Exception as broken:
             notes = "\n".join(getattr(broken, "__notes__", []))
             fault = f"{type(broken).__name__}: {broken}\n{notes}"
-            tell(("wrong", f"check({batch}, *BATCHES[{kind}]): {fault}"))
+            send(("wrong", f"check({batch}, *BATCHES[{kind}]): {fault}"))
         for what, times in (
             ("runs", FarmModel.machines - machines),
             ("steps", FarmModel.steps - steps),
             ("deaths of the scheduler", FarmModel.deaths - deaths),
         ):
-            tell(("tried", (what, times)))
+            send(("tried", (what, times)))
         took[kind] = time.monotonic() - began

@@ -49,7 +49,7 @@ class Deeds:
     # The end
 
     def finish(self) -> None:
-        """See that all who wait are served when hooks are good and time passes, and that everything can be removed."""
+        """Check that good hooks and time serve all waiting tickets, and that everything can be removed."""
         world = self.world
         world.machine.refusals = 0
         for pool in (*PLAIN, *ON_DEMAND):
@@ -57,7 +57,7 @@ class Deeds:
         for number in world.web.resources.living():
             self.promises.holds.asked(world.ask_of_resource(IntentKind.RELEASE_RESOURCE, number))
         self._come_to_rest()
-        self._nobody_waits_beside_what_fits()
+        self._no_ticket_waits_beside_a_fitting_resource()
         snapshot = world.scheduler.leader.mirror.snapshot
         farm = generous(len(snapshot.tickets) + len(snapshot.resources) + 1)
         self._configure(farm)
@@ -80,7 +80,7 @@ class Deeds:
         self.world.archive()
         self.promises.check(self.world, at_rest=True)
 
-    def _nobody_waits_beside_what_fits(self) -> None:
+    def _no_ticket_waits_beside_a_fitting_resource(self) -> None:
         snapshot = self.world.scheduler.leader.mirror.snapshot
         for resource in snapshot.resources.values():
             assert resource.state is ResourceState.UP, f"resource {resource.id} is still {resource.state}"
@@ -129,7 +129,7 @@ class Deeds:
         self._saw(closed)
 
     def _saw(self, ticket: Ticket) -> None:
-        """A client is told about its ticket; what happened to it before is looked at with the rest."""
+        """A client reads its ticket; what happened to it before is checked with the rest."""
         self.promises.check(self.world)
         self.promises.saw(ticket)
 
@@ -160,7 +160,7 @@ class Deeds:
             self._delete(resources[which % len(resources)], unused_only)
 
     def _hold(self, which: int, seconds: float) -> None:
-        """Hold a resource as the web lets an operator do it, which looks at it first."""
+        """Hold a resource as the web lets an operator do it, which reads it first."""
         resources = {resource.id: resource for resource in self.world.documents.resources().values()}
         holdable = sorted(number for number, resource in resources.items() if resource.state in HOLDABLE)
         if holdable:

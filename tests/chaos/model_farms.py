@@ -10,7 +10,7 @@ PLAIN = {"p": ("a", "b"), "q": ("a", "c")}
 ON_DEMAND = {"r": ("a", "x")}
 """Pools that start on demand: their second tag is the on-demand one."""
 BROKEN = st.sampled_from([None, "p: [", "p: {max: many, cmd_new: 'true', cmd_delete: 'true'}", "p: {}", "\0"])
-"""Files that nobody can use; None: no file."""
+"""Files that cannot be used; None: no file."""
 
 Farm = dict[str, dict[str, Any]]
 

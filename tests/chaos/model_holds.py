@@ -13,7 +13,7 @@ class Holds:
     """All methods but the first two fail with a sentence when a promise is broken. Times are those of the model."""
 
     _asked: dict[int, Intent] = field(default_factory=dict)
-    """Wishes that were not decided yet when all was looked at last, by their number."""
+    """Intents that were not decided yet at the last check, by their number."""
     _held: dict[int, Resource] = field(default_factory=dict)
     """As they were looked at last."""
     _bad: set[int] = field(default_factory=set)
@@ -21,7 +21,7 @@ class Holds:
     """All that the clock said since all was looked at last."""
 
     def asked(self, intent: Intent) -> None:
-        """An operator was told that this will be done."""
+        """The server has accepted this intent of an operator."""
         self._asked[intent.id] = intent
 
     def clock_says(self, now: float) -> None:
@@ -29,7 +29,7 @@ class Holds:
         self._times.append(now)
 
     def saw(self, before: Ticket, ticket: Ticket) -> None:
-        """A client was told about its ticket."""
+        """A client has read its ticket."""
         assert before.bad in (None, ticket.bad), f"ticket {ticket.id} does not say any more that its resource was bad"
         if ticket.bad is not None and ticket.resource is not None:
             self._bad.add(ticket.resource)
@@ -44,14 +44,14 @@ class Holds:
         """The `cmd_delete` of a resource begins."""
         assert self._may_be_free(resource.id), f"cmd_delete of resource {resource.id} begins, which is held"
 
-    def look(self, resources: Mapping[int, Resource], undecided: Collection[int], now: float, at_rest: bool) -> None:
-        """Hold all resources, and the numbers of the wishes that still wait, against what was promised."""
+    def check(self, resources: Mapping[int, Resource], undecided: Collection[int], now: float, at_rest: bool) -> None:
+        """Compare all resources, and the numbers of the intents that still wait, with what was promised."""
         self.clock_says(now)
         for number in self._held:
             resource = resources.get(number)
             kept = resource is not None and resource.held
-            assert kept or self._may_be_free(number), f"resource {number} is held no longer, and nobody ended that"
-        self._look_at_wishes(resources, undecided)
+            assert kept or self._may_be_free(number), f"resource {number} is held no longer, and no request ended that"
+        self._check_intents(resources, undecided)
         self._held = {number: resource for number, resource in resources.items() if resource.held}
         self._times = [now]
         for number in self._bad if at_rest else ():
@@ -59,8 +59,8 @@ class Holds:
             stays = found is not None and found.state in HOLDABLE and not found.held
             assert not stays, f"resource {number} is still there, and a client called it bad"
 
-    def _look_at_wishes(self, resources: Mapping[int, Resource], undecided: Collection[int]) -> None:
-        """Of the wishes that are decided, the last one about a resource tells how that must be."""
+    def _check_intents(self, resources: Mapping[int, Resource], undecided: Collection[int]) -> None:
+        """The last decided intent about a resource determines whether it must be held."""
         decided = {number: intent for number, intent in self._asked.items() if number not in undecided}
         waiting = {intent.resource for number, intent in self._asked.items() if number in undecided}
         for number, intent in {intent.resource: intent for _, intent in sorted(decided.items())}.items():
@@ -77,12 +77,12 @@ class Holds:
             del self._asked[number]
 
     def _may_be_free(self, number: int) -> bool:
-        """Whether this resource was not held, or somebody asked for the end of that, or the clock told it."""
+        """Whether this resource was not held, or its release was requested, or its hold has expired."""
         if number not in self._held:
             return True
-        wishes = [intent for intent in self._asked.values() if intent.resource == number]
-        asked_for = any(intent.kind is IntentKind.RELEASE_RESOURCE for intent in wishes)
-        ends = [self._held[number].held_until, *(intent.until for intent in wishes)]
+        intents = [intent for intent in self._asked.values() if intent.resource == number]
+        asked_for = any(intent.kind is IntentKind.RELEASE_RESOURCE for intent in intents)
+        ends = [self._held[number].held_until, *(intent.until for intent in intents)]
         return asked_for or any(self._is_over(until) for until in ends)
 
     def _is_over(self, until: float | None) -> bool:

@@ -47,7 +47,7 @@ class Started:
 
 
 class Witness(Protocol):
-    """Who sees the instants that matter, and may fail then."""
+    """Is called at the instants that matter, and may fail then."""
 
     def asked(self, run: HookRun) -> None:
         """A scheduler wants this run."""
@@ -145,7 +145,7 @@ class Machine:
                 self.end(started.run.id, Ending.KILLED, late=True)
 
     def reboot(self, runs_lost: bool) -> None:
-        """End all that runs; things stay. With `runs_lost`, nothing tells that it ever began."""
+        """End all that runs; things stay. With `runs_lost`, nothing shows that it ever began."""
         for started in self.alive():
             if started.run.kind is HookKind.RELEASE:
                 self.unclean.add(started.resource)
@@ -229,7 +229,7 @@ class SimulatedHooks:
         return False
 
     def probe(self) -> None:
-        """Look how each run fares."""
+        """Check the state of each run."""
         self._machine.enforce_limits()
         for name in self._active.keys() - self._ended.keys():
             outcome = self._machine.outcome(name, self._clock())

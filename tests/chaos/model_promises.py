@@ -1,4 +1,4 @@
-"""What clients, operators and hooks were promised, held against what stands in the state folder."""
+"""What clients, operators and hooks were promised, compared with the documents in the state folder."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Promises:
         self.tickets[ticket.id] = ticket
 
     def saw(self, ticket: Ticket) -> None:
-        """Note what a client was told about its ticket: more may come, but nothing else."""
+        """Record what a client has read of its ticket: later reads may add to it, but not change it."""
         known = self.tickets[ticket.id]
         whose = f"ticket {ticket.id}"
         assert (ticket.tags, ticket.created_at) == (known.tags, known.created_at), f"{whose} is another now"
@@ -82,11 +82,11 @@ class Promises:
         for number, ticket in tickets.items():
             before = self.tickets[number]
             if ticket is not before:
-                self._look_at_grant(world, before, ticket, known)
+                self._check_grant(world, before, ticket, known)
                 self.saw(ticket)
-        self._look_at_resources(world, known)
-        wishes = documents.intents()
-        self.holds.look(known, {intent.id for intent in wishes.values()}, world.wall, at_rest)
+        self._check_resources(world, known)
+        intents = documents.intents()
+        self.holds.check(known, {intent.id for intent in intents.values()}, world.wall, at_rest)
         machine = world.machine
         faults = invariants.check(
             Inventory(
@@ -95,7 +95,7 @@ class Promises:
                 resources=resources,
                 ended=ended,
                 runs=dict.fromkeys(machine.runs, False) | {started.run.id: True for started in machine.alive()},
-                intents=wishes if at_rest else {},
+                intents=intents if at_rest else {},
                 started=machine.started,
                 known_to_clients=self.tickets.keys(),
                 forgotten=self._forgotten(world),
@@ -110,12 +110,12 @@ class Promises:
 
     def _adopt(self, unknown: dict[int, Ticket]) -> None:
         """Take note of tickets whose clients got no answer."""
-        assert len(unknown) <= self.lost_answers, f"nobody took the tickets {sorted(unknown)}"
+        assert len(unknown) <= self.lost_answers, f"no client took the tickets {sorted(unknown)}"
         self.lost_answers -= len(unknown)
         self._last = max(self._last, *unknown) if unknown else self._last
         self.tickets |= unknown
 
-    def _look_at_grant(self, world: World, before: Ticket, ticket: Ticket, resources: dict[int, Resource]) -> None:
+    def _check_grant(self, world: World, before: Ticket, ticket: Ticket, resources: dict[int, Resource]) -> None:
         number = ticket.resource
         if number is None:
             return
@@ -126,7 +126,7 @@ class Promises:
             return
         if before.resource is None:
             assert set(ticket.tags) <= resource.tags.keys(), f"{whose} got a resource without its tags"
-            assert ticket.output == world.machine.printed[number], f"{whose} got an output that nobody printed"
+            assert ticket.output == world.machine.printed[number], f"{whose} got an output that no hook printed"
             assert number not in world.machine.unclean, f"{whose} got resource {number}, whose cmd_release failed"
             owner = self._owners.setdefault(number, ticket.sandbox)
             assert owner == ticket.sandbox, f"{whose} of {ticket.sandbox} got resource {number} of {owner}"
@@ -135,9 +135,9 @@ class Promises:
         if ticket.state is TicketState.FAILED and before.state is TicketState.OPEN:
             attempts = self.attempts.get(resource.pool, 1)
             just = number in self.condemned or world.machine.failed_checks[number] >= attempts
-            assert just, f"{whose} failed ({ticket.reason}), and nobody gave a reason to"
+            assert just, f"{whose} failed ({ticket.reason}), without any cause"
 
-    def _look_at_resources(self, world: World, resources: dict[int, Resource]) -> None:
+    def _check_resources(self, world: World, resources: dict[int, Resource]) -> None:
         machine = world.machine
         for number, resource in resources.items():
             releases, grants = resource.releases_counter, self._grants[number]
@@ -155,7 +155,7 @@ class Promises:
         self._seen_resources |= new
 
     def begins(self, world: World, run: HookRun) -> None:
-        """Hold the start of a hook against the documents as they stand in this instant."""
+        """Compare the start of a hook with the documents as they are in this instant."""
         number = int(run.environment["RESALLOC_ID"])
         if number == 0:
             if run.kind is HookKind.TERMINATE:

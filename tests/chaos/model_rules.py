@@ -16,8 +16,8 @@ from tests.chaos.model_trouble import Trouble
 
 TAGS = st.sampled_from([("a",), ("b",), ("a", "b"), ("c",), ("x",), ("a", "x"), ("a",), (), ("nobody",)])
 SANDBOXES = st.sampled_from(["s", "s", "t", None])
-Wish = tuple[tuple[str, ...], str | None]
-WISHES = st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3)
+Request = tuple[tuple[str, ...], str | None]
+REQUESTS = st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3)
 COUNTERS = st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"])
 """What a boot leaves of a file that is never synced: all of it, or this."""
 CHOSEN = st.integers(0, 20)
@@ -64,19 +64,19 @@ class FarmModel(Deeds, RuleBasedStateMachine):
 
     # Clients
 
-    @rule(wishes=WISHES, then=THEN)
-    def take(self, wishes: list[Wish], then: Then) -> None:
-        for tags, sandbox in wishes:
+    @rule(requests=REQUESTS, then=THEN)
+    def take(self, requests: list[Request], then: Then) -> None:
+        for tags, sandbox in requests:
             ticket = self.world.take(tags, sandbox)
             assert ticket is not None
             self.promises.took(ticket)
         self._go_on(then)
 
-    @rule(wishes=WISHES, bad=BAD, then=THEN)
-    def come_and_go(self, wishes: list[Wish], then: Then, bad: str | None = None) -> None:
+    @rule(requests=REQUESTS, bad=BAD, then=THEN)
+    def come_and_go(self, requests: list[Request], then: Then, bad: str | None = None) -> None:
         """One after the other: take a ticket, be served, close it."""
-        for wish in wishes:
-            self.take([wish], Then.ALL_IS_WELL)
+        for request in requests:
+            self.take([request], Then.ALL_IS_WELL)
             self._close(max(self.promises.tickets), bad)
             self._go_on(then)
 
@@ -184,10 +184,10 @@ class FarmModel(Deeds, RuleBasedStateMachine):
         self._stir(stirred)
         self.world.turn(Trouble(at, meanwhile=partial(self._stir, then)))
 
-    @rule(wishes=WISHES, at=OPERATION)
-    def clients_leave_while_they_are_served(self, wishes: list[Wish], at: int) -> None:
-        self.take(wishes, Then.NOTHING)
-        numbers = sorted(self.promises.tickets)[-len(wishes) :]
+    @rule(requests=REQUESTS, at=OPERATION)
+    def clients_leave_while_they_are_served(self, requests: list[Request], at: int) -> None:
+        self.take(requests, Then.NOTHING)
+        numbers = sorted(self.promises.tickets)[-len(requests) :]
 
         def leave() -> None:
             for number in numbers:

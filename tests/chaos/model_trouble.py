@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 
 class Trouble:
-    """Strikes at the `at`th operation (from 1) that changes something: kills, unless told otherwise.
+    """Strikes at the `at`th operation (from 1) that changes something: kills by default.
 
     With `refusal` (an errno) the operation fails instead. With `meanwhile` that happens first, as if another process
     had been faster; it waits for an instant in which no lock is held, as it would have to.
@@ -35,7 +35,7 @@ class Trouble:
         self._locks = 0
 
     def __call__(self, operation: Operation, do: Callable[..., Any]) -> Any:
-        """Stand between the process and one operation (see tests.chaos.disk)."""
+        """Intercept one operation of the process (see tests.chaos.disk)."""
         data = operation.data or b""
         make = (lambda: do(data)) if operation.name == "write" else do
         if self._dead:
@@ -53,7 +53,7 @@ class Trouble:
         return make()
 
     def step(self) -> None:
-        """Stand before something that is no file operation, such as the start of a hook."""
+        """Intercept something that is no file operation, such as the start of a hook."""
         if self._dead:
             raise Killed
         if self._refusal is None and self._strikes():
@@ -71,7 +71,7 @@ class Trouble:
 
     @contextmanager
     def below(self, root: Path) -> Iterator[None]:
-        """Stand before all that this process does below `root`."""
+        """Intercept all that this process does below `root`."""
         lock = Disk.lock
 
         @contextmanager

@@ -236,7 +236,7 @@ class World:
         raise AssertionError(f"what is finished is not archived after {MOST_TURNS} times {ARCHIVE_PAUSE} s")
 
     def _disown(self) -> None:
-        """Let what a dead process staged look so: the process of this test lives on."""
+        """Make files that a dead process staged look abandoned: the process of this test lives on."""
         staging = self.state / "tmp"
         for name in os.listdir(staging) if staging.is_dir() else ():
             if not name.startswith("0-"):
@@ -244,7 +244,7 @@ class World:
 
 
 class Scheduler:
-    """One scheduler process, without its main loop: `turn` is one round of that."""
+    """One scheduler process, without its main loop: `turn` is one round of it."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -255,7 +255,7 @@ class Scheduler:
             self.leader,
             self.hooks,  # type: ignore[arg-type]  # simulated
             world.watch,
-            None,  # type: ignore[arg-type]  # nobody else leads
+            None,  # type: ignore[arg-type]  # there is no other leader
             lambda: world.machine.uptime,
         )
 
@@ -279,5 +279,5 @@ class Scheduler:
         return plan(self.leader.mirror.snapshot, self._world.wall)
 
     def end(self) -> None:
-        """Let go what a process has."""
+        """Release what a process has."""
         os.close(self._process.bell.fileno())

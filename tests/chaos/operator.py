@@ -46,7 +46,7 @@ class Operator(AbstractContextManager["Operator"]):
     def _hold(self, number: int) -> None:
         span = self._source.randint(1, LONGEST)
         over = time.monotonic() + span
-        if self._ask("POST", f"/resources/{number}/hold", {"reason": "to look at it", "for": f"{span}s"}) is None:
+        if self._ask("POST", f"/resources/{number}/hold", {"reason": "to inspect it", "for": f"{span}s"}) is None:
             return
         until = self._seen_held(number, over)
         begin = time.time()

@@ -26,8 +26,8 @@ from tests.chaos.children import WORKERS, fast_folder, in_child, reboot, side_by
 from tests.chaos.disk import Operation, meddled
 from tests.chaos.report import Report
 from tests.chaos.simhooks import SimHooks
-from tests.chaos.transitions import AGENTS, REUSING, tell_granted
-from tests.chaos.world import LATER, Tell, World
+from tests.chaos.transitions import AGENTS, REUSING, send_granted
+from tests.chaos.world import LATER, Send, World
 
 POOLS = f"""{REUSING}
 bad:
@@ -45,7 +45,7 @@ handed_on:
 NOT_VITAL = {
     "folder in _write_format": "without FORMAT, the next start writes it again",
     "folder in create_reserved": "without its ticket, an agent takes it again",
-    "file in sync": "events that are lost are written again, for documents tell them",
+    "file in sync": "events that are lost are written again, for documents show them",
     "folder in sync": "the same",
 }
 """Syncs that nothing which was promised depends on, and why."""
@@ -63,13 +63,13 @@ class Entry:
 
     operation: Operation | None = None
     site: str = ""
-    told: checks.Told | None = None
+    acknowledged: checks.Fact | None = None
     hook: dict[str, Any] | None = None
 
     @property
     def is_promise(self) -> bool:
         """Whether the outside world can count on something from here on."""
-        return self.hook is not None or (self.told is not None and self.told[0] != "tried")
+        return self.hook is not None or (self.acknowledged is not None and self.acknowledged[0] != "tried")
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Killed(BaseException):
 
 
 class Recorder:
-    """Stands between a server and its disk, and writes everything down. Syncs are not really made.
+    """Intercepts the file operations of a server and records them all. Syncs are not really made.
 
-    If it is `watched`, somebody who did not write it reads each ticket at once when it is put in place, as a waiting
-    web function may, and tells what it says to its client. At operation `dies_at`, the process is killed.
+    If it is `watched`, another reader reads each ticket at once when it is put in place, as a waiting
+    web function may, and reports its content to its client. At operation `dies_at`, the process is killed.
     """
 
     def __init__(self, folder: Path, entries: list[Entry], watched: bool, dies_at: int | None = None) -> None:
@@ -129,18 +129,18 @@ class Recorder:
                 result = do(operation.data) if operation.name == "write" else do()
             self.entries.append(Entry(operation, site))
             if self._watched:
-                self._look(operation)
+                self._read_as_client(operation)
         return result
 
-    def tell(self, fact: Any) -> None:
+    def send(self, fact: Any) -> None:
         """Write down that this was acknowledged."""
-        self.entries.append(Entry(told=fact))
+        self.entries.append(Entry(acknowledged=fact))
 
     def hook(self, line: dict[str, Any]) -> None:
         """Write down that a hook began."""
         self.entries.append(Entry(hook=line))
 
-    def _look(self, operation: Operation) -> None:
+    def _read_as_client(self, operation: Operation) -> None:
         target = Path(operation.target or operation.path)
         if operation.name not in ("rename", "link") or target.parent != self._root / "tickets/open":
             return
@@ -148,11 +148,11 @@ class Recorder:
             self._reader = FileStore(self._root)
         number = int(target.stem)
         ticket = self._reader.tickets.read_durable(number)
-        self.tell(("seen", number, None))
+        self.send(("seen", number, None))
         if ticket.state is TicketState.CLOSED:
-            self.tell(("closed", number, None))
+            self.send(("closed", number, None))
         elif ticket.state is TicketState.OPEN and ticket.resource is not None:
-            self.tell(("granted", number, (ticket.resource, ticket.output)))
+            self.send(("granted", number, (ticket.resource, ticket.output)))
 
 
 def _site(operation: Operation) -> str:
@@ -184,7 +184,7 @@ def record(seed: int | None = None, watched: bool = True) -> Recording:
     return Recording(root, messages[-1][1])
 
 
-def _record(tell: Tell, folder: Path, seed: int | None, watched: bool) -> None:
+def _record(send: Send, folder: Path, seed: int | None, watched: bool) -> None:
     state.files.ids.CEILING_STEP = CEILING_STEP
     _configure(folder)
     chance = random.Random(seed)
@@ -197,12 +197,12 @@ def _record(tell: Tell, folder: Path, seed: int | None, watched: bool) -> None:
             try:
                 world.open()
                 while steps:
-                    steps.pop(0)(world, recorder.tell)
+                    steps.pop(0)(world, recorder.send)
             except Killed:
                 pass
         if world.process is not None:
             world.process.lease.release()
-    tell(("done", entries))
+    send(("done", entries))
 
 
 def _configure(folder: Path) -> None:
@@ -212,68 +212,68 @@ def _configure(folder: Path) -> None:
     (folder / "config/agents.yaml").write_text(AGENTS)
 
 
-def _create(world: World, tell: Tell) -> None:
-    tell(("created", world.take("A").id, None))
+def _create(world: World, send: Send) -> None:
+    send(("created", world.take("A").id, None))
 
 
-def _create_bad(world: World, tell: Tell) -> None:
-    tell(("created", world.take("B").id, None))
+def _create_bad(world: World, send: Send) -> None:
+    send(("created", world.take("B").id, None))
 
 
-def _create_with_key(world: World, tell: Tell) -> None:
+def _create_with_key(world: World, send: Send) -> None:
     """The first try is sent again, as by a client that got no answer to it; so are those of earlier calls."""
-    tell(("tried", 0, "key"))
+    send(("tried", 0, "key"))
     for _ in range(2):
-        tell(("created", world.take_once("key", "A").id, "key"))
+        send(("created", world.take_once("key", "A").id, "key"))
     other = f"key {time.time_ns()}"
-    tell(("tried", 0, other))
-    tell(("created", world.take_once(other, "A").id, other))
+    send(("tried", 0, other))
+    send(("created", world.take_once(other, "A").id, other))
 
 
-def _work(world: World, tell: Tell) -> None:
+def _work(world: World, send: Send) -> None:
     world.quiet()
-    tell_granted(world, tell)
+    send_granted(world, send)
 
 
-def _close_first(world: World, tell: Tell) -> None:
+def _close_first(world: World, send: Send) -> None:
     for number in sorted(world.store.tickets.living()):
         ticket = world.store.tickets.get(number)
         if ticket is not None and ticket.state is TicketState.OPEN and ticket.created_at:
-            tell(("closed", world.close(number).id, None))
+            send(("closed", world.close(number).id, None))
             return
 
 
-def _close_bad(world: World, tell: Tell) -> None:
+def _close_bad(world: World, send: Send) -> None:
     for ticket in world.granted():
-        tell(("called bad", world.close(ticket.id, bad="it is bad").id, "it is bad"))
+        send(("called bad", world.close(ticket.id, bad="it is bad").id, "it is bad"))
         return
 
 
-def _hand_on(world: World, tell: Tell) -> None:
+def _hand_on(world: World, send: Send) -> None:
     """A resource goes from ticket to ticket of one sandbox, faster than those are archived."""
     numbers = [world.take("C", sandbox="own").id for _ in range(4)]
     for number in numbers:
-        tell(("created", number, None))
+        send(("created", number, None))
     world.quiet()
     for number in numbers:
-        tell(("closed", world.close(number).id, None))
+        send(("closed", world.close(number).id, None))
         world.turn()
-        tell_granted(world, tell)
+        send_granted(world, send)
 
 
-def _delete_first(world: World, tell: Tell) -> None:
+def _delete_first(world: World, send: Send) -> None:
     for number in sorted(world.store.resources.living()):
-        tell(("asked", world.ask_delete(number).resource, None))
+        send(("asked", world.ask_delete(number).resource, None))
         return
 
 
-def _delete_last(world: World, tell: Tell) -> None:
+def _delete_last(world: World, send: Send) -> None:
     for number in sorted(world.store.resources.living(), reverse=True):
-        tell(("asked", world.ask_delete(number).resource, None))
+        send(("asked", world.ask_delete(number).resource, None))
         return
 
 
-def _wait(world: World, tell: Tell) -> None:
+def _wait(world: World, send: Send) -> None:
     world.pass_time(LATER)
     world.quiet()
 
@@ -302,7 +302,7 @@ STEPS: tuple[Step, ...] = (
 
 
 class Cutter:
-    """Cuts the power in a recording, and looks what a server finds after the reboot."""
+    """Cuts the power in a recording, and checks what a server finds after the reboot."""
 
     def __init__(self, recording: Recording, folder: Path) -> None:
         self.recording = recording
@@ -311,7 +311,7 @@ class Cutter:
     def moments(self) -> list[int]:
         """How many entries were there when the power was cut: before each sync, when most is at stake, and at the end.
 
-        Between two of these moments nothing becomes more certain, and what was told is at stake until the next one.
+        Between two of these moments nothing becomes more durable, and what was acknowledged is at stake until the next.
         """
         entries = self.recording.entries
         return [index for index, entry in enumerate(entries) if entry.site] + [len(entries)]
@@ -327,33 +327,35 @@ class Cutter:
                     disk.apply(entry.operation, self.recording.root)
             done = moment
             what = f"power cut before entry {moment} of {len(self.recording.entries)} ({name})"
-            faults += [f"{what}: {fault}" for fault in self._look(disk, moment, choose)]
+            faults += [f"{what}: {fault}" for fault in self._check(disk, moment, choose)]
         return faults
 
-    def _look(self, disk: cuts.Disk, moment: int, choose: cuts.Choice) -> list[str]:
+    def _check(self, disk: cuts.Disk, moment: int, choose: cuts.Choice) -> list[str]:
         folder = self._folder / f"cut-{os.getpid()}"
         shutil.rmtree(folder, ignore_errors=True)
         _configure(folder)
         disk.lay_out(folder / "state", choose)
         before = self.recording.entries[:moment]
         SimHooks.lay_out(folder / "farm", [entry.hook for entry in before if entry.hook is not None])
-        messages, _ = in_child(_start_again, folder, [entry.told for entry in before if entry.told is not None])
+        messages, _ = in_child(
+            _start_again, folder, [entry.acknowledged for entry in before if entry.acknowledged is not None]
+        )
         wrong = [fact for kind, fact in messages if kind == "wrong"]
         return wrong or ([] if ("done", None) in messages else ["the start after the cut did not end"])
 
 
-def _start_again(tell: Tell, folder: Path, told: list[checks.Told]) -> None:
-    """The machine was booted again: start a server on what is left, run it to quiet, tell all that is wrong."""
+def _start_again(send: Send, folder: Path, acknowledged: list[checks.Fact]) -> None:
+    """The machine was booted again: start a server on what is left, run it to quiet, report all that is wrong."""
     reboot("after the cut")
     world = World(folder)
     View(world.store).pools()
-    faults = checks.whole(world) + checks.kept(world, told)
+    faults = checks.whole(world) + checks.kept(world, acknowledged)
     world.rest()
-    faults += checks.kept(world, told) + checks.lives(world, told) + checks.holds(world)
-    faults += checks.keeps_keys(world, told) + checks.reuses_no_number(world, told)
+    faults += checks.kept(world, acknowledged) + checks.lives(world, acknowledged) + checks.holds(world)
+    faults += checks.keeps_keys(world, acknowledged) + checks.reuses_no_number(world, acknowledged)
     for fault in faults:
-        tell(("wrong", fault))
-    tell(("done", None))
+        send(("wrong", fault))
+    send(("done", None))
 
 
 def run(seconds: float, seed: int) -> Report:
@@ -380,9 +382,9 @@ def run(seconds: float, seed: int) -> Report:
     return report
 
 
-def _leave_out(tell: Tell, site: str, alone: Recording, watched: Recording, folder: Path) -> None:
+def _leave_out(send: Send, site: str, alone: Recording, watched: Recording, folder: Path) -> None:
     missed = any(is_missed(recording, site, folder) for recording in (alone, watched))
-    tell(("needed" if missed else "needless", site))
+    send(("needed" if missed else "needless", site))
 
 
 def is_missed(recording: Recording, site: str, folder: Path) -> bool:
@@ -409,11 +411,11 @@ def is_missed(recording: Recording, site: str, folder: Path) -> bool:
 
 
 def choices(chance: random.Random) -> dict[str, cuts.Choice]:
-    """By name: what of that which was not synced may be left."""
+    """By name: which of the operations that were not synced may have reached the disk."""
     return {"least": cuts.LEAST, "names": cuts.NAMES_ONLY, "most": cuts.MOST, "any": cuts.any_of(chance)}
 
 
-def _cut_all(tell: Tell, worker: int, recording: Recording, folder: Path, until: float, seed: int) -> None:
+def _cut_all(send: Send, worker: int, recording: Recording, folder: Path, until: float, seed: int) -> None:
     chance = random.Random(f"{seed} {worker}")
     own = False
     while True:
@@ -424,9 +426,9 @@ def _cut_all(tell: Tell, worker: int, recording: Recording, folder: Path, until:
             for moment in moments if own else moments[worker::WORKERS]:
                 if time.monotonic() > until:
                     return
-                tell(("tried", ("cuts", 1)))
+                send(("tried", ("cuts", 1)))
                 for wrong in cutter.cut([moment], choose, name):
-                    tell(("wrong", wrong))
+                    send(("wrong", wrong))
         own = True
         recording = record(chance.randrange(1 << 30))
-        tell(("tried", ("works with kills", 1)))
+        send(("tried", ("works with kills", 1)))

@@ -1,4 +1,4 @@
-"""What clients and operators note of what they asked and were told, and what can be wrong with it (see `linear.py`).
+"""Records of the requests and replies of clients and operators, and what can be wrong with them (see `linear.py`).
 
 Times are seconds of one clock, that of the server too.
 """
@@ -14,7 +14,7 @@ FOREVER = float("inf")
 
 class Call(StrEnum):
     TAKE = "take"
-    LOOK = "look"
+    READ = "read"
     """Any question for the ticket's resource, waiting for it or not."""
     CLOSE = "close"
 
@@ -25,7 +25,7 @@ class Seen(StrEnum):
     OPEN = "open"
     CLOSED = "closed"
     FAILED = "failed"
-    UNTOLD = "untold"
+    ASSIGNED = "assigned"
     """It has, or had, a resource."""
     UNKNOWN = "unknown"
     """The server says that there is no such ticket."""
@@ -36,7 +36,7 @@ class Operation:
     """One request. Times are seconds of one clock; `returned` is None when no answer came.
 
     `ticket` is what a TAKE was answered, else what was asked about. `key` joins the tries of one TAKE: all of them ask
-    for the same ticket. `sandbox` is that of a TAKE. `resource` is what an answer to a LOOK shows as granted.
+    for the same ticket. `sandbox` belongs to a TAKE. `resource` is what an answer to a READ shows as granted.
     `bad`: a CLOSE said that the resource is bad; all closes of a ticket say the same.
     """
 
@@ -47,7 +47,7 @@ class Operation:
     key: str | None = None
     sandbox: str | None = None
     resource: str | None = None
-    seen: Seen = Seen.UNTOLD
+    seen: Seen = Seen.ASSIGNED
     bad: bool = False
 
 
@@ -62,7 +62,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Ending:
-    """What stands on disk at the end, when which resource's `cmd_delete` began, and what operators held."""
+    """The documents on disk at the end, when which resource's `cmd_delete` began, and what operators held."""
 
     tickets: Mapping[int, Ticket]
     deletes: Sequence[tuple[str, float]] = ()

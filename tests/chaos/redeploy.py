@@ -70,7 +70,7 @@ def _pools(clients: int, edition: int) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One request until its answer, tries included. Times are seconds of the monotonic clock; `repeated` tells whether
+    """One request until its answer, tries included. Times are seconds of the monotonic clock; `repeated`: whether
     its client asked again, which the shim does by itself, unseen.
     """
 
@@ -182,8 +182,8 @@ class _Redeploy:
     def _live(self, number: int, transport: Transport, source: random.Random, sandbox: str | None) -> None:
         while not self.stop.is_set():
             ticket = self._ask(transport, Call.TAKE, partial(transport.take, "work", sandbox, ""), sandbox=sandbox)
-            seen, resource = self._ask(transport, Call.LOOK, partial(transport.look, ticket, True), ticket=ticket)
-            if seen is not Seen.UNTOLD or resource is None:
+            seen, resource = self._ask(transport, Call.READ, partial(transport.read, ticket, True), ticket=ticket)
+            if seen is not Seen.ASSIGNED or resource is None:
                 raise AssertionError(f"ticket {ticket}: {seen}, resource {resource}")
             self.warm.add(number)
             self.stop.wait(source.uniform(0.5, 1.5) * self.use)
@@ -207,12 +207,12 @@ class _Redeploy:
                 time.sleep(RETRY)
                 continue
             self.asked.append(_Asked(call, begun, time.monotonic(), isinstance(transport, Shim), repeated))
-            told: dict[str, Any] = dict(facts)
+            fields: dict[str, Any] = dict(facts)
             if call is Call.TAKE:
-                told["ticket"] = answer
-            elif call is Call.LOOK:
-                told["seen"], told["resource"] = answer
-            self.record.append(Operation(call=call, invoked=invoked, returned=time.time(), **told))
+                fields["ticket"] = answer
+            elif call is Call.READ:
+                fields["seen"], fields["resource"] = answer
+            self.record.append(Operation(call=call, invoked=invoked, returned=time.time(), **fields))
             return answer
 
     # The end

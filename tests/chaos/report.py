@@ -1,4 +1,4 @@
-"""What a piece of the chaos run tells at its end."""
+"""The report of a piece of the chaos run."""
 
 from dataclasses import dataclass, field
 

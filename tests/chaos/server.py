@@ -152,7 +152,7 @@ class Server(Farm):
                 found.append(f"{path.stem} printed a traceback: {last}")
         return found
 
-    # What stands on disk
+    # Documents on disk
 
     def tickets(self) -> dict[int, Ticket]:
         """All tickets, finished or not."""
@@ -215,7 +215,7 @@ class Server(Farm):
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether the process is gone, or waits for nothing but that its new parent looks at how it ended."""
+    """Whether the process is gone, or only waits for its new parent to reap it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):

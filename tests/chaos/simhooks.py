@@ -1,6 +1,6 @@
 """Hooks without processes: each ends as its command says, at once, and what it did to the farm is remembered.
 
-Runs, what they made and a journal of them stand in a folder of their own: like detached processes they outlive the
+Runs, what they made and a journal of them are in a folder of their own: like detached processes they outlive the
 scheduler, and they die with the machine.
 """
 
@@ -21,10 +21,10 @@ from tests.chaos.disk import unseen_open
 
 
 class SimHooks:
-    """A HookRunner; each line of its journal is told to `noted`.
+    """A HookRunner; each line of its journal is passed to `noted`.
 
     Commands: `exit N`, `fails ID` (exits 1 for this resource only), `print WORDS`, `cut` (killed half way), `hang`
-    (ends when told to).
+    (ends on request).
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class SimHooks:
         )
 
     def _note(self, run: HookRun) -> None:
-        """Write down that a hook begins, and who had its resource open at this moment."""
+        """Write down that a hook begins, and which ticket had its resource open at this moment."""
         resource = int(run.environment.get("RESALLOC_ID", "0"))
         holders = []
         for path in (self._state / "tickets/open").glob("*.json"):

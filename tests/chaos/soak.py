@@ -61,7 +61,7 @@ def _descriptors(name: str) -> Callable[[Server], float]:
 
 
 def _memory(name: str) -> Callable[[Server], float]:
-    """Not what is mapped from files: how much of that counts depends on who else on the machine uses it."""
+    """Not what is mapped from files: how much of it counts depends on which other processes of the machine use it."""
     return lambda server: processes.own_memory(server.pids(name))
 
 

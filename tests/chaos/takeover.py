@@ -1,8 +1,8 @@
-"""Two schedulers: the second stands by, takes over within a second, and does nothing before.
+"""Two schedulers: the second is on standby, takes over within a second, and does nothing before.
 
 The leader's role is a lock that the kernel takes from a process when it ends, and only then. So a leader that was
-stopped (SIGSTOP) still leads: nobody takes over, tickets and closes are answered and wait, and when it goes on nothing
-was decided behind its back.
+stopped (SIGSTOP) still leads: the other does not take over, tickets and closes are answered and wait, and when it
+goes on nothing was decided behind its back.
 """
 
 import os
@@ -31,7 +31,7 @@ CLIENTS = 4
 
 
 def run(seconds: float, seed: int, allowed: float = TAKEOVER) -> Report:
-    """Let one scheduler after the other die, or stand still, under load; go on for so long and a little more."""
+    """Let one scheduler after the other die, or be suspended, under load; go on for so long and a little more."""
     report = Report("takeover")
     with tempfile.TemporaryDirectory(prefix="resalloc-takeover-") as folder:
         server = Server(Path(folder), work=0.05)
@@ -50,7 +50,7 @@ def run(seconds: float, seed: int, allowed: float = TAKEOVER) -> Report:
 def _started_by_mistake(server: Server, report: Report) -> None:
     """A second scheduler, with another pools.yaml, beside a quiet farm: not one file changes."""
     until(lambda: len(server.resources()) == 4 and not server.moving(), what="the spares")
-    until(lambda: _all_told(server), what="the events and statistics of the spares, which are written behind them")
+    until(lambda: _all_written(server), what="the events and statistics of the spares, which are written behind them")
     before = _files(server.state)
     elsewhere = server.folder / "mistake"
     elsewhere.mkdir()
@@ -63,19 +63,19 @@ def _started_by_mistake(server: Server, report: Report) -> None:
     report.faults += [f"a second scheduler that stood by changed {name}" for name in sorted(changed)]
 
 
-def _all_told(server: Server) -> bool:
+def _all_written(server: Server) -> bool:
     """Are all the changes of the farm among its events, and all starts in the pool's statistics?"""
     store = FileStore(server.state)
     resources, record = server.resources(), store.pools.get("pool")
     if record is None or record.startup_samples < len(resources):
         return False
     documents = [record, *resources]
-    told = last_written(store.events, documents, time.time())
-    return not any(lines_of(document, number) for document, number in zip(documents, told.values(), strict=True))
+    written = last_written(store.events, documents, time.time())
+    return not any(lines_of(document, number) for document, number in zip(documents, written.values(), strict=True))
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int, int]]:
-    """What tells whether a file was replaced or written, without the view and samples, which the leader renews."""
+    """Facts that change when a file is replaced or written, without the view and samples, which the leader renews."""
     found = {}
     for path in folder.rglob("*"):
         if path.is_file() and path.parent.name not in ("view", "samples"):
@@ -130,7 +130,7 @@ def _die(server: Server, source: random.Random, report: Report, stopped: bool) -
 
 
 def _stand_still(server: Server, source: random.Random, report: Report) -> None:
-    """Stop the leader for some seconds: nobody takes over, and it goes on as if nothing was."""
+    """Stop the leader for some seconds: the other does not take over, and the leader goes on as before."""
     server.send("scheduler", signal.SIGSTOP)
     leader = server.leader()
     client = Http(server.address)
@@ -138,11 +138,11 @@ def _stand_still(server: Server, source: random.Random, report: Report) -> None:
     time.sleep(source.uniform(1.0, 2.0))
     if server.leader() != leader:
         report.faults.append("somebody took over from a leader that was only stopped")
-    _, resource = client.look(ticket, wait=False)
+    _, resource = client.read(ticket, wait=False)
     if resource is not None:
         report.faults.append(f"ticket {ticket} got resource {resource} while the only leader stood still")
     server.send("scheduler", signal.SIGCONT)
-    until(lambda: client.look(ticket, wait=True)[1] is not None, 20, "a grant by the leader that went on")
+    until(lambda: client.read(ticket, wait=True)[1] is not None, 20, "a grant by the leader that went on")
     if server.leader() != leader:
         report.faults.append("a leader that was stopped and went on does not lead any more")
     client.close(ticket)

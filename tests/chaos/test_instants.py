@@ -94,7 +94,7 @@ def test_a_document_that_is_written_in_place_is_found(quick_folder: Path, monkey
 
 @pytest.mark.thorough
 def test_an_answer_before_the_write_is_found(quick_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a store that tells a failed publication as done, when it fails, then the lost promise is found."""
+    """Given a store that reports a failed publication as done, when it fails, then the lost promise is found."""
 
     def publish(files: Disk, staged: Path, path: Path) -> None:
         try:

@@ -45,7 +45,7 @@ def test_what_was_called_bad_is_not_used_again(bad: str | None, found: set[Rule]
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_a_word_against_a_resource_lasts(answered: bool) -> None:
-    """Given a close with a word, when the document does not tell it, that is a fault once the close was answered."""
+    """Given a close with a word, when the document does not show it, that is a fault once the close was answered."""
     said = Operation(call=Call.CLOSE, invoked=2.0, returned=2.1 if answered else None, ticket=1, bad=True)
     assert rules(had(1, 1.0, 2.0), closes=(said,)) == ({Rule.LOST_WORD} if answered else set())
     assert rules(had(1, 1.0, 2.0, "broken"), closes=(said,)) == set()

@@ -20,8 +20,8 @@ def take(ticket: int | None, at: float, sandbox: str | None = None, key: str | N
     return Operation(call=Call.TAKE, invoked=at, returned=returned, ticket=ticket, sandbox=sandbox, key=key)
 
 
-def look(ticket: int, at: float, resource: str | None, seen: Seen = Seen.OPEN) -> Operation:
-    return Operation(call=Call.LOOK, invoked=at, returned=at + 0.5, ticket=ticket, resource=resource, seen=seen)
+def read(ticket: int, at: float, resource: str | None, seen: Seen = Seen.OPEN) -> Operation:
+    return Operation(call=Call.READ, invoked=at, returned=at + 0.5, ticket=ticket, resource=resource, seen=seen)
 
 
 def close(ticket: int, at: float, answered: bool = True, bad: bool = False) -> Operation:
@@ -40,7 +40,7 @@ def rules(operations: Sequence[Operation], *documents: Ticket, deletes: Sequence
 
 
 def test_a_plain_life_of_a_ticket_has_no_fault() -> None:
-    history = [take(1, 1), look(1, 2, None), look(1, 3, "7"), close(1, 4), look(1, 5, "7", Seen.CLOSED)]
+    history = [take(1, 1), read(1, 2, None), read(1, 3, "7"), close(1, 4), read(1, 5, "7", Seen.CLOSED)]
     assert rules(history, document(1, resource=7)) == set()
 
 
@@ -71,7 +71,7 @@ def test_a_ticket_that_was_given_and_has_no_document() -> None:
 
 
 def test_a_ticket_that_was_given_and_is_unknown_for_a_while() -> None:
-    assert rules([take(1, 1), look(1, 2, None, Seen.UNKNOWN)], document(1)) == {Rule.LOST_TICKET}
+    assert rules([take(1, 1), read(1, 2, None, Seen.UNKNOWN)], document(1)) == {Rule.LOST_TICKET}
 
 
 def test_a_take_without_an_answer_may_have_left_no_ticket() -> None:
@@ -83,7 +83,7 @@ def test_a_close_that_was_answered_and_is_forgotten() -> None:
 
 
 def test_a_close_that_was_answered_and_is_not_seen_for_a_while() -> None:
-    history = [take(1, 1), look(1, 2, "7"), close(1, 3), look(1, 4, "7", Seen.OPEN)]
+    history = [take(1, 1), read(1, 2, "7"), close(1, 3), read(1, 4, "7", Seen.OPEN)]
     assert rules(history, document(1, resource=7)) == {Rule.LOST_CLOSE}
 
 
@@ -92,51 +92,51 @@ def test_a_close_without_an_answer_may_not_have_come() -> None:
 
 
 def test_a_resource_with_two_tickets_at_a_time() -> None:
-    history = [take(1, 1, "s"), take(2, 1, "s"), look(1, 2, "7"), look(2, 3, "7"), close(1, 4), close(2, 5)]
+    history = [take(1, 1, "s"), take(2, 1, "s"), read(1, 2, "7"), read(2, 3, "7"), close(1, 4), close(2, 5)]
     assert rules(history, document(1, resource=7), document(2, resource=7)) == {Rule.DOUBLE_GRANT}
 
 
 def test_a_resource_is_perhaps_free_since_a_close_without_an_answer_was_sent() -> None:
-    history = [take(1, 1, "s"), take(2, 1, "s"), look(1, 2, "7"), close(1, 3, answered=False), look(2, 3.1, "7")]
+    history = [take(1, 1, "s"), take(2, 1, "s"), read(1, 2, "7"), close(1, 3, answered=False), read(2, 3.1, "7")]
     assert rules(history, document(1, resource=7), document(2, resource=7)) == set()
 
 
-def test_a_double_grant_that_only_the_documents_tell() -> None:
+def test_a_double_grant_that_only_the_documents_show() -> None:
     first = document(1, resource=7, sandbox="s", assigned_at=10.0, closed_at=12.0)
     second = document(2, resource=7, sandbox="s", assigned_at=11.0, closed_at=13.0)
     assert rules([], first, second) == {Rule.DOUBLE_GRANT}
 
 
 def test_a_ticket_whose_resource_changes() -> None:
-    history = [take(1, 1), look(1, 2, "7"), look(1, 3, "8"), close(1, 4)]
+    history = [take(1, 1), read(1, 2, "7"), read(1, 3, "8"), close(1, 4)]
     assert rules(history, document(1, resource=7)) == {Rule.CHANGED_GRANT}
 
 
 def test_a_ticket_whose_resource_is_taken_away() -> None:
-    history = [take(1, 1), look(1, 2, "7"), look(1, 3, None)]
+    history = [take(1, 1), read(1, 2, "7"), read(1, 3, None)]
     assert rules(history, document(1, TicketState.OPEN, resource=7)) == {Rule.LOST_GRANT}
     assert rules(history[:2], document(1, TicketState.OPEN)) == {Rule.LOST_GRANT}
 
 
 @pytest.mark.parametrize(("first", "second"), [("a", "b"), ("a", None), (None, None)])
 def test_a_resource_that_leaves_its_sandbox(first: str | None, second: str | None) -> None:
-    history = [take(1, 1, first), look(1, 2, "7"), close(1, 3), take(2, 4, second), look(2, 5, "7"), close(2, 6)]
+    history = [take(1, 1, first), read(1, 2, "7"), close(1, 3), take(2, 4, second), read(2, 5, "7"), close(2, 6)]
     assert rules(history, document(1, resource=7), document(2, resource=7)) == {Rule.SANDBOX}
 
 
 def test_a_resource_that_is_reused_in_its_sandbox_is_right() -> None:
-    history = [take(1, 1, "a"), look(1, 2, "7"), close(1, 3), take(2, 4, "a"), look(2, 5, "7"), close(2, 6)]
+    history = [take(1, 1, "a"), read(1, 2, "7"), close(1, 3), take(2, 4, "a"), read(2, 5, "7"), close(2, 6)]
     assert rules(history, document(1, resource=7), document(2, resource=7)) == set()
 
 
 def test_a_resource_that_is_deleted_while_a_ticket_has_it() -> None:
-    history = [take(1, 1), look(1, 2, "7"), close(1, 9)]
+    history = [take(1, 1), read(1, 2, "7"), close(1, 9)]
     assert rules(history, document(1, resource=7), deletes=[("7", 5.0)]) == {Rule.DELETED_IN_USE}
     assert rules(history, document(1, resource=7), deletes=[("7", 9.1)]) == set()
 
 
 def test_a_resource_that_is_deleted_after_its_ticket_failed_is_right() -> None:
-    history = [take(1, 1), look(1, 2, "7")]
+    history = [take(1, 1), read(1, 2, "7")]
     failed = document(1, TicketState.FAILED, resource=7, failed_at=4.0)
     assert rules(history, failed, deletes=[("7", 5.0)]) == set()
 
@@ -186,7 +186,7 @@ def surely_held(history: Sequence[Operation]) -> dict[int, tuple[float, float]]:
     """From when to when clients knew that they had a resource, by ticket."""
     holds = {}
     for seen in history:
-        if seen.call is Call.LOOK and seen.resource is not None and seen.returned is not None:
+        if seen.call is Call.READ and seen.resource is not None and seen.returned is not None:
             closes = [op.invoked for op in history if op.call is Call.CLOSE and op.ticket == seen.ticket]
             begin, end = seen.returned, min(closes, default=float("inf"))
             if seen.ticket is not None and begin < end:
@@ -218,8 +218,8 @@ def right_history(source: random.Random, steps: int, lost: float) -> tuple[list[
             tickets[client] = number if answered else None
             operation = Operation(call=Call.TAKE, invoked=invoked, ticket=number if answered else None, sandbox=sandbox)
         elif source.random() < 0.5:
-            resource = allocator.look(ticket)
-            operation = Operation(call=Call.LOOK, invoked=invoked, ticket=ticket, resource=resource, seen=Seen.OPEN)
+            resource = allocator.read(ticket)
+            operation = Operation(call=Call.READ, invoked=invoked, ticket=ticket, resource=resource, seen=Seen.OPEN)
         else:
             if done:
                 allocator.close(at, ticket)
@@ -244,7 +244,7 @@ class Allocator:
         self.tickets[number] = Ticket(id=number, sandbox=sandbox, created_at=at)
         return number
 
-    def look(self, ticket: int) -> str | None:
+    def read(self, ticket: int) -> str | None:
         resource = self.tickets[ticket].resource
         return None if resource is None else str(resource)
 

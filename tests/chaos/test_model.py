@@ -101,7 +101,7 @@ def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
 
 
 def clocks_go_on(patch: pytest.MonkeyPatch) -> None:
-    """Nobody expects the clock to be set back."""
+    """The product does not expect the clock to be set back."""
     patch.setattr("functions.policy.clock.SLACK", 1e9)
     patch.setattr("functions.timed.livecheck.SLACK", 1e9)
 
@@ -129,39 +129,39 @@ def _put_as_if_not_held(groups: ByPool, resource: Resource, free: bool, doubtful
     put(groups, resource.replace(held_until=None), free, doubtful)
 
 
-def one_wish_for_all(patch: pytest.MonkeyPatch) -> None:
-    """What is wished of a resource whose hold a plan changes is dropped, not kept for the next plan."""
+def one_intent_for_all(patch: pytest.MonkeyPatch) -> None:
+    """A later intent about a resource whose hold a plan changes is dropped, not kept for the next plan."""
     patch.setattr(intents, "_changes_hold", lambda draft, resource: False)
 
 
 def words_are_forgotten(patch: pytest.MonkeyPatch) -> None:
-    """Nobody listens to a client that calls its resource bad."""
+    """The call of a resource as bad by its client is ignored."""
     patch.setattr("functions.policy.transitions.resource.called_bad", lambda ticket: None)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("plant", "told"),
+    ("plant", "fault"),
     [
         (no_conflicts, "was CLOSED and is OPEN"),
         (numbers_from_1, "comes after|comes right after|is started twice"),
         (no_owners, "of .* got resource .* of"),
         (no_search_for_runs, "waits for the run .*, which is not there"),
         (clocks_go_on, "spares of|waits|is still"),
-        (holds_end_at_once, "is held no longer, and nobody ended that|was to be held, and is not"),
+        (holds_end_at_once, "is held no longer, and no request ended that|was to be held, and is not"),
         (holds_are_no_matter, "which is held|but was held|was to be held|is held no longer|ImpossibleTransition"),
-        (one_wish_for_all, "was to be held"),
+        (one_intent_for_all, "was to be held"),
         (words_are_forgotten, "a client called (it )?bad"),
     ],
 )
-def test_a_planted_defect_is_found(plant: Plant, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_defect_is_found(plant: Plant, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
-    with pytest.raises(AssertionError, match=told):
-        look_often()
+    with pytest.raises(AssertionError, match=fault):
+        check_often()
 
 
-def look_often() -> None:
-    """Few runs look at few things: some of these seeds may miss what others find."""
+def check_often() -> None:
+    """Few runs check few things: some of these seeds may miss what others find."""
     for seed in range(SEED, SEED + 10):
         check(seed, RUNS, STEPS, shrink=False)
 

@@ -12,7 +12,7 @@ from state.host import machine
 from tests.chaos import children, cuts, loopdisk
 from tests.chaos.children import in_child
 from tests.chaos.powercut import NOT_VITAL, Cutter, Recording, choices, is_missed, record
-from tests.chaos.world import Tell
+from tests.chaos.world import Send
 
 thorough = pytest.mark.thorough
 needs_a_real_disk = pytest.mark.skipif(
@@ -30,22 +30,22 @@ def quiet_log() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def recordings() -> tuple[Recording, Recording]:
-    """What a server does that nobody looks at, and what one does that is watched by readers."""
+    """The recording of a server without readers, and of one that is watched by readers."""
     return record(watched=False), record()
 
 
 def test_a_reboot_reaches_every_module() -> None:
     """Given modules that ask which boot this is, when the machine of a test is booted, then all of them hear it."""
-    messages, _ = in_child(_tell_boots)
+    messages, _ = in_child(_send_boots)
     assert set(messages) == {"another boot", "a third boot"}
 
 
-def _tell_boots(tell: Tell) -> None:
+def _send_boots(send: Send) -> None:
     asking = [module for module in list(sys.modules.values()) if vars(module).get("boot_id") is machine.boot_id]
     for name in ("another boot", "a third boot"):
         children.reboot(name)
         for module in asking:
-            tell(module.boot_id())
+            send(module.boot_id())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def _tell_boots(tell: Tell) -> None:
 def test_nothing_that_was_acknowledged_is_lost(
     left: str, recordings: tuple[Recording, Recording], quick_folder: Path, seed: int
 ) -> None:
-    """Given a day's work, when the power is cut, then all that was told is there, whatever is left of the rest."""
+    """Given a day's work, when the power is cut, then all that was acknowledged is there, whatever else is left."""
     _, recording = recordings
     cutter = Cutter(recording, quick_folder)
     chance = random.Random(seed)
@@ -65,7 +65,7 @@ def test_nothing_that_was_acknowledged_is_lost(
 @thorough
 @pytest.mark.parametrize("seed", range(2))
 def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -> None:
-    """Given a server that is killed and started again, when the power is cut later, then all that was told is there."""
+    """Given a server that is killed and restarted, when the power is cut, then all acknowledged facts are there."""
     cutter = Cutter(record(seed), quick_folder)
     chance = random.Random(seed)
     moments = cutter.moments()
@@ -110,9 +110,9 @@ def test_all_syncs_are_known(recordings: tuple[Recording, Recording]) -> None:
 def test_a_real_file_system_keeps_what_was_acknowledged() -> None:
     """Given a server on ext4, when the disk is shut down without its journal under load, then all promises hold."""
     with loopdisk.disk() as folder:
-        told = loopdisk.cut_under_load(folder, 0.3, "boot")
-        assert {what for what, _, _ in told} > {"created", "closed"}
-        assert loopdisk.look(folder, told, "boot after") == []
+        acknowledged = loopdisk.cut_under_load(folder, 0.3, "boot")
+        assert {what for what, _, _ in acknowledged} > {"created", "closed"}
+        assert loopdisk.check_after(folder, acknowledged, "boot after") == []
 
 
 @thorough

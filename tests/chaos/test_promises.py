@@ -1,4 +1,4 @@
-"""Whoever tells what another process wrote makes sure first that it lasts."""
+"""A process makes what another one wrote durable before it reports it."""
 
 from pathlib import Path
 

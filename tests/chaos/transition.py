@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.chaos.world import Tell, World
+from tests.chaos.world import Send, World
 
 POOLS = """
 vms:
@@ -19,35 +19,35 @@ vms:
 class Transition:
     """`prepare` brings a new folder to the moment before, `act` is what is broken. `client`: a web function's part.
 
-    `act` tells what it acknowledges, at once. With `real`, hooks are processes. Unless `opened`, opening the store is a
-    part of `act`. With `damaged`, files are damaged before, and may be until `act` was done again.
+    `act` sends each fact that it acknowledges, at once. With `real`, hooks are processes. Unless `opened`, opening the
+    store is a part of `act`. With `corrupted`, files are corrupt before, and may be until `act` was done again.
     """
 
     name: str
-    act: Callable[[World, Tell], None]
+    act: Callable[[World, Send], None]
     prepare: Callable[[World], None] = lambda world: None
     pools: str = POOLS
     client: bool = False
     real: bool = False
     opened: bool = True
-    damaged: bool = False
+    corrupted: bool = False
 
 
-def turns(count: int) -> Callable[[World, Tell], None]:
-    """A scheduler starts and takes this many turns; after each one somebody looks at what was granted."""
+def turns(count: int) -> Callable[[World, Send], None]:
+    """A scheduler starts and takes this many turns; after each one the granted tickets are read."""
 
-    def act(world: World, tell: Tell) -> None:
+    def act(world: World, send: Send) -> None:
         for _ in range(count):
             world.turn(seconds=0.02 if world.real else 0)
-            tell_granted(world, tell)
+            send_granted(world, send)
 
     return act
 
 
-def tell_granted(world: World, tell: Tell) -> None:
+def send_granted(world: World, send: Send) -> None:
     """Acknowledge every grant that can be seen."""
     for ticket in world.granted():
-        tell(("granted", ticket.id, (ticket.resource, ticket.output)))
+        send(("granted", ticket.id, (ticket.resource, ticket.output)))
 
 
 def spare(world: World) -> None:

@@ -10,9 +10,9 @@ from functions.timed.waiting_view import SHORTEST_PAUSE
 from state.documents import Ticket
 from state.errors import StateError
 from state.store import Batch, Change, Create, Put
-from tests.chaos.transition import POOLS, Transition, spare, taken, tell_granted, turns, waiting
-from tests.chaos.wishes import OF_WISHES
-from tests.chaos.world import Tell, World
+from tests.chaos.intents import OF_INTENTS
+from tests.chaos.transition import POOLS, Transition, send_granted, spare, taken, turns, waiting
+from tests.chaos.world import Send, World
 from tests.waiting import until
 
 REUSING = f"""{POOLS}
@@ -49,68 +49,68 @@ vms:
 """
 
 
-def _create(world: World, tell: Tell) -> None:
-    tell(("created", world.take("A").id, None))
-    tell(("created", world.take("A", sandbox="own").id, None))
+def _create(world: World, send: Send) -> None:
+    send(("created", world.take("A").id, None))
+    send(("created", world.take("A", sandbox="own").id, None))
 
 
-def _create_several(world: World, tell: Tell) -> None:
+def _create_several(world: World, send: Send) -> None:
     """What a web function does with requests that come side by side."""
     make = lambda number: Ticket(id=number, tags=("A",), created_at=world.clock())  # noqa: E731
-    _tell_each("created", world.store.tickets.do_all([Create(make)] * 3), tell)
+    _send_each("created", world.store.tickets.do_all([Create(make)] * 3), send)
 
 
-def _close_several(world: World, tell: Tell) -> None:
+def _close_several(world: World, send: Send) -> None:
     close = lambda ticket: close_ticket(ticket, world.clock())  # noqa: E731
-    _tell_each("closed", world.store.tickets.do_all([Change(number, close) for number in (1, 2, 3)]), tell)
+    _send_each("closed", world.store.tickets.do_all([Change(number, close) for number in (1, 2, 3)]), send)
 
 
-def _tell_each(what: str, outcomes: list[Ticket | StateError], tell: Tell) -> None:
+def _send_each(what: str, outcomes: list[Ticket | StateError], send: Send) -> None:
     """Acknowledge what was done; raises the first of the errors."""
     for outcome in outcomes:
         if isinstance(outcome, Ticket):
-            tell((what, outcome.id, None))
+            send((what, outcome.id, None))
     for outcome in outcomes:
         if isinstance(outcome, StateError):
             raise outcome
 
 
-def _create_with_key(world: World, tell: Tell) -> None:
-    tell(("created", world.take_once("key", "A").id, "key"))
-    tell(("created", world.take_once("key", "A").id, "key"))
+def _create_with_key(world: World, send: Send) -> None:
+    send(("created", world.take_once("key", "A").id, "key"))
+    send(("created", world.take_once("key", "A").id, "key"))
 
 
-def _close(world: World, tell: Tell) -> None:
-    tell(("closed", world.close(1).id, None))
+def _close(world: World, send: Send) -> None:
+    send(("closed", world.close(1).id, None))
 
 
-def _ask(world: World, tell: Tell) -> None:
-    tell(("asked", world.ask_delete(1).resource, None))
+def _ask(world: World, send: Send) -> None:
+    send(("asked", world.ask_delete(1).resource, None))
 
 
-def _reload(world: World, tell: Tell) -> None:
+def _reload(world: World, send: Send) -> None:
     world.turn()
     world.set_pools(POOLS.replace("vms", "other") + "named: {cmd_new: exit 0, cmd_delete: exit 0}\n")
-    turns(3)(world, tell)
+    turns(3)(world, send)
 
 
-def _show(world: World, tell: Tell) -> None:
+def _show(world: World, send: Send) -> None:
     world.turn()
     world.uptime += SHORTEST_PAUSE
     world.process.leader.mirror.changed = True  # type: ignore[union-attr]
     world.turn()
 
 
-def _first_start(world: World, tell: Tell) -> None:
+def _first_start(world: World, send: Send) -> None:
     world.open()
-    _create(world, tell)
+    _create(world, send)
 
 
 def _nothing(world: World) -> None:
     shutil.rmtree(world.folder / "state")
 
 
-def _let_go(world: World) -> None:
+def _release(world: World) -> None:
     taken(world)
     world.close(1)
 
@@ -121,15 +121,15 @@ def _asked_whiletaken(world: World) -> None:
 
 
 def _closed_and_asked(world: World) -> None:
-    _let_go(world)
+    _release(world)
     world.ask_delete(1)
 
 
-def _let_go_in_turns(world: World, tell: Tell) -> None:
+def _release_in_turns(world: World, send: Send) -> None:
     """One resource, whose tickets are closed one after the other, some before the one before them was archived."""
     for number in (1, 2, 3):
-        tell(("closed", world.close(number).id, None))
-        turns(1)(world, tell)
+        send(("closed", world.close(number).id, None))
+        turns(1)(world, send)
 
 
 def _one_for_three(world: World) -> None:
@@ -176,7 +176,7 @@ def _gone_bad(world: World) -> None:
 
 
 def _in_need_of_repair(world: World) -> None:
-    """A double grant, a ticket that stands twice, and a resource, a ticket and a counter that are damaged."""
+    """A double grant, a ticket in two files, and a resource, a ticket and a counter that are corrupt."""
     for _ in range(3):
         world.take("A")
     world.quiet()
@@ -193,12 +193,12 @@ def _in_need_of_repair(world: World) -> None:
     (store.root / "ids/tickets.ceiling").write_text("2\n")
 
 
-def _repair(world: World, tell: Tell) -> None:
+def _repair(world: World, send: Send) -> None:
     repair(world.store.root, None, world.clock())
 
 
 def _past_retention(world: World) -> None:
-    _let_go(world)
+    _release(world)
     world.quiet()
     world.take_once("key", "A")
     old = time.time() - 10_000_000
@@ -229,11 +229,11 @@ TRANSITIONS = (
     Transition("close", _close, taken, client=True),
     Transition("close while waiting", _close, lambda world: (world.take("A"), None)[1], client=True),
     Transition("close several", _close_several, _several, client=True),
-    Transition("read a grant", tell_granted, taken, client=True),
+    Transition("read a grant", send_granted, taken, client=True),
     Transition("ask for a delete", _ask, spare, client=True),
     Transition("assign", turns(2), waiting),
-    Transition("release", turns(2), _let_go),
-    Transition("release with a hook", turns(3), _let_go, REUSING),
+    Transition("release", turns(2), _release),
+    Transition("release with a hook", turns(3), _release, REUSING),
     Transition("start", turns(2)),
     Transition("start on demand", turns(3), lambda world: (world.take("A"), None)[1], ON_DEMAND),
     Transition("settle", turns(2), _started),
@@ -244,18 +244,18 @@ TRANSITIONS = (
     Transition("delete", turns(4), _asked),
     Transition("delete of a closed ticket's", turns(4), _closed_and_asked),
     Transition("failed delete", turns(4), _asked, POOLS.replace("cmd_delete: exit 0", "cmd_delete: exit 1")),
-    Transition("archive", turns(6), _let_go),
-    Transition("let go before the archive", _let_go_in_turns, _one_for_three, ONE_FOR_ALL),
+    Transition("archive", turns(6), _release),
+    Transition("release before the archive", _release_in_turns, _one_for_three, ONE_FOR_ALL),
     Transition("config reload", _reload, taken),
     Transition("view", _show, taken),
-    Transition("quarantine", turns(2), _gone_bad, damaged=True),
-    Transition("repair", _repair, _in_need_of_repair, damaged=True),
+    Transition("quarantine", turns(2), _gone_bad, corrupted=True),
+    Transition("repair", _repair, _in_need_of_repair, corrupted=True),
     Transition("cleanup", turns(1), _past_retention),
     Transition("agents come", turns(5), _with_agents),
     Transition("agents go", turns(5), _too_many_agents),
     Transition("real start", turns(6), pools=REAL, real=True),
     Transition("real adoption", turns(6), _really_started, REAL, real=True),
-    Transition("real release", turns(6), _let_go, REAL, real=True),
+    Transition("real release", turns(6), _release, REAL, real=True),
     Transition("real delete", turns(8), _asked, REAL, real=True),
-    *OF_WISHES,
+    *OF_INTENTS,
 )

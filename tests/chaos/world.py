@@ -23,7 +23,7 @@ from state.errors import StateError, StoreFrozen
 from state.files.store import FileStore
 from tests.chaos.simhooks import SimHooks
 
-Tell = Callable[[object], None]
+Send = Callable[[object], None]
 
 LATER = 400.0
 """Seconds that the clock jumps once all is quiet, past every pause."""
@@ -39,7 +39,7 @@ class World:
 
     `uptime` is the time (seconds) by which the scheduler measures pauses.
 
-    With `pools`, the configuration is written; without, it stands there. With `real`, hooks are processes. Unless
+    With `pools`, the configuration is written; without, it is there already. With `real`, hooks are processes. Unless
     it is `opened`, nothing in the folder is touched.
     """
 
@@ -61,8 +61,8 @@ class World:
         self.real = real
         self.ahead = 0.0
         self.uptime = 0.0
-        self.stands_at: float | None = None
-        """Unix seconds at which the clock stands, None when it goes on."""
+        self.stopped_at: float | None = None
+        """Unix seconds at which the clock is stopped, None when it goes on."""
         self._noted = noted
         self.settings = load_settings(
             {
@@ -88,7 +88,7 @@ class World:
         (self.config / "pools.yaml").write_text(pools)
 
     def clock(self) -> float:
-        return (time.time() if self.stands_at is None else self.stands_at) + self.ahead
+        return (time.time() if self.stopped_at is None else self.stopped_at) + self.ahead
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time have passed, on the clock too."""
@@ -103,7 +103,7 @@ class World:
         )
 
     def take_once(self, key: str, *tags: str) -> Ticket:
-        """A ticket whose sandbox tells the key that it was taken with."""
+        """A ticket whose sandbox shows the key that it was taken with."""
         made, _ = self.keys.create_once(
             key, repr(tags), lambda number: Ticket(id=number, tags=tags, sandbox=key, created_at=self.clock())
         )
@@ -132,7 +132,7 @@ class World:
         )
 
     def granted(self) -> list[Ticket]:
-        """The open tickets that have a resource, as a client is told of them: durable."""
+        """The open tickets that have a resource, as a client sees them: durable."""
         tickets = [self.store.tickets.get(number) for number in sorted(self.store.tickets.living())]
         with_resource = [ticket.id for ticket in tickets if ticket is not None and ticket.resource is not None]
         return [self.store.tickets.read_durable(number) for number in with_resource]
@@ -166,7 +166,7 @@ class World:
         return self.process.leader.mirror.snapshot
 
     def turn(self, seconds: float = 0) -> bool:
-        """One turn of the scheduler's loop, after waiting for a change; tells whether there is nothing more to do.
+        """One turn of the scheduler's loop, after waiting for a change; returns whether there is nothing more to do.
 
         What the store refuses is treated as the loop does it, and what ends the process starts a new one.
         """

@@ -41,8 +41,8 @@ DEMANDS = (
 )
 """What tickets ask for, and how often."""
 FAILURE_RATES = {HookKind.ALLOC: 0.04, HookKind.RELEASE: 0.02, HookKind.TERMINATE: 0.05}
-TOLD = 5
-"""Of how many new tickets one is told how long it will wait."""
+ESTIMATED = 5
+"""Of how many new tickets one has its wait estimated."""
 CUT_OFF_RATE = 0.005
 DEATH_RATE = 0.002
 """Share of livechecks from which on the resource is dead."""
@@ -65,7 +65,7 @@ class Summary:
     until: float = 0.0
 
     estimates: list[tuple[Estimate, float]] = field(default_factory=list)
-    """What was told to those who had to wait, and how long they did then."""
+    """Estimates for tickets that had to wait, each with how long it did (seconds)."""
 
     def __str__(self) -> str:
         waits = sorted(self.waits)
@@ -74,18 +74,18 @@ class Summary:
             f"({self.reused} by a reused resource), {self.failed} failed while they had one; wait median "
             f"{waits[len(waits) // 2]:.1f} s, 99 % under {waits[len(waits) * 99 // 100]:.0f} s, longest "
             f"{self.longest_wait:.0f} s; {self.starts} starts, at most {self.most_living} resources at once, ended as "
-            f"{dict(self.ends)}\n{self.told()}"
+            f"{dict(self.ends)}\n{self.accuracy()}"
         )
 
-    def told(self) -> str:
+    def accuracy(self) -> str:
         """How far off the estimates were, by how sure they were."""
         lines = []
         for level in Confidence:
-            found = [(told, waited) for told, waited in self.estimates if told.confidence is level]
+            found = [(guess, waited) for guess, waited in self.estimates if guess.confidence is level]
             if level is Confidence.NONE:
                 lines.append(f"estimates of the wait: none for {len(found)}")
             elif found:
-                errors = [abs((told.seconds or 0.0) - waited) for told, waited in found]
+                errors = [abs((guess.seconds or 0.0) - waited) for guess, waited in found]
                 lines.append(
                     f"with confidence {level} for {len(found)}, off by {median(errors):.0f} s (median), of waits of "
                     f"{median(waited for _, waited in found):.0f} s; {self.within_range(level):.0%} within the range"
@@ -94,13 +94,13 @@ class Summary:
 
     def median_ratio(self) -> float:
         """Of all estimates: how many times as long as the wait, or the other way round."""
-        pairs = [(max(told.seconds, 1.0), max(waited, 1.0)) for told, waited in self.estimates if told.seconds]
-        return median(max(told / waited, waited / told) for told, waited in pairs)
+        pairs = [(max(guess.seconds, 1.0), max(waited, 1.0)) for guess, waited in self.estimates if guess.seconds]
+        return median(max(guess / waited, waited / guess) for guess, waited in pairs)
 
     def within_range(self, *levels: Confidence) -> float:
-        """Which part of the waits were within the range that was told."""
-        found = [(told, waited) for told, waited in self.estimates if told.confidence in (levels or _LEVELS)]
-        return sum((told.low or 0.0) <= waited <= (told.high or 0.0) for told, waited in found) / len(found)
+        """Which part of the waits were within the estimated range."""
+        found = [(guess, waited) for guess, waited in self.estimates if guess.confidence in (levels or _LEVELS)]
+        return sum((guess.low or 0.0) <= waited <= (guess.high or 0.0) for guess, waited in found) / len(found)
 
 
 _LEVELS = (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH)
@@ -110,7 +110,7 @@ class Simulation:
     """Tickets of `hours` at `tickets_per_hour`; `check` is called after each plan, with this simulation."""
 
     demands: Sequence[tuple[tuple[str, ...], int]] = DEMANDS
-    told_one_of = TOLD
+    estimated_one_of = ESTIMATED
 
     def __init__(
         self, pools: Sequence[Pool], seed: int, hours: float, tickets_per_hour: float, check: Callable[[Snapshot], None]
@@ -132,7 +132,7 @@ class Simulation:
         self._ids = itertools.count(1)
         self._ticket_ids = itertools.count(1)
         self._new: int | None = None
-        self._told: dict[int, Estimate] = {}
+        self._estimates: dict[int, Estimate] = {}
         self._dead: set[int] = set()
         self._due = START
         self._closed = False
@@ -145,7 +145,7 @@ class Simulation:
             self.now, _, happen = heapq.heappop(self._events)
             happen()
             self._reconcile()
-            self._tell()
+            self._estimate_wait()
             if self._closed and not self.snapshot.tickets and not self.snapshot.intents:
                 self._remove_everything()
         self.summary.until = self.now - START
@@ -199,19 +199,23 @@ class Simulation:
             self._at(due, lambda: None)
         self.summary.most_living = max(self.summary.most_living, len(self.snapshot.resources))
 
-    def _tell(self) -> None:
+    def _estimate_wait(self) -> None:
         """Estimate for some new tickets that have to wait, as a reader of the leader's view would."""
-        if self._new is not None and self._new % self.told_one_of == 0 and self.snapshot.tickets[self._new].waiting:
-            told = explain(self.snapshot, self.now)
+        if (
+            self._new is not None
+            and self._new % self.estimated_one_of == 0
+            and self.snapshot.tickets[self._new].waiting
+        ):
+            found = explain(self.snapshot, self.now)
             queues = {
                 tags: Queue(self.snapshot.waiting[tags], frozenset(p.pool for p in case.prospects), case.on_demand)
-                for tags, case in told.cases.items()
+                for tags, case in found.cases.items()
             }
             tags = frozenset(self.snapshot.tickets[self._new].tags)
             ahead = before(
                 order_key(self.snapshot.tickets[self._new]), queues[tags], rivals(queues[tags], queues.values())
             )
-            self._told[self._new] = estimate(told.cases[tags].forecast, ahead, self.now)
+            self._estimates[self._new] = estimate(found.cases[tags].forecast, ahead, self.now)
         self._new = None
 
     def _start(self, name: str) -> None:
@@ -235,8 +239,8 @@ class Simulation:
         waited = self.now - ticket.created_at
         self.summary.served += 1
         self.summary.waits.append(waited)
-        if ticket.id in self._told:
-            self.summary.estimates.append((self._told.pop(ticket.id), waited))
+        if ticket.id in self._estimates:
+            self.summary.estimates.append((self._estimates.pop(ticket.id), waited))
         self.summary.longest_wait = max(self.summary.longest_wait, waited)
         resource = self.snapshot.resources[ticket.resource or 0]
         self.summary.reused += resource.releases_counter > 0

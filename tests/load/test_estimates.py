@@ -13,7 +13,7 @@ from tests.load.simulation import Simulation, Summary
 pytestmark = pytest.mark.thorough
 
 SURE = 0.8
-"""At least this part of the waits must lie within the range that was told."""
+"""At least this part of the waits must be within the estimated range."""
 SEEDS = range(2)
 
 Took = Callable[[random.Random], float]
@@ -42,10 +42,10 @@ def erratic(dice: random.Random) -> float:
 
 
 class OneKind(Simulation):
-    """A farm for tickets of one kind, each of which that has to wait is told for how long."""
+    """A farm for tickets of one kind; the wait of each that has to wait is estimated."""
 
     demands = ((("vm",), 1),)
-    told_one_of = 1
+    estimated_one_of = 1
 
     def __init__(self, pools: Iterable[Pool], seed: int, took: Took, tickets_per_hour: float) -> None:
         super().__init__(list(pools), seed, hours=8, tickets_per_hour=tickets_per_hour, check=lambda snapshot: None)
@@ -72,7 +72,7 @@ FARMS = {
 }
 
 
-def told(farm: str, took: Took) -> Summary:
+def simulate(farm: str, took: Took) -> Summary:
     pools, tickets_per_hour = FARMS[farm]
     every = Summary()
     for seed in SEEDS:
@@ -87,19 +87,19 @@ def count(summary: Summary, level: Confidence) -> int:
 @pytest.mark.parametrize("took", [steady, usual, fast_or_slow])
 @pytest.mark.parametrize("farm", FARMS)
 def test_what_is_called_sure_comes_true(farm: str, took: Took) -> None:
-    """Given starts that can be foreseen, when those who wait are told that it is sure, then most waits are as told."""
-    summary = told(farm, took)
+    """Given predictable starts, when waits are estimated with high confidence, then most waits are as estimated."""
+    summary = simulate(farm, took)
     assert count(summary, Confidence.HIGH) > 100
-    assert summary.within_range(Confidence.HIGH) >= SURE, summary.told()
-    assert summary.within_range() >= SURE, summary.told()
+    assert summary.within_range(Confidence.HIGH) >= SURE, summary.accuracy()
+    assert summary.within_range() >= SURE, summary.accuracy()
 
 
 @pytest.mark.parametrize("took", [rarely_slow, erratic])
 @pytest.mark.parametrize("farm", FARMS)
 def test_what_cannot_be_foreseen_is_not_called_sure(farm: str, took: Took) -> None:
-    """Given starts that take many times as long now and then, when those who wait are told for how long, then hardly
-    anybody is told that it is sure, and most waits are within the range all the same.
+    """Given starts that take many times as long now and then, when waits are estimated, then hardly any estimate
+    has high confidence, and most waits are within the range all the same.
     """
-    summary = told(farm, took)
-    assert count(summary, Confidence.HIGH) < 0.1 * len(summary.estimates), summary.told()
-    assert summary.within_range() >= 0.75, summary.told()
+    summary = simulate(farm, took)
+    assert count(summary, Confidence.HIGH) < 0.1 * len(summary.estimates), summary.accuracy()
+    assert summary.within_range() >= 0.75, summary.accuracy()

@@ -102,7 +102,7 @@ def test_a_used_resource_goes_only_to_its_own_sandbox() -> None:
 
 
 def test_a_resource_of_the_own_sandbox_is_worth_500() -> None:
-    """Given an own resource and fresh ones with priorities 499 and 501, when planned, then 500 stands between them."""
+    """Given an own resource and fresh ones with priorities 499 and 501, when planned, then 500 is between them."""
     ticket = a_ticket(1, "x86", sandbox="mine")
     own = a_released_resource(3, tags={"x86": 0}, sandbox="mine")
     assert assigned(ticket, own, a_resource(1, tags={"x86": 499})) == [(1, 3)]

@@ -36,13 +36,13 @@ def test_a_ticket_waits_for_no_pool_that_starts_nothing_for_its_tags() -> None:
 def test_tickets_wait_for_the_pools_that_their_explanations_name(farm: list[Pool], happenings: list[Event]) -> None:
     """Given any farm, then for each pool those wait in whose explanation it is one that starts for them."""
     snapshot, now = at_some_time(farm, happenings, rest=False)
-    told = Counter(dict.fromkeys(snapshot.pools, 0))
+    counted = Counter(dict.fromkeys(snapshot.pools, 0))
     never = {Reason.ON_DEMAND_ONLY, Reason.OLD_TAGS, Reason.NOT_CONFIGURED}
     for tags, case in explain(snapshot, now).cases.items():
         for prospect in case.prospects:
             if never.isdisjoint(limit.reason for limit in prospect.limits):
-                told[prospect.pool] += len(snapshot.waiting[tags])
-    assert waiting_for(snapshot) == dict(told)
+                counted[prospect.pool] += len(snapshot.waiting[tags])
+    assert waiting_for(snapshot) == dict(counted)
 
 
 tag_sets = st.frozensets(st.text(min_size=1, max_size=50), max_size=5)

@@ -1,4 +1,4 @@
-"""When those who wait can expect something."""
+"""Estimates of when waiting tickets can expect a resource."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +28,8 @@ KNOWN = {"startup_time_avg": 100.0, "startup_time_deviation": 10.0, "startup_suc
 
 def waits(farm: list[Pool], *documents: Document, count: int = 4) -> list[float | None]:
     """The estimates, in whole seconds, for the first places among tickets with the tag `a`."""
-    told = explain(a_snapshot(farm, *documents, a_ticket(99, "a")), NOW).cases[frozenset("a")]
-    found = [estimate(told.forecast, before, NOW) for before in range(count)]
+    explained = explain(a_snapshot(farm, *documents, a_ticket(99, "a")), NOW).cases[frozenset("a")]
+    found = [estimate(explained.forecast, before, NOW) for before in range(count)]
     return [None if one.seconds is None else round(one.seconds) for one in found]
 
 
@@ -101,8 +101,8 @@ def test_without_any_history_nothing_is_known() -> None:
 def confidence(**record: object) -> Confidence:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1)]
     documents = [a_resource(1, farm[0], ResourceState.STARTING), a_record(farm[0], **{**KNOWN, **record})]
-    told = explain(a_snapshot(farm, *documents, a_ticket(99, "a")), NOW).cases[frozenset("a")]
-    return estimate(told.forecast, 0, NOW).confidence
+    explained = explain(a_snapshot(farm, *documents, a_ticket(99, "a")), NOW).cases[frozenset("a")]
+    return estimate(explained.forecast, 0, NOW).confidence
 
 
 def test_how_sure_it_is_follows_from_the_history() -> None:
@@ -120,8 +120,8 @@ def test_the_range_reaches_as_far_as_starts_miss_their_time() -> None:
     """Given a start that is almost over, when starts miss their time by 50 s, then the range reaches 50 s further."""
     for deviation, low, high in ((1.0, 12.0, 48.0), (50.0, 0.0, 80.0)):
         arrival = Arrival(at=NOW + 30, confidence=Confidence.HIGH, spread=deviation)
-        told = estimate(Forecast(arrivals=(arrival,)), 0, NOW)
-        assert (told.seconds, told.low, told.high) == (30.0, low, high)
+        guess = estimate(Forecast(arrivals=(arrival,)), 0, NOW)
+        assert (guess.seconds, guess.low, guess.high) == (30.0, low, high)
 
 
 def test_what_waits_for_uses_to_end_is_less_sure() -> None:
@@ -129,8 +129,8 @@ def test_what_waits_for_uses_to_end_is_less_sure() -> None:
     taken = [a_resource(1, farm[0]), an_assigned_ticket(1, 1), a_ticket(99, "a")]
     for samples, expected in ((50, Confidence.MEDIUM), (5, Confidence.LOW)):
         record = a_record(farm[0], taken_time_avg=600.0, taken_samples=samples, **KNOWN)
-        told = explain(a_snapshot(farm, *taken, record), NOW).cases[frozenset("a")]
-        assert estimate(told.forecast, 0, NOW).confidence is expected
+        explained = explain(a_snapshot(farm, *taken, record), NOW).cases[frozenset("a")]
+        assert estimate(explained.forecast, 0, NOW).confidence is expected
 
 
 def test_the_average_of_uses_is_a_plain_one_at_first() -> None:
@@ -155,13 +155,13 @@ comings = st.builds(
 def test_a_later_place_never_waits_less_and_never_a_negative_time(by_pool: list[list[Coming]], now: float) -> None:
     """Given any resources to come, when asked at any time, then estimates rise with the place, from zero on."""
     foreseen = forecast(by_pool)
-    told = [estimate(foreseen, before, now) for before in range(100)]
-    known = [one.seconds for one in told if one.seconds is not None]
+    guesses = [estimate(foreseen, before, now) for before in range(100)]
+    known = [one.seconds for one in guesses if one.seconds is not None]
     assert known == sorted(known)
     assert all(seconds >= 0 for seconds in known)
     # What is not known of one place is not known of those behind it.
-    assert [one.seconds is None for one in told] == sorted(one.seconds is None for one in told)
-    for one in told:
+    assert [one.seconds is None for one in guesses] == sorted(one.seconds is None for one in guesses)
+    for one in guesses:
         assert (one.seconds is None) == (one.confidence is Confidence.NONE)
         if one.seconds is not None and one.low is not None and one.high is not None:
             assert 0 <= one.low <= one.seconds <= one.high

@@ -149,9 +149,9 @@ def test_a_resource_with_older_tags_may_still_serve() -> None:
 def test_what_a_sandbox_has_of_its_own_is_explained() -> None:
     farm = [a_pool(tags={"a": 0}, max=1, max_prealloc=1, cmd_release="r", reuse_opportunity_time=60)]
     releasing = a_released_resource(1, farm[0], "mine", state=ResourceState.RELEASING)
-    told = explain(a_snapshot(farm, releasing, a_ticket(2, "a", sandbox="mine")), NOW)
-    assert [(own.sandbox, own.releasing) for own in told.own] == [("mine", 1)]
-    assert own_sentence(told.own[0]) == "1 resource of its own sandbox is being released"
+    explained = explain(a_snapshot(farm, releasing, a_ticket(2, "a", sandbox="mine")), NOW)
+    assert [(own.sandbox, own.releasing) for own in explained.own] == [("mine", 1)]
+    assert own_sentence(explained.own[0]) == "1 resource of its own sandbox is being released"
 
 
 def test_what_operators_stopped_says_so_and_why() -> None:
@@ -167,8 +167,8 @@ def test_what_operators_stopped_says_so_and_why() -> None:
 
 def test_equal_cases_are_one_object() -> None:
     farm = [a_pool(tags={"a": 0, "b": 0}, max=0)]
-    told = explain(a_snapshot(farm, a_ticket(1, "a"), a_ticket(2, "b")), NOW)
-    assert told.cases[frozenset("a")] is told.cases[frozenset("b")]
+    explained = explain(a_snapshot(farm, a_ticket(1, "a"), a_ticket(2, "b")), NOW)
+    assert explained.cases[frozenset("a")] is explained.cases[frozenset("b")]
 
 
 # For every farm
@@ -251,10 +251,10 @@ def test_a_pool_starts_once_all_that_holds_it_is_gone_and_not_before(
 ) -> None:
     """Given a farm at rest, when all limits of a pool are lifted, then it starts one; when all but one, it does not."""
     snapshot, now = at_some_time(farm, happenings, rest=True)
-    told = explain(snapshot, now)
+    explained = explain(snapshot, now)
     candidates = [
         (tags, prospect)
-        for tags, case in told.cases.items()
+        for tags, case in explained.cases.items()
         for prospect in case.prospects
         if any(limit.reason in START_LIMITS for limit in prospect.limits)
         and not any(limit.reason in (Reason.ENOUGH_COMING, Reason.BETTER_POOL) for limit in prospect.limits)
@@ -296,9 +296,9 @@ def came_up(resource: Resource) -> Resource:
 def test_a_ticket_that_no_pool_can_serve_is_not_served_by_any_growth(farm: list[Pool], happenings: list[Event]) -> None:
     """Given a farm at rest, when it grows without limits, then tickets without prospects still wait, others do not."""
     snapshot, now = at_some_time(farm, happenings, rest=True)
-    told = explain(snapshot, now)
-    own = {(own.tags, own.sandbox) for own in told.own}
-    waiting = {id: frozenset(snapshot.tickets[id].tags) for tags in told.cases for id in snapshot.waiting[tags]}
+    explained = explain(snapshot, now)
+    own = {(own.tags, own.sandbox) for own in explained.own}
+    waiting = {id: frozenset(snapshot.tickets[id].tags) for tags in explained.cases for id in snapshot.waiting[tags]}
     starts = {
         tags: any(
             all(
@@ -307,12 +307,12 @@ def test_a_ticket_that_no_pool_can_serve_is_not_served_by_any_growth(farm: list[
             )
             for p in case.prospects
         )
-        for tags, case in told.cases.items()
+        for tags, case in explained.cases.items()
     }
     grow(snapshot, now)
     for id, tags in waiting.items():
         ticket = snapshot.tickets[id]
-        if not told.cases[tags].prospects and (tags, ticket.sandbox) not in own:
+        if not explained.cases[tags].prospects and (tags, ticket.sandbox) not in own:
             assert ticket.waiting
         elif starts[tags]:
             assert not ticket.waiting

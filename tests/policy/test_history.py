@@ -38,7 +38,7 @@ def outcome(kind: HookKind, run: str = "", at: float = NOW, **fields: Any) -> Ou
     return Outcome(**{"run": run, "kind": kind, "started_at": at, "ended_at": at, "exit": 0, "output": b"", **fields})
 
 
-def told(document: Resource | PoolRecord) -> list[tuple[str, str | None, str | None, str]]:
+def lines(document: Resource | PoolRecord) -> list[tuple[str, str | None, str | None, str]]:
     return [(event.event, event.before, event.after, event.actor) for event in document.history]
 
 
@@ -54,7 +54,7 @@ def test_a_whole_life_is_recorded_with_the_actors() -> None:
     resource = begin_delete(resource, NOW + 6)
     assert resource.run is not None
     resource = fold_resource(resource, outcome(HookKind.TERMINATE, resource.run.id, NOW + 7), VM)
-    assert told(resource) == [
+    assert lines(resource) == [
         ("start began", None, "STARTING", "leader"),
         ("start succeeded", "STARTING", "UP", "hook"),
         ("release began", "UP", "RELEASING", "client"),
@@ -71,7 +71,7 @@ def test_a_whole_life_is_recorded_with_the_actors() -> None:
 
 
 def test_failures_are_recorded_with_what_the_hook_said() -> None:
-    """Given a delete that fails and is given up, then both tell how it ended."""
+    """Given a delete that fails and is given up, then both histories show how it ended."""
     resource = begin_delete(a_resource(1, state=ResourceState.DELETE_REQUEST), NOW)
     for _ in range(2):
         assert resource.run is not None
@@ -90,7 +90,7 @@ def test_of_livechecks_only_a_change_is_recorded() -> None:
     for at, exit in enumerate((0, 1, 1, 0, 0)):
         checked = outcome(HookKind.WATCH, at=NOW + at, exit=exit, last_line="no answer")
         resource = fold_resource(resource, checked, VM)
-    assert told(resource) == [("livecheck failed", "UP", "UP", "hook"), ("livecheck good again", "UP", "UP", "hook")]
+    assert lines(resource) == [("livecheck failed", "UP", "UP", "hook"), ("livecheck good again", "UP", "UP", "hook")]
     assert [event.at for event in resource.history] == [NOW + 1, NOW + 3]
     assert resource.history[0].reason == "cmd_livecheck exited 1: no answer"
 
@@ -103,7 +103,7 @@ def test_a_delete_records_which_ticket_loses_the_resource() -> None:
 
 
 def test_a_history_stays_short_and_goes_on_counting() -> None:
-    """Given more transitions than are kept, then the last ones stand there, with their numbers."""
+    """Given more transitions than are kept, then the history has the last ones, with their numbers."""
     resource = a_resource(1)
     for ticket in range(KEPT_EVENTS + 5):
         resource = release_resource(resource, a_closed_ticket(ticket, 1), False, NOW)
@@ -123,13 +123,13 @@ def test_replaying_the_history_of_a_resource_gives_its_state(steps: list[tuple[R
     for event, good in steps:
         resource = _live(resource, event, good)
     state = None
-    for number, told in enumerate(resource.history):
+    for number, event in enumerate(resource.history):
         if number:
-            assert told.n == resource.history[number - 1].n + 1
-            assert told.before == state
-        if told.event != ResourceEvent.START_BEGAN:
-            assert after_resource_event(ResourceState(told.before or ""), ResourceEvent(told.event)) == told.after
-        state = told.after
+            assert event.n == resource.history[number - 1].n + 1
+            assert event.before == state
+        if event.event != ResourceEvent.START_BEGAN:
+            assert after_resource_event(ResourceState(event.before or ""), ResourceEvent(event.event)) == event.after
+        state = event.after
     assert state == resource.state
 
 
@@ -161,7 +161,7 @@ def test_a_pool_records_when_its_starts_fail_and_when_they_succeed_again() -> No
     record = a_record(VM)
     for at, exit in enumerate((1, 1, 0, 0)):
         record = fold_record(record, outcome(HookKind.ALLOC, at=NOW + at, exit=exit, last_line="no quota"), 0)
-    assert told(record) == [
+    assert lines(record) == [
         ("starts fail", "starting", "paused", "hook"),
         ("starts succeed again", "paused", "starting", "hook"),
     ]
@@ -213,7 +213,7 @@ def test_the_transitions_of_a_ticket_are_read_from_its_fields() -> None:
 )
 def test_a_close_records_its_actor_and_reason(closing: dict[str, Any], actor: str, reason: str | None) -> None:
     """Given a close by the client, with a word against the resource, or by the leader, then its line says so, and the
-    one of the resource that it lets go, too.
+    one of the resource that it releases, too.
     """
     ticket = close_ticket(an_assigned_ticket(7, 1), NOW, **closing)
     line = lines_of(ticket)[-1]

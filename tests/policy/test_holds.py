@@ -143,27 +143,27 @@ def test_released_and_deleted_in_one_plan() -> None:
     assert of_kind(steps, StartDelete) == []
 
 
-def test_the_earlier_of_two_wishes_wins() -> None:
-    """Given wishes to delete and to hold it, when planned, then the one with the lower number is fulfilled."""
+def test_the_earlier_of_two_intents_wins() -> None:
+    """Given intents to delete and to hold it, when planned, then the one with the lower number is fulfilled."""
     steps = steps_of([REUSING], a_resource(5), an_intent(1, 5), a_hold(2, 5))
     assert of_kind(steps, StartDelete, HoldResource) == [StartDelete(5)]
     steps = steps_of([REUSING], a_resource(5), a_hold(1, 5), an_intent(2, 5))
     assert of_kind(steps, StartDelete, HoldResource) == [HoldResource(5, 1)]
 
 
-def test_wishes_about_one_resource_are_fulfilled_in_their_order() -> None:
-    """Given wishes to hold, to release and to delete it, when planned, then the later ones wait for the next plan.
+def test_intents_about_one_resource_are_fulfilled_in_their_order() -> None:
+    """Given intents to hold, to release and to delete it, when planned, then the later ones wait for the next plan.
 
-    So they do when the first one only renews a hold. Wishes about others do not wait.
+    So they do when the first one only renews a hold. Intents about others do not wait.
     """
-    wishes = a_hold(1, 5), an_end_of_hold(2, 5), an_intent(3, 5), an_intent(4, 6)
+    intents = a_hold(1, 5), an_end_of_hold(2, 5), an_intent(3, 5), an_intent(4, 6)
     for resource in (a_resource(5), a_resource(5, **HELD)):
-        steps = steps_of([REUSING], resource, a_resource(6), *wishes)
+        steps = steps_of([REUSING], resource, a_resource(6), *intents)
         assert [step.intent for step in of_kind(steps, DropIntent)] == [1, 4]
     steps = steps_of([REUSING], a_resource(5), a_hold(1, 5), a_hold(2, 5, NOW + 9000))
     assert of_kind(steps, DropIntent) == [DropIntent(1)]
-    kept = hold_resource(a_resource(5), wishes[0], NOW)
-    steps = steps_of([REUSING], kept, *wishes[1:3])
+    kept = hold_resource(a_resource(5), intents[0], NOW)
+    steps = steps_of([REUSING], kept, *intents[1:3])
     assert of_kind(steps, EndHold, StartDelete, DropIntent) == [
         EndHold(5, "bob", Actor.OPERATOR),
         DropIntent(2),

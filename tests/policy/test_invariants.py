@@ -108,15 +108,15 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(failed(1, resource=9), ceilings={"resources": 9}),
         {(Kind.COUNTER, "ids/resources.ceiling")},
     ),
-    "a ticket that was told and is gone": (
+    "a ticket whose number was given out and is gone": (
         Inventory.of(a_ticket(1), known_to_clients=[1, 2]),
         {(Kind.MISSING_TICKET, "tickets/open/2.json")},
     ),
-    "a ticket that events tell of and is gone": (
+    "a ticket that events mention and is gone": (
         Inventory.of(a_ticket(1), in_events=[("tickets", 1), ("tickets", 2)]),
         {(Kind.MISSING_TICKET, "tickets/open/2.json")},
     ),
-    "a resource that events tell of and is gone": (
+    "a resource that events mention and is gone": (
         Inventory.of(a_resource(1), in_events=[("resources", 1), ("resources", 2)]),
         {(Kind.MISSING_RESOURCE, "resources/live/2.json")},
     ),
@@ -204,7 +204,7 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_resource(1, state=S.DELETING, run=Run(id="r", kind=HookKind.ALLOC, started_at=NOW))),
         {(Kind.WRONG_RUN, "resources/live/1.json")},
     ),
-    "a hook that runs for nobody": (
+    "a hook that runs without a document": (
         Inventory.of(a_resource(1), runs={"000001_alloc_1": True}),
         {(Kind.LONELY_RUN, "runs/000001_alloc_1.run")},
     ),
@@ -236,7 +236,7 @@ BROKEN: dict[str, tuple[Inventory, set[tuple[Kind, str]]]] = {
         Inventory.of(a_resource(1, state=S.STARTING), runs={}),
         {(Kind.UNSETTLED, "resources/live/1.json")},
     ),
-    "a wish that is not decided": (
+    "an intent that is not decided": (
         Inventory.of(a_resource(1), an_intent(1, 1)),
         {(Kind.UNSETTLED, "intents/1.json")},
     ),
@@ -316,7 +316,7 @@ def faults_of(history: History) -> list[Fault]:
 
 
 def inventory_of(history: History) -> Inventory:
-    """The farm as it would stand on disk; what has left it is forgotten."""
+    """The farm as it would be on disk; documents that have left it are forgotten."""
     snapshot = history.snapshot
     records: list[PoolRecord] = list(snapshot.records.values())
     return Inventory.of(

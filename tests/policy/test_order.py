@@ -57,5 +57,5 @@ def test_what_comes_goes_to_the_first_ticket_in_the_order(
         queue = fitting[frozenset(snapshot.tickets[ticket].tags)]
         assert pool.name in queue.pools
         assert before(order_key(snapshot.tickets[ticket]), queue, fitting.values()) == 0
-        # Those who come before it all the same, for other pools, are counted only if they could take from this one.
+        # Tickets that come before it all the same, for other pools, count only if they could take from this one.
         assert all(other in rivals(queue, queues.values()) for other in fitting.values())

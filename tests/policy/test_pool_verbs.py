@@ -134,13 +134,13 @@ def test_a_pool_that_left_the_file_drains_too() -> None:
 # Resume, and what the record becomes
 
 
-def wish(kind: IntentKind, **fields):
+def intent_for(kind: IntentKind, **fields):
     return a_pool_intent(1, kind, by="alice", reason="why", **fields)
 
 
 def test_an_intent_is_in_the_record_with_its_author_time_and_reason() -> None:
     """Given an active pool, when it shall drain, then its record says so."""
-    changed = change_mode(a_record(EAGER), wish(IntentKind.DRAIN_POOL, until=NOW + 60), NOW)
+    changed = change_mode(a_record(EAGER), intent_for(IntentKind.DRAIN_POOL, until=NOW + 60), NOW)
     found = (changed.mode, changed.mode_since, changed.mode_by, changed.mode_reason, changed.drain_until)
     assert found == (DRAINING, NOW, "alice", "why", NOW + 60)
 
@@ -148,9 +148,9 @@ def test_an_intent_is_in_the_record_with_its_author_time_and_reason() -> None:
 def test_resuming_ends_all_of_it() -> None:
     """Given a drained pool, when it shall resume, then it starts again and is drained no more."""
     before = record(drain_until=NOW - 1, drained_at=NOW)
-    changed = change_mode(before, wish(IntentKind.RESUME_POOL), NOW)
+    changed = change_mode(before, intent_for(IntentKind.RESUME_POOL), NOW)
     assert (changed.mode, changed.drain_until, changed.drained_at) == (PoolMode.ACTIVE, None, None)
-    steps = steps_of([EAGER], before, wish(IntentKind.RESUME_POOL))
+    steps = steps_of([EAGER], before, intent_for(IntentKind.RESUME_POOL))
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
 
 
@@ -158,28 +158,28 @@ def test_the_event_of_a_drain_contains_its_deadline() -> None:
     """Given an active pool, when it drains with a deadline, with another, and is resumed, then the events say so."""
     pool = a_record(EAGER)
     for until in (NOW + 60, None, NOW + 90):
-        pool = change_mode(pool, wish(IntentKind.DRAIN_POOL, until=until), NOW)
-    pool = change_mode(pool, wish(IntentKind.RESUME_POOL), NOW)
-    told = [(event.after, event.until) for event in pool.history]
-    assert told == [(DRAINING, NOW + 60), (DRAINING, None), (DRAINING, NOW + 90), (PoolMode.ACTIVE, None)]
+        pool = change_mode(pool, intent_for(IntentKind.DRAIN_POOL, until=until), NOW)
+    pool = change_mode(pool, intent_for(IntentKind.RESUME_POOL), NOW)
+    changes = [(event.after, event.until) for event in pool.history]
+    assert changes == [(DRAINING, NOW + 60), (DRAINING, None), (DRAINING, NOW + 90), (PoolMode.ACTIVE, None)]
 
 
 @pytest.mark.parametrize("kind", [IntentKind.PAUSE_POOL, IntentKind.DRAIN_POOL, IntentKind.RESUME_POOL])
 def test_the_same_intent_again_changes_nothing(kind: IntentKind) -> None:
     """Given an intent that was decided, when it comes again later, then the record stays the same object."""
-    changed = change_mode(record(mode=PAUSED), wish(kind), NOW)
-    assert change_mode(changed, wish(kind), NOW + 50) is changed
+    changed = change_mode(record(mode=PAUSED), intent_for(kind), NOW)
+    assert change_mode(changed, intent_for(kind), NOW + 50) is changed
 
 
 def test_another_deadline_does_not_begin_the_drain_anew() -> None:
     """Given a draining pool, when its deadline is moved, then it still drains since the first time."""
-    changed = change_mode(record(), wish(IntentKind.DRAIN_POOL, until=NOW + 9), NOW)
+    changed = change_mode(record(), intent_for(IntentKind.DRAIN_POOL, until=NOW + 9), NOW)
     assert (changed.mode_since, changed.drain_until) == (NOW - 100, NOW + 9)
 
 
 def test_a_pause_does_not_end_a_drain() -> None:
     """Given a draining pool, when it shall pause, then it goes on draining."""
-    assert change_mode(record(), wish(IntentKind.PAUSE_POOL), NOW) == record()
+    assert change_mode(record(), intent_for(IntentKind.PAUSE_POOL), NOW) == record()
 
 
 def test_an_intent_for_an_unknown_pool_is_dropped() -> None:
@@ -193,7 +193,7 @@ def test_a_retry_forgets_failed_starts_and_starts_at_once() -> None:
     assert of_kind(steps_of([EAGER], failing), StartResource) == []
     steps = steps_of([EAGER], failing, a_pool_intent(1, IntentKind.RETRY_POOL))
     assert of_kind(steps, StartResource) == [StartResource("vm")] * 2
-    changed = change_mode(failing, wish(IntentKind.RETRY_POOL), NOW)
+    changed = change_mode(failing, intent_for(IntentKind.RETRY_POOL), NOW)
     assert (changed.start_failures, changed.paused_until, changed.pause_reason) == (0, None, None)
 
 

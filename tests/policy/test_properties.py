@@ -180,18 +180,18 @@ def check_promises(snapshot: Snapshot, decided: Plan, now: float) -> None:
     failed = Counter(step.ticket for step in of_kind(decided.steps, FailTicket))
     assert max([*deleted.values(), *begun.values(), *failed.values()], default=1) == 1
     assigned = {step.ticket: step.resource for step in decided.steps if isinstance(step, Assign)}
-    let_go = {step.resource: step.ticket for step in decided.steps if isinstance(step, Release)}
+    released = {step.resource: step.ticket for step in decided.steps if isinstance(step, Release)}
     given_away = list(assigned.values())
     assert len(set(given_away)) == len(given_away)
     for ticket_id, resource_id in assigned.items():
         ticket, resource = snapshot.tickets[ticket_id], snapshot.resources[resource_id]
-        former = snapshot.tickets[let_go[resource_id]].sandbox if resource_id in let_go else None
-        assert resource_id not in let_go or snapshot.tickets[let_go[resource_id]].bad is None
+        former = snapshot.tickets[released[resource_id]].sandbox if resource_id in released else None
+        assert resource_id not in released or snapshot.tickets[released[resource_id]].bad is None
         assert ticket.waiting
         assert resource_id not in held | holding
         assert naive.mode(records, resource.pool) is not PoolMode.DRAINING
         assert resource.state is ResourceState.UP
-        assert resource_id in let_go or snapshot.holder(resource_id) is None
+        assert resource_id in released or snapshot.holder(resource_id) is None
         assert (resource.sandbox or former) in (None, ticket.sandbox)
         for other in snapshot.tickets.values():
             if other.waiting and other.id < ticket.id and other.id not in assigned:

@@ -150,34 +150,34 @@ def test_a_resource_under_release_is_not_removed() -> None:
 # Surplus of on-demand pools
 
 ON_DEMAND = a_pool("gpu", tags_on_demand={"gpu": 0}, tags={"x86": 0}, max=10)
-NOBODY = "no waiting ticket needs it, and its pool starts on demand only"
+NOT_NEEDED = "no waiting ticket needs it, and its pool starts on demand only"
 
 
 def test_an_on_demand_spare_without_a_waiting_ticket_is_removed() -> None:
     """Given no waiting ticket, when an on-demand pool has a fresh spare, then it is deleted."""
-    assert requested(a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOBODY)]
+    assert requested(a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOT_NEEDED)]
 
 
 def test_the_oldest_spares_beyond_the_number_of_tickets_go() -> None:
     """Given three spares and one ticket that the pool could serve, when planned, then the two oldest go."""
     documents = [a_resource(id, ON_DEMAND) for id in (3, 1, 2)]
     assert requested(a_ticket(1, "gpu"), *documents, pools=[ON_DEMAND]) == [
-        RequestDelete(1, NOBODY),
-        RequestDelete(2, NOBODY),
+        RequestDelete(1, NOT_NEEDED),
+        RequestDelete(2, NOT_NEEDED),
     ]
 
 
 def test_plain_tickets_that_the_pool_could_serve_count_too() -> None:
     """Given a waiting ticket with only a plain tag of the pool, when planned, then a spare stays for it."""
     assert requested(a_ticket(1, "x86"), a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == []
-    assert requested(a_ticket(1, "ppc"), a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOBODY)]
+    assert requested(a_ticket(1, "ppc"), a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOT_NEEDED)]
 
 
 def test_a_surplus_spare_that_fails_its_livecheck_goes_before_a_healthy_one() -> None:
     """Given a younger failing spare and an older healthy one for one ticket, when planned, then it is served."""
     documents = a_ticket(1, "gpu"), a_resource(1, ON_DEMAND), a_resource(2, ON_DEMAND, check_failed_count=1)
     steps = steps_of([ON_DEMAND], *documents)
-    assert steps == [RequestDelete(2, NOBODY), StartDelete(2), Assign(1, 1)]
+    assert steps == [RequestDelete(2, NOT_NEEDED), StartDelete(2), Assign(1, 1)]
 
 
 def test_released_resources_of_on_demand_pools_are_no_surplus() -> None:
@@ -202,7 +202,7 @@ def test_the_resources_of_a_vanished_pool_live_on_by_its_last_options() -> None:
         RequestDelete(1, "livecheck failed 3 times in a row"),
         StartDelete(1),
     ]
-    assert RequestDelete(1, NOBODY) in steps_of([], a_record(ON_DEMAND), a_resource(1, ON_DEMAND))
+    assert RequestDelete(1, NOT_NEEDED) in steps_of([], a_record(ON_DEMAND), a_resource(1, ON_DEMAND))
 
 
 def test_a_vanished_pool_still_serves_tickets() -> None:

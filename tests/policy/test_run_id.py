@@ -1,4 +1,4 @@
-"""Ids of hook runs: text, values, and who acts on the end of a run."""
+"""Ids of hook runs: text, values, and which document acts on the end of a run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The snapshot: who has what, which numbers are free, and documents that come, change and go."""
+"""The snapshot: which ticket has which resource, which numbers are free, and documents that come, change and go."""
 
 import msgspec
 

@@ -33,14 +33,14 @@ def test_later_tickets_leave_sandbox_and_first_taking_as_they_are() -> None:
     assert after == before.replace(releases_counter=2, released_at=NOW, released_ticket=7, history=after.history)
 
 
-def test_with_a_hook_letting_go_begins_a_release_run() -> None:
+def test_with_a_hook_a_release_begins_a_release_run() -> None:
     """Given cmd_release, when a ticket releases it, then the resource is RELEASING and names the run by its count."""
     resource = release_resource(a_released_resource(17, releases_counter=2), a_closed_ticket(7, 17), True, NOW)
     assert resource.state is ResourceState.RELEASING
     assert resource.run == Run(id="000017_release_3", kind=HookKind.RELEASE, started_at=NOW)
 
 
-def test_letting_go_twice_changes_nothing() -> None:
+def test_a_second_release_changes_nothing() -> None:
     """Given the ticket has released it already, when it is done again, then the resource is the same."""
     once = release_resource(a_resource(1), a_closed_ticket(7, 1), False, NOW)
     assert release_resource(once, a_closed_ticket(7, 1), False, NOW + 5) is once
@@ -79,7 +79,7 @@ def test_open_and_failed_tickets_can_be_closed(state: TicketState) -> None:
 
 
 def test_a_closed_ticket_says_why() -> None:
-    """Given a ticket, when it is closed, then the reason is that of its failure, else who closed it."""
+    """Given a ticket, when it is closed, then the reason is its failure, else it names the closer."""
     assert close_ticket(a_ticket(1), NOW).reason == "its client closed it"
     assert close_ticket(a_ticket(1), NOW, "its agent has ended").reason == "its agent has ended"
     assert close_ticket(fail_ticket(a_ticket(1, resource=5), "why", NOW), NOW).reason == "why"

@@ -1,7 +1,7 @@
 """Row 13: livechecks of a second each, all due at once.
 
 Trusted because the resources are there and the farm is at rest when pools.yaml gets its `cmd_livecheck`; it ends when
-the last resource's document tells of its check. The bare limit starts one shell after the other.
+the last resource's document shows its check. The bare limit starts one shell after the other.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Where the time of a grant goes: the steps from a take to its resource in hand, in microseconds.
 
-First the times that the ticket's own document tells, between two readings of the client's clock: no instrument slows
+First the times in the ticket's own document, between two readings of the client's clock: no instrument slows
 anything. Then the same calls that the processes make, one by one in this process, on the same disk. What the list
 does not name is HTTP (see the hello) and changing between processes.
 """
@@ -65,7 +65,7 @@ def _from_documents(place: Place, count: int) -> Values:
 
 
 class _NoHooks:
-    """Stands for the hooks of a farm that starts none."""
+    """Hooks of a farm that starts none."""
 
     def start(self, run: Any) -> None:
         raise AssertionError(run)
@@ -107,7 +107,7 @@ def _one_by_one(folder: Path, count: int) -> Values:
         assigned = assign_ticket(ticket, resource, "sandbox", time.time())
         clock.of("scheduler: commit of the grant, whole", store.commit, Batch([Update(ticket, assigned)]))
         clock.of("scheduler: keep", leader.keep, assigned)
-        assert changes.get("tickets"), "the watch told nothing"
+        assert changes.get("tickets"), "the watch reported nothing"
         with_watch.wait(0)
         clock.of("wait: read the ticket", store.tickets.read, ticket.id)
         clock.of("wait: read and sync the folder", store.tickets.read_durable, ticket.id)
@@ -131,14 +131,14 @@ class _Clock:
 
 def _wakes(store: FileStore, count: int) -> list[float]:
     """Microseconds from a rename to another process that knows of it."""
-    heard, tells = os.pipe()
+    heard, reports = os.pipe()
     child = os.fork()
     if child == 0:
         watch = store.changes("tickets")
-        os.write(tells, b"ready".ljust(32))
+        os.write(reports, b"ready".ljust(32))
         while True:
             if watch.wait():
-                os.write(tells, str(time.perf_counter_ns()).encode().ljust(32))
+                os.write(reports, str(time.perf_counter_ns()).encode().ljust(32))
     os.read(heard, 32)
     took = []
     try:
@@ -153,7 +153,7 @@ def _wakes(store: FileStore, count: int) -> list[float]:
         os.kill(child, 9)
         os.waitpid(child, 0)
         os.close(heard)
-        os.close(tells)
+        os.close(reports)
     return took
 
 

@@ -2,7 +2,7 @@
 
 Trusted because the client's clock runs from the first byte of the take to the last byte of the output, over one kept
 connection, as `ticketload.py latency` does it; closing each ticket makes the pool delete and start resources all the
-while. A pool of which no ticket is closed tells the same without those hooks.
+while. A pool of which no ticket is closed shows the same without those hooks.
 """
 
 from collections.abc import Iterator

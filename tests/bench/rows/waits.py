@@ -3,7 +3,7 @@
 Trusted because each client is a connection and a ticket of its own, all in one thread of the load generator. All
 tickets are of one sandbox, whose resources are taken at first: closing one gives its resource to the next ticket in
 line, whose client is answered, closes it, and so on until all were served. Waking counts from the time that the
-grant stands in the ticket's document (decided, not yet on disk) to the reply's last byte.
+grant is in the ticket's document (decided, not yet on disk) to the reply's last byte.
 """
 
 import json
@@ -102,7 +102,7 @@ def _measure(place: Place) -> Iterator[Values]:
 
 
 def _other_requests(farm: Farm, count: int) -> list[float]:
-    """Milliseconds of single requests of another client: take, look at, close."""
+    """Milliseconds of single requests of another client: take, read, close."""
     client = Http(farm.address)
     took = []
     for _ in range(count // 3):
