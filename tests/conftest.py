@@ -18,6 +18,7 @@ hypothesis.settings.load_profile("quick")
 # A shell makes its background processes ignore these signals, and every process under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _marks_processes = pytest.StashKey[bool]()
 _left_running = pytest.StashKey[list[str]]()
