@@ -48,12 +48,25 @@ class CorruptDocument(StateError):
 
 
 class UnreadableDocument(StateError):
-    """This one document cannot be read; it stays where it is."""
+    """This one document cannot be read; it stays where it is. `content` is what could be read of it."""
 
-    def __init__(self, place: str, reason: str) -> None:
+    def __init__(self, place: str, reason: str, content: bytes = b"") -> None:
         super().__init__(f"{place}: {reason}")
         self.place = place
         self.reason = reason
+        self.content = content
+
+
+class NewerDocument(UnreadableDocument):
+    """The document `key` of this `kind` has an enum word that this version does not know; everything else is right.
+
+    It is never quarantined nor overwritten: a newer version of this program wrote it.
+    """
+
+    def __init__(self, place: str, kind: str, key: int | str, reason: str, content: bytes) -> None:
+        super().__init__(place, f"it was written by a newer version of this program ({reason})", content)
+        self.kind = kind
+        self.key = key
 
 
 class LockTimeout(StateError):

@@ -202,7 +202,7 @@ class Documents(Protocol[D_co, K]):
         """Where the living document is, for people: `tickets/open/42`."""
 
     def get(self, key: K) -> D_co | None:
-        """The living document, None when there is none; raises CorruptDocument."""
+        """The living document, None when there is none; raises CorruptDocument and NewerDocument."""
 
     def read(self, key: K) -> D_co:
         """The document, a finished one too; raises NotFound and CorruptDocument (also when it is quarantined)."""
@@ -384,13 +384,13 @@ class Corruption(Protocol):
     ) -> tuple[D | None, CorruptDocument | None]:
         """Like `documents.get`, and a corrupt document is quarantined and returned as the fault.
 
-        With `unreadable` so is one that cannot be read twice.
+        With `unreadable` so is one that cannot be read twice. Raises NewerDocument.
         """
 
     def quarantine(self, documents: Documents[D, K], key: K, unreadable: bool = False) -> CorruptDocument | None:
         """Quarantine the living document if it is corrupt, after reading it again; None when it is not.
 
-        With `unreadable` also if it cannot be read.
+        With `unreadable` also if it cannot be read. Raises NewerDocument.
         """
 
     def displace(self, documents: Documents[D, K], key: K) -> str | None:

@@ -30,7 +30,7 @@ class Survey:
     | field | meaning |
     |---|---|
     | `made_at` | when the store was made (Unix seconds), None when that is unknown |
-    | `corrupt`, `unreadable` | why, by place |
+    | `corrupt`, `unreadable`, `newer` | why, by place; a newer version of this program wrote the newer ones |
     | `wrong` | what is wrong with things that are no documents |
     | `garbled` | what cannot be used of things that readers can do without |
     | `strays` | things that are no documents and that nothing reads |
@@ -53,6 +53,7 @@ class Survey:
     keys: dict[str, int] = field(default_factory=dict)
     corrupt: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    newer: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     garbled: dict[str, str] = field(default_factory=dict)
     strays: list[str] = field(default_factory=list)

@@ -127,7 +127,7 @@ def _unreadable_documents(found: Survey) -> Iterator[tuple[str, int]]:
     for copy in found.quarantined:
         if copy.folder in _KIND_OF_FOLDER and is_number(copy.key) and (copy.folder, copy.key) not in present:
             yield _KIND_OF_FOLDER[copy.folder], int(copy.key)
-    for file in (*found.corrupt, *found.unreadable):
+    for file in (*found.corrupt, *found.unreadable, *found.newer):
         kind, _, rest = file.partition("/")
         number = rest.rpartition("/")[2].removesuffix(".json")
         if kind in ("tickets", "resources") and is_number(number):
@@ -152,6 +152,8 @@ def _faults_of_files(found: Survey) -> Iterator[Fault]:
     for file, why in found.unreadable.items():
         repair = "Correct its permissions or repair the disk; or put a restored copy in its place."
         yield Fault(Kind.UNREADABLE, file, f"the system refuses to read it: {why}", repair)
+    for file, why in found.newer.items():
+        yield Fault(Kind.NEWER, file, why, "Nothing changes it before that version runs again.")
     for file, why in found.wrong.items():
         yield Fault(_kind_of(file), file, why, _repair_of_wrong(file))
     yield from _faults_of_quarantine(found)
@@ -187,7 +189,7 @@ def _missing_pools(found: Survey) -> Iterator[Fault]:
     for resource in found.resources.values():
         if resource.state is not ResourceState.ENDED:
             users.setdefault(f"pools/{resource.pool}.json", resource.id)
-    existing = {*found.records, *found.corrupt, *found.unreadable}
+    existing = {*found.records, *found.corrupt, *found.unreadable, *found.newer}
     existing |= {f"pools/{copy.key}.json" for copy in found.quarantined if copy.folder == "pools"}
     for file in sorted(users.keys() - existing):
         sentence = f"it is missing, although resource {users[file]} belongs to this pool"
@@ -206,7 +208,7 @@ def _missing_agents(found: Survey) -> Iterator[Fault]:
 
 def _agents(found: Survey) -> set[int]:
     """The agents with a document, whether it can be read or not."""
-    files = (*found.agents, *found.corrupt, *found.unreadable)
+    files = (*found.agents, *found.corrupt, *found.unreadable, *found.newer)
     names = [file.removeprefix("agents/").removesuffix(".json") for file in files if file.startswith("agents/")]
     names += [copy.key for copy in found.quarantined if copy.folder == "agents"]
     return {int(name) for name in names if is_number(name)}

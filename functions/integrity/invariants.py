@@ -65,9 +65,12 @@ class Kind(StrEnum):
     KEPT = "kept"
     STRAY = "stray"
     GARBLED = "garbled"
+    NEWER = "newer"
 
 
-NOTES = frozenset((Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED))
+NOTES = frozenset(
+    (Kind.UNSETTLED, Kind.LEFTOVER, Kind.OVER_MAX, Kind.GAP, Kind.KEPT, Kind.STRAY, Kind.GARBLED, Kind.NEWER)
+)
 BY_FSCK = "`fsck --repair` does that, with the server stopped."
 """The end of `Fault.repair` when fsck makes the repair."""
 BY_NEXT_PASS = "The next pass of the scheduler does that."

@@ -14,7 +14,7 @@ from typing import Any
 from functions.leader_view import Pools
 from functions.web.context import Context
 from state.documents import PoolRecord, Resource, ResourceState, Ticket, TicketState
-from state.errors import CorruptDocument, NotFound
+from state.errors import CorruptDocument, NewerDocument, NotFound
 from state.store import Store
 
 COUNTS = ("up", "ready", "taken", "starting", "delete_requested", "deleting", "releasing")
@@ -170,7 +170,7 @@ def find_resource(store: Store, id_or_name: str) -> Resource:
     for number in _ids_to_search(store, id_or_name):
         try:
             ended = store.resources.read(number)
-        except (NotFound, CorruptDocument):
+        except (NotFound, CorruptDocument, NewerDocument):
             continue
         if ended.name == id_or_name:
             return ended

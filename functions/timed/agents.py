@@ -37,7 +37,7 @@ from functions.timed.hook_runs import HookRun, RunNumbers, agent_run, converge_r
 from functions.timed.leader import SHOWN_FAULTS, Leader
 from functions.timed.pools_file import Stamp, stamp
 from state.documents import Agent, AgentState, Ticket, TicketState
-from state.errors import CorruptDocument, NotFound
+from state.errors import CorruptDocument, NewerDocument, NotFound
 from state.store import Batch, Put
 
 log = logging.getLogger(__name__)
@@ -203,13 +203,15 @@ def _plain(group: AgentGroup) -> dict[str, Any]:
 def _snapshot(leader: Leader, groups: Groups, due: bool) -> AgentsSnapshot:
     runs = [run for text in leader.hooks.under_way() if (run := find_run_id(text)) and run.consumer is Consumer.AGENTS]
     with_ticket = (AgentState.NEW, AgentState.WORKING)
+    agents, is_newer, place = leader.mirror.agents, leader.corruption.is_newer, leader.store.tickets.place
+    # Agents are left alone while this version cannot read their tickets; ended ones wait for the close of theirs.
+    left_alone = {agent.id for agent in agents.values() if is_newer(place(agent.id))}
+    ended = {number for number in left_alone if agents[number].state is AgentState.ENDED}
     return AgentsSnapshot(
-        agents=leader.mirror.agents,
+        agents={number: agent for number, agent in agents.items() if number not in ended} if ended else agents,
         groups=groups.in_force,
-        tickets={
-            agent.id: _ticket(leader, agent.id) for agent in leader.mirror.agents.values() if agent.state in with_ticket
-        },
-        busy={run.subject for run in runs if run.hook is not AgentHook.CONVERGE},
+        tickets={agent.id: _ticket(leader, agent.id) for agent in agents.values() if agent.state in with_ticket},
+        busy={run.subject for run in runs if run.hook is not AgentHook.CONVERGE} | left_alone,
         asking=set(groups.asking.values()),
         wanted=groups.wanted,
         answered=groups.answered,
@@ -224,6 +226,8 @@ def _ticket(leader: Leader, number: int) -> Ticket | None:
         return leader.mirror.snapshot.tickets.get(number) or leader.store.tickets.read(number)
     except NotFound:
         return None
+    except NewerDocument:
+        return Ticket(id=number)
     except CorruptDocument:
         return Ticket(id=number, state=TicketState.CLOSED, reason="its document cannot be read")
 
@@ -294,7 +298,7 @@ def _remove(leader: Leader, ended: list[int], write_events: Callable[[], object]
     for number in ended:
         try:
             ticket = leader.store.tickets.update(number, lambda found: close_ticket(found, now, "its agent has ended"))
-        except (NotFound, CorruptDocument) as error:
+        except (NotFound, CorruptDocument, NewerDocument) as error:
             log.warning(
                 "agent %d: its ticket cannot be closed: %s", number, error, extra=of_agent(leader.mirror.agents[number])
             )

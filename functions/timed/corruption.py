@@ -15,8 +15,8 @@ from functions.logfields import of_place
 from functions.policy.snapshot.numbers import Reservation
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.history import QuarantinedFile
-from state.documents import Document, Resource, ResourceState, is_number
-from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.documents import Document, PoolRecord, Resource, ResourceState, is_number
+from state.errors import CorruptDocument, NewerDocument, StoreUnavailable, UnreadableDocument
 from state.store import Documents, PutBack, Store
 from state.survey import Quarantined
 
@@ -76,6 +76,10 @@ class CorruptionReport:
         self.refused[fault.place] = fault
         return True
 
+    def is_newer(self, place: str) -> bool:
+        """Whether a newer version of this program wrote the document at this place."""
+        return isinstance(self.refused.get(place), NewerDocument)
+
     def list_quarantine(self) -> tuple[list[Quarantined], list[QuarantinedFile]]:
         """List the quarantine: everything in it, and the part that is new."""
         corruption = self._store.corruption
@@ -126,7 +130,7 @@ def read_document(
 ) -> tuple[D | None, CorruptDocument | None]:
     """A living document, if there is one; a corrupt one is quarantined and returned as the fault.
 
-    With `unreadable` so is one that cannot be read twice. Raises StoreUnavailable.
+    With `unreadable` so is one that cannot be read twice. Raises StoreUnavailable and NewerDocument.
     """
     if store.corruption is None:
         return documents.get(key), None
@@ -213,12 +217,25 @@ def _never_written(document: Document, under_way: Container[str]) -> bool:
     )
 
 
+def stand_ins(newer: Iterable[UnreadableDocument]) -> Iterator[PoolRecord]:
+    """For each pool record of a newer version, one for the mirror alone: of a pool that is not in pools.yaml.
+
+    So nothing starts in the pool, and its resources are checked, released and deleted by its last options.
+    """
+    for fault in newer:
+        if isinstance(fault, NewerDocument) and fault.kind == "poolrecord":
+            fields = salvage.fields_of(PoolRecord, fault.content)
+            yield PoolRecord(**{**fields, "name": str(fault.key), "configured": False})
+
+
 def lost_resources(
     store: Store, known: Container[int], quarantined: Iterable[Quarantined], refused: Iterable[UnreadableDocument]
 ) -> dict[int, bytes]:
     """By id: what is left of the document of each resource that is not `known`, in quarantine or refused."""
     lost = {number: _left_of(store, thing) for number, thing in _missing(store, store.resources, quarantined)}
-    lost |= {number: b"" for fault in refused if (number := _number_at(store.resources, fault.place)) is not None}
+    lost |= {
+        number: fault.content for fault in refused if (number := _number_at(store.resources, fault.place)) is not None
+    }
     return {number: content for number, content in lost.items() if number not in known}
 
 
@@ -233,7 +250,9 @@ def doubtful_resources(
     tickets = store.tickets
     missing = _missing(store, tickets, quarantined)
     lost = [(number, _left_of(store, thing), thing.at) for number, thing in missing]
-    lost += [(number, b"", now) for fault in refused if (number := _number_at(tickets, fault.place)) is not None]
+    lost += [
+        (number, fault.content, now) for fault in refused if (number := _number_at(tickets, fault.place)) is not None
+    ]
     lost = [ticket for ticket in lost if ticket[0] not in snapshot.tickets]
     if not lost:
         return set()

@@ -25,6 +25,7 @@ from functions.timed.corruption import (
     quarantine,
     read_document,
     reservations,
+    stand_ins,
 )
 from functions.timed.hook_runs import HookRunner
 from functions.timed.journal import Journal
@@ -32,7 +33,7 @@ from functions.timed.measures import Measures
 from functions.timed.mirror import Mirror
 from functions.timed.pools_file import Faults, Pools, PoolsFile, Unchanged, last_good
 from state.documents import Agent, Document, ResourceState
-from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.errors import CorruptDocument, NewerDocument, StoreUnavailable, UnreadableDocument
 from state.store import Batch, Contents, D, Documents, K, Put, PutBack, Store
 
 log = logging.getLogger(__name__)
@@ -123,12 +124,17 @@ class Leader:
         for intent in contents.intents:
             snapshot.put_intent(intent)
         mirror.agents = {agent.id: agent for agent in contents.agents}
+        for name in filter(self.is_newer_pool, [*before.records]):
+            # A stand-in is never written.
+            del before.records[name]
         self.corruption.read_anew(contents.corrupt, contents.unreadable)
+        for record in stand_ins(contents.unreadable):
+            snapshot.put_record(record)
         for document in (*contents.records, *contents.resources, *contents.tickets, *contents.agents):
             self.journal.note(document)
         self._put_back_lost(before, agents_before, contents.unreadable)
         if before.pools:
-            snapshot.set_pools(list(before.pools.values()))
+            snapshot.set_pools(self._known_pools(before.pools.values()))
         elif any(record.configured for record in contents.records):
             snapshot.set_pools(last_good(contents.records))
         self.check_quarantine()
@@ -160,10 +166,18 @@ class Leader:
             # A late notification about a finished ticket that was already processed.
             return False
         known = self.mirror.snapshot.tickets.get(key)
-        ticket, fault = self._read(self.store.tickets, key, unreadable=known is not None)
+        try:
+            ticket, fault = self._read(self.store.tickets, key, unreadable=known is not None)
+        except NewerDocument as newer:
+            self.mirror.forget_tickets([key] if known is not None else [])
+            self.report_refused(newer)
+            return known is not None
         if fault is not None:
             self.report_corrupt(fault)
+        is_read_again = self.corruption.refused.pop(self.store.tickets.place(key), None) is not None
         if ticket == known:
+            if is_read_again:
+                self.check_quarantine()
             return False
         if ticket is None:
             # A ticket is never forgotten because its document is corrupt or missing, only when it was archived.
@@ -172,14 +186,21 @@ class Leader:
             self.mirror.forget_tickets([key])
         else:
             self.keep(ticket)
-            if self.corruption.refused.pop(self.store.tickets.place(key), None) is not None:
-                self.check_quarantine()
+        if is_read_again:
+            self.check_quarantine()
         return True
 
     def _refresh_intent(self, key: int) -> bool:
-        intent, fault = self._read(self.store.intents, key, unreadable=True)
+        try:
+            intent, fault = self._read(self.store.intents, key, unreadable=True)
+        except NewerDocument as newer:
+            self.mirror.snapshot.drop_intent(key)
+            self.report_refused(newer)
+            return False
         if fault is not None:
             self.report_corrupt(fault)
+        if self.corruption.refused.pop(self.store.intents.place(key), None) is not None:
+            self.check_quarantine()
         if intent is None:
             self.mirror.snapshot.drop_intent(key)
             return False
@@ -211,6 +232,20 @@ class Leader:
 
         A document that the mirror does not have was put back by an operator: the mirror takes it.
         """
+        try:
+            if self.corruption.is_newer(documents.place(key)):
+                # Raises while it is a newer one.
+                read_document(self.store, documents, key)
+                self._pools_file.forget()
+                self.load()
+            else:
+                self._compare(documents, key)
+        except NewerDocument:
+            # The mirror forgets its own version, which must not replace the newer one.
+            if not self.corruption.is_newer(documents.place(key)):
+                self.load()
+
+    def _compare(self, documents: Documents[Any, Any], key: Any) -> None:
         known = self.known_documents(documents).get(key)
         # While statistics of a pool are unwritten, its record on disk is an older one than the mirror's.
         written = self.mirror.written_records.get(key, known) if documents is self.store.pools else known
@@ -244,6 +279,7 @@ class Leader:
         """After everything was read again: write the documents that were known before and that are missing now."""
         store, snapshot = self.store, self.mirror.snapshot
         unreadable = {fault.place for fault in refused}
+        newer = {fault.place for fault in refused if isinstance(fault, NewerDocument)}
         under_way = set(self.hooks.under_way())
         kinds: tuple[tuple[Documents[Any, Any], Mapping[Any, Document], Iterable[Any]], ...] = (
             (store.tickets, before.tickets, snapshot.tickets),
@@ -254,6 +290,8 @@ class Leader:
         for documents, known, present in kinds:
             for document in lost_documents(known, {*present}, under_way):
                 key = document.key
+                if documents.place(key) in newer:
+                    continue
                 if documents.place(key) in unreadable and not quarantine(self.store, documents, key):
                     found = documents.get(key)
                     if found is not None:
@@ -319,11 +357,21 @@ class Leader:
 
     def _write_options(self, pools: Iterable[Pool]) -> None:
         """Write the options of the pools into their records. Raises StoreUnavailable and StoreFrozen."""
-        changed = updated_records(self.mirror.snapshot.records, pools, self.clock())
+        records = self.mirror.snapshot.records
+        known = {name: record for name, record in records.items() if not self.is_newer_pool(name)}
+        changed = updated_records(known, pools, self.clock())
         if changed:
             self.store.commit(Batch([Put(record) for record in changed]))
         for record in changed:
             self.keep(record)
+
+    def is_newer_pool(self, name: str) -> bool:
+        """Whether a newer version of this program wrote the record of this pool."""
+        return self.corruption.is_newer(self.store.pools.place(name))
+
+    def _known_pools(self, pools: Iterable[Pool]) -> list[Pool]:
+        """The pools whose records this version can read: nothing starts in the others."""
+        return [pool for pool in pools if not self.is_newer_pool(pool.name)]
 
     def _apply_pools(self, pools: Sequence[Pool], warnings: Sequence[Problem]) -> None:
         if self.config.pool_faults:
@@ -332,6 +380,7 @@ class Leader:
         self.config.warnings = tuple(map(str, warnings))
         for warning in warnings:
             log.warning("%s", warning, extra=of_problem(warning))
+        pools = self._known_pools(pools)
         self._write_options(pools)
         self.mirror.snapshot.set_pools(pools)
         self.check_quarantine()

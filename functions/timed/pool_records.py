@@ -30,6 +30,8 @@ def keep_records(leader: Leader, records: Iterable[PoolRecord]) -> list[Put]:
         before = leader.mirror.snapshot.records.get(record.name)
         written = leader.mirror.written_records.get(record.name, before)
         leader.keep(record)
+        if leader.is_newer_pool(record.name):
+            continue
         if before is not None and written is not None and _is_statistics_only(leader, before, record):
             leader.mirror.written_records[record.name] = written
         else:

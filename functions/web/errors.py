@@ -277,6 +277,16 @@ class DocumentUnreadable(ReplyError):
         super().__init__("A state document cannot be read.")
 
 
+class WrittenByNewerVersion(ReplyError):
+    """A document has a word that this version does not know."""
+
+    status, code, headers = 503, "store_unreadable", _SOON
+
+    def __init__(self, kind: str, key: int | str) -> None:
+        name = {"poolrecord": "Pool"}.get(kind, kind.capitalize())
+        super().__init__(f"{name} {key} was written by a newer version of this program.")
+
+
 class StateFolderUnusable(ReplyError):
     """The store cannot be used."""
 
@@ -323,6 +333,8 @@ def _of_store(error: Exception) -> ReplyError:
             return WriteLost()
         case state_errors.CorruptDocument():
             return DocumentUnreadable()
+        case state_errors.NewerDocument():
+            return WrittenByNewerVersion(error.kind, error.key)
     return StateFolderUnusable()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic
 
 from state.documents import is_number
-from state.errors import CorruptDocument, StateError, StoreUnavailable, UnreadableDocument
+from state.errors import CorruptDocument, NewerDocument, StateError, StoreUnavailable, UnreadableDocument
 from state.files import checksum
 from state.files.disk import Disk, DiskError, result_or_error
 from state.files.folder import D, NumberedFolder
@@ -89,7 +89,7 @@ class ArchivedFolder(NumberedFolder[D]):
                 path = self.archive_path(key)
                 try:
                     document = self.parse(path, key) if path.stat().st_mtime >= time else None
-                except (CorruptDocument, StoreUnavailable, FileNotFoundError):
+                except (CorruptDocument, NewerDocument, StoreUnavailable, FileNotFoundError):
                     continue
                 if document is not None:
                     yield document
@@ -99,6 +99,8 @@ class ArchivedFolder(NumberedFolder[D]):
         for key in self.archived():
             try:
                 yield self.quarantine_archived(key)
+            except NewerDocument as newer:
+                yield newer
             except DiskError as refused:
                 if not refused.one_document:
                     raise

@@ -38,6 +38,15 @@ def decode(form: type[D], content: bytes) -> D:
     return document
 
 
+def is_newer(form: type[D], content: bytes, key: int | str) -> bool:
+    """Whether a file that `decode` refuses is the document `key` with enum words that this version does not know."""
+    try:
+        document = form.from_newer_json(without_sum(content))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return bool(document.key == key)
+
+
 def with_sum(content: bytes) -> bytes:
     """An encoded object with its check sum; it must not be empty nor begin with spaces."""
     return b'{"sum":"%08x",%b' % (zlib.crc32(content), content[1:])

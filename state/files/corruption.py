@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from state.documents import Document
-from state.errors import CorruptDocument, StoreUnavailable, UnreadableDocument
+from state.errors import CorruptDocument, NewerDocument, StoreUnavailable, UnreadableDocument
 from state.files import layout
 from state.files.archive import ArchivedFolder
 from state.files.disk import Disk
@@ -76,7 +76,7 @@ class FileCorruption:
             return None
         try:
             folder.parse(self._quarantine.path(thing), key)
-        except CorruptDocument as fault:
+        except (CorruptDocument, NewerDocument) as fault:
             return fault.reason
         except StoreUnavailable as refused:
             return refused.reason

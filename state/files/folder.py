@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from state.documents import Document, is_number
-from state.errors import CorruptDocument, NotFound, StateError
+from state.errors import CorruptDocument, NewerDocument, NotFound, StateError
 from state.files import checksum
 from state.files.disk import NOT_A_DOCUMENT, Disk, DiskError, result_or_error
 from state.files.ids import Numbers, highest_number
@@ -89,7 +89,7 @@ class Folder(Generic[D, K]):
         key = self.key_of(name)
         try:
             return None if key is None else self.get(key)
-        except CorruptDocument:
+        except (CorruptDocument, NewerDocument):
             return None
 
     def exists(self, key: K) -> bool:
@@ -103,7 +103,7 @@ class Folder(Generic[D, K]):
     def get_or_quarantine(self, key: K, unreadable: bool = False) -> tuple[D | None, CorruptDocument | None]:
         """Like `get`, and a corrupt document is quarantined and returned as the fault.
 
-        With `unreadable` so is one that the system refuses to read twice.
+        With `unreadable` so is one that the system refuses to read twice. Raises NewerDocument in any case.
         """
         try:
             return self.get(key), None
@@ -118,7 +118,7 @@ class Folder(Generic[D, K]):
     def quarantine(self, key: K, unreadable: bool = False) -> CorruptDocument | None:
         """Quarantine a document if it is corrupt, after reading it again; None when it is not.
 
-        With `unreadable` also one that the system refuses to read, since its content is unknown.
+        With `unreadable` also one that the system refuses to read, since its content is unknown. Raises NewerDocument.
         """
         with self.lock(key):
             return self._quarantine_file(self.path(key), key, unreadable)
@@ -158,7 +158,10 @@ class Folder(Generic[D, K]):
         return None
 
     def parse(self, path: Path, key: K) -> D | None:
-        """The document `key` in a file, None when there is no file; raises CorruptDocument and StoreUnavailable."""
+        """The document `key` in a file, None when there is no file.
+
+        Raises CorruptDocument, NewerDocument and StoreUnavailable.
+        """
         try:
             content = self._disk.read(path)
         except DiskError as refused:
@@ -170,7 +173,10 @@ class Folder(Generic[D, K]):
         try:
             document = checksum.decode(self.form, content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise CorruptDocument(self._disk.place(path), str(error)) from error
+            place = self._disk.place(path)
+            if checksum.is_newer(self.form, content, key):
+                raise NewerDocument(place, self.kind, key, str(error), content) from error
+            raise CorruptDocument(place, str(error)) from error
         if document.key != key:
             raise CorruptDocument(self._disk.place(path), f"it says that it is {self.kind} {document.key}")
         return document

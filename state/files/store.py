@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket
-from state.errors import UnreadableDocument
+from state.errors import NewerDocument, UnreadableDocument
 from state.files import checksum, layout
 from state.files.archive import ArchivedFolder
 from state.files.check.survey import survey
@@ -118,7 +118,7 @@ class FileStore:
             target = self._path(write.document)
             if isinstance(write, Update):
                 with self.tickets.lock(write.base.id):
-                    if self.tickets.get(write.base.id) != write.base:
+                    if not self._is_unchanged(write.base):
                         conflicts.append(write.base)
                         self._disk.discard(path)
                         continue
@@ -127,6 +127,12 @@ class FileStore:
                 self._disk.publish(path, target)
             folders.add(target.parent)
         return conflicts, folders
+
+    def _is_unchanged(self, base: Ticket) -> bool:
+        try:
+            return self.tickets.get(base.id) == base
+        except NewerDocument:
+            return False
 
     def _path(self, document: Document) -> Path:
         match document:
@@ -201,6 +207,9 @@ def _read_into(
     for key in folder.living():
         try:
             document, fault = folder.get_or_quarantine(key, unreadable=quarantine_unreadable)
+        except NewerDocument as newer:
+            contents.unreadable.append(newer)
+            continue
         except DiskError as refused:
             if not refused.one_document:
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from state.documents import Agent, Document, Intent, PoolRecord, Resource, Ticket, is_number
-from state.errors import CorruptDocument, UnknownFormat
+from state.errors import CorruptDocument, NewerDocument, UnknownFormat
 from state.files.archive import ArchivedFolder
 from state.files.check.sidefiles import SideFiles
 from state.files.disk import Disk, DiskError
@@ -93,6 +93,8 @@ class _Surveyor:
             document = folder.parse(path, key)
         except CorruptDocument as fault:
             self.found.corrupt[self._name(path)] = fault.reason
+        except NewerDocument as newer:
+            self.found.newer[self._name(path)] = newer.reason
         except DiskError as refused:
             if not refused.one_document:
                 raise

@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadGateway, Gone
 from functions.web import errors
 from functions.web.errors import ReplyError, reply_error_of
 from state.documents import Resource, ResourceState
-from state.errors import NotFound
+from state.errors import NewerDocument, NotFound
 
 
 def classes(base: type[ReplyError] = ReplyError) -> Iterator[type[ReplyError]]:
@@ -33,6 +33,13 @@ def test_an_unknown_document_is_named(kind: str) -> None:
     refusal = reply_error_of(NotFound(kind, "x y"))
     assert (refusal.status, refusal.code, refusal.field) == (404, f"unknown_{kind}", "id")
     assert refusal.sentence == f"There is no {kind} 'x y'."
+
+
+@pytest.mark.parametrize(("kind", "name"), [("ticket", "Ticket"), ("resource", "Resource"), ("poolrecord", "Pool")])
+def test_document_of_a_newer_version_is_named(kind: str, name: str) -> None:
+    refusal = reply_error_of(NewerDocument(f"somewhere/{kind}", kind, 42, "Invalid enum value 'LATER'", b""))
+    assert (refusal.status, refusal.code, refusal.headers) == (503, "store_unreadable", {"Retry-After": "1"})
+    assert refusal.sentence == f"{name} 42 was written by a newer version of this program."
 
 
 def test_an_ended_resource_is_unknown_to_verbs() -> None:
