@@ -33,6 +33,7 @@ from functions.policy.plan.agents import (
 from functions.policy.transitions.outcome import Outcome
 from functions.policy.transitions.run_id import AgentHook, Consumer, RunId, find_run_id
 from functions.policy.transitions.ticket import close_ticket
+from functions.timed.corruption import agents_to_count
 from functions.timed.hook_runs import HookRun, RunNumbers, agent_run, converge_run
 from functions.timed.leader import SHOWN_FAULTS, Leader
 from functions.timed.pools_file import Stamp, stamp
@@ -203,12 +204,9 @@ def _plain(group: AgentGroup) -> dict[str, Any]:
 def _snapshot(leader: Leader, groups: Groups, due: bool) -> AgentsSnapshot:
     runs = [run for text in leader.hooks.under_way() if (run := find_run_id(text)) and run.consumer is Consumer.AGENTS]
     with_ticket = (AgentState.NEW, AgentState.WORKING)
-    agents, is_newer, place = leader.mirror.agents, leader.corruption.is_newer, leader.store.tickets.place
-    # Agents are left alone while this version cannot read their tickets; ended ones wait for the close of theirs.
-    left_alone = {agent.id for agent in agents.values() if is_newer(place(agent.id))}
-    ended = {number for number in left_alone if agents[number].state is AgentState.ENDED}
+    agents, left_alone = _without_newer(leader) if leader.corruption.refused else (leader.mirror.agents, set())
     return AgentsSnapshot(
-        agents={number: agent for number, agent in agents.items() if number not in ended} if ended else agents,
+        agents=agents,
         groups=groups.in_force,
         tickets={agent.id: _ticket(leader, agent.id) for agent in agents.values() if agent.state in with_ticket},
         busy={run.subject for run in runs if run.hook is not AgentHook.CONVERGE} | left_alone,
@@ -218,6 +216,22 @@ def _snapshot(leader: Leader, groups: Groups, due: bool) -> AgentsSnapshot:
         asked=groups.asked,
         due=due,
     )
+
+
+def _without_newer(leader: Leader) -> tuple[dict[int, Agent], set[int]]:
+    """The agents, and ids of those that must be left alone: this version cannot read their document or their ticket.
+
+    The former count as agents of their group. Ended ones wait until their tickets can be closed, and are left out.
+    """
+    is_newer, place = leader.corruption.is_newer, leader.store.tickets.place
+    agents = {
+        number: agent
+        for number, agent in leader.mirror.agents.items()
+        if agent.state is not AgentState.ENDED or not is_newer(place(number))
+    }
+    left_alone = {number for number in agents if is_newer(place(number))}
+    newer = {agent.id: agent for agent in agents_to_count(leader.corruption.refused.values())}
+    return agents | newer, left_alone | newer.keys()
 
 
 def _ticket(leader: Leader, number: int) -> Ticket | None:

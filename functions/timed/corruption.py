@@ -15,7 +15,7 @@ from functions.logfields import of_place
 from functions.policy.snapshot.numbers import Reservation
 from functions.policy.snapshot.snapshot import Snapshot
 from functions.policy.transitions.history import QuarantinedFile
-from state.documents import Document, PoolRecord, Resource, ResourceState, is_number
+from state.documents import Agent, AgentState, Document, PoolRecord, Resource, ResourceState, is_number
 from state.errors import CorruptDocument, NewerDocument, StoreUnavailable, UnreadableDocument
 from state.store import Documents, PutBack, Store
 from state.survey import Quarantined
@@ -226,6 +226,14 @@ def stand_ins(newer: Iterable[UnreadableDocument]) -> Iterator[PoolRecord]:
         if isinstance(fault, NewerDocument) and fault.kind == "poolrecord":
             fields = salvage.fields_of(PoolRecord, fault.content)
             yield PoolRecord(**{**fields, "name": str(fault.key), "configured": False})
+
+
+def agents_to_count(refused: Iterable[UnreadableDocument]) -> Iterator[Agent]:
+    """For each agent of a newer version, one that counts in its group; its state is only a stand-in."""
+    for fault in refused:
+        if isinstance(fault, NewerDocument) and fault.kind == "agent":
+            group = str(salvage.fields_of(Agent, fault.content).get("group", ""))
+            yield Agent(id=int(fault.key), group=group, state=AgentState.PREPARING)
 
 
 def lost_resources(

@@ -8,6 +8,7 @@ import pytest
 from functions.timed.patrol import Patrol
 from state.documents import AgentState, PoolMode, PoolRecord, ResourceState, Ticket
 from state.files import checksum
+from tests.timed.agent_world import AgentWorld
 from tests.timed.rot import told
 from tests.timed.world import World
 
@@ -126,3 +127,31 @@ def test_agent_of_a_newer_version_is_left_alone(world: World, restarted: bool) -
     notice(world, False)
     assert world.leader.mirror.agents[3].state is AgentState.NEW
     assert told(world) == ""
+
+
+def test_working_agent_with_a_ticket_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    world = AgentWorld(tmp_path)
+    (agent,) = world.work()
+    path = world.store.tickets.path(agent.id)
+    before, content = path.read_bytes(), set_word(path, "state")
+    world.leader.refresh({"tickets": {agent.id}})
+    world.until(lambda: not world.groups.asking and not world.hooks.under_way(), "the end of the last check")
+    world.touch("finished")
+    world.periods(2)
+    assert world.agents() == [agent]
+    assert world.left("terminated") == []
+    assert path.read_bytes() == content
+    path.write_bytes(before)
+    world.until(lambda: world.left("terminated"), "the end of the agent")
+
+
+def test_agent_of_a_newer_version_counts_in_its_group(tmp_path: Path) -> None:
+    world = AgentWorld(tmp_path)
+    (agent,) = world.work()
+    path = world.store.agents.path(agent.id)
+    content = set_word(path, "state")
+    notice(world, True)
+    world.periods(2)
+    assert [*world.store.agents.living()] == [agent.id]
+    assert path.read_bytes() == content
+    assert world.left("terminated") == []
