@@ -47,6 +47,7 @@ NOT_VITAL = {
     "folder in create_reserved": "without its ticket, an agent takes it again",
     "file in sync": "events that are lost are written again, for documents show them",
     "folder in sync": "the same",
+    "folder in archive_all": "a ticket that is not archived any more is released already, as its turn shows",
 }
 """Syncs that nothing which was promised depends on, and why."""
 SHARED = ("_synced", "_sync", "_do")

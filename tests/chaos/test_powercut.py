@@ -90,7 +90,6 @@ def test_nor_by_a_kill_and_a_power_cut_after_it(seed: int, quick_folder: Path) -
         "file in commit",
         "folder in commit",
         "folder in archive",
-        "folder in archive_all",
     ],
 )
 def test_a_sync_that_is_left_out_is_missed(
