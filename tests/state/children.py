@@ -9,14 +9,14 @@ from typing import Any
 
 _FORK = multiprocessing.get_context("fork")
 
-Tell = Callable[[Any], None]
+Send = Callable[[Any], None]
 
 
 class Child:
-    """A process that runs `work(tell, *arguments)`; what it tells is read here, also after it was killed."""
+    """A process that runs `work(send, *arguments)`; what it sends is read here, also after it was killed."""
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
-        self._told, ours = _FORK.Pipe(duplex=False)
+        self._inbox, ours = _FORK.Pipe(duplex=False)
         self._process = _FORK.Process(target=work, args=(ours.send, *arguments))
         self._process.start()
         ours.close()
@@ -28,29 +28,29 @@ class Child:
         return pid
 
     def next(self, seconds: float = 20) -> Any:
-        """What it tells next; fails when that takes too long or when it ended."""
-        assert self._told.poll(seconds), f"nothing was told within {seconds} s"
-        return self._told.recv()
+        """The next message; fails when it takes too long or when the process has ended."""
+        assert self._inbox.poll(seconds), f"nothing was sent within {seconds} s"
+        return self._inbox.recv()
 
     def is_silent(self) -> bool:
         """Whether nothing is left to be read at this moment."""
-        return not self._told.poll(0)
+        return not self._inbox.poll(0)
 
     def rest(self) -> list[Any]:
-        """Everything else that it tells until it ends."""
-        told = []
+        """All further messages until the process ends."""
+        messages = []
         while True:
             try:
-                told.append(self.next())
+                messages.append(self.next())
             except EOFError:
-                return told
+                return messages
 
     def finish(self) -> list[Any]:
         """Wait for its good end; returns what was left to be read."""
-        told = self.rest()
+        messages = self.rest()
         self._process.join()
         assert self._process.exitcode == 0, f"a child ended with {self._process.exitcode}"
-        return told
+        return messages
 
     def kill(self) -> None:
         """End it at once, whatever it does (SIGKILL)."""

@@ -13,7 +13,7 @@ from state.errors import NotFound
 from state.files.disk import Disk
 from state.files.store import FileStore
 from state.store import Batch, Put
-from tests.state.children import Child, Tell, barrier, waits_for_a_lock
+from tests.state.children import Child, Send, barrier, waits_for_a_lock
 from tests.waiting import until
 
 
@@ -21,12 +21,12 @@ def closed(number: int) -> Ticket:
     return Ticket(id=number, state=TicketState.CLOSED)
 
 
-def archive_all(tell: Tell, root: Path, count: int, together: object) -> None:
+def archive_all(send: Send, root: Path, count: int, together: object) -> None:
     store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for number in range(1, count + 1):
         store.tickets.archive(number)
-    tell("done")
+    send("done")
 
 
 def test_an_archived_document_leaves_its_folder_for_a_numbered_one(store: FileStore) -> None:
@@ -45,7 +45,7 @@ def test_archiving_again_moves_nothing(store: FileStore) -> None:
 
 def test_a_document_that_cannot_be_moved_does_not_stop_the_others(store: FileStore) -> None:
     """Given a file in the place of one subfolder and a folder in that of a document, when many are moved, then all
-    others are, and it is told where not.
+    others are, and an error is returned for it.
     """
     numbers = [1, 2, 3, 1000, 2000]
     store.commit(Batch([Put(closed(number)) for number in numbers]))
@@ -59,7 +59,7 @@ def test_a_document_that_cannot_be_moved_does_not_stop_the_others(store: FileSto
 
 
 def test_a_move_that_was_made_before_is_synced_again(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a document that was moved by who could not sync that, when it is moved again, then it is synced."""
+    """Given a document that was moved without a sync, when it is moved again, then it is synced."""
     store.commit(Batch([Put(closed(1))]))
     store.tickets.archive(1)
     synced: list[Path] = []
@@ -132,16 +132,16 @@ def test_a_reader_that_races_the_archive_always_finds_the_document(
     assert list(store.tickets.living()) == []
 
 
-def test_a_document_that_moves_between_two_looks_is_found(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_that_moves_between_two_reads_is_found(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.commit(Batch([Put(closed(1))]))
-    look = Disk.read
+    real_read = Disk.read
 
-    def look_and_be_overtaken(files: Disk, path: Path) -> bytes | None:
-        content = look(files, path)
+    def read_and_be_overtaken(files: Disk, path: Path) -> bytes | None:
+        content = real_read(files, path)
         store.tickets.archive(1)
         return content
 
-    monkeypatch.setattr(Disk, "read", look_and_be_overtaken)
+    monkeypatch.setattr(Disk, "read", read_and_be_overtaken)
     assert store.tickets.read(1) == closed(1)
     assert store.tickets.read(1) == closed(1)
 
@@ -173,7 +173,7 @@ def test_thinning_out_removes_old_folders_and_keeps_the_newest(store: FileStore)
 
     assert store.tickets.thin_out(before=now - 50) == 3
 
-    # 1 was written to lately; 20 is the newest and tells the highest number in use.
+    # 1 was written to lately; 20 is the newest and shows the highest number in use.
     assert sorted(os.listdir(store.root / "tickets/done")) == ["1", "20"]
     assert store.tickets.read(20_001) == closed(20_001)
     with pytest.raises(NotFound):

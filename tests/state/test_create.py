@@ -15,27 +15,27 @@ import pytest
 from state.documents import Intent, IntentKind, Ticket
 from state.files.disk import STAGED_FOR, Disk
 from state.files.store import FileStore
-from tests.state.children import Child, Tell, barrier
+from tests.state.children import Child, Send, barrier
 
 
 def make(number: int) -> Ticket:
     return Ticket(id=number, tags=("A", "B"), output=bytes(range(256)))
 
 
-def create_many(tell: Tell, root: Path, count: int, together: object) -> None:
+def create_many(send: Send, root: Path, count: int, together: object) -> None:
     store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(count):
-        tell(store.tickets.create(make).id)
+        send(store.tickets.create(make).id)
 
 
-def create_without_end(tell: Tell, root: Path) -> None:
+def create_without_end(send: Send, root: Path) -> None:
     store = FileStore(root)
     while True:
-        tell(store.tickets.create(make).id)
+        send(store.tickets.create(make).id)
 
 
-def stage_and_be_killed(tell: Tell, root: Path) -> None:
+def stage_and_be_killed(send: Send, root: Path) -> None:
     Disk(root).stage(make(1).to_json())
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -86,19 +86,19 @@ def test_two_processes_create_side_by_side(store: FileStore, start: Callable[...
 def test_no_returned_id_is_lost_when_a_process_is_killed_while_it_creates(
     store: FileStore, start: Callable[..., Child]
 ) -> None:
-    told: list[int] = []
+    numbers: list[int] = []
     for _ in range(4):
         child = start(create_without_end, store.root)
-        told += [child.next() for _ in range(30)]
+        numbers += [child.next() for _ in range(30)]
         child.kill()
-        told += child.rest()
+        numbers += child.rest()
 
         restarted = FileStore(store.root)
         assert restarted.read_all().corrupt == []
-        for number in told:
+        for number in numbers:
             assert restarted.tickets.read(number) == make(number)
-        told.append(restarted.tickets.create(make).id)
-    assert all(before < after for before, after in itertools.pairwise(told))
+        numbers.append(restarted.tickets.create(make).id)
+    assert all(before < after for before, after in itertools.pairwise(numbers))
 
 
 def test_a_sweep_removes_only_files_that_dead_processes_staged(store: FileStore, start: Callable[..., Child]) -> None:
@@ -144,7 +144,7 @@ def test_a_restarted_container_gives_its_processes_the_same_pids_again(store: Fi
     alone = ["unshare", "--pid", "--fork", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     if not shutil.which("unshare") or subprocess.run([*alone, sys.executable, "-c", ""], check=False).returncode != 0:
         pytest.skip("NO PID NAMESPACES HERE: ids after the restart of a container ARE NOT TESTED")
-    told = [
+    printed = [
         subprocess.run(
             [*alone, sys.executable, "-c", NEXT_PROCESS_WITH_THE_SAME_PID, store.root],
             check=True,
@@ -153,4 +153,4 @@ def test_a_restarted_container_gives_its_processes_the_same_pids_again(store: Fi
         ).stdout
         for _ in range(2)
     ]
-    assert told == ["1 1\n1 2\n", "1 3\n1 4\n"]
+    assert printed == ["1 1\n1 2\n", "1 3\n1 4\n"]

@@ -21,10 +21,10 @@ from state.files.disk import Disk
 from state.files.store import FileStore
 from state.store import Batch, Put, Update
 from tests.mounts import needs_mounts
-from tests.state.children import Child, Tell
+from tests.state.children import Child, Send
 from tests.state.snapshot import snapshot
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 CLONE_NEWNS = 0x00020000
 SMALL = Ticket(id=1, tags=("A",))
 BIG = b"x" * 40_000
@@ -54,19 +54,19 @@ def refused(store: FileStore, write: Writer) -> int | None:
     return None
 
 
-def write_beyond_a_size_limit(tell: Tell, root: Path) -> None:
+def write_beyond_a_size_limit(send: Send, root: Path) -> None:
     store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits.setrlimit(limits.RLIMIT_FSIZE, (8192, limits.RLIM_INFINITY))
     for name, write in WRITERS.items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
     limits.setrlimit(limits.RLIMIT_FSIZE, (limits.RLIM_INFINITY, limits.RLIM_INFINITY))
     for name, write in WRITERS.items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
 
 
-def write_on_a_full_disk(tell: Tell, folder: Path) -> None:
+def write_on_a_full_disk(send: Send, folder: Path) -> None:
     # In mounts of its own, which go with this process.
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
@@ -82,21 +82,21 @@ def write_on_a_full_disk(tell: Tell, folder: Path) -> None:
         while True:
             disk.write(bytes(4096))
     for name, write in WRITERS.items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
     filler.unlink()
     for name, write in WRITERS.items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
 
 
 def test_a_write_cut_off_by_the_system_leaves_nothing_behind(tmp_path: Path, start: Callable[..., Child]) -> None:
-    told = start(write_beyond_a_size_limit, tmp_path / "state").finish()
-    assert told == [(name, errno.EFBIG) for name in WRITERS] + [(name, None) for name in WRITERS]
+    outcomes = start(write_beyond_a_size_limit, tmp_path / "state").finish()
+    assert outcomes == [(name, errno.EFBIG) for name in WRITERS] + [(name, None) for name in WRITERS]
 
 
 @needs_mounts("A full disk")
 def test_a_full_disk_refuses_writes_keeps_everything_and_recovers(tmp_path: Path, start: Callable[..., Child]) -> None:
-    told = start(write_on_a_full_disk, tmp_path).finish()
-    assert told == [(name, errno.ENOSPC) for name in WRITERS] + [(name, None) for name in WRITERS]
+    outcomes = start(write_on_a_full_disk, tmp_path).finish()
+    assert outcomes == [(name, errno.ENOSPC) for name in WRITERS] + [(name, None) for name in WRITERS]
 
 
 @pytest.fixture
@@ -111,13 +111,13 @@ def open_to_all() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def write_without_permission(tell: Tell, root: Path) -> None:
+def write_without_permission(send: Send, root: Path) -> None:
     store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     for path in [root, *root.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     if os.geteuid() == 0:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED)
     others: dict[str, Writer] = {
         "archive": lambda store: store.tickets.archive(1),
         "remove": lambda store: store.commit(Batch(removed_intents=[1])),
@@ -127,17 +127,17 @@ def write_without_permission(tell: Tell, root: Path) -> None:
     }
     store = FileStore(root)
     for name, write in (WRITERS | others).items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
 
 
 def test_a_folder_that_may_not_be_written_can_still_be_read(open_to_all: Path, start: Callable[..., Child]) -> None:
-    told = dict(start(write_without_permission, open_to_all / "state").finish())
-    # Removing what is not there is refused by nobody.
-    assert told.pop("remove") is None
-    assert set(told.values()) == {errno.EACCES}
+    outcomes = dict(start(write_without_permission, open_to_all / "state").finish())
+    # Removing a document that does not exist is never refused.
+    assert outcomes.pop("remove") is None
+    assert set(outcomes.values()) == {errno.EACCES}
 
 
-def write_where_only_staging_is_allowed(tell: Tell, root: Path) -> None:
+def write_where_only_staging_is_allowed(send: Send, root: Path) -> None:
     store = FileStore(root)
     store.commit(Batch([Put(SMALL)]))
     store.tickets.update(1, lambda ticket: ticket)
@@ -146,14 +146,14 @@ def write_where_only_staging_is_allowed(tell: Tell, root: Path) -> None:
     for closed in (store.tickets.folder, store.root / "view"):
         closed.chmod(0o555)
     if os.geteuid() == 0:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED)
     for name, write in WRITERS.items():
-        tell((name, refused(store, write)))
+        send((name, refused(store, write)))
 
 
 def test_a_staged_file_that_cannot_be_published_is_discarded(open_to_all: Path, start: Callable[..., Child]) -> None:
-    told = start(write_where_only_staging_is_allowed, open_to_all / "state").finish()
-    assert told == [(name, errno.EACCES) for name in WRITERS]
+    outcomes = start(write_where_only_staging_is_allowed, open_to_all / "state").finish()
+    assert outcomes == [(name, errno.EACCES) for name in WRITERS]
 
 
 def test_a_move_into_nowhere_is_refused_and_one_from_nowhere_is_none(store: FileStore) -> None:
@@ -165,15 +165,15 @@ def test_a_move_into_nowhere_is_refused_and_one_from_nowhere_is_none(store: File
     assert files.move(store.root / "nowhere", store.root / "somewhere") is False
 
 
-def quarantine_without_permission(tell: Tell, root: Path) -> None:
+def quarantine_without_permission(send: Send, root: Path) -> None:
     store = FileStore(root)
     store.tickets.path(7).write_text("garbage")
     store.tickets.update(store.tickets.create(lambda number: Ticket(id=number)).id, lambda ticket: ticket)
     store.tickets.folder.chmod(0o555)
     if os.geteuid() == 0:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED)
     contents = store.read_all()
-    tell((contents.corrupt, [fault.place for fault in contents.unreadable], store.tickets.path(7).read_text()))
+    send((contents.corrupt, [fault.place for fault in contents.unreadable], store.tickets.path(7).read_text()))
 
 
 def test_a_document_that_cannot_be_quarantined_stays_and_is_reported(
@@ -182,15 +182,15 @@ def test_a_document_that_cannot_be_quarantined_stays_and_is_reported(
     assert start(quarantine_without_permission, open_to_all / "state").finish() == [([], ["tickets/open/7"], "garbage")]
 
 
-def open_forbidden(tell: Tell, root: Path) -> None:
+def open_forbidden(send: Send, root: Path) -> None:
     root.mkdir()
     root.chmod(0o555)
     if os.geteuid() == 0:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED)
     try:
         FileStore(root / "state")
     except StoreUnavailable as error:
-        tell((error.place, error.error.errno))
+        send((error.place, error.error.errno))
 
 
 def test_a_folder_that_cannot_be_made_is_named(open_to_all: Path, start: Callable[..., Child]) -> None:

@@ -49,7 +49,7 @@ def test_lines_stand_in_the_file_of_their_day(events: EventFiles) -> None:
 
 
 def test_reading_continues_from_any_position(events: EventFiles) -> None:
-    """Given the place of a line, when read from there, then what follows comes, or what stands before."""
+    """Given the place of a line, when read from there, then the lines after it are returned, or those before it."""
     events.append([an_event(1), an_event(2)], DAY)
     events.append([an_event(3), an_event(4)], DAY + 13 * HOURS)
     lines = [line for piece in events.forwards(Position("", 0)) for line in piece.lines]
@@ -107,12 +107,12 @@ def test_a_file_with_nothing_but_half_a_line_is_emptied(events: EventFiles) -> N
     assert read(events.backwards()) == [1]
 
 
-@pytest.mark.parametrize("damage", [b"\xff\xfe", b"\0\0", b"null", b"{", b'{"at":"noon"}', b""])
-def test_a_corrupt_line_hides_no_other(events: EventFiles, damage: bytes) -> None:
-    """Given a line that is no event, when read, then it tells nothing, and the others come."""
+@pytest.mark.parametrize("corrupt", [b"\xff\xfe", b"\0\0", b"null", b"{", b'{"at":"noon"}', b""])
+def test_a_corrupt_line_hides_no_other(events: EventFiles, corrupt: bytes) -> None:
+    """Given a line that is no event, when read, then it is skipped, and the others are returned."""
     events.append([an_event(1)], DAY)
     with events.path("2026-11-24").open("ab") as file:
-        file.write(damage + b"\n")
+        file.write(corrupt + b"\n")
     events.append([an_event(2)], DAY)
     assert read(events.backwards()) == [2, None, 1]
     assert read(events.forwards(Position("", 0))) == [1, None, 2]
@@ -146,7 +146,7 @@ def test_a_write_that_fails_leaves_no_half_line(events: EventFiles, monkeypatch:
 
 
 def test_old_days_are_removed_as_a_whole(events: EventFiles) -> None:
-    """Given three days, when those before some noon are removed, then the day of that noon stays."""
+    """Given three days, when those before some noon are removed, then the day with this noon stays."""
     for day in range(3):
         events.append([an_event(day)], DAY + day * 24 * HOURS)
     assert events.thin_out(DAY + 24 * HOURS) == 1
@@ -155,7 +155,7 @@ def test_old_days_are_removed_as_a_whole(events: EventFiles) -> None:
 
 
 def test_after_a_clock_that_was_ahead_the_days_are_right_again(events: EventFiles) -> None:
-    """Given a line of next year, when the next one is written today, then both stand in the file of today."""
+    """Given a line of next year, when the next one is written today, then both are in today's file."""
     events.append([an_event(1)], DAY + 365 * 24 * HOURS)
     events.append([an_event(2)], DAY)
     assert events.days() == ["2026-11-24"]

@@ -11,7 +11,7 @@ from state.documents import Ticket
 from state.errors import StoreUnavailable, UnknownFormat
 from state.files.layout import FORMAT
 from state.files.store import FileStore
-from tests.state.children import Child, Tell, barrier
+from tests.state.children import Child, Send, barrier
 from tests.state.snapshot import snapshot
 
 TREE = {
@@ -30,9 +30,9 @@ TREE = {
 }
 
 
-def open_store(tell: Tell, root: Path, together: object) -> None:
+def open_store(send: Send, root: Path, together: object) -> None:
     together.wait()  # type: ignore[attr-defined]
-    tell(FileStore(root).tickets.create(lambda number: Ticket(id=number)).id)
+    send(FileStore(root).tickets.create(lambda number: Ticket(id=number)).id)
 
 
 def test_a_new_folder_gets_its_tree_and_its_version(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_missing_version_is_written_and_a_known_one_is_left_alone(
     assert version.stat() == before
     version.unlink()
     FileStore(store.root)
-    # The folders are synced before, for who made them may have been killed before that.
+    # The folders are synced before: the process that made them may have been killed before its sync.
     assert {name for name, _ in journal[:-4]} == {"fsync"}
     assert journal[-4:] == [("write", "tmp/*"), ("fsync", "tmp/*"), ("rename", "FORMAT"), ("fsync", ".")]
     assert version.read_text() == f"{FORMAT}\n"

@@ -18,7 +18,7 @@ from state.files import ids
 from state.files.ids import CEILING_STEP
 from state.files.store import FileStore
 from state.host.machine import boot_id
-from tests.state.children import Child, Tell, barrier
+from tests.state.children import Child, Send, barrier
 
 
 def make(number: int) -> Ticket:
@@ -33,11 +33,11 @@ def lose_ceiling(root: Path) -> None:
     (root / "ids" / "tickets.ceiling").unlink(missing_ok=True)
 
 
-def create_many(tell: Tell, root: Path, count: int, together: object) -> None:
+def create_many(send: Send, root: Path, count: int, together: object) -> None:
     store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(count):
-        tell(store.tickets.create(make).id)
+        send(store.tickets.create(make).id)
 
 
 def test_ids_begin_with_1_and_follow_one_another(store: FileStore) -> None:
@@ -52,9 +52,9 @@ def test_tickets_and_resources_are_numbered_apart(store: FileStore) -> None:
 def test_several_processes_at_once_leave_no_gap(store: FileStore, start: Callable[..., Child]) -> None:
     together = barrier(4)
     children = [start(create_many, store.root, 50, together) for _ in range(4)]
-    told = [child.finish() for child in children]
-    assert sorted(itertools.chain(*told)) == list(range(1, 201))
-    for numbers in told:
+    batches = [child.finish() for child in children]
+    assert sorted(itertools.chain(*batches)) == list(range(1, 201))
+    for numbers in batches:
         assert numbers == sorted(numbers)
 
 
@@ -89,7 +89,7 @@ def test_a_counter_that_is_garbage_is_not_believed(store: FileStore, content: by
 
 
 def test_after_a_lost_counter_numbers_go_on_above_every_one_ever_given(store: FileStore) -> None:
-    # Given without any document to tell of it: after a power cut a reply may be all that is left of a number.
+    # Assigned without any document that shows it: after a power cut a reply may be all that is left of a number.
     store.tickets.reserve(CEILING_STEP // 2)
     last = store.tickets.reserve(CEILING_STEP * 3)[-1]
     lose_counter(store.root)
@@ -108,7 +108,7 @@ def test_after_a_reboot_the_counter_is_not_believed(store: FileStore, monkeypatc
 
 
 @pytest.mark.parametrize("ceiling", [None, b"", b"garbage", b"2\n"])
-def test_without_counter_and_ceiling_the_documents_tell(store: FileStore, ceiling: bytes | None) -> None:
+def test_without_counter_and_ceiling_the_documents_show_the_numbers(store: FileStore, ceiling: bytes | None) -> None:
     last = [store.tickets.create(make).id for _ in range(12)][-1]
     lose_counter(store.root)
     lose_ceiling(store.root)
@@ -117,7 +117,7 @@ def test_without_counter_and_ceiling_the_documents_tell(store: FileStore, ceilin
     assert store.tickets.create(make).id == last + 1
 
 
-def test_archived_documents_tell_too_and_thinning_out_leaves_the_last_word(store: FileStore) -> None:
+def test_archived_documents_count_too_and_thinning_out_leaves_the_highest(store: FileStore) -> None:
     first = store.tickets.create(make).id
     store.tickets.reserve(1500)
     last = store.tickets.create(make).id

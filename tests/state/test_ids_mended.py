@@ -1,4 +1,4 @@
-"""The files that tell the next numbers: what is damaged is put aside and told, and no number comes again."""
+"""The files of the next numbers: a corrupt one is quarantined and reported, and no number is used twice."""
 
 import errno
 import os
@@ -44,7 +44,7 @@ def test_an_unreadable_counter_is_quarantined_if_it_stays_unreadable(
 
 
 def test_a_create_reports_a_corrupt_counter(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
-    """Given a damaged counter, when a ticket is created, then the log tells it, once."""
+    """Given a damaged counter, when a ticket is created, then the log reports it, once."""
     last = store.tickets.reserve(5)[-1]
     (store.root / "ids" / "tickets.next").write_bytes(b"damaged")
     for _ in range(2):
@@ -70,7 +70,7 @@ def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "reported"),
     [
         ("next", b"not a counter\n", "tickets.next was corrupt and is removed"),
         ("next", b"", "tickets.next was corrupt and is removed"),
@@ -81,13 +81,13 @@ def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch:
     ],
 )
 def test_corrupt_files_of_numbers_are_repaired_and_reported(
-    store: FileStore, name: str, content: bytes | None, told: str
+    store: FileStore, name: str, content: bytes | None, reported: str
 ) -> None:
-    """Given one damaged file of numbers, when mended, then that is told, and no number comes again, now or later."""
+    """Given one damaged file of numbers, when mended, then that is reported, and no number is ever used twice."""
     last = store.tickets.reserve(5)[-1]
     path = store.root / "ids" / f"tickets.{name}"
     path.unlink() if content is None else path.write_bytes(content)
-    assert store.corruption.mend()[0].startswith(f"ids/{told}")
+    assert store.corruption.mend()[0].startswith(f"ids/{reported}")
     assert store.corruption.mend() == []
     assert store.tickets.reserve(1).start > last
     if name == "ceiling":
@@ -96,7 +96,7 @@ def test_corrupt_files_of_numbers_are_repaired_and_reported(
 
 
 def test_good_files_of_numbers_are_left_alone(store: FileStore) -> None:
-    """Given new numbers, used ones, and ones after a restore, when mended, then nothing is told and nothing changed."""
+    """Given new numbers, used ones, and ones after a restore, when mended, then nothing is reported or changed."""
     assert store.corruption.mend() == []
     store.tickets.reserve(5)
     assert store.corruption.mend() == []

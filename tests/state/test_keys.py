@@ -121,9 +121,9 @@ def test_a_key_that_does_not_parse_is_moved_and_makes_no_second_ticket(store, ke
         with pytest.raises(CorruptDocument):
             keys.create_once("k", "body", make)
     assert list(store.tickets.living()) == [1]
-    (aside,) = store.quarantine.list()
-    kept = store.quarantine.path(aside)
-    assert (aside.folder, aside.key, kept.read_text()) == ("tickets/keys", path.stem, "{")
+    (document,) = store.quarantine.list()
+    kept = store.quarantine.path(document)
+    assert (document.folder, document.key, kept.read_text()) == ("tickets/keys", path.stem, "{")
     kept.unlink()
     assert keys.create_once("k", "body", make) == (make(2), True)
 

@@ -15,7 +15,7 @@ from state.documents import Ticket
 from state.errors import LockTimeout, StoreUnavailable
 from state.files.store import FileStore
 from state.host import locks
-from tests.state.children import Child, Tell, barrier
+from tests.state.children import Child, Send, barrier
 
 
 @contextmanager
@@ -28,23 +28,23 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def lead(tell: Tell, root: Path) -> None:
+def lead(send: Send, root: Path) -> None:
     lease = FileStore(root).lead()
     try:
         lease.acquire()
     except LockTimeout:
-        tell("waits")
+        send("waits")
         lease.acquire(seconds=-1, poll=0.01)
-    tell("leads")
+    send("leads")
     signal.pause()
 
 
-def probe_often(tell: Tell, path: Path, together: object) -> None:
+def probe_often(send: Send, path: Path, together: object) -> None:
     together.wait()  # type: ignore[attr-defined]
-    tell(sum(locks.is_held(path) for _ in range(3000)))
+    send(sum(locks.is_held(path) for _ in range(3000)))
 
 
-def count_in_a_file(tell: Tell, lock: Path, counter: Path, times: int, together: object) -> None:
+def count_in_a_file(send: Send, lock: Path, counter: Path, times: int, together: object) -> None:
     together.wait()  # type: ignore[attr-defined]
     for _ in range(times):
         with locked(lock):

@@ -1,4 +1,4 @@
-"""What does not parse is moved aside and told; everything else goes on."""
+"""A document that does not parse is quarantined and reported; everything else works on."""
 
 import errno
 import json
@@ -266,7 +266,7 @@ def test_the_quarantine_lists_the_origin_of_everything(store: FileStore) -> None
     store.pools.path("a.b-c").write_text("garbage")
     store.read_all()
     (store.quarantine.folder / "notes of an operator").touch()
-    assert [(aside.folder, aside.key) for aside in store.quarantine.list()] == [
+    assert [(document.folder, document.key) for document in store.quarantine.list()] == [
         ("tickets/done", "1"),
         ("resources/ended", "2"),
         ("tickets/keys", "abc"),

@@ -27,7 +27,7 @@ def section(title: str) -> str:
 
 
 def rows(title: str) -> list[str]:
-    """What stands in code marks in the first column of a section's table."""
+    """The texts in code marks in the first column of a section's table."""
     first_columns = re.findall(r"^\| (`.*?) \|", section(title), re.MULTILINE)
     return [name for column in first_columns for name in re.findall(r"`(.+?)`", column)]
 

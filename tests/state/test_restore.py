@@ -156,12 +156,12 @@ def test_a_folder_of_an_unknown_layout_is_refused(tmp_path: Path, found: str) ->
 def test_no_scheduler_can_lead_while_documents_are_written_and_one_can_afterwards(tmp_path: Path) -> None:
     held: list[bool] = []
 
-    class Told(Ticket, frozen=True, kw_only=True):
+    class Extended(Ticket, frozen=True, kw_only=True):
         def to_json(self) -> bytes:
             held.append(locks.is_held(tmp_path / "locks" / "leader"))
             return super().to_json()
 
-    restore(tmp_path, dataclasses.replace(SOME, tickets=[Told(id=1)]))
+    restore(tmp_path, dataclasses.replace(SOME, tickets=[Extended(id=1)]))
     assert held == [True]
     lease = FileStore(tmp_path).lead()
     lease.acquire()

@@ -45,12 +45,13 @@ def test_a_file_stays_bounded_and_keeps_more_than_a_day(store: FileStore):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"{", b"\xff\xfe\n", b"[]\n", b'{"at":"x"}\n', b"[" * 5000 + b"\n", b"\0" * 100, b'{"max":1}\n', b"\n\n"]
+    "corrupt",
+    [b"{", b"\xff\xfe\n", b"[]\n", b'{"at":"x"}\n', b"[" * 5000 + b"\n", b"\0" * 100, b'{"max":1}\n', b"\n\n"],
 )
-def test_corrupt_lines_are_skipped(store: FileStore, damage: bytes):
+def test_corrupt_lines_are_skipped(store: FileStore, corrupt: bytes):
     store.samples.add("p", Sample(at=1.0))
     with (store.root / "samples" / "p.jsonl").open("ab") as file:
-        file.write(damage)
+        file.write(corrupt)
     store.samples.add("p", Sample(at=2.0))
     assert [sample.at for sample in store.samples.read("p")] == [1.0, 2.0]
 
@@ -76,7 +77,7 @@ def test_files_of_removed_pools_are_removed(store: FileStore):
 
 
 def test_the_use_of_a_pool_is_read_alone(store: FileStore):
-    """Given good lines and damaged ones, then `read_use` tells of some of them, in order, what `read` tells of all."""
+    """Given good lines and damaged ones, then `read_use` returns some of what `read` returns, in order."""
     for at in range(10 * USE_EVERY, 0, -1):
         store.samples.add("p", Sample(at=at, max=4, taken=at, waited=0.5, failed=7))
     with (store.root / "samples" / "p.jsonl").open("ab") as file:

@@ -144,7 +144,7 @@ def test_without_numbers_only_the_creates_fail(store: FileStore) -> None:
 def test_a_folder_that_is_thinned_out_meanwhile_harms_no_other(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a look at a finished ticket that is thinned out at this moment, when it comes together with a create, then
+    """Given a read of a finished ticket that is thinned out at this moment, when it comes together with a create, then
     the create is promised.
     """
     store.tickets.create(make)

@@ -11,7 +11,7 @@ from state.documents import Resource, Ticket, TicketState
 from state.errors import CorruptDocument, NotFound
 from state.files.store import FileStore
 from state.store import Batch, Put
-from tests.state.children import Child, Tell, barrier
+from tests.state.children import Child, Send, barrier
 from tests.waiting import until
 
 
@@ -19,16 +19,16 @@ def close(ticket: Ticket) -> Ticket:
     return ticket.replace(state=TicketState.CLOSED, closed_at=5.0)
 
 
-def count_up(tell: Tell, root: Path, times: int, together: object) -> None:
+def count_up(send: Send, root: Path, times: int, together: object) -> None:
     store = FileStore(root)
     together.wait()  # type: ignore[attr-defined]
     for _ in range(times):
         store.resources.update(1, lambda resource: resource.replace(releases_counter=resource.releases_counter + 1))
 
 
-def replace_without_end(tell: Tell, root: Path, texts: tuple[str, str]) -> None:
+def replace_without_end(send: Send, root: Path, texts: tuple[str, str]) -> None:
     store = FileStore(root)
-    tell("begins")
+    send("begins")
     for text in itertools.cycle(texts):
         store.tickets.update(1, functools.partial(Ticket.replace, reason=text))
 

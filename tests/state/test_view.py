@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from state.files.store import FileStore
-from tests.state.children import Child, Tell
+from tests.state.children import Child, Send
 from tests.waiting import until
 
 SHOWN = (b"a" * 100_000, b"b" * 50_000, b"")
 
 
-def show_without_end(tell: Tell, root: Path) -> None:
+def show_without_end(send: Send, root: Path) -> None:
     store = FileStore(root)
     store.show("pools.json", SHOWN[0])
-    tell("begins")
+    send("begins")
     while True:
         for content in SHOWN:
             store.show("pools.json", content)

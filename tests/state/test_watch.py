@@ -12,7 +12,7 @@ from state.documents import Intent, IntentKind, PoolRecord, Resource, Ticket
 from state.files.store import FileStore
 from state.host.watch import FolderWatch
 from state.store import Batch, Put
-from tests.state.children import Child, Tell
+from tests.state.children import Child, Send
 
 LABELS = ("tickets", "resources", "pools", "intents", "runs", "view")
 
@@ -28,10 +28,10 @@ def watch(store: FileStore) -> Iterator[FolderWatch]:
     watch.close()
 
 
-def create_many(tell: Tell, root: Path, count: int) -> None:
+def create_many(send: Send, root: Path, count: int) -> None:
     store = FileStore(root)
     for _ in range(count):
-        tell(store.tickets.create(lambda number: Ticket(id=number)).id)
+        send(store.tickets.create(lambda number: Ticket(id=number)).id)
 
 
 def test_nothing_changed(watch: FolderWatch) -> None:
@@ -118,7 +118,7 @@ def test_a_reader_that_subscribes_first_misses_nothing(store: FileStore, start: 
     seen = set(store.tickets.living())
     while len(seen) < 100:
         changes = watch.wait(20)
-        assert changes, f"only {len(seen)} of 100 were told"
+        assert changes, f"only {len(seen)} of 100 were reported"
         keys = changes["tickets"]
         assert keys is not None
         seen |= {int(key) for key in keys}

@@ -197,7 +197,7 @@ class Farm:
         command = [SHIM / "resalloc", "--connection", self.url, *arguments]
         return subprocess.run(command, check=check, capture_output=True, timeout=60)
 
-    # What stands on disk
+    # Documents on disk
 
     def resources(self) -> list[dict[str, Any]]:
         """The documents of all living resources, by id."""
@@ -263,7 +263,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """A free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -29,7 +29,7 @@ _STEPS = {"steps", *MAY_HAVE["post"]}
 
 
 class Block(NamedTuple):
-    """`name arguments { parts }`; strings stand in `arguments` as Groovy reads them, all else as it is written."""
+    """`name arguments { parts }`; strings are in `arguments` as Groovy reads them, all else as it is written."""
 
     name: str
     arguments: tuple[str, ...] = ()

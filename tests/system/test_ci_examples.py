@@ -1,4 +1,4 @@
-"""The examples in docs/ci: they are what their CI system reads, as far as that can be told without one, and their
+"""The examples in docs/ci: they are what their CI system reads, as far as can be checked without one, and their
 commands work with a whole farm.
 """
 

@@ -1,4 +1,4 @@
-"""Events on a whole farm: what happens is told once, live, and to whoever asks later."""
+"""Events of a running service: each is sent once, live, and returned to later queries."""
 
 import json
 import subprocess
@@ -34,16 +34,16 @@ class Stream:
         self.last_id = ""
 
     def next(self, event: str, **about: object) -> dict:
-        """The next message that tells this event of this ticket or resource."""
+        """The next message with this event of this ticket or resource."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             name, _, value = line.decode().rstrip("\n").partition(": ")
             if name == "id":
                 self.last_id = value
             elif name == "data":
-                told: dict = json.loads(value)
-                if told["event"] == event and about.items() <= told.items():
-                    return told
+                found: dict = json.loads(value)
+                if found["event"] == event and about.items() <= found.items():
+                    return found
         raise AssertionError(f"the stream ended before {event} of {about}")
 
     def rest(self) -> list[dict]:
@@ -69,7 +69,7 @@ def follow(farm: Farm) -> Iterator[Callable[..., Stream]]:
         stream.kill()
 
 
-def told(farm: Farm, **query: object) -> list[dict]:
+def recorded(farm: Farm, **query: object) -> list[dict]:
     found: list[dict] = farm.get("/events?" + "&".join(f"{name}={value}" for name, value in query.items()))["events"]
     return found
 
@@ -82,7 +82,7 @@ def printed(farm: Farm, *arguments: str) -> str:
 
 
 def test_a_stream_shows_events_as_they_happen(farm: Farm, follow: Callable[..., Stream]) -> None:
-    """Given a stream, when a ticket is taken, served and closed, then each is told, and all can be asked for later."""
+    """Given a stream, when a ticket is taken, served and closed, then each is sent, and all can be queried later."""
     farm.set_pools(ECHO)
     farm.start()
     stream = follow("/events?follow=1")
@@ -93,12 +93,12 @@ def test_a_stream_shows_events_as_they_happen(farm: Farm, follow: Callable[..., 
     farm.close(ticket)
     assert stream.next("release began", resource=resource)["ticket"] == ticket
     stream.next("release succeeded", resource=resource)
-    assert [event["event"] for event in told(farm, ticket=ticket)][:2] == ["taken", "assigned"]
-    assert {event["resource"] for event in told(farm, resource=f"echo-{resource:08d}")} == {resource}
+    assert [event["event"] for event in recorded(farm, ticket=ticket)][:2] == ["taken", "assigned"]
+    assert {event["resource"] for event in recorded(farm, resource=f"echo-{resource:08d}")} == {resource}
     assert "pool echo configured, not in the file → in the file, by operator" in printed(
         farm, "events", "--pool", "echo"
     )
-    assert [event["event"] for event in told(farm) if event["kind"] == "leader"] == ["leads"]
+    assert [event["event"] for event in recorded(farm) if event["kind"] == "leader"] == ["leads"]
 
 
 @pytest.mark.thorough
@@ -114,7 +114,7 @@ def test_a_stream_that_was_cut_off_goes_on_without_a_gap(farm: Farm, follow: Cal
     farm.start_web()
     missed = farm.take("A")
     farm.wait(missed)
-    until(lambda: len(told(farm, ticket=missed)) == 2, what="the events")
+    until(lambda: len(recorded(farm, ticket=missed)) == 2, what="the events")
     again = follow("-H", "Accept: text/event-stream", "-H", f"Last-Event-ID: {stream.last_id}", "/events?since=1h")
     assert again.next("taken", ticket=missed)["ticket"] == missed
     again.next("assigned", ticket=missed)
@@ -123,7 +123,7 @@ def test_a_stream_that_was_cut_off_goes_on_without_a_gap(farm: Farm, follow: Cal
 
 
 def test_a_stopping_web_ends_its_streams(farm: Farm, follow: Callable[..., Stream]) -> None:
-    """Given streams, when the web is told to stop, then they end well and the stop is not held up."""
+    """Given streams, when the web is stopped, then they end well and do not delay the stop."""
     farm.set_pools(ECHO)
     farm.start()
     streams = [follow("/events?follow=1&since=1h") for _ in range(5)]
@@ -159,7 +159,7 @@ def test_each_transition_is_logged_once_however_often_the_scheduler_is_killed(fa
 
 @pytest.mark.thorough
 def test_one_command_shows_which_tickets_had_a_machine(farm: Farm) -> None:
-    """Given a machine that one ticket after another had, when asked for a time, then the ticket is told."""
+    """Given a machine that one ticket after another had, when asked for a time, then the ticket is returned."""
     farm.set_pools(ECHO)
     farm.start()
     had: list[dict] = []
@@ -191,7 +191,7 @@ def test_one_command_shows_which_tickets_had_a_machine(farm: Farm) -> None:
 
 @pytest.mark.thorough
 def test_maint_follows_through_a_restart_of_everything(farm: Farm) -> None:
-    """Given `events --follow`, when both processes are restarted meanwhile, then it goes on, and tells all once."""
+    """Given `events --follow`, when both processes are restarted, then it continues, and shows each event once."""
     farm.set_pools(ECHO)
     farm.start()
     command = [SHIM / "resalloc-maint", "--connection", farm.url, "events", "--follow"]

@@ -67,7 +67,7 @@ class FarmOnSmallDisk(Farm):
         return self.status(*arguments) == 503
 
     def refused(self, *arguments: str) -> dict[str, Any]:
-        """What a request that is refused while the disk is full is told, nothing when it had room."""
+        """The error of a request that is refused while the disk is full, None when it had room."""
         self.fill()
         reply = json.loads(self.curl("-H", "Accept: application/json", *arguments, check=False))
         error: dict[str, Any] = reply.get("error", {})
@@ -90,8 +90,8 @@ def farm(xprocess: XProcess, tmp_path: Path) -> Iterator[FarmOnSmallDisk]:
             holder.kill()
 
 
-def times_told(farm: Farm, by: str) -> int:
-    """How many errors about the disk stand in the log."""
+def errors_logged(farm: Farm, by: str) -> int:
+    """How many errors about the disk are in the log."""
     lines = (farm.logs / "main.log").read_text().splitlines()
     return sum("No space left" in line and f" ERROR {by}" in line for line in lines)
 
@@ -110,21 +110,21 @@ def test_a_full_disk_is_reported_with_503_and_in_the_log_and_nothing_is_lost(far
     error = until(lambda: farm.refused("-d", "tag=Z", "/tickets"), what="a ticket that is refused")
     assert error["status"] == 503
     assert error["message"] == "The state folder cannot be used at the moment."
-    assert times_told(farm, "functions") >= 1
+    assert errors_logged(farm, "functions") >= 1
     until(lambda: farm.refuses("-d", "tag=Z", "/tickets"), what="another one")
     assert any(farm.refuses("-X", "DELETE", f"/tickets/{ticket}") for ticket in in_vain)
-    until(lambda: farm.refuses("/healthz"), what="the word of the server itself")
+    until(lambda: farm.refuses("/healthz"), what="the 503 of the server itself")
     tags = "<params><param><value><array><data><value>Z</value></data></array></value></param></params>"
     body = f"<methodCall><methodName>takeTicket</methodName>{tags}</methodCall>"
     until(lambda: farm.refuses("-H", "Content-Type: text/xml", "-d", body, "/RPC2"), what="an old client's fault")
     assert farm.curl(f"/tickets/{taken}/output") == output
 
-    until(lambda: times_told(farm, "scheduler") >= 1, what="the scheduler's word about it")
+    until(lambda: errors_logged(farm, "scheduler") >= 1, what="the scheduler's error in the log")
     log = farm.logs / "main.log"
     until(lambda: "ended after its time limit of 3 s" in log.read_text(), what="the limit of the start")
-    before = times_told(farm, "scheduler")
-    until(lambda: farm.fill() or times_told(farm, "scheduler") > before + 1, what="more attempts")
-    assert times_told(farm, "scheduler") < 100
+    before = errors_logged(farm, "scheduler")
+    until(lambda: farm.fill() or errors_logged(farm, "scheduler") > before + 1, what="more attempts")
+    assert errors_logged(farm, "scheduler") < 100
     assert [found["id"] for found in farm.up("p")] == ready
 
     (farm.disk / "filler").unlink()
@@ -135,9 +135,9 @@ def test_a_full_disk_is_reported_with_503_and_in_the_log_and_nothing_is_lost(far
     until(lambda: farm.ticket(taken)["state"] == "CLOSED", what="the close")
     until(lambda: any(found["pool"] == "slow" for found in farm.ended()), what="the delete of what was cut off")
     assert all(found["check_failed_count"] == 0 for found in farm.up("p"))
-    told = log.read_text()
-    assert told.count("leading in") == 1
-    assert "Traceback" not in told
+    content = log.read_text()
+    assert content.count("leading in") == 1
+    assert "Traceback" not in content
 
 
 def test_a_read_only_disk_is_reported_with_503_and_in_the_log_and_can_still_be_read(farm: FarmOnSmallDisk) -> None:
@@ -147,9 +147,9 @@ def test_a_read_only_disk_is_reported_with_503_and_in_the_log_and_can_still_be_r
     farm.remount("ro")
     assert farm.status("-d", "tag=A", "/tickets") == 503
     assert farm.status("-X", "DELETE", f"/tickets/{ticket}") == 503
-    until(lambda: farm.status("/healthz") == 503, what="the word of the server itself, at most a second old")
+    until(lambda: farm.status("/healthz") == 503, what="the 503 of the server itself, at most a second old")
     problem = b"problem: The state folder cannot be written: Read-only file system."
-    until(lambda: problem in farm.curl("/readyz", check=False).splitlines(), what="the word of each worker")
+    until(lambda: problem in farm.curl("/readyz", check=False).splitlines(), what="the problem in each worker's reply")
     assert farm.get(f"/tickets/{ticket}")["state"] == "OPEN"
     assert "Read-only file system" in (farm.logs / "main.log").read_text()
     farm.remount("rw")

@@ -13,10 +13,10 @@ SPY = """#!/bin/sh
     pwd
     wc -c
     for helper in resalloc-check-vm-ip resalloc-wait-for-ssh resalloc resalloc-maint; do command -v $helper; done
-} >"$2/$1.told"
+} >"$2/$1.seen"
 env -0 >"$2/$1.new" && mv "$2/$1.new" "$2/$1.env"
 """
-"""Tells what surrounds it."""
+"""Prints its environment."""
 
 
 def environment_of(farm: Farm, kind: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def test_hooks_have_the_servers_environment_its_helpers_and_an_empty_input(
         assert own == {"RESALLOC_ID", "RESALLOC_NAME", "RESALLOC_POOL_ID", "RESALLOC_ID_IN_POOL"}
         assert not [name for name in environment if name.startswith("MALLOC_")], "these are the server's own settings"
         assert environment["OS_CLOUD"] == "somewhere in the clouds"
-        folder, size, *helpers = (farm.folder / f"{kind}.told").read_text().splitlines()
+        folder, size, *helpers = (farm.folder / f"{kind}.seen").read_text().splitlines()
         assert Path(folder) == farm.config
         assert size == "0"
         names = ("resalloc-check-vm-ip", "resalloc-wait-for-ssh", "resalloc", "resalloc-maint")

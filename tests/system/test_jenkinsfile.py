@@ -1,4 +1,4 @@
-"""The example for Jenkins, as far as that can be told without one; test_ci_examples.py runs its shell steps."""
+"""The example for Jenkins, as far as can be checked without one; test_ci_examples.py runs its shell steps."""
 
 import pytest
 

@@ -26,15 +26,15 @@ def test_every_line_is_an_object_with_the_numbers_that_it_is_about(farm: Farm) -
     until(lambda: any("deleting" in line["message"] for line in lines(log)), what="the end of the resource")
     (farm.state / "tickets" / "open" / "77.json").write_text("{")
     assert farm.status("/tickets/77") in (404, 503)
-    until(lambda: any(line.get("ticket") == 77 for line in lines(log)), what="the damage")
+    until(lambda: any(line.get("ticket") == 77 for line in lines(log)), what="the corruption")
     farm.terminate("web")
     farm.terminate("scheduler")
 
-    told = lines(log)
-    assert {line["logger"].split(".")[0] for line in told} >= {"scheduler", "functions"}
-    (granted,) = [line for line in told if line["message"].startswith(f"ticket {ticket}: got resource")]
+    written = lines(log)
+    assert {line["logger"].split(".")[0] for line in written} >= {"scheduler", "functions"}
+    (granted,) = [line for line in written if line["message"].startswith(f"ticket {ticket}: got resource")]
     assert (granted["ticket"], granted["resource"], granted["pool"], granted["level"]) == (ticket, 1, "p", "INFO")
-    assert all(line["resource"] == 1 for line in told if line["message"].startswith("resource 1 "))
+    assert all(line["resource"] == 1 for line in written if line["message"].startswith("resource 1 "))
     for name in ("web", "scheduler"):
         output = farm.output(name)
         assert output

@@ -57,7 +57,7 @@ class Server:
         return time.monotonic() - began
 
     def pid_of(self, name: str) -> int:
-        """The process id that the output told last for `web` or `scheduler`."""
+        """The process id that the output showed last for `web` or `scheduler`."""
         return int(re.findall(rf"{name} started \(pid (\d+)\)", self.output.read_text())[-1])
 
     def shell(self, script: str) -> str:

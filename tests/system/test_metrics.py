@@ -24,8 +24,8 @@ def scrape(farm: Farm) -> dict[tuple[str, ...], float]:
     return found
 
 
-def looks(farm: Farm) -> float:
-    """How many looks at tickets were counted."""
+def reads(farm: Farm) -> float:
+    """How many reads of tickets were counted."""
     return scrape(farm).get(("resalloc_http_requests_total", "GET /tickets", "2xx"), 0)
 
 
@@ -35,14 +35,14 @@ def test_requests_are_counted_over_all_workers_and_the_end_of_one_loses_none(far
     farm.start_web()
     for _ in range(30):
         farm.curl("/tickets")
-    assert [looks(farm) for _ in range(10)] == [30] * 10
+    assert [reads(farm) for _ in range(10)] == [30] * 10
     workers = until(lambda: len(found := children_of(farm.pid("web"))) == 2 and found, what="two workers")
     for victim in workers:
         os.kill(victim, signal.SIGKILL)
         until(lambda v=victim: v not in (now := children_of(farm.pid("web"))) and len(now) == 2, what="another worker")
     for _ in range(30):
         farm.curl("/tickets")
-    assert [looks(farm) for _ in range(10)] == [60] * 10
+    assert [reads(farm) for _ in range(10)] == [60] * 10
 
 
 @pytest.mark.thorough
@@ -54,7 +54,7 @@ def test_a_reload_keeps_the_counts(farm: Farm) -> None:
         farm.curl("/tickets")
     os.kill(farm.pid("web"), signal.SIGHUP)
     until(lambda: not {*workers} & {*children_of(farm.pid("web"))}, what="new workers")
-    assert looks(farm) == 5
+    assert reads(farm) == 5
 
 
 @pytest.mark.thorough

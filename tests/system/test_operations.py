@@ -20,7 +20,7 @@ def section(title: str) -> str:
 
 
 def run(farm: Farm, folder: Path, title: str) -> None:
-    """Run the commands of a section, each of which prints what stands below it."""
+    """Run the commands of a section, each of which prints the output below it."""
     environment = {
         **farm.environment,
         "STATE": str(farm.state),
@@ -82,7 +82,7 @@ def test_a_change_of_pools_does_what_its_preview_showed(farm: Farm, tmp_path: Pa
     farm.wait(farm.take("A"))
     until(lambda: len(farm.up()) == 3, what="two spares beside a taken one")
     run(farm, tmp_path, "Changing pools.yaml")
-    until(lambda: len(farm.up()) == 5, what="what was told")
+    until(lambda: len(farm.up()) == 5, what="the announced resources")
 
 
 def test_a_backup_of_a_busy_server_can_be_repaired(farm: Farm, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What operators tell a whole farm with `resalloc-maint`: it is done at once, and survives restarts."""
+"""Operators' verbs of `resalloc-maint` on a running service: they are done at once, and survive restarts."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_a_drained_pool_is_empty_and_what_is_taken_ends_by_its_deadline(farm: Fa
     assert " taken are deleted when their tickets are closed, no deadline\n" in printed(farm, "pool-drain", "echo")
     until(lambda: len(farm.resources()) == 2, what="the end of what is free")
     farm.close(first)
-    until(lambda: len(farm.resources()) == 1, what="the end of what is let go")
+    until(lambda: len(farm.resources()) == 1, what="the end of the released resource")
     assert farm.ticket(second)["state"] == "OPEN"
     printed(farm, "pool-drain", "echo", "--by", "+1s", "--reason", "the host goes")
     until(lambda: farm.ticket(second)["state"] == "FAILED", what="the deadline")

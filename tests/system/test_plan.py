@@ -1,4 +1,4 @@
-"""`resalloc-maint plan` on a whole farm: what it tells is what comes of the file."""
+"""`resalloc-maint plan` on a running service: the file has the effects that the preview shows."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ other:
 
 
 def test_the_preview_shows_what_the_change_does(farm: Farm, tmp_path: Path) -> None:
-    """Given a farm at rest, when a file is looked at and then put in place, then what was told comes true."""
+    """Given a farm at rest, when a file is previewed and then put in place, then the preview comes true."""
     farm.set_pools(ECHO)
     farm.start()
     farm.wait(farm.take("A"))
@@ -32,8 +32,8 @@ def test_the_preview_shows_what_the_change_does(farm: Farm, tmp_path: Path) -> N
     file.write_text(text + OTHER.format(folder=tmp_path))
     done = maint(farm, "plan", str(file), "--json")
     assert (done.returncode, done.stderr) == (0, b"")
-    told = json.loads(done.stdout)
-    echo, other = told["pools"]
+    preview = json.loads(done.stdout)
+    echo, other = preview["pools"]
     assert (echo["then"], echo["living"], echo["taken"]) == ({"starts": 0, "stops": [], "in_the_end": 3}, 3, 1)
     assert (other["change"], other["then"]) == ("added", {"starts": 2, "stops": [], "in_the_end": 3})
 
@@ -43,13 +43,13 @@ def test_the_preview_shows_what_the_change_does(farm: Farm, tmp_path: Path) -> N
     assert [one["state"] for one in started] == ["STARTING"] * 2
     (tmp_path / "go").touch()
     farm.wait(waits)
-    until(lambda: len(farm.up("other")) == 3, what="the end that was told")
+    until(lambda: len(farm.up("other")) == 3, what="the final state of the preview")
     assert len(farm.up("echo")) == 3
 
 
 @pytest.mark.thorough
 def test_tickets_that_the_preview_calls_stranded_are_stranded(farm: Farm, tmp_path: Path) -> None:
-    """Given a pool that leaves the file, when what was told is done, then its free resources stay, and are stranded."""
+    """Given a pool that leaves the file, when the preview has come true, then its free resources are stranded."""
     farm.set_pools(ECHO)
     farm.start()
     first = farm.take("A")
@@ -69,7 +69,7 @@ def test_tickets_that_the_preview_calls_stranded_are_stranded(farm: Farm, tmp_pa
         ],
     )
     farm.set_pools(file.read_text())
-    until(lambda: len(farm.resources()) == 5, what="what was told to start")
+    until(lambda: len(farm.resources()) == 5, what="the previewed starts")
     farm.close(first)
     until(lambda: [one["id"] for one in farm.up("echo")] == [2, 3], what="the end of what was taken")
     done = maint(farm, "plan", str(file))
@@ -77,7 +77,7 @@ def test_tickets_that_the_preview_calls_stranded_are_stranded(farm: Farm, tmp_pa
 
 
 @pytest.mark.thorough
-def test_a_large_file_is_looked_at_too(farm: Farm, tmp_path: Path) -> None:
+def test_a_large_file_is_previewed_too(farm: Farm, tmp_path: Path) -> None:
     farm.set_pools(ECHO)
     farm.start()
     until(lambda: len(farm.up()) == 2, what="two spares")

@@ -11,16 +11,16 @@ from tests.waiting import until
 POOL = "p: {max: 1, max_prealloc: 1, cmd_new: echo 1, cmd_delete: 'true', tags: [x]}"
 
 
-def told(farm: Farm) -> str:
+def readyz(farm: Farm) -> str:
     return farm.curl("/readyz", check=False).decode()
 
 
 def becomes(farm: Farm, *lines: str) -> None:
-    """Wait until this is told, with its status; each worker looks at the disk once a second."""
+    """Wait until /readyz shows these lines and this status; each worker checks the disk once a second."""
     status = 200 if lines[0] == "ready" else 503
     until(
-        lambda: told(farm).splitlines() == list(lines) and farm.status("/readyz") == status,
-        what=f"{lines}, not {told(farm)!r},",
+        lambda: readyz(farm).splitlines() == list(lines) and farm.status("/readyz") == status,
+        what=f"{lines}, not {readyz(farm)!r},",
     )
 
 
@@ -43,7 +43,7 @@ def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
     try:
         # As if it had been so for long.
         (farm.state / "view" / "metrics.json").write_text('{"last_pass": 5.0}')
-        assert "problem: The scheduler completed its last pass" in told(farm)
+        assert "problem: The scheduler completed its last pass" in readyz(farm)
         assert farm.status("/readyz") == 503
     finally:
         os.kill(farm.pid("scheduler"), signal.SIGCONT)
@@ -54,13 +54,13 @@ def test_a_scheduler_that_hangs_is_missed_although_it_leads(farm: Farm) -> None:
 def test_a_broken_file_is_a_warning_while_there_are_last_good_pools(farm: Farm) -> None:
     farm.set_pools("p: {max: none}")
     farm.start()
-    until(lambda: "there are no earlier valid pools" in told(farm), what="the fault")
+    until(lambda: "there are no earlier valid pools" in readyz(farm), what="the fault")
     assert farm.status("/readyz") == 503
     farm.set_pools(POOL)
     becomes(farm, "ready")
     farm.set_pools("p: {max: none}")
     sentence = "the last valid pools stay in force"
-    until(lambda: "warning: " in (now := told(farm)) and sentence in now, what="the warning")
+    until(lambda: "warning: " in (now := readyz(farm)) and sentence in now, what="the warning")
     assert farm.status("/readyz") == 200
 
 

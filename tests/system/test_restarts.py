@@ -1,4 +1,4 @@
-"""Pieces are killed, restarted, reconfigured; nothing is lost and nobody notices more than a pause."""
+"""Processes are killed, restarted, reconfigured; nothing is lost, and clients notice no more than a pause."""
 
 import os
 import signal
@@ -105,7 +105,7 @@ def test_tickets_are_taken_and_closed_while_no_scheduler_runs(farm: Farm) -> Non
 
 
 @pytest.mark.thorough
-def test_a_second_scheduler_stands_by_and_takes_over(farm: Farm) -> None:
+def test_a_second_scheduler_waits_and_takes_over(farm: Farm) -> None:
     farm.set_pools(ECHO)
     farm.start()
     second = subprocess.Popen([sys.executable, "-m", "scheduler"], env=farm.environment, cwd=PROJECT)

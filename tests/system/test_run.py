@@ -48,7 +48,7 @@ def run(farm: Farm, started: list[subprocess.Popen[bytes]], folder: Path) -> sub
 
 
 def ticket(farm: Farm, number: int) -> dict[str, Any]:
-    """The ticket as the server tells it."""
+    """The ticket as the server shows it."""
     found: dict[str, Any] = farm.get(f"/tickets/{number}")
     return found
 
@@ -70,8 +70,8 @@ def test_the_ticket_is_held_by_the_command_also_over_a_kill_of_the_web(
     assert (held["state"], held["resource"]) == ("OPEN", 1)
     farm.kill("web")
     farm.start_web()
-    printed, told = shim.communicate(b"end\n", timeout=60)
-    assert (shim.returncode, printed, told) == (7, b"a\0b\n10.0.0.1\n", b"")
+    printed, errors = shim.communicate(b"end\n", timeout=60)
+    assert (shim.returncode, printed, errors) == (7, b"a\0b\n10.0.0.1\n", b"")
     assert ticket(farm, 1)["state"] == "CLOSED"
     assert [path for path in tmp_path.iterdir() if path.name.startswith("resalloc.")] == []
 
@@ -80,7 +80,7 @@ def test_the_ticket_is_held_by_the_command_also_over_a_kill_of_the_web(
 def test_a_signal_while_it_waits_in_the_queue_closes(
     farm: Farm, started: list[subprocess.Popen[bytes]], tmp_path: Path
 ) -> None:
-    """Given a pool whose one resource is taken, when the one who waits is ended, then its place is free."""
+    """Given a pool whose one resource is taken, when the waiting command is ended, then its place is free."""
     farm.set_pools(POOLS)
     farm.start()
     first = run(farm, started, tmp_path)

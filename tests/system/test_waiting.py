@@ -1,4 +1,4 @@
-"""The commands in docs/waiting.md do what it says, and its table tells every reason."""
+"""The commands in docs/waiting.md do what it says, and its table lists every reason."""
 
 import re
 import subprocess
@@ -12,8 +12,8 @@ POOLS = "vms: {max: 1, max_prealloc: 1, cmd_new: echo 10.0.0.$RESALLOC_ID, cmd_d
 
 
 def test_every_reason_is_shown() -> None:
-    told = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
-    assert sorted(name for cell in told for name in re.findall("`(.+?)`", cell)) == sorted(Reason)
+    documented = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    assert sorted(name for cell in documented for name in re.findall("`(.+?)`", cell)) == sorted(Reason)
 
 
 def test_the_commands_do_what_they_show(farm: Farm) -> None:
@@ -25,7 +25,7 @@ def test_the_commands_do_what_they_show(farm: Farm) -> None:
         take, _, explain = command.partition(" && sleep 2 && ")
         printed = shell(farm, take)
         if explain:
-            until(lambda explain=explain: "not looked" not in shell(farm, explain), what="a look at the ticket")
+            until(lambda explain=explain: "not looked" not in shell(farm, explain), what="a plan that saw the ticket")
             printed += shell(farm, explain)
         assert (command, printed) == (command, output)
 

@@ -33,7 +33,7 @@ agent_groups:
 
 
 class AgentWorld(World):
-    """`want` sets what `cmd_converge_to` prints; hooks look at files and leave files, all in `folder`."""
+    """`want` sets what `cmd_converge_to` prints; hooks read and write files, all in `folder`."""
 
     def __init__(self, folder: Path, groups: str = GROUPS, pool: str = POOL) -> None:
         (folder / "wanted").write_text("0\n")
@@ -61,10 +61,10 @@ class AgentWorld(World):
 
     def converge(self) -> None:
         """Call the timed function under test."""
-        agents(self.leader, self.groups, self.tell)
+        agents(self.leader, self.groups, self.record_events)
 
-    def tell(self) -> None:
-        """Write the events so far, and make them last."""
+    def record_events(self) -> None:
+        """Write the events so far, and sync them."""
         write_events(self.leader, self.written_events, sync=True)
 
     def want(self, count: object) -> None:
@@ -73,7 +73,7 @@ class AgentWorld(World):
         staged.rename(self.folder / "wanted")
 
     def touch(self, name: str) -> None:
-        """Leave a file that hooks look at."""
+        """Write a file that hooks read."""
         (self.folder / name).touch()
 
     def left(self, name: str) -> list[str]:

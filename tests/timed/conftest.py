@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.timed.rot import a_world, copied
+from tests.timed.corruption import a_world, copied
 from tests.timed.world import World
 
 
@@ -14,5 +14,5 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(template: World, tmp_path: Path) -> World:
-    """A copy of that leader, to be damaged."""
+    """A copy of this leader's folder, to be corrupted."""
     return copied(template, tmp_path)

@@ -1,4 +1,4 @@
-"""Agents: converged, prepared, checked, let go, terminated; with real hooks and a real state folder."""
+"""Agents: converged, prepared, checked, released, terminated; with real hooks and a real state folder."""
 
 import base64
 import os
@@ -123,7 +123,7 @@ def test_a_failing_converge_changes_nothing(world: AgentWorld) -> None:
 
 
 def test_an_answer_holds_for_its_period_only(world: AgentWorld) -> None:
-    """Given one agent too many that waits, when it works only after converge began to fail, then it is not let go."""
+    """Given one agent too many that waits, when it works only after converge began to fail, then it is not released."""
     world.set_pools(POOL.replace("max: 6", "max: 1"))
     world.want(2)
     world.reach(WORKING)
@@ -384,7 +384,7 @@ def test_an_answer_that_came_between_two_schedulers_is_outdated(world: AgentWorl
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """The process has ended."""
 
 
 def test_a_kill_at_any_write_leaks_nothing_and_repeats_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,7 +443,7 @@ def test_a_kill_at_any_write_leaks_nothing_and_repeats_nothing(tmp_path: Path, m
         no_agents(world)
         assert len(world.all_tickets()) == 1
         assert len(world.left("prepared")) == len(world.left("terminated")) == 1
-        assert told(world) == WHOLE_LIFE
+        assert agent_events(world) == WHOLE_LIFE
         world.until(lambda world=world: [found.state for found in world.resources()] == [ResourceState.UP], "one spare")
         if world.writes < 10**8:
             survived = True
@@ -455,8 +455,8 @@ def test_a_kill_at_any_write_leaks_nothing_and_repeats_nothing(tmp_path: Path, m
 # Events
 
 
-def told(world: AgentWorld) -> list[tuple[str, str | None, str | None, str]]:
-    world.tell()
+def agent_events(world: AgentWorld) -> list[tuple[str, str | None, str | None, str]]:
+    world.record_events()
     return [(e.event, e.before, e.after, e.actor) for e in lines(world.store) if e.kind == "agent"]
 
 
@@ -475,7 +475,7 @@ def test_each_transition_of_an_agent_is_an_event(world: AgentWorld) -> None:
     world.want(0)
     world.touch("finished")
     no_agents(world)
-    assert told(world) == WHOLE_LIFE
+    assert agent_events(world) == WHOLE_LIFE
     mine = [event for event in lines(world.store) if event.kind == "agent"]
     assert {(event.ticket, event.group) for event in mine} == {(agent.id, "workers")}
     assert mine[3].reason == "cmd_check_finished said so"
@@ -491,16 +491,16 @@ def test_the_events_of_an_agent_are_written_before_its_document_is_deleted(world
     # What this process had not written yet is lost with it.
     world.leader.journal.documents.clear()
     world.restart()
-    assert told(world) == WHOLE_LIFE
+    assert agent_events(world) == WHOLE_LIFE
     assert missing_and_double(world.store) == ([], [])
 
 
 def test_the_next_scheduler_writes_the_events_of_agents_that_a_killed_one_left(world: AgentWorld) -> None:
     world.work(2)
     world.restart()
-    assert Counter(event for event, *_ in told(world)) == {"made": 2, "resource came": 2, "prepared": 2}
+    assert Counter(event for event, *_ in agent_events(world)) == {"made": 2, "resource came": 2, "prepared": 2}
     world.restart()
-    assert len(told(world)) == 6
+    assert len(agent_events(world)) == 6
     assert missing_and_double(world.store) == ([], [])
 
 
@@ -510,7 +510,7 @@ def test_a_broken_file_of_agents_is_an_event_and_so_is_a_good_one(world: AgentWo
     world.turn()
     world.set_groups(GROUPS)
     world.turn()
-    world.tell()
+    world.record_events()
     about = [event for event in lines(world.store) if event.kind == "config"]
     assert [event.event for event in about] == ["agents.yaml is broken", "agents.yaml is good again"]
     assert "agents.yaml:1" in (about[0].reason or "")

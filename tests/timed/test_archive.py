@@ -1,4 +1,4 @@
-"""Tickets that are done with stand among the living ones for a moment; that changes nothing any more."""
+"""Finished tickets stay among the living ones for a moment; this changes no decision."""
 
 from pathlib import Path
 
@@ -28,13 +28,13 @@ def world(tmp_path: Path) -> World:
 
 
 def hear(world: World, *tickets: int) -> None:
-    """The scheduler is told of these tickets, and does all but to archive what is finished."""
+    """The scheduler is notified of these tickets, and does everything except archiving the finished ones."""
     world.leader.refresh({"tickets": {*tickets}})
     reconcile(world.leader)
 
 
 def one_after_the_other(world: World, count: int) -> list[int]:
-    """Tickets of one sandbox that have the resource one after the other; the last is closed, of which nobody heard."""
+    """Tickets of one sandbox that have the resource one after the other; the last is closed, without a notification."""
     tickets = [world.take("a", sandbox="s").id for _ in range(count)]
     hear(world, *tickets)
     for ticket in tickets[:-1]:
@@ -50,7 +50,7 @@ def the_resource(world: World) -> Resource:
 
 
 def test_a_late_notification_about_a_settled_ticket_releases_nothing(world: World) -> None:
-    """Given two tickets that had one resource, when word of both their ends comes after the first was done with, then
+    """Given two tickets that had one resource, when both ends are notified after the first was processed, then
     each has let it go once.
     """
     first, second = one_after_the_other(world, 2)

@@ -1,4 +1,4 @@
-"""A plain file in the place of a folder: told, moved aside and kept, the folder made anew, and all else goes on."""
+"""A plain file in the place of a folder is reported and quarantined, the folder is made anew, and all else works on."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from scheduler.__main__ import main
 from state.files.layout import FOLDERS
 from state.files.store import FileStore
-from tests.timed.rot import documents, faults
+from tests.timed.corruption import documents, faults
 from tests.timed.world import World
 
 CONTENT = b"this was no folder\n"
@@ -36,7 +36,7 @@ def kept(world: World) -> list[bytes]:
 def test_fsck_reports_a_blocked_folder_with_other_faults_and_repairs_it(
     world: World, capsys: pytest.CaptureFixture[str], folder: str
 ) -> None:
-    """Given a file in the place of a folder and another fault, when checked, both are told; when repaired, the file is
+    """Given a file in place of a folder and another fault, when checked, both are reported; when repaired, the file is
     kept and the folder is there; when what was in it is put back, all is as before.
     """
     (world.store.root / "FORMAT").write_text("?\n")
@@ -45,8 +45,8 @@ def test_fsck_reports_a_blocked_folder_with_other_faults_and_repairs_it(
     status, lines = fsck(world, capsys)
     assert status == 1
     for name in missing or [f"{folder}/"]:
-        told = f"fault {name}: a file is in its place (folder). `fsck --repair` repairs it"
-        assert any(line.startswith(told) for line in lines), lines
+        sentence = f"fault {name}: a file is in its place (folder). `fsck --repair` repairs it"
+        assert any(line.startswith(sentence) for line in lines), lines
     assert any(line.startswith("fault FORMAT: ") for line in lines)
 
     status, lines = fsck(world, capsys, "--repair")

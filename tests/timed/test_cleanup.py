@@ -150,7 +150,7 @@ def test_failed_tickets_that_are_never_closed_are_settled_after_the_retention(wo
 
 
 def test_a_pool_records_how_long_tickets_keep_its_resources(world: World) -> None:
-    """Given a ticket that was closed after a minute, when cleanup comes, then its pool's average stands in the file."""
+    """Given a ticket that was closed after a minute, when cleanup comes, then its pool's average is in the file."""
     ticket = world.take()
     world.until(lambda: world.store.tickets.read(ticket.id).resource, "the resource")
     world.ahead += 60

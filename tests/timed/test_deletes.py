@@ -59,12 +59,12 @@ def test_a_failed_delete_is_retried_with_growing_pauses_and_then_abandoned(tmp_p
     world.until(lambda: [resource.id for resource in world.resources()] == [2], "the start in its place")
     assert attempts(world) == 10
 
-    told = create_app(world.settings, world.store).test_client().get("/resources/1").get_json()
-    assert (told["state"], told["delete_failures"]) == ("ENDED", 10)
-    assert "cmd_delete failed 10 times and is not tried again" in told["reason"]
-    assert "no route to host" in told["reason"]
+    shown = create_app(world.settings, world.store).test_client().get("/resources/1").get_json()
+    assert (shown["state"], shown["delete_failures"]) == ("ENDED", 10)
+    assert "cmd_delete failed 10 times and is not tried again" in shown["reason"]
+    assert "no route to host" in shown["reason"]
     (pool,) = create_app(world.settings, world.store).test_client().get("/pools", json={}).get_json()["pools"]
-    assert (pool["lost_resources"], pool["last_lost_at"]) == (1, told["ended_at"])
+    assert (pool["lost_resources"], pool["last_lost_at"]) == (1, shown["ended_at"])
 
 
 def test_a_delete_that_succeeds_after_retries_ends_the_resource(tmp_path: Path) -> None:
@@ -101,8 +101,8 @@ def test_deleting_a_taken_resource_fails_its_ticket_which_keeps_its_output(tmp_p
 
 
 def test_cmd_delete_never_runs_while_the_ticket_is_open(tmp_path: Path) -> None:
-    look = "cp ../state/tickets/open/1.json ../seen; true"
-    world = World(tmp_path, f"p: {{max: 1, cmd_new: 'true', cmd_delete: {look}}}")
+    copy_ticket = "cp ../state/tickets/open/1.json ../seen; true"
+    world = World(tmp_path, f"p: {{max: 1, cmd_new: 'true', cmd_delete: {copy_ticket}}}")
     taken(world)
     ask_to_delete(world, 1)
     world.until((tmp_path / "seen").exists, "the delete")

@@ -68,7 +68,7 @@ def use_up(world: World) -> int:
     return ticket
 
 
-def told(world: World) -> list[tuple[str | None, str]]:
+def written_events_of(world: World) -> list[tuple[str | None, str]]:
     return [(event.kind, event.event) for event in lines(world.store)]
 
 
@@ -89,7 +89,7 @@ def test_a_ticket_and_its_resource_have_an_event_for_each_transition(world: Worl
         "delete began",
         "delete succeeded",
     ]
-    assert ("pool", "configured") in told(world)
+    assert ("pool", "configured") in written_events_of(world)
     assert missing_and_double(world.store) == NOTHING
     times = [event.at for event in lines(world.store)]
     assert times == sorted(times)
@@ -101,13 +101,13 @@ def test_what_is_written_is_not_written_again(world: World) -> None:
     use_up(world)
     serve(world, world.take("A").id)
     write_events(world.leader, written_events, sync=True)
-    known = told(world)
+    known = written_events_of(world)
     write_events(world.leader, written_events)
     world.leader.load()
     write_events(world.leader, written_events)
     world.restart()
     write_events(world.leader, WrittenEvents())
-    assert told(world) == known
+    assert written_events_of(world) == known
 
 
 def test_nothing_is_due_at_rest(world: World) -> None:
@@ -149,7 +149,7 @@ def in_this_process(world: World) -> None:
     world.restart()
 
 
-def turns_without_lines(tell: Callable[[Any], None], world: World) -> None:
+def turns_without_lines(send: Callable[[Any], None], world: World) -> None:
     in_this_process(world)
     use_up(world)
     serve(world, world.take("A").id)
@@ -161,16 +161,16 @@ def turns_without_lines(tell: Callable[[Any], None], world: World) -> None:
 def test_what_a_killed_scheduler_had_not_written_is_written_by_the_next(
     world: World, start: Callable[..., Child]
 ) -> None:
-    """Given documents of a life, and a kill -9 before any line, when the next one begins, then all is told once."""
+    """Given documents of a life, and a kill -9 before any line, when the next one begins, then each is written once."""
     start(turns_without_lines, world).rest()
     world.restart()
     write_events(world.leader, WrittenEvents())
     assert missing_and_double(world.store) == NOTHING
-    assert ("ticket", "closed") in told(world)
-    assert ("resource", "delete succeeded") in told(world)
+    assert ("ticket", "closed") in written_events_of(world)
+    assert ("resource", "delete succeeded") in written_events_of(world)
 
 
-def killed_in_the_write(tell: Callable[[Any], None], world: World, bytes_written: int) -> None:
+def killed_in_the_write(send: Callable[[Any], None], world: World, bytes_written: int) -> None:
     write = os.write
 
     def write_some(descriptor: int, content: bytes) -> int:
@@ -191,7 +191,7 @@ def killed_in_the_write(tell: Callable[[Any], None], world: World, bytes_written
 def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
     world: World, start: Callable[..., Child], bytes_written: int
 ) -> None:
-    """Given a kill -9 when so much of the lines was written, when the next one begins, then all is told once."""
+    """Given a kill -9 when so much of the lines was written, when the next one begins, then each is written once."""
     start(killed_in_the_write, world, bytes_written).rest()
     world.restart()
     write_events(world.leader, WrittenEvents())
@@ -199,7 +199,7 @@ def test_a_kill_in_the_middle_of_the_write_loses_nothing_and_doubles_nothing(
 
 
 def test_tickets_created_without_a_scheduler_have_events(world: World) -> None:
-    """Given tickets taken and closed by clients, when a scheduler begins hours later, then they are told."""
+    """Given tickets taken and closed by clients, when a scheduler begins hours later, then their events are written."""
     world.ahead = -5 * 3600
     world.restart()
     use_up(world)
@@ -238,7 +238,7 @@ def test_lines_lost_in_a_power_cut_are_written_again(world: World) -> None:
 
 
 def test_an_emptied_event_folder_is_filled_from_the_living_documents(world: World) -> None:
-    """Given no line at all, when a scheduler begins, then what the documents tell is told."""
+    """Given no line at all, when a scheduler begins, then the events of the documents are written."""
     serve(world, world.take("A").id)
     use_up(world)
     for day in world.store.events.days():
@@ -252,7 +252,7 @@ def test_without_events_a_start_reads_a_bounded_number_of_finished_documents(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given no line at all and more that is finished than anybody should wait for, when a scheduler begins, then the
-    last ones are told.
+    last ones are written.
     """
     monkeypatch.setattr(events, "MOST_EXAMINED", 2)
     finished = [use_up(world) for _ in range(4)]
@@ -276,7 +276,7 @@ def test_old_events_are_not_searched_for(world: World) -> None:
 def test_an_unwritable_event_file_blocks_nothing_and_is_written_later(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Given a folder in the place of the file, when turns go on, then it is told once; later all lines come."""
+    """Given a folder in the place of the file, when turns go on, then one report; later all lines are written."""
     written_events = WrittenEvents()
     write_events(world.leader, written_events)
     path = world.store.events.path(world.store.events.end().day)
@@ -324,7 +324,7 @@ def test_many_transitions_between_two_writes_keep_their_order(world: World) -> N
 
 
 def test_pools_and_the_configuration_have_events(world: World) -> None:
-    """Given a pool that changes, a broken file, and a good one without the pool, then each is told with why."""
+    """Given a pool that changes, a broken file, and a good one without the pool, then each event has its reason."""
     written_events = WrittenEvents()
     write_events(world.leader, written_events)
     for pools in (POOLS.replace("max: 2", "max: 3"), "vm: {max: ten}", "{}"):
@@ -353,7 +353,7 @@ def test_cleanup_deletes_the_events_of_old_days(tmp_path: Path) -> None:
 
 
 def test_the_history_of_a_pool_is_in_its_record_and_in_the_events(world: World) -> None:
-    """Given a record that was read from an older version, then it has nothing to tell."""
+    """Given a record that was read from an older version, then it has no events."""
     world.store.commit(Batch([Put(PoolRecord(name="old", configured=False))]))
     world.restart()
     write_events(world.leader, WrittenEvents())
@@ -361,7 +361,7 @@ def test_the_history_of_a_pool_is_in_its_record_and_in_the_events(world: World) 
 
 
 def test_a_move_to_quarantine_has_one_event(world: World) -> None:
-    """Given a damaged document, when it is moved aside, and looked at by later leaders, then that is told once."""
+    """Given a corrupt document, when it is quarantined, and read by later leaders, then one event is written."""
     written_events = WrittenEvents()
     ticket = world.take("B").id
     world.turn()
@@ -385,7 +385,7 @@ def test_a_move_to_quarantine_has_one_event(world: World) -> None:
 
 
 def test_files_in_quarantine_at_the_start_of_a_leader_have_events(world: World) -> None:
-    """Given a move to quarantine of which a killed leader told nothing, when the next one begins, then it is told."""
+    """Given a quarantined file without an event after a kill, when the next leader begins, then it writes the event."""
     world.turn()
     world.store.resources.path(77).write_bytes(b"nothing")
     world.store.resources.quarantine(77)
@@ -397,7 +397,7 @@ def test_files_in_quarantine_at_the_start_of_a_leader_have_events(world: World) 
 
 
 def test_a_document_that_another_program_changed_has_an_event_with_the_reason(world: World) -> None:
-    """Given a pool's record that somebody wrote over, without its sum, then that file's move aside is told, and why."""
+    """Given a pool's record that was overwritten without its sum, then its quarantine is an event, with the reason."""
     written_events = WrittenEvents()
     world.turn()
     path = world.store.pools.path("vm")

@@ -22,7 +22,7 @@ from state.files.disk import Disk, DiskError
 from state.files.store import FileStore
 from state.store import Batch, Put
 from tests.state.children import Child
-from tests.timed.rot import flip_value
+from tests.timed.corruption import flip_value
 from tests.timed.world import World
 
 
@@ -37,7 +37,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def replace(world: World, place: str, **fields: Any) -> None:
-    """Change fields of a document as nobody should."""
+    """Change fields of a document by hand."""
     path = world.store.root / place
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **fields}))
 
@@ -59,16 +59,16 @@ def test_it_changes_nothing_unasked(world: World, capsys: pytest.CaptureFixture[
 
 
 def test_faults_come_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given a fault and a note, when JSON is asked for, then both stand there with file, sentence and repair."""
+    """Given a fault and a note, when JSON is asked for, then both are shown with file, sentence and repair."""
     world.store.tickets.path(2).write_bytes(b"")
     (world.store.tickets.folder / "2.json~").touch()
     status, text = fsck(world, capsys, "--json")
-    told = json.loads(text)
+    report = json.loads(text)
     assert status == 1
-    assert [(fault["kind"], fault["file"]) for fault in told["faults"]] == [("damaged", "tickets/open/2.json")]
-    assert [(note["kind"], note["file"]) for note in told["notes"]] == [("stray", "tickets/open/2.json~")]
-    assert all(entry["sentence"] and entry["repair"] for entry in told["faults"] + told["notes"])
-    assert told["repaired"] == []
+    assert [(fault["kind"], fault["file"]) for fault in report["faults"]] == [("damaged", "tickets/open/2.json")]
+    assert [(note["kind"], note["file"]) for note in report["notes"]] == [("stray", "tickets/open/2.json~")]
+    assert all(entry["sentence"] and entry["repair"] for entry in report["faults"] + report["notes"])
+    assert report["repaired"] == []
 
 
 @pytest.mark.parametrize("found", ["2", "unfinished-import"])
@@ -108,9 +108,9 @@ def test_beside_a_server_only_lasting_faults_are_reported() -> None:
     def fault(file: str) -> Fault:
         return Fault(Kind.DAMAGED, file, "bad", "None.")
 
-    looks = [[fault("a"), fault("b"), fault("c")], [fault("b"), fault("c")], [fault("c"), fault("d")]]
+    surveys = [[fault("a"), fault("b"), fault("c")], [fault("b"), fault("c")], [fault("c"), fault("d")]]
     pauses: list[float] = []
-    assert examine_living(iter(looks).__next__, pauses.append) == [fault("c")]
+    assert examine_living(iter(surveys).__next__, pauses.append) == [fault("c")]
     assert pauses == [PAUSE] * (EXAMINATIONS - 1)
     assert examine_living(lambda: [], pauses.append) == []
     assert len(pauses) == EXAMINATIONS - 1
@@ -123,7 +123,7 @@ def test_repairing_a_healthy_folder_changes_nothing(world: World, capsys: pytest
     assert contents(world.store.root) == {**before, "locks/leader": b""}
 
 
-def test_a_damaged_resource_is_deleted_with_its_own_numbers(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corrupt_resource_is_deleted_with_its_own_numbers(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a resource that lost its end, when repaired, then cmd_delete runs for it, and its ticket fails."""
     path, known = world.store.resources.path(2), world.leader.mirror.snapshot.resources[2]
     path.write_bytes(path.read_bytes()[:-200])
@@ -131,28 +131,28 @@ def test_a_damaged_resource_is_deleted_with_its_own_numbers(world: World, capsys
     assert status == 0
     assert "repaired resource 2 put back as DELETE_REQUEST" in text
     world.restart()
-    world.until(lambda: 2 not in world.leader.mirror.snapshot.resources, "the end of the damaged resource")
-    told = f"{known.name} {known.id_in_pool} {known.counters['address']}"
-    assert told in (world.folder / "deleted").read_text().splitlines()
+    world.until(lambda: 2 not in world.leader.mirror.snapshot.resources, "the end of the corrupt resource")
+    expected = f"{known.name} {known.id_in_pool} {known.counters['address']}"
+    assert expected in (world.folder / "deleted").read_text().splitlines()
     assert world.store.tickets.read(2).state is TicketState.FAILED
 
 
 def test_a_resource_of_which_nothing_is_left_stays_with_the_operator(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given an emptied resource, when repaired and restarted, then it is told until its file is removed."""
+    """Given an emptied resource, when repaired and restarted, then it is reported until its file is removed."""
     world.store.resources.path(2).write_bytes(b"")
     status, text = fsck(world, capsys, "--repair")
     assert status == 1
     assert "fault quarantine/resources-live-2." in text
     world.restart()
     world.turn()
-    # Its ticket and its place are kept: nobody can know what it is.
+    # Its ticket and its place are kept: its state is unknown.
     assert world.leader.mirror.snapshot.tickets[2].state is TicketState.OPEN
     assert len(world.resources()) == 2
-    (aside,) = world.store.quarantine.list()
-    world.store.quarantine.path(aside).unlink()
-    world.leader.refresh({"corruption": {aside.place}})
+    (quarantined,) = world.store.quarantine.list()
+    world.store.quarantine.path(quarantined).unlink()
+    world.leader.refresh({"corruption": {quarantined.place}})
     world.until(lambda: world.store.tickets.read(2).state is TicketState.FAILED, "the end of its ticket")
     assert not world.leader.mirror.snapshot.lost
 
@@ -179,10 +179,10 @@ def test_a_closed_ticket_waits_for_its_lost_resource(world: World) -> None:
 @pytest.mark.parametrize(
     ("left", "state"), [(b"", TicketState.FAILED), (b'{"id":3,"state":"CLOSED","tags":["Z"],"sand', TicketState.CLOSED)]
 )
-def test_a_damaged_ticket_fails_so_that_its_client_hears_of_it(
+def test_a_corrupt_ticket_fails_so_that_its_client_is_notified(
     world: World, capsys: pytest.CaptureFixture[str], left: bytes, state: TicketState
 ) -> None:
-    """Given a ticket that nobody can read, when repaired, then it is over, and says why."""
+    """Given an unreadable ticket, when repaired, then it has failed, with a reason."""
     world.store.tickets.path(3).write_bytes(left)
     world.restart()
     with pytest.raises(CorruptDocument):
@@ -192,7 +192,7 @@ def test_a_damaged_ticket_fails_so_that_its_client_hears_of_it(
     assert (ticket.state, ticket.reason) == (state, "its document was corrupt")
 
 
-def test_a_document_with_only_its_frame_damaged_is_as_before(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_document_with_only_its_frame_corrupt_is_restored(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given documents that lost a brace but no field, when repaired, then they are as they were."""
     before = {path: path.read_bytes() for path in (world.store.tickets.path(2), world.store.resources.path(2))}
     for path, content in before.items():
@@ -215,7 +215,7 @@ def test_a_flipped_bit_in_the_name_of_a_field_is_found(world: World, capsys: pyt
 def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given documents with a flipped bit that can be read, when repaired, then it is said, and they are none that hold.
 
-    Nobody knows which field it was.
+    It is unknown which field it was.
     """
     for path in (world.store.tickets.path(2), world.store.resources.path(2)):
         flip_value(path)
@@ -227,7 +227,7 @@ def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytes
 
 
 def test_a_pool_that_is_gone_is_missed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given resources of a pool, when its file is gone, then that is told until a scheduler has begun it anew."""
+    """Given resources of a pool, when its file is gone, then that is reported until a scheduler has begun it anew."""
     (record,) = world.store.read_all().records
     path = world.store.pools.path(record.name)
     path.unlink()
@@ -260,7 +260,7 @@ REPAIRS = [
 def test_what_the_scheduler_cannot_put_right_is_repaired(
     world: World, capsys: pytest.CaptureFixture[str], place: str, fields: dict[str, Any], kind: str
 ) -> None:
-    """Given a document that says what cannot be, when repaired, then it is told, the original kept, and all goes on."""
+    """Given an inconsistent document, when repaired, then it is reported, the original kept, and all works on."""
     replace(world, place, **fields)
     original = (world.store.root / place).read_bytes()
     status, text = fsck(world, capsys)
@@ -268,7 +268,9 @@ def test_what_the_scheduler_cannot_put_right_is_repaired(
     status, text = fsck(world, capsys, "--repair")
     assert status == 0
     assert f"repaired {place}: " in text
-    assert original in [world.store.quarantine.path(aside).read_bytes() for aside in world.store.quarantine.list()]
+    assert original in [
+        world.store.quarantine.path(quarantined).read_bytes() for quarantined in world.store.quarantine.list()
+    ]
     world.restart()
     world.until(lambda: not world.hooks.under_way() and len(world.resources()) >= 2, "rest")
     assert fsck(world, capsys)[0] == 0
@@ -295,7 +297,7 @@ def test_of_a_ticket_in_two_folders_the_settled_one_is_kept(world: World, capsys
 def test_counters_are_raised_above_all_that_was_given(
     world: World, capsys: pytest.CaptureFixture[str], ceiling: bytes | None
 ) -> None:
-    """Given a ceiling that is too low, damaged or gone, when repaired, then numbers go on above those in use."""
+    """Given a ceiling that is too low, corrupt or missing, when repaired, then numbers go on above those in use."""
     for name in ("tickets", "resources"):
         path = world.store.root / "ids" / f"{name}.ceiling"
         path.unlink() if ceiling is None else path.write_bytes(ceiling)
@@ -306,13 +308,13 @@ def test_counters_are_raised_above_all_that_was_given(
     assert store.resources.reserve(1).start > max(world.leader.mirror.snapshot.resources)
 
 
-def test_keys_and_archives_are_cleared_of_what_is_damaged(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given a damaged key and damaged finished documents, when repaired, then they are in quarantine."""
+def test_corrupt_keys_and_archived_documents_are_quarantined(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a corrupt key and corrupt finished documents, when repaired, then they are in quarantine."""
     (key,) = (world.store.root / "tickets/keys").iterdir()
     for path in (key, world.store.tickets.archive_path(1), world.store.resources.archive_path(1)):
         path.write_bytes(path.read_bytes()[:5])
     fsck(world, capsys, "--repair")
-    assert {aside.folder for aside in world.store.quarantine.list()} == {
+    assert {quarantined.folder for quarantined in world.store.quarantine.list()} == {
         "tickets/keys",
         "tickets/done",
         "resources/ended",
@@ -332,7 +334,7 @@ def test_leftovers_in_tmp_are_noted_and_removed(world: World, capsys: pytest.Cap
 
 
 def test_a_lost_resource_occupies_the_numbers_that_its_document_still_shows(world: World) -> None:
-    """Given a damaged resource at the start, when others start, then its number, counter and place are not given."""
+    """Given a corrupt resource at the start, when others start, then its number, counter and place are not assigned."""
     known = world.leader.mirror.snapshot.resources[2]
     path = world.store.resources.path(2)
     path.write_bytes(path.read_bytes()[:-200])
@@ -360,7 +362,7 @@ def test_a_lost_resource_of_which_nothing_is_known_counts_everywhere(world: Worl
 
 
 def test_an_agent_that_goes_bad_is_written_again(world: World) -> None:
-    """Given an agent's document, when it rots while the server runs, then it is as before."""
+    """Given an agent's document, when it becomes corrupt while the server runs, then it is restored."""
     agent = Agent(id=3, group="g")
     world.store.commit(Batch([Put(agent)]))
     world.leader.load()
@@ -380,7 +382,7 @@ def test_repair_as_root_leaves_files_to_their_owner(template: World) -> None:
         (state / "locks/leader").unlink(missing_ok=True)
         for path in [state, *state.rglob("*")]:
             os.chown(path, 12345, 12345)
-        child = Child(lambda tell, root: tell(main(["fsck", root, "--repair"])), str(state))
+        child = Child(lambda send, root: send(main(["fsck", root, "--repair"])), str(state))
         assert child.finish() == [0]
         assert {path.stat().st_uid for path in state.rglob("*")} == {12345}
 
@@ -414,14 +416,14 @@ def test_an_unreadable_file_in_quarantine_blocks_no_repair(
     assert status == 1
     assert "left as it is, since it cannot be read: Input/output error" in text
     assert world.store.tickets.path(2).read_bytes() == before
-    (aside,) = (aside for aside in world.store.quarantine.list() if aside.key == "3")
-    assert world.store.quarantine.path(aside).exists()
+    (quarantined,) = (quarantined for quarantined in world.store.quarantine.list() if quarantined.key == "3")
+    assert world.store.quarantine.path(quarantined).exists()
 
 
 def test_an_agent_in_quarantine_is_missed_until_its_ticket_is_settled(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given a damaged agent that nobody wrote again, when checked, then a fault; once its ticket is over, a note."""
+    """Given a corrupt agent that was not restored, when checked, then a fault; once its ticket is over, a note."""
     world.store.agents.path(3).write_bytes(b"")
     world.restart()
     status, text = fsck(world, capsys)

@@ -1,4 +1,4 @@
-"""What fsck finds in files that are no documents: events, which tell of lost documents, samples, views and runs."""
+"""fsck of files that are no documents: events, which mention lost documents, samples, views and runs."""
 
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,12 @@ def fsck(world: World, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     return status, capsys.readouterr().out
 
 
-def told(world: World) -> list[tuple[Kind, str]]:
+def faults_of(world: World) -> list[tuple[Kind, str]]:
     return [(fault.kind, fault.sentence) for fault in examine(world.store.survey(world.clock()), None)]
 
 
 def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Given damaged lines, a torn one, and a file that is none of events, when checked, then notes, and no fault."""
+    """Given corrupt lines, a torn one, and a file that is none of events, when checked, then notes, and no fault."""
     (world.store.root / "events" / "2026-03-01.jsonl").write_bytes(b'\0\0\n[]\n{"at":1.0,"kind":"leader"}\n{"at"')
     (world.store.root / "events" / "2026-03-02.jsonl").write_bytes(b'{"at":1.0,"kind":"leader"}\n{"at"')
     (world.store.root / "events" / "old.jsonl.gz").touch()
@@ -46,22 +46,22 @@ def test_lines_of_events_that_cannot_be_read_are_noted(world: World, capsys: pyt
     ],
 )
 def test_missing_documents_that_have_events_are_reported(world: World, place: str, kind: Kind) -> None:
-    """Given a document that is removed while nobody looks, and no logs, when checked, then events tell that it is gone;
-    once they tell that it was in quarantine, an operator has removed it there.
+    """Given a document that is removed while the server is down, and no logs, when checked, then events show this loss;
+    once they show that it was in quarantine, an operator has removed it there.
     """
     number = int(Path(place).stem)
     collection: ArchivedFolder[Any] = world.store.tickets if place.startswith("tickets") else world.store.resources
     world.store.events.append(lines_of(collection.read(number)), world.clock())
     (world.store.root / place).unlink()
     gone = (kind, f"there is no {collection.kind} {number}, although an event names it")
-    assert gone in told(world)
+    assert gone in faults_of(world)
     before = f"{collection.folder.relative_to(world.store.root)}/{number}"
     line = Event(at=world.clock(), kind="document", n=1, event=MOVED_TO_QUARANTINE, before=before)
     world.store.events.append([line], world.clock())
-    assert gone not in told(world)
+    assert gone not in faults_of(world)
 
 
-def test_an_agent_that_events_tell_of_is_missed_while_its_ticket_is_open(world: World) -> None:
+def test_an_agent_that_events_mention_is_missed_while_its_ticket_is_open(world: World) -> None:
     """Given an agent whose document is removed, when checked, then it is missed, until its ticket or itself ended."""
 
     def missed() -> bool:
@@ -83,10 +83,10 @@ def test_an_agent_that_events_tell_of_is_missed_while_its_ticket_is_open(world: 
     assert not missed()
 
 
-def test_files_that_are_no_documents_and_tell_nothing_are_noted(
+def test_files_that_are_no_documents_and_have_no_content_are_noted(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given damaged views and samples, when checked, then notes, and no fault."""
+    """Given corrupt views and samples, when checked, then notes, and no fault."""
     (world.store.root / "view/pools.json").write_bytes(b"{")
     (world.store.root / "samples/vm.jsonl").write_bytes(b'{"at":1.0}\n\0\0\0\n{"a')
     status, text = fsck(world, capsys)
@@ -96,8 +96,8 @@ def test_files_that_are_no_documents_and_tell_nothing_are_noted(
 
 
 @pytest.mark.parametrize("ending", ["run", "group", "result"])
-def test_a_damaged_file_of_a_run_is_found(world: World, ending: str) -> None:
-    """Given a run one of whose files is damaged, when checked, then that is a fault, unless it was just begun."""
+def test_a_corrupt_file_of_a_run_is_found(world: World, ending: str) -> None:
+    """Given a run with a corrupt file, when checked, then that is a fault, unless it was just begun."""
     run = world.store.root / "runs" / "000002_watch_9"
     for name, content in (("run", b"{}"), ("group", b"77\n"), ("result", b"0\n")):
         run.with_suffix(f".{name}").write_bytes(content)

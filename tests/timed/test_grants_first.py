@@ -59,7 +59,7 @@ def test_an_endless_stream_of_tickets_does_not_block_other_work(world: World) ->
 def test_several_changes_of_a_resource_in_one_plan_are_written_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a closed ticket, when its resource is let go, then that and the begin of its delete are one write."""
+    """Given a closed ticket, when its resource is released, then release and begin of its delete are one write."""
     written: list[Resource] = []
     commit = world.store.commit
 

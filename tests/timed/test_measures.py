@@ -18,7 +18,9 @@ BOUNDS = st.lists(st.floats(1e-9, 999_999), min_size=1, max_size=6, unique=True)
 
 
 @st.composite
-def told(draw: st.DrawFn, amounts: st.SearchStrategy[float]) -> tuple[list[str], list[tuple[list[str], float | None]]]:
+def recorded(
+    draw: st.DrawFn, amounts: st.SearchStrategy[float]
+) -> tuple[list[str], list[tuple[list[str], float | None]]]:
     """Names of labels, and what happens one after the other: a value for those label values, or None, known only."""
     labels = draw(LABELS)
     # Few different ones, so that series meet more than one value.
@@ -38,7 +40,7 @@ def same(ours: Family, collector: Collector) -> bool:
     return msgspec.json.encode(ours) == msgspec.json.encode(theirs(collector))
 
 
-@given(told(st.floats(0, 1e6)))
+@given(recorded(st.floats(0, 1e6)))
 def test_counters_are_those_of_prometheus(happened):
     labels, steps = happened
     ours, library = Counter("c", "Counts.", *labels), TheirCounter("c", "Counts.", labels, registry=None)
@@ -52,7 +54,7 @@ def test_counters_are_those_of_prometheus(happened):
     assert same(ours.family(), library)
 
 
-@given(told(st.floats(allow_nan=False, allow_infinity=False)))
+@given(recorded(st.floats(allow_nan=False, allow_infinity=False)))
 def test_gauges_are_those_of_prometheus(happened):
     labels, steps = happened
     ours, library = Gauge("g", "Stands.", *labels), TheirGauge("g", "Stands.", labels, registry=None)
@@ -65,7 +67,7 @@ def test_gauges_are_those_of_prometheus(happened):
 
 @given(st.data(), BOUNDS)
 def test_histograms_are_those_of_prometheus(data, bounds):
-    labels, steps = data.draw(told(st.sampled_from(bounds) | st.floats(0, 2e6)))
+    labels, steps = data.draw(recorded(st.sampled_from(bounds) | st.floats(0, 2e6)))
     ours = Histogram("h", "Times.", *labels, bounds=bounds)
     library = TheirHistogram("h", "Times.", labels, buckets=bounds, registry=None)
     for series, value in steps:

@@ -1,4 +1,4 @@
-"""What the leader tells Prometheus, after real passes and hooks."""
+"""The leader's metrics for Prometheus, after real passes and hooks."""
 
 from pathlib import Path
 from typing import Any

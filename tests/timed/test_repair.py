@@ -16,7 +16,7 @@ from tests.timed.world import World
 def test_an_unreadable_finished_document_or_key_does_not_block_other_repairs(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """Given a damaged ticket and a finished document that cannot be read, when repaired, then the ticket is put back
+    """Given a corrupt ticket and a finished document that cannot be read, when repaired, then the ticket is put back
     and the other stays where it is.
     """
     refused = world.store.root / place
@@ -38,15 +38,15 @@ def test_an_unreadable_finished_document_or_key_does_not_block_other_repairs(
     assert refused.exists()
 
 
-@pytest.mark.parametrize(("damaged", "goes_on_at"), [("tickets.next", 100_000), ("tickets.ceiling", 5000)])
-def test_a_corrupt_counter_does_not_lower_the_other_one(world: World, damaged: str, goes_on_at: int) -> None:
-    """Given a counter far above all that is there and a damaged one, when repaired, numbers go on at the good one."""
+@pytest.mark.parametrize(("corrupt", "goes_on_at"), [("tickets.next", 100_000), ("tickets.ceiling", 5000)])
+def test_a_corrupt_counter_does_not_lower_the_other_one(world: World, corrupt: str, goes_on_at: int) -> None:
+    """Given a counter far above all that is there and a corrupt one, when repaired, numbers go on at the good one."""
     ids = world.store.root / "ids"
     (ids / "tickets.ceiling").write_text("5000\n")
     (ids / "tickets.next").unlink(missing_ok=True)
     world.store.tickets.reserve(1)
-    (ids / "tickets.ceiling").write_text("100000\n" if damaged == "tickets.next" else "?\n")
-    if damaged == "tickets.next":
-        (ids / damaged).write_text("?\n")
+    (ids / "tickets.ceiling").write_text("100000\n" if corrupt == "tickets.next" else "?\n")
+    if corrupt == "tickets.next":
+        (ids / corrupt).write_text("?\n")
     repair(world.store.root, None, world.clock())
-    assert FileStore(world.store.root).tickets.reserve(1).start == goes_on_at + (damaged == "tickets.ceiling")
+    assert FileStore(world.store.root).tickets.reserve(1).start == goes_on_at + (corrupt == "tickets.ceiling")

@@ -7,7 +7,7 @@ from typing import Any
 from functions.timed.cleanup import cleanup
 from state.documents import TicketState
 from state.files.store import FileStore
-from tests.timed.rot import at_rest
+from tests.timed.corruption import at_rest
 from tests.timed.world import World
 
 NEWER: dict[str, Any] = {"colour": "red", "limits": {"cpu": 4, "parts": [1, None]}, "unknown": "a field of this name"}

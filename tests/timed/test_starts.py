@@ -18,7 +18,7 @@ ENDED, UP = ResourceState.ENDED, ResourceState.UP
 
 
 def one(cmd_new: str, more: str = "") -> str:
-    """A pool that keeps one spare and tells which deletes ran."""
+    """A pool that keeps one spare and records which deletes ran."""
     return f"p: {{max: 1, cmd_new: {json.dumps(cmd_new)}, cmd_delete: 'echo $RESALLOC_ID >> ../deleted', {more}}}"
 
 
@@ -127,7 +127,7 @@ def test_a_start_that_was_cut_off_may_have_left_something_and_is_deleted(
 
 
 def written(world: World, pattern: str) -> str:
-    """What stands in the only such file of a run, once it is there whole."""
+    """The content of the only such file of a run, once it is there whole."""
     return until(lambda: "".join(path.read_text() for path in (world.store.root / "runs").glob(pattern)), what=pattern)
 
 

@@ -1,4 +1,4 @@
-"""What the leader shows of those who wait is what the web functions read."""
+"""The leader's view of waiting tickets is what the web functions read."""
 
 from pathlib import Path
 
@@ -30,13 +30,13 @@ def test_a_reader_finds_every_waiting_ticket_with_its_case(tmp_path: Path) -> No
 
     shown = View(world.store).waiting()
     assert shown is not None
-    told = explain(world.leader.mirror.snapshot, shown.at)
+    explained = explain(world.leader.mirror.snapshot, shown.at)
     assert {frozenset(group.tags): list(group.ids) for group in shown.groups} == {
-        tags: list(world.leader.mirror.snapshot.waiting[tags]) for tags in told.cases
+        tags: list(world.leader.mirror.snapshot.waiting[tags]) for tags in explained.cases
     }
     assert sum(len(group.ids) for group in shown.groups) >= len(waiting) - 1
     for group in shown.groups:
-        expected, case = told.cases[frozenset(group.tags)], shown.cases[group.case]
+        expected, case = explained.cases[frozenset(group.tags)], shown.cases[group.case]
         assert [pool.pool for pool in case.pools] == [prospect.pool for prospect in expected.prospects]
         assert (case.missing, case.forecast, case.on_demand) == (
             expected.missing,

@@ -15,7 +15,7 @@ from config.settings import load_settings
 from functions.app import create_app
 from state.host import locks
 from tests.system.farm import SHIM, Farm
-from tests.timed.rot import Rot, empty, flip_value
+from tests.timed.corruption import Corrupt, empty, flip_value
 from tests.waiting import until
 
 POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLOC_ID, cmd_delete: 'true', tags: [A]}"
@@ -23,7 +23,7 @@ POOLS = "echo: {max: 3, max_prealloc: 2, max_starting: 3, cmd_new: echo $RESALLO
 
 @pytest.fixture
 def served(farm: Farm) -> Farm:
-    """A farm at rest: ticket 1 has a resource, ticket 2 waits for what nobody offers."""
+    """A farm at rest: ticket 1 has a resource, ticket 2 waits for what no pool offers."""
     # A second worker might still be about to open the folder when a test takes it away, and would make it anew.
     farm.set_server("workers: 1")
     farm.set_pools(POOLS)
@@ -46,7 +46,7 @@ def fsck(farm: Farm, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def contents(folder: Path, places: list[str]) -> dict[str, bytes]:
-    """What stands in these places, as far as anything does."""
+    """The contents of these files, as far as they exist."""
     return {place: (folder / place).read_bytes() for place in places if (folder / place).exists()}
 
 
@@ -69,8 +69,8 @@ def quarantine(farm: Farm) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("rot", [empty, flip_value])
-def test_a_document_that_becomes_corrupt_is_reported_and_written_again_at_once(served: Farm, rot: Rot) -> None:
+@pytest.mark.parametrize("corrupt", [empty, flip_value])
+def test_a_document_that_becomes_corrupt_is_reported_and_written_again_at_once(served: Farm, corrupt: Corrupt) -> None:
     """Given a running server, when a ticket, a resource and a pool are emptied, or a bit of each flips, then all three
     are as before.
     """
@@ -78,10 +78,10 @@ def test_a_document_that_becomes_corrupt_is_reported_and_written_again_at_once(s
     places = ["tickets/open/1.json", "tickets/open/2.json", f"resources/live/{taken}.json", "pools/echo.json"]
     before = {place: (served.state / place).read_bytes() for place in places}
     for place in places:
-        rot(served.state / place)
+        corrupt(served.state / place)
     until(lambda: contents(served.state, places) == before, what="all documents")
-    told = until(lambda: len(found := quarantine(served)) == 4 and found, what="healthz")
-    assert sorted(line.partition(":")[0] + ".json" for line in told) == sorted(places)
+    reported = until(lambda: len(found := quarantine(served)) == 4 and found, what="healthz")
+    assert sorted(line.partition(":")[0] + ".json" for line in reported) == sorted(places)
     log = (served.logs / "main.log").read_text()
     assert all(f"{place.removesuffix('.json')} is corrupt (" in log for place in places)
     assert served.wait(1) == f"{taken}\n".encode()
@@ -108,7 +108,7 @@ def test_what_is_removed_is_written_again_at_once(served: Farm) -> None:
 
 @pytest.mark.thorough
 def test_the_quarantine_is_reported_after_a_restart_until_its_files_are_removed(served: Farm) -> None:
-    """Given a resource of which nothing is left at a start, when restarted twice, then it is told until removed."""
+    """Given a resource's empty document at a start, when restarted twice, then it is reported until removed."""
     spare = next(found["id"] for found in served.up() if found["id"] != served.ticket(1)["resource"])
     served.kill("scheduler")
     (served.state / f"resources/live/{spare}.json").write_bytes(b"")
@@ -123,8 +123,8 @@ def test_the_quarantine_is_reported_after_a_restart_until_its_files_are_removed(
         assert fault["kind"] == "quarantined"
         served.terminate("scheduler")
     served.start_scheduler()
-    (aside,) = (served.state / "quarantine").iterdir()
-    aside.unlink()
+    (quarantined,) = (served.state / "quarantine").iterdir()
+    quarantined.unlink()
     until(lambda: quarantine(served) == [], what="an empty quarantine")
     # It may still exist, and only its logs say so.
     assert "(missing resource)" in fsck(served).stdout
@@ -153,7 +153,7 @@ def test_fsck_beside_a_busy_server_sees_no_ghosts(served: Farm) -> None:
 
 
 @pytest.mark.thorough
-def test_fsck_says_when_it_cannot_tell(served: Farm) -> None:
+def test_fsck_says_when_it_cannot_decide(served: Farm) -> None:
     """Given no server, or one check at a time, when checked, then the exit status is 2."""
     served.terminate("web")
     done = subprocess.run(
@@ -182,7 +182,7 @@ def test_a_leader_whose_lock_was_removed_takes_it_again(served: Farm) -> None:
 def test_a_folder_in_the_place_of_the_leaders_lock_does_not_block_a_leader(
     served: Farm, tmp_path: Path, running: bool
 ) -> None:
-    """Given a folder in the place of the leader's lock, while it leads or before it starts, then it is moved aside."""
+    """Given a folder in the place of the leader's lock, while it leads or before it starts, then it is quarantined."""
     lock = served.state / "locks/leader"
     if not running:
         served.terminate("scheduler")
@@ -198,7 +198,7 @@ def test_a_folder_in_the_place_of_the_leaders_lock_does_not_block_a_leader(
 
 @pytest.mark.thorough
 def test_a_corrupt_counter_is_reported_and_no_number_is_used_twice(served: Farm) -> None:
-    """Given a running server, when a counter is damaged, then takes go on above it, and one that is none is told."""
+    """Given a running server, when a counter is damaged, then takes go on above it, and an unusable one is reported."""
     before = served.take("Z")
     counter = served.state / "ids/tickets.next"
     counter.write_bytes(b"damaged")
@@ -241,7 +241,7 @@ def test_folders_that_go_away_are_filled_again(served: Farm, tmp_path: Path) -> 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("running", [True, False])
-def test_a_file_in_the_place_of_a_folder_is_moved_aside(served: Farm, tmp_path: Path, running: bool) -> None:
+def test_a_file_in_the_place_of_a_folder_is_quarantined(served: Farm, tmp_path: Path, running: bool) -> None:
     """Given a file in the place of the folder of resources, while the server runs or before it starts, when a scheduler
     leads, then the file is kept, the folder is there again, and tickets are served.
     """

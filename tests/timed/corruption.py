@@ -63,8 +63,8 @@ def make_unreadable(path: Path) -> None:
     path.mkdir()
 
 
-Rot = Callable[[Path], None]
-ROTS: dict[str, Rot] = {
+Corrupt = Callable[[Path], None]
+FLAWS: dict[str, Corrupt] = {
     "truncated": truncate,
     "emptied": empty,
     "zeroed": zero,
@@ -72,7 +72,7 @@ ROTS: dict[str, Rot] = {
     "deleted": delete,
     "unreadable": make_unreadable,
 }
-DOCUMENT_ROTS: dict[str, Rot] = {**ROTS, "bit of a value flipped": flip_value}
+DOCUMENT_FLAWS: dict[str, Corrupt] = {**FLAWS, "bit of a value flipped": flip_value}
 """Ways in which documents and keys go bad, which have a check sum."""
 
 POOLS = """
@@ -102,8 +102,8 @@ OTHERS = {
     "ceiling of tickets": "ids/tickets.ceiling",
     "next resource": "ids/resources.next",
     "ceiling of resources": "ids/resources.ceiling",
-    "next wish": "ids/intents.next",
-    "ceiling of wishes": "ids/intents.ceiling",
+    "next intent": "ids/intents.next",
+    "ceiling of intents": "ids/intents.ceiling",
     "view": "view/waiting.json",
     "view of pools": "view/pools.json",
     "FORMAT": "FORMAT",
@@ -113,7 +113,7 @@ OTHERS = {
 
 
 def a_world(folder: Path) -> World:
-    """Ticket 1 is settled and its resource 1 ended, 2 has resource 2, 3 of an agent waits for a tag that nobody has."""
+    """Ticket 1 is settled and its resource 1 ended, 2 has resource 2, 3 of an agent waits for a tag of no pool."""
     world = World(folder, POOLS)
     keys = world.store.keys
     keys.create_once("k", "body", lambda number: Ticket(id=number, tags=("A",)))
@@ -129,7 +129,7 @@ def a_world(folder: Path) -> World:
 
 
 def copied(template: World, folder: Path) -> World:
-    """A world of its own with all that stands in the template's folder, and a scheduler that has just read it."""
+    """A world of its own with a copy of the template's folder, and a scheduler that has just read it."""
     world = World(folder, POOLS)
     for name in ("state", "log"):
         shutil.copytree(template.folder / name, folder / name, dirs_exist_ok=True)
@@ -153,7 +153,7 @@ def path_of(world: World, place: str) -> Path:
     return next(path.iterdir()) if place == "tickets/keys" else path
 
 
-def told(world: World) -> str:
+def reported(world: World) -> str:
     return "\n".join(world.leader.corruption.words)
 
 

@@ -1,4 +1,4 @@
-"""Disk of every kind go bad while the server runs: it goes on, keeps what it knew, tells it, and forgets nothing."""
+"""Files of every kind become corrupt while the server runs: it works on, keeps what it knew, and reports it."""
 
 import errno
 import math
@@ -16,47 +16,47 @@ from functions.timed.patrol import Patrol
 from state.documents import Resource, ResourceState, Ticket
 from state.errors import StoreUnavailable
 from state.files.disk import DiskError
-from tests.timed.rot import (
-    DOCUMENT_ROTS,
+from tests.timed.corruption import (
+    DOCUMENT_FLAWS,
     FINISHED,
+    FLAWS,
     LIVING,
     OTHERS,
-    ROTS,
     at_rest,
     documents,
     faults,
     path_of,
-    told,
+    reported,
     up,
 )
 from tests.timed.world import World
 
 
-@pytest.mark.parametrize("rot", DOCUMENT_ROTS)
+@pytest.mark.parametrize("flaw", DOCUMENT_FLAWS)
 @pytest.mark.parametrize("kind", LIVING)
 def test_a_corrupt_living_document_is_written_again_as_it_was(
-    world: World, caplog: pytest.LogCaptureFixture, kind: str, rot: str
+    world: World, caplog: pytest.LogCaptureFixture, kind: str, flaw: str
 ) -> None:
-    """Given a server that runs, when a document rots, then the patrol writes the last good one again and tells it."""
+    """Given a server that runs, when a document becomes corrupt, then the patrol restores and reports it."""
     path = path_of(world, LIVING[kind])
     before, good = documents(world), path.read_bytes()
     write_events(world.leader, WrittenEvents())
-    DOCUMENT_ROTS[rot](path)
-    # That agent has no history which events could tell.
-    assert faults(world) or (kind, rot) == ("agent", "deleted")
+    DOCUMENT_FLAWS[flaw](path)
+    # This agent has no history that events could show.
+    assert faults(world) or (kind, flaw) == ("agent", "deleted")
     cleanup(world.leader, world.unknown)
     assert path.read_bytes() == good
     assert documents(world) == before
     assert f"{path.stem}: its document was lost or corrupt" in caplog.text
-    if rot != "deleted":
+    if flaw != "deleted":
         place = LIVING[kind].removesuffix(".json")
-        assert told(world).startswith(f"{place}: ")
+        assert reported(world).startswith(f"{place}: ")
         assert any(name.startswith(place.replace("/", "-")) for name in os.listdir(world.store.root / "quarantine"))
     assert faults(world) == []
-    before_restart = told(world)
+    before_restart = reported(world)
     world.restart()
     assert documents(world) == before
-    assert told(world) == before_restart
+    assert reported(world) == before_restart
 
 
 def test_a_terabyte_document_is_reported_at_the_start_and_not_read(world: World) -> None:
@@ -65,7 +65,7 @@ def test_a_terabyte_document_is_reported_at_the_start_and_not_read(world: World)
     os.truncate(path, 2**40)
     world.restart()
     world.turn()
-    assert told(world).startswith("resources/live/3: it is larger than 64 MiB")
+    assert reported(world).startswith("resources/live/3: it is larger than 64 MiB")
     assert world.leader.mirror.snapshot.lost == {3}
     assert not path.exists()
 
@@ -92,24 +92,24 @@ def test_a_document_whose_place_is_taken_by_another_file_is_not_forgotten(
     assert documents(world) == before
 
 
-@pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
+@pytest.mark.parametrize("flaw", [name for name in DOCUMENT_FLAWS if name != "deleted"])
 @pytest.mark.parametrize("kind", FINISHED)
-def test_a_corrupt_finished_document_is_quarantined_and_reported(world: World, kind: str, rot: str) -> None:
-    """Given a server that runs, when an archived document or a key rots, then the patrol moves and tells it."""
+def test_a_corrupt_finished_document_is_quarantined_and_reported(world: World, kind: str, flaw: str) -> None:
+    """Given a server that runs, when an archived document or a key is corrupt, then the patrol moves and reports it."""
     path = path_of(world, FINISHED[kind])
-    DOCUMENT_ROTS[rot](path)
+    DOCUMENT_FLAWS[flaw](path)
     assert (Kind.DAMAGED, str(path.relative_to(world.store.root))) in faults(world)
     cleanup(world.leader, world.unknown)
     assert not path.exists()
-    assert path.stem in told(world)
+    assert path.stem in reported(world)
     assert up(world) == 3
 
 
-@pytest.mark.parametrize("rot", ROTS)
+@pytest.mark.parametrize("flaw", FLAWS)
 @pytest.mark.parametrize("kind", OTHERS)
-def test_grants_go_on_when_another_file_is_corrupt_and_no_number_repeats(world: World, kind: str, rot: str) -> None:
-    """Given a server that runs, when a counter, a view, FORMAT or a lock rots, then it grants and creates as before."""
-    ROTS[rot](world.store.root / OTHERS[kind])
+def test_grants_go_on_when_another_file_is_corrupt_and_no_number_repeats(world: World, kind: str, flaw: str) -> None:
+    """Given a server that runs, when a counter, a view, FORMAT or a lock is corrupt, then it grants and creates."""
+    FLAWS[flaw](world.store.root / OTHERS[kind])
     cleanup(world.leader, world.unknown)
     world.close(2)
     ticket = world.take("A")
@@ -125,20 +125,20 @@ def test_grants_go_on_when_another_file_is_corrupt_and_no_number_repeats(world: 
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-@pytest.mark.parametrize("rot", [name for name in DOCUMENT_ROTS if name != "deleted"])
-def test_a_corrupt_intent_is_quarantined_and_the_others_are_decided(world: World, rot: str, restarted: bool) -> None:
-    """Given wishes of an operator, when one rots before anybody read it, then it is told, and the other is decided."""
+@pytest.mark.parametrize("flaw", [name for name in DOCUMENT_FLAWS if name != "deleted"])
+def test_a_corrupt_intent_is_quarantined_and_the_others_are_decided(world: World, flaw: str, restarted: bool) -> None:
+    """Given two intents, when one becomes corrupt before it is read, then it is reported, and the other is decided."""
     spare = next(found.id for found in world.resources() if world.leader.mirror.snapshot.holder(found.id) is None)
     bad, good = world.ask_delete(2), world.ask_delete(spare)
     path = world.store.intents.path(bad.id)
-    DOCUMENT_ROTS[rot](path)
+    DOCUMENT_FLAWS[flaw](path)
     assert (Kind.DAMAGED, f"intents/{bad.id}.json") in faults(world)
     if restarted:
         world.restart()
     world.until(lambda: spare not in world.leader.mirror.snapshot.resources, "the delete that was asked for")
     assert not world.store.intents.exists(good.id)
     assert not path.exists()
-    assert f"intents/{bad.id}: " in told(world)
+    assert f"intents/{bad.id}: " in reported(world)
     assert world.leader.mirror.snapshot.resources[2].state is ResourceState.UP
     assert faults(world) == []
 
@@ -146,7 +146,7 @@ def test_a_corrupt_intent_is_quarantined_and_the_others_are_decided(world: World
 def test_a_resource_that_another_program_changed_is_quarantined_and_written_again(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Given a server that runs, when a whole but other document stands there, then it is moved and told."""
+    """Given a server that runs, when another valid document is in a file, then it is moved and reported."""
     path = world.store.resources.path(2)
     good = path.read_bytes()
     path.write_bytes(Resource.from_json(good).replace(id_in_pool=11).to_json())
@@ -209,7 +209,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, refused: Path, times: float = math.i
 def test_an_intent_that_is_unreadable_once_keeps_its_place(
     world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
-    """Given wishes to hold a resource and then to delete it, when the disk refuses the first one once, then it is held,
+    """Given intents to hold a resource and then to delete it, when the disk refuses the first once, then it is held,
     and is not deleted.
     """
     number = world.resources()[0].id
@@ -217,7 +217,7 @@ def test_an_intent_that_is_unreadable_once_keeps_its_place(
     refuse(monkeypatch, world.store.intents.path(hold.id), times=1)
     if restarted:
         world.restart()
-    world.until(lambda: not world.store.intents.exists(delete.id), "what comes of the later wish")
+    world.until(lambda: not world.store.intents.exists(delete.id), "the decision of the later intent")
     assert world.leader.mirror.snapshot.resources[number].held
     assert world.leader.corruption.words == []
 
@@ -226,7 +226,7 @@ def test_an_intent_that_is_unreadable_once_keeps_its_place(
 def test_an_unreadable_intent_is_quarantined_and_decided_when_put_back(
     world: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
 ) -> None:
-    """Given a wish that the disk does not read, then the farm tells it, and goes on with later ones; once mended and
+    """Given an intent that the disk does not read, then it is reported, and later ones are decided; once mended and
     put back it is done.
     """
     first, other = (found.id for found in world.resources()[:2])
@@ -235,20 +235,20 @@ def test_an_unreadable_intent_is_quarantined_and_decided_when_put_back(
     refuse(monkeypatch, path)
     if restarted:
         world.restart()
-    world.until(lambda: not world.store.intents.exists(later.id), "what comes of the later wish")
+    world.until(lambda: not world.store.intents.exists(later.id), "the decision of the later intent")
     assert not path.exists()
-    assert f"intents/{refused.id}: " in told(world)
+    assert f"intents/{refused.id}: " in reported(world)
     assert first in world.leader.mirror.snapshot.resources
     monkeypatch.undo()
-    (aside,) = (world.store.root / "quarantine").glob(f"intents-{refused.id}*")
-    aside.rename(path)
-    world.until(lambda: first not in world.leader.mirror.snapshot.resources, "what was wished")
+    (quarantined,) = (world.store.root / "quarantine").glob(f"intents-{refused.id}*")
+    quarantined.rename(path)
+    world.until(lambda: first not in world.leader.mirror.snapshot.resources, "the intent")
     world.leader.refresh({"corruption": set()})
-    assert told(world) == ""
+    assert reported(world) == ""
 
 
 def test_an_intent_about_an_unreadable_resource_waits_for_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a resource that the disk fails to read at a start, when it can, then what was wished of it is done."""
+    """Given a resource that the disk cannot read at a start, when it can, then the intents about it are carried out."""
     number = world.resources()[0].id
     world.ask_delete(number)
     refuse(monkeypatch, world.store.resources.path(number))
@@ -257,7 +257,7 @@ def test_an_intent_about_an_unreadable_resource_waits_for_it(world: World, monke
     assert list(world.store.intents.living()) != []
     monkeypatch.undo()
     cleanup(world.leader, world.unknown)
-    world.until(lambda: number not in world.leader.mirror.snapshot.resources, "the delete that was wished")
+    world.until(lambda: number not in world.leader.mirror.snapshot.resources, "the requested delete")
     assert list(world.store.intents.living()) == []
 
 
@@ -282,7 +282,7 @@ def test_an_unreadable_file_does_not_block_the_others(world: World, monkeypatch:
     world.restart()
     world.turn()
     cleanup(world.leader, world.unknown)
-    assert "resources/live/2: Input/output error" in told(world)
+    assert "resources/live/2: Input/output error" in reported(world)
     assert world.leader.mirror.snapshot.lost
     assert up(world) == 2
     monkeypatch.undo()
@@ -291,7 +291,7 @@ def test_an_unreadable_file_does_not_block_the_others(world: World, monkeypatch:
 
 
 def test_a_full_disk_makes_the_leader_forget_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a document that rots while nothing can be written, then it stays in force and is written later."""
+    """Given a document that becomes corrupt on a full disk, then its content stays valid and is written later."""
     before = documents(world)
     world.store.resources.path(2).write_bytes(b"")
 
@@ -339,7 +339,7 @@ def test_a_start_that_could_not_be_written_does_not_exist_later(world: World, mo
 
 
 def test_the_patrol_reads_everything_a_few_files_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a patrol that looks at two files a call, when called often enough, then it has found what is bad."""
+    """Given a patrol that reads two files a call, when called often enough, then it has found what is bad."""
     monkeypatch.setattr(Patrol, "LIVING", 2)
     path = world.store.pools.path("vm")
     path.write_bytes(b"")

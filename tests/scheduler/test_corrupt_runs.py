@@ -8,19 +8,19 @@ from functions.timed.hook_runs import HookRun
 from state.documents import HookKind
 from tests.scheduler.test_hooks import folder as folder
 from tests.scheduler.test_hooks import group_of, hooks_in, is_gone, outcome_of, run_of, start
-from tests.timed.rot import ROTS
+from tests.timed.corruption import FLAWS
 from tests.waiting import until
 
 HANGING = run_of("sleep 60")
 ENDED = run_of("echo 192.0.2.7")
 
 
-def rotten(path: Path, rot: str) -> None:
-    ROTS[rot](path)
+def corrupt(path: Path, flaw: str) -> None:
+    FLAWS[flaw](path)
 
 
 def ended(folder: Path) -> None:
-    """A run whose result nobody has looked at."""
+    """A run whose result was not processed yet."""
     start(hooks_in(folder), ENDED)
     result = folder / "runs" / f"{ENDED.id}.result"
     until(lambda: result.exists() and result.read_text() == "0\n", what="the result")
@@ -30,13 +30,13 @@ def no_file_is_left(folder: Path) -> bool:
     return list((folder / "runs").iterdir()) == []
 
 
-@pytest.mark.parametrize("rot", ["deleted", "unreadable"])
-def test_a_run_whose_first_file_is_deleted_is_killed_and_lost(folder: Path, rot: str) -> None:
+@pytest.mark.parametrize("flaw", ["deleted", "unreadable"])
+def test_a_run_whose_first_file_is_deleted_is_killed_and_lost(folder: Path, flaw: str) -> None:
     """Given a hook that runs, when the file of its lock is gone or no file, then it is ended and counts as lost."""
     hooks = hooks_in(folder)
     start(hooks, HANGING)
     group = group_of(folder, HANGING)
-    rotten(folder / "runs" / f"{HANGING.id}.run", rot)
+    corrupt(folder / "runs" / f"{HANGING.id}.run", flaw)
     outcome = outcome_of(hooks)
     assert (outcome.lost, outcome.good) == (True, False)
     until(lambda: is_gone(group), what="the end of the hook")
@@ -44,15 +44,15 @@ def test_a_run_whose_first_file_is_deleted_is_killed_and_lost(folder: Path, rot:
     assert no_file_is_left(folder)
 
 
-@pytest.mark.parametrize("rot", ROTS)
-def test_a_starting_scheduler_drops_unreadable_runs(folder: Path, rot: str) -> None:
-    """Given a run with a rotten first file, when a scheduler starts, then that is ended and the rest adopted."""
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_starting_scheduler_drops_unreadable_runs(folder: Path, flaw: str) -> None:
+    """Given a run with a corrupt first file, when a scheduler starts, then that is ended and the rest adopted."""
     start(hooks_in(folder), HANGING)
     group = group_of(folder, HANGING)
     other = run_of("sleep 60", number=2)
     start(hooks_in(folder), other)
     group_of(folder, other)
-    rotten(folder / "runs" / f"{HANGING.id}.run", rot)
+    corrupt(folder / "runs" / f"{HANGING.id}.run", flaw)
     hooks = hooks_in(folder)
     hooks.adopt()
     ended = {run.id: outcome.lost for run, outcome in hooks.finished()}
@@ -68,12 +68,12 @@ def test_a_starting_scheduler_drops_unreadable_runs(folder: Path, rot: str) -> N
     assert outcome_of(hooks).lost
 
 
-@pytest.mark.parametrize("rot", ROTS)
-def test_a_corrupt_result_counts_as_none(folder: Path, rot: str) -> None:
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_a_corrupt_result_counts_as_none(folder: Path, flaw: str) -> None:
     """Given an ended run whose result has gone bad, when a scheduler starts, then the run counts as lost."""
     ended(folder)
     path = folder / "runs" / f"{ENDED.id}.result"
-    rotten(path, rot)
+    corrupt(path, flaw)
     hooks = hooks_in(folder)
     hooks.adopt()
     outcome = outcome_of(hooks)
@@ -82,11 +82,11 @@ def test_a_corrupt_result_counts_as_none(folder: Path, rot: str) -> None:
     assert no_file_is_left(folder)
 
 
-@pytest.mark.parametrize("rot", ["deleted", "unreadable"])
-def test_a_start_with_lost_output_is_not_successful(folder: Path, rot: str) -> None:
+@pytest.mark.parametrize("flaw", ["deleted", "unreadable"])
+def test_a_start_with_lost_output_is_not_successful(folder: Path, flaw: str) -> None:
     """Given a good start whose output is gone, when folded in, then it was cut off: what it made must be deleted."""
     ended(folder)
-    rotten(folder / "runs" / f"{ENDED.id}.out", rot)
+    corrupt(folder / "runs" / f"{ENDED.id}.out", flaw)
     hooks = hooks_in(folder)
     hooks.adopt()
     outcome = outcome_of(hooks)
