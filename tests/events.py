@@ -1,4 +1,4 @@
-"""What a state folder tells of its events: each transition of each document must have one line."""
+"""Checks of the events in a state folder: each transition of each document must have one line."""
 
 from collections import Counter
 from collections.abc import Iterator

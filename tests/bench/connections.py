@@ -15,7 +15,7 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back; `took` is in milliseconds from the request's first byte to the reply's last."""
+    """A reply; `took` is in milliseconds from the request's first byte to the reply's last."""
 
     status: int
     body: bytes
@@ -58,7 +58,7 @@ class Connections:
         self._send(conversation, next(script))
 
     def __len__(self) -> int:
-        """How many scripts have not ended."""
+        """The number of scripts that have not ended."""
         return len(self._selector.get_map())
 
     def run(self, seconds: float, until_replies: int | None = None) -> float:

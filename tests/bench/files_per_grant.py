@@ -1,4 +1,4 @@
-"""How many files does a grant pass? `python -m tests.bench.files_per_grant` prints them, and how many they are.
+"""The number of files per grant: `python -m tests.bench.files_per_grant` prints them and counts them.
 
 A real scheduler process in this process: from the moment when the change of a new ticket is noticed until its grant is
 written, each file below functions/, state/, scheduler/ and config/ counts of which a function is called.

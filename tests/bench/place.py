@@ -1,4 +1,4 @@
-"""Where a benchmark happens: fresh folders, farms in them, and how large everything is."""
+"""The place of a benchmark: fresh folders, farms in them, and the sizes of its work."""
 
 import fcntl
 import os
@@ -37,7 +37,7 @@ class Place:
         return range(self._runs or (1 if self.quick else usual))
 
     def size(self, full: int, quick: int) -> int:
-        """How many of something: `quick` in the quick form."""
+        """A number of repetitions: `quick` in the quick form."""
         return quick if self.quick else full
 
     def folder(self) -> Path:

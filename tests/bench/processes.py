@@ -1,4 +1,4 @@
-"""What processes cost, as the kernel counts it."""
+"""Resources that processes use, as the kernel counts them."""
 
 import os
 from collections.abc import Iterable

@@ -12,7 +12,7 @@ _VERDICTS = {True: "reached", False: "NOT reached", None: ""}
 
 
 def machine(folder: Path) -> dict[str, Any]:
-    """What the figures were measured on; `folder` is on the disk that was measured."""
+    """The machine of the measurement; `folder` is on the disk that was measured."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "processor": _processor(),

@@ -1,4 +1,4 @@
-"""What a row of the table is made of: figures, what they have to reach, and the values of several runs."""
+"""Rows of the table: figures, their targets, and the values of several runs."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from tests.bench.place import Place
 
 Values = Mapping[str, float]
-"""What one run measured, by the name of the figure."""
+"""The measurements of one run, by the name of the figure."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Figure:
         return "" if self.least is None else f"≥ {number(self.least)} {self.unit}"
 
     def reached(self, value: float) -> bool | None:
-        """Whether a value is good enough; None where there is nothing to reach."""
+        """Whether a value reaches the target; None without a target."""
         if self.most is not None:
             return value <= self.most
         return None if self.least is None else value >= self.least

@@ -1,4 +1,4 @@
-"""What must be true of a farm after it was broken and had time to recover."""
+"""Checks of a farm after it was broken and had time to recover."""
 
 import os
 from collections import Counter
@@ -15,7 +15,7 @@ from tests.chaos.world import World
 from tests.events import missing_and_double
 
 Fact = tuple[str, int, object]
-"""What was acknowledged: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
+"""An acknowledged fact: ("created", ticket, key or None), ("seen", ticket, None), ("closed", ticket, None),
 ("called bad", ticket, reason): it was closed so, ("granted", ticket, (resource, output)); ("asked", resource, None): it
 is to be deleted, ("held", resource, None), ("held no more", resource, None), ("mode", 0, (pool, mode)); and
 ("tried", 0, key): a ticket was asked for with a key."""
@@ -161,7 +161,7 @@ def _simulated_farm(world: World) -> list[str]:
     runs = Counter(line["run"] for line in journal if line["kind"] in (HookKind.ALLOC, HookKind.RELEASE))
     faults += [f"run {run} was started {times} times" for run, times in runs.items() if times > 1]
     living = world.snapshot.resources.values()
-    faults += [f"{name} exists, and nobody knows it" for name in sorted(things - {found.name for found in living})]
+    faults += [f"{name} exists, and no document knows it" for name in sorted(things - {found.name for found in living})]
     present = {found.name for found in living if found.state is ResourceState.UP}
     faults += [f"{name} is UP, and does not exist" for name in sorted(present - things)]
     return faults
@@ -171,7 +171,7 @@ def _real_farm(world: World) -> list[str]:
     """The pools of real farms note what their hooks do in `made` and `deleted`."""
     made, deleted = (_lines(world, name) for name in ("made", "deleted"))
     living = {found.name for found in world.snapshot.resources.values()}
-    faults = [f"{name} exists, and nobody knows it" for name in sorted(set(made) - living - set(deleted))]
+    faults = [f"{name} exists, and no document knows it" for name in sorted(set(made) - living - set(deleted))]
     faults += [f"{name} was made {times} times" for name, times in Counter(made).items() if times > 1]
     up = {found.name for found in world.snapshot.resources.values() if found.state is ResourceState.UP}
     faults += [f"{name} is UP, and was deleted" for name in sorted(up & set(deleted))]
@@ -184,7 +184,7 @@ def _lines(world: World, name: str) -> list[str]:
 
 
 def lives(world: World, acknowledged: list[Fact]) -> list[str]:
-    """What should have happened by now: every ticket that a pool can serve is served, every intent is fulfilled."""
+    """Faults unless every ticket that a pool can serve is served and every intent is fulfilled by now."""
     faults = []
     snapshot = world.snapshot
     for ticket in snapshot.tickets.values():

@@ -91,5 +91,5 @@ def reboot(name: str) -> None:
 
 
 def fast_folder() -> Path | None:
-    """Where files cost least, None for the usual place of temporary ones."""
+    """The folder in which files are cheapest, None for the usual place of temporary files."""
     return _MEMORY if os.access(_MEMORY, os.W_OK) else None

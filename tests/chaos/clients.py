@@ -21,7 +21,7 @@ HOPELESS = 60.0
 """Seconds after which a failure counts as not cured by trying again."""
 
 Answer = tuple[Seen, str | None]
-"""What an answer says of a ticket, and the resource that it shows."""
+"""The state of a ticket in a reply, and the resource that it shows."""
 
 
 class NoAnswer(Exception):
@@ -225,7 +225,7 @@ class Recorded:
         return ticket
 
     def read(self, ticket: int, wait: bool) -> Answer | None:
-        """What is said of a ticket, None when there was no answer."""
+        """The reply about a ticket, None when there was none."""
         invoked = time.time()
         try:
             seen, resource = self.transport.read(ticket, wait)

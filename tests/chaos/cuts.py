@@ -1,4 +1,4 @@
-"""What may be left on a disk when the power is cut: a model of files and folders and of what is guaranteed of them.
+"""The contents of a disk after a power cut: a model of files and folders and their guarantees.
 
 Guaranteed is what was synced: a file's content by a sync of the file, a name by a sync of its folder. Of all else any
 part may be there or not. A rename between two folders can be seen in the new one before it is in the old one, but what

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# As they were before anybody came between.
+# The functions without interception.
 _open, _close, _write, _pwrite, _read = os.open, os.close, os.write, os.pwrite, os.read
 _fsync, _rename, _link, _unlink = os.fsync, os.rename, os.link, os.unlink
 _truncate, _ftruncate = os.truncate, os.ftruncate
@@ -200,7 +200,7 @@ class _Between:
         )
 
     def write_file(self, path: Path, data: bytes) -> int:
-        """What `Path.write_bytes` does, in calls that can be seen."""
+        """Like `Path.write_bytes`, in calls that are intercepted."""
         descriptor = self.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             written = 0

@@ -1,4 +1,4 @@
-"""What must be true of a real farm after all that was done to it."""
+"""Checks of a real farm at the end of a run."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def judge(server: Server, record: Sequence[Operation], report: Report, kept: Seq
 
 
 def _unlisted(server: Server, report: Report) -> list[str]:
-    """Where what `cmd_list` prints and the living resources differ."""
+    """Differences between the output of `cmd_list` and the living resources."""
     command = LIST.format(things=server.things)
     done = subprocess.run(["/bin/sh", "-c", command], check=True, capture_output=True, text=True, timeout=30)
     listed, known = set(done.stdout.split()), {found.name for found in server.resources()}
@@ -40,7 +40,7 @@ def _unlisted(server: Server, report: Report) -> list[str]:
 
 
 def _fsck(server: Server) -> list[str]:
-    """What fsck finds in the folder of the stopped farm."""
+    """The faults that fsck finds in the folder of the stopped farm."""
     command = [sys.executable, "-m", "scheduler", "fsck", str(server.state)]
     # After an hour at full load there are a million documents to read.
     done = subprocess.run(

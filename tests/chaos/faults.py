@@ -1,4 +1,4 @@
-"""What can happen to one file operation."""
+"""Faults that can happen to one file operation."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def needs_space(operation: Operation) -> bool:
 
 
 def faults_of(operation: Operation) -> list[Fault]:
-    """What can happen to this operation."""
+    """The faults that can happen to this operation."""
     possible = []
     if operation.changes:
         possible.append(Fault.KILL)

@@ -24,7 +24,7 @@ from tests.chaos.transitions import TRANSITIONS, Transition
 from tests.chaos.world import Send, World
 
 CLOCK = 2_000_000_000.0
-"""When clients act: so that what they write is the same each time."""
+"""The time (Unix seconds) of clients' actions, so that they write the same each time."""
 
 
 def run(seconds: float, seed: int) -> Report:

@@ -25,7 +25,7 @@ class Killers(AbstractContextManager["Killers"]):
         self._report = report
         self._stop = threading.Event()
         self.troubles: list[str] = []
-        """What hindered them: a piece that did not end, or did not come up again."""
+        """Problems of the kills: a process that did not end, or did not come up again."""
         plans: tuple[tuple[float, tuple[Callable[[random.Random], str | None], ...]], ...] = (
             (web, (self._kill_worker, self._kill_worker, self._kill_web, self._restart_web, self._reload_web)),
             (scheduler, (self._kill_scheduler, self._kill_scheduler, self._restart_scheduler)),

@@ -62,7 +62,7 @@ class _History:
         self.answered = [taking for taking in self.takings if taking.tickets]
 
     def first_close(self, ticket: int) -> float:
-        """When the first close of a ticket was sent: from then on it is perhaps closed."""
+        """The time of the first close of a ticket: from then on it may be closed."""
         return min((close.invoked for close in self.closes.get(ticket, ())), default=FOREVER)
 
     def shown(self, ticket: int) -> list[Operation]:
@@ -121,7 +121,7 @@ def _closes(history: _History, ending: Ending) -> Iterator[Fault]:
 
 
 def _grants(history: _History, ending: Ending) -> Iterator[Fault]:
-    """What a ticket was shown once it has for ever."""
+    """A ticket keeps the resource that it showed once."""
     for ticket in history.reads:
         shown = history.shown(ticket)
         if not shown:

@@ -17,7 +17,7 @@ from tests.chaos.report import Report
 from tests.chaos.world import Send
 
 RUNS, STEPS = 80, 40
-"""Of the quick form."""
+"""The seeds of the quick form."""
 BATCHES = ((50, 40), (10, 200))
 """Runs and steps of the batches of the long form, in turns: many short runs, and long ones."""
 

@@ -1,4 +1,4 @@
-"""What clients and operators do to a farm, what the promises then say, and how all comes to its end."""
+"""Actions of clients and operators on a farm, the promises they give, and the orderly end of a run."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.chaos.model_world import World
 
 
 class Then(StrEnum):
-    """What follows on something that happened."""
+    """The next step after an action."""
 
     NOTHING = "nothing, so far"
     TURN = "one turn of the scheduler"

@@ -18,15 +18,15 @@ class Documents:
         self._archived: dict[str, dict[str, Document]] = {"tickets/done/": {}, "resources/ended/": {}}
 
     def tickets(self) -> dict[str, Ticket]:
-        """Those in open/."""
+        """The tickets in open/."""
         return self._living(Ticket, "tickets/open/")
 
     def resources(self) -> dict[str, Resource]:
-        """Those in live/."""
+        """The resources in live/."""
         return self._living(Resource, "resources/live/")
 
     def intents(self) -> dict[str, Intent]:
-        """What operators want."""
+        """The intents of operators."""
         return self._living(Intent, "intents/")
 
     def done(self) -> dict[str, Ticket]:
@@ -47,7 +47,7 @@ class Documents:
         return {name: document for name, document in found if document is not None}
 
     def _archive(self, form: type[D], folder: str) -> dict[str, D]:
-        """What is there never changes, but some day it is removed."""
+        """Finished documents never change, but are removed some day."""
         known = self._archived[folder]
         subfolders = os.listdir(self._root + folder)
         names = {f"{folder}{sub}/{name}" for sub in subfolders for name in os.listdir(f"{self._root}{folder}{sub}")}

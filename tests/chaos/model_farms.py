@@ -17,7 +17,7 @@ Farm = dict[str, dict[str, Any]]
 
 @st.composite
 def farms(draw: st.DrawFn, all_pools: bool = False) -> Farm:
-    """What a pools.yaml holds: some of the pools, or all, in any order."""
+    """The content of a pools.yaml: some of the pools, or all, in any order."""
     order = draw(st.permutations([*PLAIN, *ON_DEMAND]))
     names = order if all_pools else order[: draw(st.sampled_from([3, 2, 1]))]
     return {name: draw(_pools(name)) for name in names}

@@ -1,4 +1,4 @@
-"""What operators were promised when they hold a resource, and clients when they call one bad."""
+"""Promises to operators that hold a resource, and to clients that call one bad."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -86,5 +86,5 @@ class Holds:
         return asked_for or any(self._is_over(until) for until in ends)
 
     def _is_over(self, until: float | None) -> bool:
-        """Whether a hold until then was over at any time since all was looked at last."""
+        """Whether a hold until then was over at any time since the last check."""
         return until is not None and any(now >= until or until > now + LONGEST_HOLD + SLACK for now in self._times)

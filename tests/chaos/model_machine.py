@@ -16,7 +16,7 @@ EXCLUSIVE = (HookKind.ALLOC, HookKind.RELEASE, HookKind.TERMINATE)
 
 
 class Ending(StrEnum):
-    """How a hook ends."""
+    """The end of a hook."""
 
     WELL = "well"
     BADLY = "badly"
@@ -60,7 +60,7 @@ class Witness(Protocol):
 
 
 class Machine:
-    """What outlives a scheduler: runs, what they made, and the uptime (seconds)."""
+    """Things that outlive a scheduler: runs, what they made, and the uptime (seconds)."""
 
     def __init__(self, witness: Witness) -> None:
         self.witness = witness
@@ -70,9 +70,9 @@ class Machine:
         self.things: dict[str, str] = {}
         """All that exists outside, with its pool."""
         self.refusals = 0
-        """How many hooks cannot be started, from now on."""
+        """The number of hooks, from now on, that cannot be started."""
         self.printed: dict[int, bytes] = {}
-        """What `cmd_new` of a resource printed, when it ended well."""
+        """The output of `cmd_new` of a resource, when it succeeded."""
         self.started: set[int] = set()
         self.failed: set[int] = set()
         """Resources whose `cmd_new` failed by itself."""
@@ -154,7 +154,7 @@ class Machine:
             self.runs.clear()
 
     def outcome(self, run: str, now: float) -> Outcome | None:
-        """How a run ended, None while it goes on."""
+        """The result of a run, None while it goes on."""
         started = self.runs[run]
         how = started.ending
         rebooted = started.boot != self.boot
@@ -194,7 +194,7 @@ class SimulatedHooks:
         self._ended: dict[str, Outcome] = {}
 
     def place(self) -> str:
-        """Where the runs are: on this machine, in this boot."""
+        """The place of the runs: on this machine, in this boot."""
         return f"boot-{self._machine.boot}"
 
     def adopt(self) -> None:

@@ -1,4 +1,4 @@
-"""What clients, operators and hooks were promised, compared with the documents in the state folder."""
+"""Promises to clients, operators and hooks, compared with the documents in the state folder."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ class Promises:
     """All that was ever acknowledged or seen by a client. Each method fails with a sentence when one is broken."""
 
     tickets: dict[int, Ticket] = field(default_factory=dict)
-    """By number, as somebody saw it last."""
+    """By number, as a client read it last."""
     lost_answers: int = 0
-    """How many creates got no answer: their tickets may be there or not."""
+    """The number of creates without a reply: their tickets may exist or not."""
     condemned: set[int] = field(default_factory=set)
     """Resources that an operator asked to delete, taken or not."""
     attempts: dict[str, int] = field(default_factory=dict)

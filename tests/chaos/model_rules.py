@@ -19,7 +19,7 @@ SANDBOXES = st.sampled_from(["s", "s", "t", None])
 Request = tuple[tuple[str, ...], str | None]
 REQUESTS = st.lists(st.tuples(TAGS, SANDBOXES), min_size=1, max_size=3)
 COUNTERS = st.sampled_from([None, b"", b"\0" * 80, b"boot-1 3 1000"])
-"""What a boot leaves of a file that is never synced: all of it, or this."""
+"""The rest of a file that is never synced, after a boot: all of it, or this."""
 CHOSEN = st.integers(0, 20)
 OPERATION = st.integers(1, 60)
 THEN = st.sampled_from([Then.TURN, Then.ALL_IS_WELL, Then.ALL_IS_WELL, Then.ALL_IS_BAD, Then.NOTHING])
@@ -32,7 +32,7 @@ JUMPS = st.sampled_from([-90_000, -4000, -61, 61, 4000, 90_000, 40 * 86400])
 SPANS = st.sampled_from([1, 20, 61, 400, 1000, 4000])
 HOLD_SPANS = st.sampled_from([30, 400, 4000, LONGEST_HOLD])
 BAD = st.sampled_from([None, None, None, "it is bad"])
-"""What a client says against its resource when it closes its ticket."""
+"""The reason with which a client calls its resource bad when it closes its ticket."""
 POOL = st.sampled_from([*PLAIN, *ON_DEMAND])
 OF_POOLS = (
     IntentKind.PAUSE_POOL,
@@ -45,10 +45,10 @@ REFUSALS = st.sampled_from([errno.ENOSPC, errno.EIO])
 
 
 class FarmModel(Deeds, RuleBasedStateMachine):
-    """Each rule is something that happens, after which the scheduler takes a turn, or not yet."""
+    """Each rule is an event, after which the scheduler takes a turn, or not yet."""
 
     steps = 0
-    """Of all runs of this process."""
+    """Counts over all runs of this process."""
     machines = 0
     deaths = 0
     """Of schedulers."""

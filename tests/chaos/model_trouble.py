@@ -1,6 +1,6 @@
-"""What happens to a process of the model at one of its file operations: its death, a refusal, or something else first.
+"""Trouble of a process of the model at one of its file operations: its death, a refusal, or a competing change.
 
-Nothing is really killed: the operation raises, and from then on every other one of that process does.
+Nothing is really killed: the operation raises, and from then on every other operation of this process does.
 """
 
 import os

@@ -78,7 +78,7 @@ class World:
         return self.wall
 
     def step(self) -> None:
-        """What is no file operation passes here, so that it can be the last that a scheduler does."""
+        """Passes events that are no file operations, so that they can be a scheduler's last."""
         if self._trouble is not None:
             self._trouble.step()
 
@@ -275,7 +275,7 @@ class Scheduler:
         return pause > 0 and not (changes or doubtful or self.hooks.finished())
 
     def plan(self) -> Plan:
-        """What it would do next."""
+        """The steps that it would do next."""
         return plan(self.leader.mirror.snapshot, self._world.wall)
 
     def end(self) -> None:

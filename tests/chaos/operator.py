@@ -1,4 +1,4 @@
-"""An operator who holds one resource after the other for a while, and notes when each was surely held."""
+"""An operator who holds one resource after the other for a while, and records when each was certainly held."""
 
 import http.client
 import json
@@ -64,7 +64,7 @@ class Operator(AbstractContextManager["Operator"]):
         self._report.count("holds released" if released else "holds that ended")
 
     def _seen_held(self, number: int, over: float) -> float | None:
-        """When the hold will be over (Unix seconds); None when the resource went before it was held, or time did."""
+        """The end of the hold (Unix seconds); None when the resource was deleted or time ran out before it was held."""
         while time.monotonic() < over and not self._stop.wait(0.02):
             for found in self._resources():
                 if found["id"] == number and found["state"] in ("UP", "RELEASING"):

@@ -1,4 +1,4 @@
-"""How long a server does not serve, as seen from outside, and what of a client's waiting that explains."""
+"""The times that a server does not serve, as seen from outside, and how much of a client's wait they explain."""
 
 import http.client
 import threading

@@ -75,7 +75,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a server did, in order. `root` is where its state folder was; `config` its configuration."""
+    """The operations of a server, in order. `root` is where its state folder was; `config` its configuration."""
 
     root: str
     entries: list[Entry]
@@ -86,7 +86,7 @@ class Recording:
 
     @property
     def sites(self) -> Counter[str]:
-        """Where syncs were asked for, and how often."""
+        """The places that requested syncs, and how often."""
         return Counter(entry.site for entry in self.entries if entry.site)
 
 
@@ -166,7 +166,7 @@ def _site(operation: Operation) -> str:
         if os.sep + "state" + os.sep in path and not path.endswith("disk.py") and name not in SHARED:
             return f"{what} in {name}"
         frame = frame.f_back  # type: ignore[assignment]
-    raise AssertionError(f"somebody else syncs {operation.path}")
+    raise AssertionError(f"an unknown place syncs {operation.path}")
 
 
 Step = Callable[[World, Callable[[Any], None]], None]
@@ -175,7 +175,7 @@ Step = Callable[[World, Callable[[Any], None]], None]
 def record(seed: int | None = None, watched: bool = True) -> Recording:
     """Let a server work through everything; with a seed, in another order, and it is killed and started on the way.
 
-    `watched`: somebody reads each ticket as soon as it can be seen, which syncs its folder, too.
+    `watched`: another process reads each ticket as soon as it can be seen, which syncs its folder, too.
     """
     with tempfile.TemporaryDirectory(prefix="powercut-") as folder:
         messages, _ = in_child(_record, Path(folder), seed, watched)

@@ -20,7 +20,7 @@ class Call(StrEnum):
 
 
 class Seen(StrEnum):
-    """What an answer says of a ticket, besides its resource."""
+    """The state of a ticket in a reply, besides its resource."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -70,7 +70,7 @@ class Ending:
 
 
 class Rule(StrEnum):
-    """What can be broken."""
+    """The rules that can be broken."""
 
     ID_REUSED = "id reused"
     KEY_SPLIT = "key gave two tickets"

@@ -91,7 +91,7 @@ class Server(Farm):
         until(lambda: self.is_ready("scheduler") and self.is_ready("web"), 60, "the server")
 
     def is_ready(self, name: str) -> bool:
-        """Whether the web answers, or this very scheduler leads and has looked at everything."""
+        """Whether the web answers, or this very scheduler leads and has checked everything."""
         if self._processes[name].poll() is not None:
             raise AssertionError(f"{name} ended: {self.printed(name)[-2000:]}")
         return self.well() if name == "web" else self.leader() == self._processes[name].pid
@@ -140,7 +140,7 @@ class Server(Farm):
             until(lambda worker=worker: _has_ended(worker), 5, "the end of a worker")  # type: ignore[misc]
 
     def printed(self, name: str) -> str:
-        """What a piece has printed since it was started last."""
+        """The output of a process since its last start."""
         return self._outputs[name].read_text(errors="replace")
 
     def tracebacks(self) -> list[str]:
@@ -160,11 +160,11 @@ class Server(Farm):
         return {key: tickets.read(key) for key in {*tickets.living(), *tickets.archived()}}
 
     def open_tickets(self) -> list[Ticket]:
-        """Those that are not settled."""
+        """The tickets that are not settled."""
         return FileStore(self.state).read_all().tickets
 
     def resources(self) -> list[Resource]:
-        """Those that live."""
+        """The living resources."""
         return [found for found in FileStore(self.state).read_all().resources if found.state is not ResourceState.ENDED]
 
     def traced(self, what: str) -> list[tuple[str, float]]:
@@ -196,7 +196,7 @@ class Server(Farm):
         return [f"still so {seconds:g} s after the last client left: {what}" for what in moving]
 
     def moving(self) -> list[str]:
-        """What has not come to rest, in words."""
+        """Sentences about everything that has not come to rest."""
         moving = [f"ticket {ticket.id} is {ticket.state} and not settled" for ticket in self.open_tickets()]
         for found in self.resources():
             if found.state is not ResourceState.UP:

@@ -45,7 +45,7 @@ POOLS = {
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is measured, and what growth in all that time is no more than noise."""
+    """A measured quantity, and the growth over the whole time that is no more than noise."""
 
     name: str
     unit: str

@@ -137,7 +137,7 @@ def _stand_still(server: Server, source: random.Random, report: Report) -> None:
     ticket = client.take("work", None, os.urandom(8).hex())
     time.sleep(source.uniform(1.0, 2.0))
     if server.leader() != leader:
-        report.faults.append("somebody took over from a leader that was only stopped")
+        report.faults.append("the other scheduler took over from a leader that was only stopped")
     _, resource = client.read(ticket, wait=False)
     if resource is not None:
         report.faults.append(f"ticket {ticket} got resource {resource} while the only leader stood still")

@@ -29,7 +29,7 @@ FOUND = (
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> Iterator[None]:
-    """What is logged about faults that are made here is not of interest."""
+    """Do not log: the faults are made here."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -95,7 +95,7 @@ def no_owners(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_search_for_runs(patch: pytest.MonkeyPatch) -> None:
-    """What was about to be started when the scheduler died is never missed."""
+    """A hook that was about to start when the scheduler died is never noticed as missing."""
     patch.setattr("functions.timed.reconcile.missing_runs", lambda farm: [])
     patch.setattr(turns, "start_missing_runs", lambda farm: None)
 
@@ -121,7 +121,7 @@ def holds_end_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def holds_are_no_matter(patch: pytest.MonkeyPatch) -> None:
-    """What is held is in the group of the free ones, too."""
+    """A held resource is in the group of the free ones, too."""
     patch.setattr(ByPool, "put", _put_as_if_not_held)
 
 

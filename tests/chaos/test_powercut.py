@@ -22,7 +22,7 @@ needs_a_real_disk = pytest.mark.skipif(
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> Iterator[None]:
-    """What is logged about losses that are made here is not of interest."""
+    """Do not log: the losses are made here."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

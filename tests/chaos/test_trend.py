@@ -1,4 +1,4 @@
-"""What counts as growth, and what was down for how long."""
+"""Growth of a quantity, and the time that pieces were down."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What a transition is that is broken at every instant, and what several of them have in common."""
+"""Transitions that are broken at every instant, and helpers for several of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

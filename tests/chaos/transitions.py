@@ -55,7 +55,7 @@ def _create(world: World, send: Send) -> None:
 
 
 def _create_several(world: World, send: Send) -> None:
-    """What a web function does with requests that come side by side."""
+    """Concurrent creates in one batch, as a web function does them."""
     make = lambda number: Ticket(id=number, tags=("A",), created_at=world.clock())  # noqa: E731
     _send_each("created", world.store.tickets.do_all([Create(make)] * 3), send)
 

@@ -161,7 +161,7 @@ class World:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What the scheduler knows."""
+        """The scheduler's snapshot."""
         assert self.process is not None
         return self.process.leader.mirror.snapshot
 

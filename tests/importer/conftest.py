@@ -65,7 +65,7 @@ def postgres_folder() -> Iterator[Path]:
 
 
 def _programs() -> Path | None:
-    """Where `initdb` stands, with the other programs of the server beside it."""
+    """The folder of `initdb` and the other programs of the server."""
     found = shutil.which("initdb")
     if found:
         return Path(found).resolve().parent

@@ -39,10 +39,10 @@ DEMANDS = (
     (("copr_builder", "arch_x86_64", "on_demand_powerful"), 3),
     (("copr_builder", "arch_aarch64", "on_demand_powerful"), 2),
 )
-"""What tickets ask for, and how often."""
+"""The tags that tickets ask for, and how often."""
 FAILURE_RATES = {HookKind.ALLOC: 0.04, HookKind.RELEASE: 0.02, HookKind.TERMINATE: 0.05}
 ESTIMATED = 5
-"""Of how many new tickets one has its wait estimated."""
+"""One of this many new tickets has its wait estimated."""
 CUT_OFF_RATE = 0.005
 DEATH_RATE = 0.002
 """Share of livechecks from which on the resource is dead."""
@@ -50,7 +50,7 @@ DEATH_RATE = 0.002
 
 @dataclass
 class Summary:
-    """What happened; times in seconds."""
+    """The result of a simulation; times in seconds."""
 
     tickets: int = 0
     served: int = 0
@@ -78,7 +78,7 @@ class Summary:
         )
 
     def accuracy(self) -> str:
-        """How far off the estimates were, by how sure they were."""
+        """The errors of the estimates, by their confidence."""
         lines = []
         for level in Confidence:
             found = [(guess, waited) for guess, waited in self.estimates if guess.confidence is level]
@@ -93,7 +93,7 @@ class Summary:
         return "; ".join(lines)
 
     def median_ratio(self) -> float:
-        """Of all estimates: how many times as long as the wait, or the other way round."""
+        """The median ratio of estimate and wait, the greater one by the smaller one."""
         pairs = [(max(guess.seconds, 1.0), max(waited, 1.0)) for guess, waited in self.estimates if guess.seconds]
         return median(max(guess / waited, waited / guess) for guess, waited in pairs)
 

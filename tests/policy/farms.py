@@ -142,7 +142,7 @@ ENDINGS = st.sampled_from(["good", "good", "good", "bad", "cut off", "lost"])
 
 
 def events() -> st.SearchStrategy[list[Event]]:
-    """What happens one after another; a number chooses among what there is at that time."""
+    """Lists of events; a number chooses among the documents of that time."""
     return st.lists(
         st.one_of(
             st.tuples(st.just("ticket"), tag_sets(), SANDBOXES),

@@ -9,7 +9,7 @@ Records = Mapping[str, PoolRecord]
 
 
 def free_after(snapshot: Snapshot, resources: dict[int, Resource], freed: set[int]) -> list[Resource]:
-    """Of these resources all but those that are UP and taken, by id; `freed` are released in this plan."""
+    """These resources without those that are UP and taken, by id; `freed` are released in this plan."""
     return [
         r
         for _, r in sorted(resources.items())

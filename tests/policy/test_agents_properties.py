@@ -1,4 +1,4 @@
-"""What holds for agents whatever comes: hooks that end in any way and order, tickets that fail, any answers."""
+"""Invariants of agents: hooks that end in any way and order, tickets that fail, any answers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -181,7 +181,7 @@ class Farm:
         self.settle()
 
     def restart(self, lost: bool) -> None:
-        """What the process remembered is gone; with `lost`, so are the hooks that it had not started yet."""
+        """The process forgets its memory; with `lost`, the hooks that it had not started yet are lost, too."""
         self.wanted, self.asked = {}, {}
         if lost:
             self.running.clear()

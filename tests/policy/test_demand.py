@@ -1,4 +1,4 @@
-"""How many tickets wait for each pool, which is what explanations say, and the names of their tag sets."""
+"""The number of tickets that wait for each pool, as explanations say it, and the names of their tag sets."""
 
 from collections import Counter
 

@@ -180,7 +180,7 @@ START_LIMITS = (*TIMED, *STOPPED, Reason.AT_MAX, Reason.MAX_STARTING, Reason.ENO
 
 
 def crowded() -> st.SearchStrategy[list[Event]]:
-    """What happens to a farm to which many tickets come first."""
+    """Events of a farm that begin with many tickets."""
     tickets = st.lists(st.tuples(st.just("ticket"), tag_sets(), SANDBOXES), min_size=4, max_size=8)
     return st.tuples(tickets, events()).map(lambda parts: parts[0] + parts[1])
 

@@ -1,4 +1,4 @@
-"""What follows from how hooks ended."""
+"""Transitions that follow from results of hooks."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ DELETING = a_resource(1, state=ResourceState.DELETING, reason="livecheck failed 
 
 
 def an_outcome(resource: Resource, kind: HookKind | None = None, **fields: Any) -> Outcome:
-    """How the run of this resource ended, well unless set otherwise, 5 s after it began."""
+    """The result of this resource's run, 5 s after it began; a success by default."""
     defaults: dict[str, Any] = {"started_at": NOW - 5, "ended_at": NOW, "exit": 0, "output": b""}
     run = resource.run.id if resource.run else "some run"
     return Outcome(run=run, kind=kind or RUN_OF[resource.state], **{**defaults, **fields})

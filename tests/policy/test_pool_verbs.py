@@ -1,4 +1,4 @@
-"""What operators let pools do: paused, draining and resumed pools, and forgotten back-offs."""
+"""Operators' verbs for pools: paused, draining and resumed pools, and forgotten back-offs."""
 
 import pytest
 

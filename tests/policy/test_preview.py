@@ -1,4 +1,4 @@
-"""What is said of another pools.yaml is what the next pass does with it."""
+"""The preview of another pools.yaml is what the next pass does with it."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What holds for every farm: arbitrary documents, and all that can come about one event after another."""
+"""Invariants of every farm: arbitrary documents, and any sequence of events."""
 
 from collections import Counter
 from copy import copy
@@ -52,7 +52,7 @@ def after_steps_1_and_3(snapshot: Snapshot, decided: Plan, now: float) -> tuple[
 
 
 def records_after(snapshot: Snapshot, decided: Plan, now: float) -> dict[str, PoolRecord]:
-    """What is remembered of pools, as it is after what operators asked for."""
+    """Records of pools after any verbs of operators."""
     records = dict(snapshot.records)
     for step in decided.steps:
         if isinstance(step, ChangePool):

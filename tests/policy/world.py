@@ -120,7 +120,7 @@ def a_snapshot(pools: Iterable[Pool], *documents: Document) -> Snapshot:
 
 
 def steps_of(pools: Iterable[Pool], *documents: Document, now: float = NOW) -> list[Step]:
-    """What a plan for these documents does."""
+    """The steps of a plan for these documents."""
     return list(plan(a_snapshot(pools, *documents), now).steps)
 
 

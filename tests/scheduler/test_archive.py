@@ -1,4 +1,4 @@
-"""An archive that cannot be written: told once, tried again after a pause, and in nobody's way."""
+"""An archive that cannot be written is reported once, tried again after a pause, and delays nothing else."""
 
 import errno
 import json
@@ -115,7 +115,7 @@ def test_an_unwritable_archive_is_logged_once_and_blocks_nothing(
     farm: Farm, caplog: pytest.LogCaptureFixture, how: str, archive: str
 ) -> None:
     """Given an archive that cannot be written, when much is done and ends, then all of it is done, one line of the log
-    tells, and it is shown; when the archive can be written, all goes there.
+    reports it, and it is shown; when the archive can be written, all goes there.
     """
     caplog.set_level(logging.INFO)
     path = refuse(farm.store, how, archive)

@@ -95,8 +95,8 @@ def test_the_output_of_a_hook_is_logged_once_by_whichever_scheduler_finds_its_en
 
 def test_the_output_of_a_killed_hook_is_logged_up_to_the_limit(folder: Path) -> None:
     outcome_of_command(folder, "yes | head -c 10000; sleep 60")
-    told = (folder / "log/hooks/000001_alloc").read_text()
-    assert told.replace("printed more than 1000 bytes\n", "") == "y\n" * 500
+    output = (folder / "log/hooks/000001_alloc").read_text()
+    assert output.replace("printed more than 1000 bytes\n", "") == "y\n" * 500
 
 
 def test_a_hook_that_ends_its_whole_process_group_ends_by_itself(folder: Path) -> None:

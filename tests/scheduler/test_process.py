@@ -254,7 +254,7 @@ def test_a_change_during_a_turn_starts_the_next_turn_at_once(start: Start, store
 def test_no_event_is_lost_however_often_a_resource_changes_before_events_are_written(
     start: Start, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given events that wait for their turn, when forty tickets have used one resource by then, then all are told."""
+    """Given events that wait for their turn, when forty tickets have used one resource by then, all are written."""
     monkeypatch.setattr("scheduler.turns.EVENTS_PAUSE", 3600.0)
     process = start(AlwaysMore)
     monkeypatch.setattr("scheduler.turns.LONGEST_SHOW_PAUSE", 3600.0)

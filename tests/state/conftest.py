@@ -25,7 +25,7 @@ def start() -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture
 def journal(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """What this process asks of the disk, in order; the calls are really made. Staged files count as `tmp/*`."""
+    """The disk operations of this process, in order; the calls are really made. Staged files count as `tmp/*`."""
     entries: list[tuple[str, str]] = []
 
     def record(name: str, place: Callable[..., str]) -> None:

@@ -91,7 +91,7 @@ def test_every_flipped_bit_of_a_key_is_found(store: FileStore) -> None:
 
 
 def test_a_corrupt_name_of_the_sum_is_no_unknown_field() -> None:
-    """Given a document whose `sum` is called otherwise and whose sum is wrong, too, when read, then it is damaged."""
+    """Given a document whose `sum` is called otherwise and whose sum is wrong, too, when read, then it is corrupt."""
     content = encode(Ticket(id=7)).replace(b'"sum"', b'"xyz"').replace(b'"id":7', b'"id":8')
     with pytest.raises(msgspec.ValidationError, match=re.escape(WRONG)):
         decode(Ticket, content)

@@ -99,7 +99,7 @@ def test_missing_fields_have_their_defaults() -> None:
 
 @pytest.mark.parametrize("form", [Ticket, Resource])
 def test_fields_that_every_version_has_written_are_required(form: type[Document]) -> None:
-    """Given a document in which such a field's name has rotted, when read, then it is damaged, not guessed."""
+    """Given a document in which such a field's name is corrupt, when read, then it is corrupt, not guessed."""
     document = Ticket(id=7) if form is Ticket else Resource(id=7, name="n", pool="p")
     for field in form.NEEDED:
         with pytest.raises(msgspec.ValidationError, match=f"missing required field `{field}`"):

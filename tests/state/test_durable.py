@@ -1,4 +1,4 @@
-"""What is known to be on the disk without another sync."""
+"""Documents that are known to be durable without another sync."""
 
 import os
 import time

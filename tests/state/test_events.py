@@ -1,4 +1,4 @@
-"""The files of events: lines are appended, read from either end, and survive what is torn or damaged."""
+"""The files of events: lines are appended, read from either end, and survive torn or corrupt lines."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def an_event(number: int, **fields: object) -> Event:
 
 
 def read(pieces: Iterable) -> list[int | None]:
-    """The tickets in these lines; None for one that is damaged."""
+    """The tickets in these lines; None for a corrupt one."""
     events = [line.event() for piece in pieces for line in piece.lines]
     return [event.ticket if event else None for event in events]
 
@@ -184,7 +184,7 @@ def test_appended_events_are_synced_with_their_folder(store: FileStore, journal:
 
 
 def test_a_removed_file_does_no_harm(tmp_path: Path) -> None:
-    """Given a file that somebody removed before its sync, when synced and written, then a new one begins."""
+    """Given a file that was removed before its sync, when synced and written, then a new one begins."""
     (tmp_path / "events").mkdir()
     events = EventFiles(Disk(tmp_path))
     events.append([an_event(1)], DAY)

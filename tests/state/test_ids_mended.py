@@ -44,7 +44,7 @@ def test_an_unreadable_counter_is_quarantined_if_it_stays_unreadable(
 
 
 def test_a_create_reports_a_corrupt_counter(store: FileStore, caplog: pytest.LogCaptureFixture) -> None:
-    """Given a damaged counter, when a ticket is created, then the log reports it, once."""
+    """Given a corrupt counter, when a ticket is created, then the log reports it, once."""
     last = store.tickets.reserve(5)[-1]
     (store.root / "ids" / "tickets.next").write_bytes(b"damaged")
     for _ in range(2):
@@ -83,7 +83,7 @@ def test_while_neither_file_can_be_read_both_stay(store: FileStore, monkeypatch:
 def test_corrupt_files_of_numbers_are_repaired_and_reported(
     store: FileStore, name: str, content: bytes | None, reported: str
 ) -> None:
-    """Given one damaged file of numbers, when mended, then that is reported, and no number is ever used twice."""
+    """Given one corrupt file of numbers, when mended, then that is reported, and no number is ever used twice."""
     last = store.tickets.reserve(5)[-1]
     path = store.root / "ids" / f"tickets.{name}"
     path.unlink() if content is None else path.write_bytes(content)

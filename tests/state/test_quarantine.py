@@ -217,7 +217,7 @@ def test_a_document_is_put_back_only_where_nothing_is(store: FileStore) -> None:
 
 
 def test_a_file_that_is_too_large_for_a_document_is_quarantined_unread(store: FileStore) -> None:
-    """Given files of a terabyte in the places of a ticket and a key, when read, then they are damaged."""
+    """Given files of a terabyte in the places of a ticket and a key, when read, then they are corrupt."""
     ticket = store.tickets.create(lambda number: Ticket(id=number))
     store.keys.create_once("k", "body", lambda number: Ticket(id=number))
     (key,) = store.keys.folder.iterdir()
@@ -233,7 +233,7 @@ def test_a_file_that_is_too_large_for_a_document_is_quarantined_unread(store: Fi
 def test_a_document_that_an_operator_puts_there_in_that_moment_stays(
     store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a lost document, when somebody moves a mended one there just before it is put back, then that stays."""
+    """Given a lost document, when a mended one is moved there just before it is put back, then that stays."""
     mended = Ticket(id=7, tags=("mended",))
     stage = Disk.stage
 

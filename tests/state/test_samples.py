@@ -77,7 +77,7 @@ def test_files_of_removed_pools_are_removed(store: FileStore):
 
 
 def test_the_use_of_a_pool_is_read_alone(store: FileStore):
-    """Given good lines and damaged ones, then `read_use` returns some of what `read` returns, in order."""
+    """Given good lines and corrupt ones, then `read_use` returns some of what `read` returns, in order."""
     for at in range(10 * USE_EVERY, 0, -1):
         store.samples.add("p", Sample(at=at, max=4, taken=at, waited=0.5, failed=7))
     with (store.root / "samples" / "p.jsonl").open("ab") as file:

@@ -148,7 +148,7 @@ class Farm:
         return max([int(document["id"]) for document in found], default=0)
 
     def requests_read(self) -> int:
-        """How many connections the web has accepted, and has read all that they sent so far."""
+        """The number of connections that the web has accepted and from which it has read all that was sent so far."""
         found = 0
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             _, local, _, state, queues, *_, inode = line.split()[:10]

@@ -23,7 +23,7 @@ MAY_HAVE = {
         "unsuccessful",
     },
 }
-"""What Jenkins knows within these blocks."""
+"""The names that Jenkins knows within these blocks."""
 MUST_HAVE = {"pipeline": {"agent", "stages"}, "stages": {"stage"}, "stage": {"steps"}}
 _STEPS = {"steps", *MAY_HAVE["post"]}
 
@@ -36,7 +36,7 @@ class Block(NamedTuple):
     parts: tuple["Block", ...] = ()
 
     def all(self, name: str) -> Iterator["Block"]:
-        """All blocks of that name within it, in their order."""
+        """All blocks with this name within it, in their order."""
         for part in self.parts:
             if part.name == name:
                 yield part

@@ -33,7 +33,7 @@ agent_groups:
 
 
 def run(farm: Farm, command: str) -> str:
-    """What a shell command prints, in the folder of the configuration."""
+    """The output of a shell command in the folder of the configuration."""
     done = subprocess.run(
         ["sh", "-c", command], cwd=farm.config, env=farm.environment, capture_output=True, text=True, check=False
     )

@@ -198,7 +198,7 @@ def test_a_folder_in_the_place_of_the_leaders_lock_does_not_block_a_leader(
 
 @pytest.mark.thorough
 def test_a_corrupt_counter_is_reported_and_no_number_is_used_twice(served: Farm) -> None:
-    """Given a running server, when a counter is damaged, then takes go on above it, and an unusable one is reported."""
+    """Given a running server, when a counter is corrupt, then takes go on above it, and an unusable one is reported."""
     before = served.take("Z")
     counter = served.state / "ids/tickets.next"
     counter.write_bytes(b"damaged")

@@ -47,7 +47,7 @@ class Stream:
         raise AssertionError(f"the stream ended before {event} of {about}")
 
     def rest(self) -> list[dict]:
-        """What else comes until it ends by itself."""
+        """All further messages until the stream ends by itself."""
         content = self.process.communicate(timeout=20)[0].decode()
         return [json.loads(line[6:]) for line in content.splitlines() if line.startswith("data: ")]
 

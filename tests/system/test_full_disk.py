@@ -91,7 +91,7 @@ def farm(xprocess: XProcess, tmp_path: Path) -> Iterator[FarmOnSmallDisk]:
 
 
 def errors_logged(farm: Farm, by: str) -> int:
-    """How many errors about the disk are in the log."""
+    """The number of errors about the disk in the log."""
     lines = (farm.logs / "main.log").read_text().splitlines()
     return sum("No space left" in line and f" ERROR {by}" in line for line in lines)
 

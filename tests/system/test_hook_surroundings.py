@@ -1,4 +1,4 @@
-"""What surrounds every hook on a real server: environment, PATH, folder, standard input; and the server's own log."""
+"""The surroundings of every hook on a real server: environment, PATH, folder, standard input; and the server's log."""
 
 import os
 from pathlib import Path

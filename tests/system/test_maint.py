@@ -33,7 +33,7 @@ def maint(farm: Farm, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def printed(farm: Farm, *arguments: str) -> str:
-    """What it prints, when it succeeds and has nothing to complain of."""
+    """Its output; it must succeed without messages on standard error."""
     done = maint(farm, *arguments)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()

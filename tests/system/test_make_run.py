@@ -1,4 +1,4 @@
-"""What a newcomer does: one command for the server, and the commands of the README in a second terminal."""
+"""The steps of a newcomer: one command for the server, and the commands of the README in a second terminal."""
 
 import os
 import re

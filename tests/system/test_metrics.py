@@ -25,7 +25,7 @@ def scrape(farm: Farm) -> dict[tuple[str, ...], float]:
 
 
 def reads(farm: Farm) -> float:
-    """How many reads of tickets were counted."""
+    """The number of reads of tickets that were counted."""
     return scrape(farm).get(("resalloc_http_requests_total", "GET /tickets", "2xx"), 0)
 
 

@@ -25,7 +25,7 @@ echo:
   name_pattern: '{pool_name}-{id}'
 """
 KNOWN = 5
-"""Every second number is one from 1 to this, so that it is somebody's."""
+"""Every second number is one from 1 to this, so that it belongs to an object."""
 LONGEST = 0.2
 """Seconds that a request may wait here, whether it says so or not."""
 CHECKS = [

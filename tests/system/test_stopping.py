@@ -41,7 +41,7 @@ def _no_endless_waits() -> Iterator[None]:
 
 @pytest.fixture
 def slow(farm: Farm) -> Farm:
-    """A farm whose start lasts until somebody makes the file `go`."""
+    """A farm whose start lasts until the file `go` exists."""
     farm.set_pools(SLOW.format(folder=farm.folder))
     farm.start()
     return farm

@@ -20,7 +20,7 @@ echo:
 
 
 def data(farm: Farm, ticket: int) -> bytes:
-    """What the pool `echo` prints for the resource that a ticket has."""
+    """The output of the pool `echo` for the resource that a ticket has."""
     return b"data of %d" % farm.ticket(ticket)["resource"]
 
 

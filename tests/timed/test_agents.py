@@ -25,7 +25,7 @@ def world(tmp_path: Path) -> AgentWorld:
 
 
 def encoded(resource: int) -> str:
-    """What the hooks of an agent on this resource see."""
+    """The variables that the hooks of an agent on this resource see."""
     return base64.b64encode(b"vm %d" % resource).decode()
 
 

@@ -31,7 +31,7 @@ LOST = {
 }
 """Which document of the mirror is lost with which file."""
 UNSEEN = {"key", "pool record", "settled ticket", "next ticket", "next resource", "next intent", "agent"}
-"""What may be gone without a trace: nothing says that it was there."""
+"""Files that may be deleted without a trace: nothing shows that they existed."""
 
 
 @pytest.mark.parametrize(("kind", "flaw"), BAD)

@@ -1,4 +1,4 @@
-"""How deletes go: retries, giving up, operators' deletes, and what a closed or failed ticket means for its resource."""
+"""Deletes: retries, abandoned ones, operators' deletes, and resources of closed or failed tickets."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def ask_to_delete(world: World, resource: int) -> None:
 
 
 def attempts(world: World, resource: int = 1) -> int:
-    """How many times cmd_delete ran for a resource."""
+    """The number of times that cmd_delete ran for a resource."""
     path = world.folder / "deleted"
     return path.read_text().split().count(str(resource)) if path.exists() else 0
 

@@ -251,7 +251,7 @@ def test_an_emptied_event_folder_is_filled_from_the_living_documents(world: Worl
 def test_without_events_a_start_reads_a_bounded_number_of_finished_documents(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given no line at all and more that is finished than anybody should wait for, when a scheduler begins, then the
+    """Given no line at all and more finished documents than a start can wait for, when a scheduler begins, then the
     last ones are written.
     """
     monkeypatch.setattr(events, "MOST_EXAMINED", 2)

@@ -1,4 +1,4 @@
-"""What every hook sees and where its output goes: variables, data, logs, numbers. Real hooks, one turn at a time."""
+"""The contract of hooks: variables, data, logs of the output, numbers. Real hooks, one turn at a time."""
 
 import base64
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When livechecks run and what follows from how they end. Real hooks; minutes are the clock's."""
+"""The times of livechecks and the effects of their results. Real hooks; the clock is simulated."""
 
 from pathlib import Path
 

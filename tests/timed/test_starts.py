@@ -1,4 +1,4 @@
-"""How starts go: what cmd_new may print and leave, how it may end, and what its pool does then."""
+"""Starts: the output and leftovers of cmd_new, its possible ends, and the reactions of its pool."""
 
 import json
 import os

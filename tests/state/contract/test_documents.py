@@ -1,4 +1,4 @@
-"""What every store does with documents: Documents, Numbered, Finished and Keys."""
+"""The contract of every store for documents: Documents, Numbered, Finished and Keys."""
 
 import pytest
 

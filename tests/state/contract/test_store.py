@@ -1,4 +1,4 @@
-"""What every store does besides documents: Events, Samples, Changes, Lease, and the Store itself."""
+"""The contract of every store besides documents: Events, Samples, Changes, Lease, and the Store itself."""
 
 import math
 import select
