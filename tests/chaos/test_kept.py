@@ -23,7 +23,7 @@ def rules(
 
 
 @pytest.mark.parametrize(("at", "found"), [(9.9, set()), (10.5, {Rule.HELD}), (12.1, set())])
-def test_a_held_resource_is_neither_given_nor_deleted(at: float, found: set[Rule]) -> None:
+def test_a_held_resource_is_neither_assigned_nor_deleted(at: float, found: set[Rule]) -> None:
     """Given a hold from 10 to 12, when the resource is given or deleted then, that is a fault; before and after not."""
     kept = (Kept("7", 10.0, 12.0),)
     assert rules(had(1, at), kept=kept) == found

@@ -66,11 +66,11 @@ def test_any_order_while_both_are_under_way() -> None:
     assert rules([take(2, 1), take(1, 1.2)], document(1), document(2)) == set()
 
 
-def test_a_ticket_that_was_given_and_has_no_document() -> None:
+def test_an_acknowledged_ticket_without_a_document() -> None:
     assert rules([take(1, 1)]) == {Rule.LOST_TICKET}
 
 
-def test_a_ticket_that_was_given_and_is_unknown_for_a_while() -> None:
+def test_an_acknowledged_ticket_that_is_unknown_for_a_while() -> None:
     assert rules([take(1, 1), read(1, 2, None, Seen.UNKNOWN)], document(1)) == {Rule.LOST_TICKET}
 
 

@@ -179,7 +179,7 @@ def test_a_delete_that_is_asked_for_while_cmd_release_runs_does_not_run_that_aga
     assert [started.run.id for started in farm.world.machine.alive()] == ["000001_release_1"]
 
 
-def test_a_number_is_not_given_again_when_its_document_was_seen_but_not_synced(farm: FarmModel) -> None:
+def test_a_number_is_not_assigned_again_when_its_document_was_seen_but_not_synced(farm: FarmModel) -> None:
     farm.begin(pools())
     for at in range(12):
         farm.take_in_trouble(("a",), None, at=at, refusal=errno.EIO)

@@ -86,7 +86,7 @@ def count(summary: Summary, level: Confidence) -> int:
 
 @pytest.mark.parametrize("took", [steady, usual, fast_or_slow])
 @pytest.mark.parametrize("farm", FARMS)
-def test_what_is_called_sure_comes_true(farm: str, took: Took) -> None:
+def test_estimates_of_high_confidence_come_true(farm: str, took: Took) -> None:
     """Given predictable starts, when waits are estimated with high confidence, then most waits are as estimated."""
     summary = simulate(farm, took)
     assert count(summary, Confidence.HIGH) > 100
@@ -96,7 +96,7 @@ def test_what_is_called_sure_comes_true(farm: str, took: Took) -> None:
 
 @pytest.mark.parametrize("took", [rarely_slow, erratic])
 @pytest.mark.parametrize("farm", FARMS)
-def test_what_cannot_be_foreseen_is_not_called_sure(farm: str, took: Took) -> None:
+def test_unpredictable_starts_have_no_confident_estimates(farm: str, took: Took) -> None:
     """Given starts that take many times as long now and then, when waits are estimated, then hardly any estimate
     has high confidence, and most waits are within the range all the same.
     """

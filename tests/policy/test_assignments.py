@@ -94,7 +94,7 @@ def test_among_equals_the_lowest_id_wins() -> None:
     assert assigned(*documents) == [(1, 4), (2, 5), (3, 6)]
 
 
-def test_a_used_resource_goes_only_to_its_own_sandbox() -> None:
+def test_a_used_resource_is_assigned_only_to_its_own_sandbox() -> None:
     """Given a released resource, when tickets of another sandbox and of none wait, then they do not get it."""
     released = a_released_resource(1, VM, sandbox="mine")
     assert assigned(a_ticket(1, "x86", sandbox="other"), a_ticket(2, "x86"), released) == []
@@ -117,7 +117,7 @@ def test_an_own_resource_and_a_fresh_one_of_the_same_score_go_by_id() -> None:
     assert assigned(ticket, own, a_resource(2, tags={"x86": 500})) == [(1, 2)]
 
 
-def test_a_younger_ticket_may_get_what_is_kept_for_its_sandbox() -> None:
+def test_a_younger_ticket_may_be_assigned_what_is_kept_for_its_sandbox() -> None:
     """Given an older ticket of another sandbox, when only a kept resource is free, then its own sandbox is served."""
     documents = (
         a_ticket(1, "x86", sandbox="other"),
@@ -146,7 +146,7 @@ def test_a_taken_resource_is_not_assigned() -> None:
     assert assigned(an_assigned_ticket(1, 1), a_ticket(2, "x86"), a_resource(1, VM)) == []
 
 
-def test_what_is_released_in_this_plan_goes_to_the_next_ticket_of_its_sandbox() -> None:
+def test_a_resource_released_in_this_plan_is_assigned_to_the_next_ticket_of_its_sandbox() -> None:
     """Given no cmd_release, when a ticket was closed, then the next one of its sandbox is served at once."""
     documents = (
         a_closed_ticket(1, 1, sandbox="mine"),

@@ -154,7 +154,7 @@ def test_what_a_sandbox_has_of_its_own_is_explained() -> None:
     assert own_sentence(explained.own[0]) == "1 resource of its own sandbox is being released"
 
 
-def test_what_operators_stopped_says_so_and_why() -> None:
+def test_a_pool_that_operators_stopped_says_so_and_why() -> None:
     farm = [a_pool("p", tags={"a": 0}), a_pool("d", tags={"a": 0})]
     paused = a_record(farm[0], mode=PoolMode.PAUSED, mode_reason="new image")
     drained = a_record(farm[1], mode=PoolMode.DRAINING)

@@ -66,13 +66,13 @@ def test_an_intent_counts_in_the_plan_that_decides_it() -> None:
 # Pause
 
 
-def test_what_is_there_is_assigned_by_a_paused_pool() -> None:
+def test_existing_resources_are_assigned_by_a_paused_pool() -> None:
     """Given a paused pool with a spare, when a ticket waits, then it is assigned the spare."""
     documents = record(mode=PAUSED), a_resource(1, EAGER), a_ticket(1, "a")
     assert steps_of([EAGER], *documents) == [Assign(1, 1)]
 
 
-def test_what_is_used_up_goes_in_a_paused_pool() -> None:
+def test_used_up_resources_are_deleted_in_a_paused_pool() -> None:
     """Given a paused pool without reuse, when a ticket was closed, then its resource is deleted."""
     documents = record(mode=PAUSED), a_released_resource(1, EAGER)
     assert of_kind(steps_of([EAGER], *documents), StartDelete) == [StartDelete(1)]
@@ -81,7 +81,7 @@ def test_what_is_used_up_goes_in_a_paused_pool() -> None:
 # Drain
 
 
-def test_what_is_free_goes_when_a_pool_drains() -> None:
+def test_free_resources_are_deleted_when_a_pool_drains() -> None:
     """Given spares and idle resources, when their pool drains, then they are deleted and not assigned."""
     reusing = a_pool(tags={"a": 0}, reuse_opportunity_time=1000)
     documents = record(reusing, mode_reason="old image"), a_resource(1, reusing), a_released_resource(2, reusing)
@@ -90,7 +90,7 @@ def test_what_is_free_goes_when_a_pool_drains() -> None:
     assert of_kind(steps, RequestDelete, Assign) == [RequestDelete(1, reason), RequestDelete(2, reason)]
 
 
-def test_what_is_taken_stays_until_its_ticket_is_closed() -> None:
+def test_a_taken_resource_stays_until_its_ticket_is_closed() -> None:
     """Given a draining pool that reuses, when a ticket holds a resource, then it stays; once closed, it is deleted."""
     reusing = a_pool(reuse_opportunity_time=1000)
     assert steps_of([reusing], record(reusing), a_resource(1, reusing), an_assigned_ticket(1, 1)) == []
@@ -99,13 +99,13 @@ def test_what_is_taken_stays_until_its_ticket_is_closed() -> None:
 
 
 @pytest.mark.parametrize("state", [ResourceState.STARTING, ResourceState.RELEASING])
-def test_what_comes_serves_no_ticket_when_its_pool_drains(state: ResourceState) -> None:
+def test_a_resource_that_comes_up_serves_no_ticket_when_its_pool_drains(state: ResourceState) -> None:
     """Given a draining on-demand pool with a resource on its way, when a ticket waits, then another pool starts one."""
     documents = record(FIRST), a_resource(1, FIRST, state), a_ticket(1, "gpu")
     assert steps_of([FIRST, SECOND], *documents) == [StartResource("second", 1)]
 
 
-def test_at_the_deadline_what_is_taken_goes_too() -> None:
+def test_at_the_deadline_taken_resources_are_deleted_too() -> None:
     """Given a deadline, when it has come, then taken resources go and their tickets fail with that reason."""
     documents = record(drain_until=0.0), a_resource(1, EAGER), an_assigned_ticket(7, 1)
     reason = f"{DRAINED} (the deadline was 1970-01-01 00:00:00 UTC)"

@@ -173,7 +173,7 @@ def test_plain_tickets_that_the_pool_could_serve_count_too() -> None:
     assert requested(a_ticket(1, "ppc"), a_resource(1, ON_DEMAND), pools=[ON_DEMAND]) == [RequestDelete(1, NOT_NEEDED)]
 
 
-def test_a_surplus_spare_that_fails_its_livecheck_goes_before_a_healthy_one() -> None:
+def test_a_surplus_spare_that_fails_its_livecheck_is_deleted_before_a_healthy_one() -> None:
     """Given a younger failing spare and an older healthy one for one ticket, when planned, then it is served."""
     documents = a_ticket(1, "gpu"), a_resource(1, ON_DEMAND), a_resource(2, ON_DEMAND, check_failed_count=1)
     steps = steps_of([ON_DEMAND], *documents)
@@ -269,7 +269,7 @@ def test_a_resource_that_is_to_be_deleted_already_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize("state", [*GOING, ResourceState.ENDED])
-def test_an_intent_for_what_is_going_or_gone_is_void(state: ResourceState) -> None:
+def test_an_intent_for_an_ending_or_ended_resource_is_void(state: ResourceState) -> None:
     """Given a resource on its way to deletion or gone, when planned, then the intent is just dropped."""
     steps = steps_of([REUSING], an_intent(1, 5), a_resource(5, state=state, delete_retry_at=NOW + 5))
     assert steps == [DropIntent(1)]

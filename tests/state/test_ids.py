@@ -88,7 +88,7 @@ def test_a_counter_that_is_garbage_is_not_believed(store: FileStore, content: by
     assert store.tickets.create(make).id > last
 
 
-def test_after_a_lost_counter_numbers_go_on_above_every_one_ever_given(store: FileStore) -> None:
+def test_after_a_lost_counter_numbers_continue_above_every_assigned_one(store: FileStore) -> None:
     # Assigned without any document that shows it: after a power cut a reply may be all that is left of a number.
     store.tickets.reserve(CEILING_STEP // 2)
     last = store.tickets.reserve(CEILING_STEP * 3)[-1]
@@ -171,7 +171,7 @@ MISHAPS = ("create", "create", "create", "reserve", "lose counter", "lose ceilin
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.sampled_from(MISHAPS), min_size=2, max_size=25))
-def test_whatever_is_lost_no_created_id_comes_again(events: list[str]) -> None:
+def test_no_created_id_is_used_twice_whatever_is_lost(events: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         store = FileStore(Path(folder))
         created = [0]
@@ -210,7 +210,7 @@ def test_a_create_that_the_disk_refuses_leaves_no_gap(store: FileStore, monkeypa
     assert store.tickets.create(lambda number: Ticket(id=number)).id == first.id + 1
 
 
-def test_a_number_is_given_back_only_while_it_is_the_last(store: FileStore) -> None:
+def test_a_number_is_returned_only_while_it_is_the_last(store: FileStore) -> None:
     numbers = store.tickets.reserve(2)
     store.tickets._numbers.give_back(numbers[0])
     assert store.tickets.reserve(1)[0] == numbers[1] + 1

@@ -73,7 +73,7 @@ def test_many_at_once_get_one_ticket(store):
     assert list(store.tickets.living()) == [1]
 
 
-def test_a_number_in_use_is_never_given_to_a_key(store, keys):
+def test_a_number_in_use_is_never_assigned_to_a_key(store, keys):
     counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
     older = counter.read_bytes()

@@ -132,7 +132,7 @@ def test_a_file_server_killed_by_hand_is_replaced(server: Server) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["web", "scheduler"])
-def test_a_killed_piece_comes_back(server: Server, name: str) -> None:
+def test_a_killed_process_is_restarted(server: Server, name: str) -> None:
     pid = server.pid_of(name)
     os.kill(pid, signal.SIGKILL)
     until(lambda: server.pid_of(name) != pid, 20, f"the new {name}")

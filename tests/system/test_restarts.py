@@ -78,7 +78,7 @@ def test_the_shim_survives_a_killed_web_in_the_middle_of_a_wait(farm: Farm) -> N
 
 
 @pytest.mark.thorough
-def test_a_stopping_web_lets_go_of_parked_waits(farm: Farm) -> None:
+def test_a_stopping_web_releases_parked_waits(farm: Farm) -> None:
     farm.set_pools("none: {max: 0, cmd_new: 'true', cmd_delete: 'true', tags: [A]}")
     farm.start()
     ticket = farm.take("A")

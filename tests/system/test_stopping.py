@@ -85,7 +85,7 @@ def test_all_processes_end_within_ten_seconds_and_the_next_server_goes_on(slow: 
 
 
 @pytest.mark.thorough
-def test_an_old_client_that_repeats_its_wait_gets_over_a_restart_of_the_web(slow: Farm) -> None:
+def test_an_old_client_that_repeats_its_wait_survives_a_restart_of_the_web(slow: Farm) -> None:
     ticket = slow.take("A")
     troubles: list[str] = []
     outputs: list[bytes] = []

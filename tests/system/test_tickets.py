@@ -33,7 +33,7 @@ def reason(farm: Farm, resource: int) -> str:
     return next(str(document["reason"]) for document in farm.ended() if document["id"] == resource)
 
 
-def test_a_ticket_gets_a_resource_and_gives_it_back(running: Farm) -> None:
+def test_a_ticket_is_assigned_a_resource_and_releases_it(running: Farm) -> None:
     running.set_pools(ECHO)
     ticket = running.take("A")
     output = running.wait(ticket)
@@ -105,7 +105,7 @@ def test_max_holds_tickets_back_until_one_is_closed(running: Farm) -> None:
     assert len(running.resources()) <= 2
 
 
-def test_the_resource_with_the_higher_priority_is_given_first(running: Farm) -> None:
+def test_the_resource_with_the_higher_priority_is_assigned_first(running: Farm) -> None:
     running.set_pools(
         """
 low: {max_prealloc: 1, cmd_new: echo low, cmd_delete: 'true', tags: [{name: A, priority: -5}]}

@@ -102,7 +102,7 @@ def test_it_repairs_nothing_while_a_scheduler_leads(world: World, capsys: pytest
     lease.release()
 
 
-def test_beside_a_server_only_lasting_faults_are_reported() -> None:
+def test_beside_a_server_only_persistent_faults_are_reported() -> None:
     """Given faults that come and go, when examined several times, then only those that stay are reported."""
 
     def fault(file: str) -> Fault:
@@ -226,7 +226,7 @@ def test_what_may_be_wrong_is_not_put_back_as_it_was(world: World, capsys: pytes
     assert world.store.resources.read(2).state is ResourceState.DELETE_REQUEST
 
 
-def test_a_pool_that_is_gone_is_missed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_pool_record_is_reported(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Given resources of a pool, when its file is gone, then that is reported until a scheduler has begun it anew."""
     (record,) = world.store.read_all().records
     path = world.store.pools.path(record.name)
@@ -294,7 +294,7 @@ def test_of_a_ticket_in_two_folders_the_settled_one_is_kept(world: World, capsys
 
 
 @pytest.mark.parametrize("ceiling", [b"", b"2\n", b"\xff", None])
-def test_counters_are_raised_above_all_that_was_given(
+def test_counters_are_raised_above_all_assigned_numbers(
     world: World, capsys: pytest.CaptureFixture[str], ceiling: bytes | None
 ) -> None:
     """Given a ceiling that is too low, corrupt or missing, when repaired, then numbers go on above those in use."""
