@@ -9,7 +9,7 @@ from functions.timed.patrol import Patrol
 from state.documents import AgentState, PoolMode, PoolRecord, ResourceState, Ticket
 from state.files import checksum
 from tests.timed.agent_world import AgentWorld
-from tests.timed.rot import told
+from tests.timed.corruption import reported
 from tests.timed.world import World
 
 BOTH = pytest.mark.parametrize("restarted", [False, True])
@@ -54,7 +54,7 @@ def test_resource_of_a_newer_version_keeps_its_numbers_and_others_are_assigned(w
     assert assert_granted(world, world.take("A")) != number
     assert world.store.resources.path(number).read_bytes() == content
     assert world.store.quarantine.list() == []
-    assert told(world).count(f"resources/live/{number}: it was written by a newer version") == 1
+    assert reported(world).count(f"resources/live/{number}: it was written by a newer version") == 1
 
 
 @BOTH
@@ -74,7 +74,7 @@ def test_ticket_of_a_newer_version_keeps_its_resource_and_is_left_alone(
     assert world.store.resources.read(taken).state is ResourceState.UP
     path.write_bytes(before)
     notice(world, False)
-    assert told(world) == ""
+    assert reported(world) == ""
     assert world.snapshot.holder(taken) == world.store.tickets.read(2)
 
 
@@ -112,7 +112,7 @@ def test_pool_of_a_newer_version_starts_nothing_and_its_record_is_not_written(wo
     notice(world, False)
     assert "vm" in world.snapshot.pools
     assert isinstance(world.store.pools.read("vm"), PoolRecord)
-    assert told(world) == ""
+    assert reported(world) == ""
 
 
 @BOTH
@@ -122,11 +122,11 @@ def test_agent_of_a_newer_version_is_left_alone(world: World, restarted: bool) -
     notice(world, restarted)
     assert 3 not in world.leader.mirror.agents
     assert path.read_bytes() == content
-    assert told(world).count("agents/3: it was written by a newer version") == 1
+    assert reported(world).count("agents/3: it was written by a newer version") == 1
     set_word(path, "state", AgentState.NEW)
     notice(world, False)
     assert world.leader.mirror.agents[3].state is AgentState.NEW
-    assert told(world) == ""
+    assert reported(world) == ""
 
 
 def test_working_agent_with_a_ticket_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
