@@ -1,4 +1,4 @@
-"""Checks that what was held, or called bad, was neither given nor lost: pure, a part of the checker of histories.
+"""Checks that held or bad resources were neither assigned nor lost: pure, a part of the checker of histories.
 
 A close is perhaps done twice, when its first try got no answer; each says the same against the resource. When one was
 answered, the ticket's document must show it, and no other ticket may have been assigned that resource since.

@@ -146,7 +146,7 @@ def _grants(history: _History, ending: Ending) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class _Hold:
-    """A ticket surely has a resource, from `begin` to `end`."""
+    """A ticket certainly has a resource, from `begin` to `end`."""
 
     resource: str
     ticket: int

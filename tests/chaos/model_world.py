@@ -177,7 +177,7 @@ class World:
         raise AssertionError(f"after {MOST_TURNS} turns there is still something to be done")
 
     def kill(self) -> None:
-        """Let the scheduler be gone, as after SIGKILL."""
+        """End the scheduler at once, as after SIGKILL."""
         if self.scheduler is not None:
             self.scheduler.end()
             self.scheduler = None

@@ -53,7 +53,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Kept:
-    """A resource was surely held by an operator: from when that was seen until it was over, or its end asked for."""
+    """A resource was certainly held by an operator: from when that was seen until it was over, or its end asked for."""
 
     resource: str
     begin: float

@@ -26,7 +26,7 @@ DELETE = 'echo "delete $RESALLOC_ID $(date +%s.%N)" >>{trace} && rm -f {things}/
 RELEASE = 'echo "release $RESALLOC_ID $(date +%s.%N)" >>{trace}'
 LIST = "ls {things}"
 LEFT_AFTER = 25.0
-"""Seconds after which a ticket that no client knows was surely made by a request whose answer got lost."""
+"""Seconds after which a ticket that no client knows was certainly made by a request whose reply was lost."""
 
 
 class Server(Farm):

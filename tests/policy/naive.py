@@ -30,7 +30,7 @@ def mode(records: Records, pool: str) -> PoolMode:
 
 
 def assignments(snapshot: Snapshot, free: Sequence[Resource], records: Records) -> list[tuple[int, int]]:
-    """(ticket, resource) in the order in which they are given; `free` holds no resource that is to be deleted."""
+    """(ticket, resource) in the order in which they are assigned; `free` holds no resource that is to be deleted."""
     left = [r for r in free if r.state is ResourceState.UP and r.check_failed_count == 0]
     left = [r for r in left if r.held_until is None and r.delete_after_run is None]
     left = [r for r in left if mode(records, r.pool) is not PoolMode.DRAINING]

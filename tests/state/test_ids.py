@@ -1,4 +1,4 @@
-"""Ids: in order, no gaps within a boot, and none given twice, whatever is lost."""
+"""Ids: in order, no gaps within a boot, and none assigned twice, whatever is lost."""
 
 import errno
 import itertools
@@ -97,7 +97,7 @@ def test_after_a_lost_counter_numbers_continue_above_every_assigned_one(store: F
 
 
 def test_after_a_reboot_the_counter_is_not_believed(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The counter is never synced, so what a power cut left of it may be older than what was given.
+    # The counter is never synced, so what a power cut left of it may be lower than the numbers that were assigned.
     counter = store.root / "ids" / "tickets.next"
     store.tickets.create(make)
     older = counter.read_bytes()

@@ -199,7 +199,7 @@ def test_a_quarantined_document_is_corrupt_not_missing(store: FileStore) -> None
         store.tickets.update(7, lambda ticket: ticket)
     with pytest.raises(NotFound):
         store.tickets.read(77)
-    # Nor is its number given again when all counters are lost.
+    # Its number is not assigned again even when all counters are lost.
     for name in ("tickets.next", "tickets.ceiling"):
         (store.root / "ids" / name).unlink(missing_ok=True)
     assert store.tickets.create(lambda number: Ticket(id=number)).id == 8

@@ -1,4 +1,4 @@
-"""Samples of the pools: appended, bounded, and read whatever became of the file."""
+"""Samples of the pools: appended, bounded, and read from torn or corrupt files."""
 
 import os
 

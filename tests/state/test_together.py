@@ -166,7 +166,7 @@ def test_few_descriptors_are_enough_for_many_creates(store: FileStore) -> None:
     """Given a process that may open only a few files more, when many creates come together, then all are made."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = [os.open(os.devnull, os.O_RDONLY) for _ in range(10)]
-    # Numbers are given from the lowest on, so that all below the limit are in use now.
+    # Numbers are assigned from the lowest on, so that all below the limit are in use now.
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(free) + 1, hard))
     for descriptor in free:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Files go bad under a whole running server, and before it starts: it goes on, says so, and fsck finds them."""
+"""Files become corrupt while a server runs, and before it starts: it works on and reports them, and fsck finds them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Ways in which a file goes bad, and a living folder with a file of every kind."""
+"""Ways in which a file becomes corrupt, and a living folder with a file of every kind."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""fsck --repair: what it cannot read keeps it from nothing else, and no number comes again."""
+"""fsck --repair: an unreadable document does not stop it, and no number is used twice."""
 
 import errno
 import os

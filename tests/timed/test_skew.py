@@ -1,4 +1,4 @@
-"""An older scheduler beside newer writers: fields that it does not know survive whatever it does to a document."""
+"""An older scheduler beside newer writers: fields that it does not know survive all its changes of a document."""
 
 import json
 from pathlib import Path
