@@ -42,7 +42,7 @@ DEFECTS = (
     Defect(
         "blind-assign",
         "an assignment does not check that the ticket is still open",
-        r"if self\.tickets\.get\(write\.base\.id\) != write\.base:",
+        r"if not self\._is_unchanged\(write\.base\):",
         "if False:",
         "test_model.py",
     ),
